@@ -1,0 +1,71 @@
+"""The command line: ``alphawire COMMAND``.
+
+Exit codes: 0 done, 1 it fell short (a difference was found, say), 2 wrong use, configuration or surroundings; a worker that ends itself
+has codes of its own (`streams.exits`).
+"""
+
+import importlib
+import sys
+
+import click
+
+from alphawire import __version__
+from schemas.errors import AlphawireError
+
+COMMANDS = {
+    "plugins": "what plugins there are, with parameters, cost and availability",
+    "broker": "a broker for development, until ctrl-C",
+    "topics": "create or list the topics",
+    "produce": "CSV or Parquet files to topics",
+    "train": "train a strategy's model: a versioned artifact with its manifest",
+    "worker": "the live service; run several to share the partitions",
+    "replay": "signals recomputed from history",
+    "verify": "live signals against a replay, byte for byte",
+    "backtest": "a replay through backtest engines: trades, equity, metrics, report",
+    "schemas": "JSON Schemas of the messages, for consumers in other languages",
+    "demo": "all of it on real bars in about a minute",
+}
+
+
+class Commands(click.Group):
+    """Commands by name, each in `alphawire.commands.NAME` as `command`; imported when used, so that ``--help`` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"alphawire.commands.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="alphawire")
+def cli() -> None:
+    """Streaming trading signals on Kafka: what you backtest is what runs live, and every signal can prove it."""
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one clear line on standard error and exit code 2, never a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except AlphawireError as error:
+        click.echo(f"alphawire: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Bars as arrays: what the pure core works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+BAR = np.dtype([("time", "i8"), ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8")])
+"""One bar, as a feature's step sees it; `time` is its close, in ms since the epoch, UTC."""
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = (*PRICES, "volume")
+
+
+@dataclass(slots=True)
+class BarBatch:
+    """Bars of one interval in log order: `symbols[i]` and `offsets[i]` belong to ``bars[i]``."""
+
+    symbols: list[str]
+    bars: NDArray[np.void]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+
+def bars_from_frame(data: pd.DataFrame) -> NDArray[np.void]:
+    """`BAR` rows of a frame with open, high, low, close, volume; `time` from a datetime index (UTC ms), else the row number."""
+    bars = np.zeros(len(data), BAR)
+    bars["time"] = times_of(data.index)
+    for name in COLUMNS:
+        if name in data:
+            bars[name] = data[name].to_numpy(np.float64)
+        else:
+            bars[name] = np.nan
+    return bars
+
+
+def times_of(index: pd.Index) -> NDArray[np.int64]:
+    """Milliseconds since the epoch of a datetime index (its last level), or 0, 1, 2, … for any other index."""
+    level = index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
+    if isinstance(level, pd.DatetimeIndex):
+        naive = level.tz_convert("UTC").tz_localize(None) if level.tz is not None else level
+        return naive.as_unit("ms").to_numpy().astype(np.int64)
+    return np.arange(len(index), dtype=np.int64)
+
+
+def frame_from_bars(bars: NDArray[np.void]) -> pd.DataFrame:
+    """The frame that a plugin's `compute` sees: the five columns, indexed by close time (UTC)."""
+    index = pd.DatetimeIndex(bars["time"].astype("datetime64[ms]"), tz="UTC", name="time")
+    return pd.DataFrame({name: bars[name] for name in COLUMNS}, index=index)

@@ -1,0 +1,1 @@
+"""The messages on the wire and the configuration. Knows neither Kafka nor pandas nor any plugin."""

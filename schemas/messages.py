@@ -1,0 +1,225 @@
+"""The messages on the wire, one struct each. Times are integers: milliseconds since the epoch, UTC.
+
+Not yet known or undefined is ``None``, never zero.
+"""
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import BadRecord
+
+INTERVAL_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+MAX_BAR_BYTES = 64 * 1024
+_INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+
+
+def interval_ms(interval: str) -> int:
+    """Length of an interval such as ``1m``, ``4h`` or ``1d`` in milliseconds; `ValueError` for anything else."""
+    match = _INTERVAL.fullmatch(interval)
+    if match is None:
+        raise ValueError(f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d")
+    return int(match[1]) * INTERVAL_UNITS[match[2]]
+
+
+Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the epoch, UTC")]
+Symbol = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+Price = Annotated[float, Meta(gt=0)]
+
+
+class Bar(Struct, forbid_unknown_fields=True, gc=False):
+    """One OHLCV bar of one symbol: topic `bars`, key symbol. ``close_time = open_time + interval``.
+
+    `closed: false` marks a bar that is still forming; such a bar is counted and ignored.
+    """
+
+    symbol: Symbol
+    interval: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[smhd]$", description="1m, 1h, 1d")]
+    open_time: Time
+    close_time: Time
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Annotated[float, Meta(ge=0)]
+    closed: bool = True
+
+
+class Model(Struct):
+    """The model behind a prediction."""
+
+    key: str
+    sha256: str
+
+
+class Origin(Struct):
+    """Where the fold of a state began: the first record that it includes."""
+
+    partition: int
+    offset: int
+    time: int | None = None
+
+
+class SignalContent(Struct):
+    """What the signal says. Equal input gives equal content, to the byte: live, replayed, from a file."""
+
+    id: Annotated[str, Meta(description="hash of strategy, symbol and bar time")]
+    strategy: str
+    symbol: str
+    time: Time
+    signal: Annotated[Literal["BUY", "SELL", "HOLD", "FLAT"] | float, Meta(description="BUY, SELL, HOLD, FLAT or a number")]
+    weight: Annotated[float | None, Meta(description="target weight of equity; null: keep what you have")]
+    reason: str
+    prediction: float | None
+    model: Model | None
+    config_hash: str
+    gap: Annotated[int | None, Meta(description="intervals missing before this bar; null for a symbol's first bar")]
+    valid_until: Annotated[int, Meta(description="a consumer that reads the signal later must not trade on it")]
+
+
+class Provenance(Struct):
+    """Where the signal came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    news_offset: int | None
+    origin: Origin
+    worker: Annotated[str, Meta(description="version of the worker that published it")]
+
+
+class Signal(Struct):
+    """One decision for one bar: topic `signals`, key symbol, the partition of the symbol's bars."""
+
+    content: SignalContent
+    provenance: Provenance
+
+
+class Marker(Struct, tag="marker", tag_field="kind"):
+    """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published` before its own offset.
+
+    `floor` is the offset of the last complete round of snapshots (null: none yet), `roster` the SHA-256 of its roster record's bytes.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    published: dict[str, int]
+    floor: int | None = None
+    roster: str | None = None
+
+
+class Roster(Struct, tag="roster", tag_field="kind"):
+    """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its symbol's count of bars."""
+
+    topic: str
+    partition: int
+    floor: int
+    counts: dict[str, int]
+
+
+class Snapshot(Struct, tag="snapshot", tag_field="kind"):
+    """Topic `state`, key ``strategy/symbol`` (``:interval/symbol`` for the memory of repeats): state that includes every record before `offset`."""
+
+    owner: Annotated[str, Meta(description="the strategy, or :interval")]
+    symbol: str
+    partition: int
+    offset: int
+    count: Annotated[int, Meta(description="bars of this symbol in the state")]
+    layout: Annotated[str, Meta(description="hash of plugin versions, parameters and state layout; another layout is not loaded")]
+    sha256: Annotated[str, Meta(description="of the payload")]
+    payload: bytes
+
+
+StateRecord = Marker | Roster | Snapshot
+
+
+class Applied(Struct, tag="applied", tag_field="kind"):
+    """Topic `control`, key strategy: what the owner of a partition put in force there, from which offset on."""
+
+    strategy: str
+    topic: str
+    partition: int
+    offset: Annotated[int, Meta(description="in force from this record on")]
+    origin: Origin
+    publish_from: Annotated[int, Meta(description="signals of earlier records are folded silently")]
+    config_hash: str
+    config: dict[str, Any]
+    model: Model | None = None
+    layout: Annotated[str, Meta(description="hash of plugin versions, parameters and state layout")] = ""
+
+
+
+
+class PluginEntry(Struct):
+    """Topic `plugins`, key ``category/key``: one registered plugin."""
+
+    category: str
+    key: str
+    version: str
+    distribution: str
+    distribution_version: str
+    module: str
+    summary: str
+    available: bool
+    install: Annotated[str | None, Meta(description="the command that makes it available, when it is not")] = None
+    outputs: list[str] | None = None
+    parameters: dict[str, Any] | None = None
+    cost: str | None = None
+
+
+class PluginRequest(Struct):
+    """Topic `plugins.requests`: ask for the listing; `category` and `key` narrow it."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    category: str | None = None
+    key: str | None = None
+
+
+class PluginReply(Struct):
+    """Topic `plugins.replies`, key the request's id."""
+
+    id: str
+    plugins: list[PluginEntry]
+    error: str | None = None
+
+
+_bar_decoder = msgspec.json.Decoder(Bar)
+encode = msgspec.json.Encoder(order=None).encode
+
+
+def decode_bar(value: bytes | None) -> Bar:
+    """A valid bar, or `BadRecord` that says why not."""
+    if value is None:
+        raise BadRecord("tombstone", "a bar cannot be deleted: the record has no value")
+    if len(value) > MAX_BAR_BYTES:
+        raise BadRecord("too_large", f"{len(value)} bytes; a bar has at most {MAX_BAR_BYTES}")
+    try:
+        bar = _bar_decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise BadRecord("invalid", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord("undecodable", str(error)) from None
+    check_bar(bar)
+    return bar
+
+
+def check_bar(bar: Bar) -> None:
+    """What types alone do not say: the order of prices and times."""
+    low, high = bar.low, bar.high
+    if not low <= bar.open <= high or not low <= bar.close <= high:
+        raise BadRecord("invalid", _price_fault(bar))
+    if bar.close_time != bar.open_time + interval_ms(bar.interval):
+        raise BadRecord("invalid", f"close_time {bar.close_time} is not open_time {bar.open_time} + {bar.interval}")
+    if math.isinf(high) or math.isinf(bar.volume):
+        raise BadRecord("invalid", "a price or the volume is infinite")
+
+
+def _price_fault(bar: Bar) -> str:
+    if bar.high < bar.low:
+        return f"high {bar.high} is below low {bar.low}"
+    name = "open" if not bar.low <= bar.open <= bar.high else "close"
+    return f"{name} {getattr(bar, name)} is outside [low {bar.low}, high {bar.high}]"
