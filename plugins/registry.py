@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from plugins.base import Plugin
-from schemas.errors import PluginError
+from schemas.errors import ConfigurationError, PluginError
 
 T = TypeVar("T", bound=Plugin)
 
 
-class DuplicateKey(ValueError):
+class DuplicateKey(ConfigurationError, ValueError):
     """One key was registered by two modules: start-up stops, since two answers are worse than none."""
 
 
