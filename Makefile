@@ -1,0 +1,69 @@
+# make demo and make test need Python 3.11 and make; everything else is put into .venv, from the lock files.
+
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := schemas plugins streams backtest alphawire
+# Python 3.11 under any of its names: a newer one is of no use, some of the libraries do not run on it.
+PYTHON := $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP_SYNC := $(BIN)/uv pip install --color never --python $(BIN)/python
+COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --python-version 3.11 --python-platform linux --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
+
+.PHONY: help demo test check format lock clean
+.SILENT:
+
+help:
+	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
+	echo "make test    the tests, brokers included"
+	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
+	echo "make format  ruff format, and what ruff can mend"
+	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"
+	echo "make clean   what was built and installed here"
+
+demo: $(VENV)/.runtime
+	$(BIN)/alphawire demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/alphawire schemas --check
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.uv-$(UV_VERSION)
+	$(COMPILE) $(UPGRADE) --extra boost --extra backtest --extra embedded -o requirements.lock
+	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed is remembered by stamps, so that a second run starts at once. The development lock holds the other one entirely.
+$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
+	test -e $(VENV)/.dev -a $(VENV)/.dev -nt requirements.lock || { \
+		echo "Installing what the demo needs into $(VENV) (about 700 MB, once)."; \
+		$(PIP_SYNC) --require-hashes -r requirements.lock && $(PIP_SYNC) --no-deps --no-build-isolation -C editable_mode=compat -e .; }
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
+	echo "Installing what the tests need into $(VENV) (about 900 MB, once)."
+	$(PIP_SYNC) --require-hashes -r requirements-dev.lock
+	$(PIP_SYNC) --no-deps --no-build-isolation -C editable_mode=compat -e .
+	touch $@
+
+$(VENV)/.uv-$(UV_VERSION):
+	test -n "$(PYTHON)" || { echo "alphawire needs Python 3.11: neither python3.11 nor python3 here is that version" >&2; exit 1; }
+	$(PYTHON) -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null || { \
+		echo "LightGBM needs the system library libgomp.so.1, which is missing: apt-get install libgomp1 (or your system's package of it)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: on Debian and Ubuntu, apt-get install python3.11-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
