@@ -1,0 +1,156 @@
+"""The shipped JSON Schemas: current, valid themselves, and of one mind with the decoders (oracle: jsonschema)."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+from alphawire.commands.schemas import command
+from schemas import export
+from schemas import messages as m
+from schemas.errors import BadRecord
+
+ORIGIN = m.Origin(partition=0, offset=12, time=1_380_873_960_000)
+MODEL = m.Model(key="ml.lightgbm", sha256="ab" * 32)
+BAR = m.Bar("BAC", "1m", 1_380_893_400_000, 1_380_893_460_000, 13.85, 13.86, 13.84, 13.85, 120_300.0)
+CONTENT = m.SignalContent(
+    id="0" * 32,
+    strategy="demo",
+    symbol="BAC",
+    time=BAR.close_time,
+    signal="BUY",
+    weight=0.2,
+    reason="",
+    prediction=0.0007,
+    model=MODEL,
+    config_hash="0123456789abcdef",
+    gap=None,
+    valid_until=BAR.close_time + 60_000,
+)
+PROVENANCE = m.Provenance("bars", 0, 12, None, ORIGIN, "0.1.0")
+ENTRY = m.PluginEntry(
+    category="features",
+    key="technical.rsi",
+    version="1",
+    distribution="alphawire",
+    distribution_version="0.1.0",
+    module="plugins.features.rsi",
+    summary="Wilder's RSI",
+    available=True,
+    outputs=["rsi"],
+    parameters={"type": "object"},
+    cost="compiled",
+)
+
+SAMPLES: dict[str, list[Any]] = {
+    "bars": [BAR, msgspec.structs.replace(BAR, closed=False)],
+    "signals": [
+        m.Signal(CONTENT, PROVENANCE),
+        m.Signal(
+            msgspec.structs.replace(CONTENT, signal=-0.25, weight=None, prediction=None, model=None, gap=3), PROVENANCE
+        ),
+    ],
+    "state": [
+        m.Marker("bars", 0, 5000, {"demo": 100}, floor=4000, roster="cd" * 32),
+        m.Roster("bars", 0, 4000, {"demo/BAC": 900}),
+        m.Snapshot("demo", "BAC", 0, 4000, 900, "layout", "ef" * 32, b"\x00\x01\xff"),
+    ],
+    "control": [m.Applied("demo", "bars", 0, 12, ORIGIN, 12, "0123456789abcdef", {"interval": "1m"}, MODEL, "layout")],
+    "plugins": [ENTRY],
+    "plugins.requests": [m.PluginRequest("r1"), m.PluginRequest("r2", "features", "technical.rsi")],
+    "plugins.replies": [m.PluginReply("r1", [ENTRY]), m.PluginReply("r2", [], error="no such category")],
+}
+
+
+def validator(topic: str) -> Draft202012Validator:
+    return Draft202012Validator(export.schema_of(topic))
+
+
+def bar(**changes: Any) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(m.encode(BAR))
+    value.update(changes)
+    return value
+
+
+@pytest.mark.parametrize("topic", export.TOPICS)
+def test_a_schema_is_valid_and_shipped_as_it_is(topic: str) -> None:
+    Draft202012Validator.check_schema(export.schema_of(topic))
+    assert json.loads((export.FOLDER / f"{topic}.schema.json").read_text()) == export.schema_of(topic)
+
+
+def test_nothing_shipped_is_stale() -> None:
+    assert export.stale() == []
+
+
+def test_every_topic_has_samples() -> None:
+    assert SAMPLES.keys() == export.TOPICS.keys()
+
+
+@pytest.mark.parametrize(
+    ("topic", "sample"), [(topic, sample) for topic, samples in SAMPLES.items() for sample in samples]
+)
+def test_messages_as_encoded_satisfy_their_schema_and_come_back_the_same(topic: str, sample: Any) -> None:
+    encoded = m.encode(sample)
+    validator(topic).validate(json.loads(encoded))
+    assert msgspec.json.decode(encoded, type=export.TOPICS[topic]) == sample
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bar(volume="12"),
+        bar(open=0),
+        bar(low=-1.0),
+        bar(volume=-1),
+        bar(close=None),
+        bar(symbol=""),
+        bar(symbol="A B"),
+        bar(symbol="A" * 65),
+        bar(interval="1x"),
+        bar(open_time=-1),
+        bar(open_time=1.5),
+        bar(closed="no"),
+        bar(vwap=13.0),
+        {key: value for key, value in bar().items() if key != "high"},
+        [],
+    ],
+)
+def test_what_the_schema_of_bars_refuses_the_decoder_refuses_too(value: Any) -> None:
+    assert not validator("bars").is_valid(value)
+    with pytest.raises(BadRecord):
+        m.decode_bar(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("topic", ["signals", "state", "control", "plugins"])
+def test_a_message_without_its_first_field_is_refused(topic: str) -> None:
+    value = json.loads(m.encode(SAMPLES[topic][0]))
+    del value[next(iter(value))]
+    assert not validator(topic).is_valid(value)
+
+
+def test_the_command_writes_checks_and_names_what_differs(tmp_path) -> None:
+    run = CliRunner().invoke
+    assert run(command, ["--out", str(tmp_path)], standalone_mode=False).return_value == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(export.rendered())
+    assert run(command, ["--out", str(tmp_path), "--check"], standalone_mode=False).return_value == 0
+
+    (tmp_path / "bars.schema.json").write_text("{}\n")
+    (tmp_path / "signals.schema.json").unlink()
+    (tmp_path / "old.schema.json").write_text("{}\n")
+    result = run(command, ["--out", str(tmp_path), "--check"], standalone_mode=False)
+    assert result.return_value == 1
+    lines = result.stderr.splitlines()
+    assert [line.split(":")[0].rpartition("/")[2] for line in lines] == [
+        "bars.schema.json",
+        "old.schema.json",
+        "signals.schema.json",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(command, ["--out", str(tmp_path / "file" / "below")], standalone_mode=False)
+    assert "choose another folder with --out" in str(result.exception)
