@@ -1,0 +1,300 @@
+"""Kafka clients with our settings, deadlines, and errors that say the mend."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from schemas.config import Kafka
+from schemas.errors import BrokerError, ConfigurationError
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
+
+CONNECT_TIMEOUT = 10.0
+STOP_TIMEOUT = 10.0
+READ_TIMEOUT = 30.0
+LOOPBACK = ("localhost", "127.", "[::1]", "::1")
+
+
+def client_settings(kafka: Kafka) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client takes: where the broker is, and how to be let in.
+
+    Raises
+    ------
+    ConfigurationError
+        For a password that would travel in the clear to another machine, or a `ca_file` that cannot be read.
+    """
+    settings: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "client_id": "alphawire",
+        "security_protocol": kafka.security,
+    }
+    if kafka.password is not None or kafka.security.startswith("SASL"):
+        settings |= _credentials(kafka)
+    if kafka.security.endswith("SSL"):
+        settings["ssl_context"] = _tls(kafka)
+    return settings
+
+
+def _credentials(kafka: Kafka) -> dict[str, Any]:
+    if not kafka.security.startswith("SASL"):
+        raise ConfigurationError(
+            f"kafka.password is set, but kafka.security {kafka.security} does not use it; set kafka.security: SASL_SSL"
+        )
+    if kafka.username is None or kafka.password is None:
+        raise ConfigurationError(
+            f"kafka.security {kafka.security} needs kafka.username and kafka.password (ALPHAWIRE_KAFKA__PASSWORD)"
+        )
+    if kafka.security == "SASL_PLAINTEXT" and not _on_loopback(kafka.bootstrap):
+        raise ConfigurationError(f"a password would go to {kafka.bootstrap} unencrypted; set kafka.security: SASL_SSL")
+    return {
+        "sasl_mechanism": kafka.sasl_mechanism,
+        "sasl_plain_username": kafka.username,
+        "sasl_plain_password": kafka.password.get_secret_value(),
+    }
+
+
+def _on_loopback(bootstrap: str) -> bool:
+    return all(address.strip().startswith(LOOPBACK) for address in bootstrap.split(","))
+
+
+def _tls(kafka: Kafka) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(kafka.ca_file) if kafka.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"kafka.ca_file {kafka.ca_file} cannot be used: {error}") from None
+
+
+class Client(Protocol):
+    async def start(self) -> None: ...
+
+
+@contextlib.asynccontextmanager
+async def open_consumer(kafka: Kafka, *topics: str, **options: Any) -> AsyncIterator["AIOKafkaConsumer"]:
+    """A started `AIOKafkaConsumer` of `topics` (none: assign partitions yourself), stopped at the end.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers within 10 s.
+    """
+    from aiokafka import AIOKafkaConsumer
+
+    options = {"enable_auto_commit": False, **options}
+    async with _opened(AIOKafkaConsumer(*topics, **client_settings(kafka), **options), kafka) as consumer:
+        yield consumer
+
+
+@contextlib.asynccontextmanager
+async def open_producer(kafka: Kafka, **options: Any) -> AsyncIterator["AIOKafkaProducer"]:
+    """A started `AIOKafkaProducer` that waits for all replicas, stopped at the end.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers within 10 s.
+    """
+    from aiokafka import AIOKafkaProducer
+
+    options = {"acks": "all", "request_timeout_ms": 30_000, **options}
+    async with _opened(AIOKafkaProducer(**client_settings(kafka), **options), kafka) as producer:
+        yield producer
+
+
+@contextlib.asynccontextmanager
+async def open_admin(kafka: Kafka) -> AsyncIterator["AIOKafkaAdminClient"]:
+    """A started admin client.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers within 10 s, or while it is used.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    async with _opened(
+        AIOKafkaAdminClient(**client_settings(kafka), request_timeout_ms=int(CONNECT_TIMEOUT * 1000)), kafka
+    ) as admin:
+        yield admin
+
+
+@contextlib.asynccontextmanager
+async def _opened(client: Any, kafka: Kafka) -> AsyncIterator[Any]:
+    try:
+        await _start(client, kafka)
+        yield client
+    finally:
+        await _stop(client)
+
+
+async def _start(client: Any, kafka: Kafka) -> None:
+    from aiokafka.errors import KafkaConnectionError, KafkaError
+
+    with quiet_aiokafka() as heard:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await client.start()
+        except (KafkaConnectionError, OSError, TimeoutError) as error:
+            raise unreachable(kafka, heard[-1] if heard else str(error)) from None
+        except KafkaError as error:
+            raise BrokerError(f"the broker at {kafka.bootstrap} refuses: {heard[-1] if heard else error}") from error
+
+
+async def gives_producer_ids(kafka: Kafka) -> bool:
+    """Does the broker know producers one from another, as transactions and the dropping of repeated sends need? (Tansu does not.)
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers within 10 s.
+    """
+    from aiokafka.errors import KafkaError
+
+    try:
+        async with open_producer(kafka, enable_idempotence=True):
+            return True
+    except BrokerError as error:
+        if isinstance(error.__cause__, KafkaError):
+            return False
+        raise
+
+
+def unreachable(kafka: Kafka, reason: str = "") -> BrokerError:
+    detail = f" ({reason})" if reason else ""
+    return BrokerError(
+        f"no Kafka broker answers at {kafka.bootstrap}{detail}; start one (`alphawire broker`) or name yours with --bootstrap"
+    )
+
+
+async def _stop(client: Any) -> None:
+    """Stop a client in a task of its own: aiokafka's `stop` soon after `start` cancels tasks that have not begun, whose
+    `CancelledError` would otherwise end the caller's task as if someone had cancelled that."""
+    await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(client.close() if hasattr(client, "close") else client.stop())
+    await asyncio.wait({stopping}, timeout=STOP_TIMEOUT)
+    if not stopping.done():
+        stopping.cancel()
+    if stopping.cancelled() or not stopping.done():
+        await client._client.close()
+    elif (error := stopping.exception()) is not None:
+        logging.getLogger(__name__).debug("stopping a Kafka client: %r", error)
+
+
+class _Listen(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+_hushed = 0
+
+
+@contextlib.contextmanager
+def quiet_aiokafka() -> Iterator[list[str]]:
+    """Keep what aiokafka logs from the terminal; the value is the list of its warnings and errors so far."""
+    global _hushed
+    logger = logging.getLogger("aiokafka")
+    listener = _Listen()
+    logger.addHandler(listener)
+    _hushed, logger.propagate = _hushed + 1, False
+    try:
+        yield listener.heard
+    finally:
+        _hushed -= 1
+        logger.propagate = _hushed == 0
+        logger.removeHandler(listener)
+
+
+async def offset_range(
+    kafka: Kafka, topic: str, partition: int, isolation: str = "read_uncommitted"
+) -> tuple[int, int]:
+    """Offset of the oldest record of a partition, and of the one that would come next.
+
+    With ``isolation="read_committed"`` the second is that of the oldest open transaction, if there is one. Use this and not the
+    consumer's `end_offsets` or `seek_to_end`: Tansu 0.6 answers these with the **first** offset of the last batch, plus one (seen).
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers or the topic does not exist.
+    """
+    from aiokafka import TopicPartition
+
+    async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=10) as consumer:
+        return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
+
+
+async def _range(consumer: "AIOKafkaConsumer", at: "TopicPartition", isolation: str, kafka: Kafka) -> tuple[int, int]:
+    """Leaves `at` assigned when it has records."""
+    from aiokafka.errors import KafkaError
+
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            if at.topic not in await consumer.topics():
+                raise BrokerError(
+                    f"topic {at.topic} does not exist at {kafka.bootstrap}; create it with `alphawire topics create`"
+                )
+            oldest: int = (await consumer.beginning_offsets([at]))[at]
+            listed: int = (await consumer.end_offsets([at]))[at]
+            if listed <= oldest:
+                return oldest, oldest
+            consumer.assign([at])
+            consumer.seek(at, listed - 1)
+            watermark = consumer.last_stable_offset if isolation == "read_committed" else consumer.highwater
+            while (end := watermark(at)) is None:
+                await consumer.getmany(at, timeout_ms=20)
+            return oldest, max(end, listed)
+    except (KafkaError, TimeoutError) as error:
+        raise unreachable(kafka, f"asking for {at.topic}/{at.partition}: {error or 'no answer'}") from None
+
+
+async def read_batches_to_end(
+    kafka: Kafka, topic: str, partition: int, start: int = 0, isolation: str = "read_uncommitted"
+) -> AsyncIterator[list["ConsumerRecord[bytes | None, bytes | None]"]]:
+    """As `read_partition_to_end`, a list of records at a time, which costs less."""
+    from aiokafka import TopicPartition
+
+    at = TopicPartition(topic, partition)
+    # a short wait: all that is asked for is there, so only the last, idle fetch ever waits
+    options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 10, "auto_offset_reset": "earliest"}
+    async with open_consumer(kafka, isolation_level=isolation, **options) as consumer:
+        oldest, end = await _range(consumer, at, isolation, kafka)
+        position = max(start, oldest)
+        if position < end:
+            consumer.seek(at, position)
+        clock = asyncio.get_running_loop().time
+        heard = clock()
+        while position < end:
+            fetched = await consumer.getmany(at, timeout_ms=200)
+            if records := [record for record in fetched.get(at, ()) if record.offset < end]:
+                yield records
+            # the position also passes what is never given out: control records, aborted transactions, compaction's holes
+            if (reached := await consumer.position(at)) > position:
+                position, heard = reached, clock()
+            elif clock() - heard > READ_TIMEOUT:
+                raise unreachable(kafka, f"{topic}/{partition}: nothing for {READ_TIMEOUT:.0f} s at offset {position}, which ends at {end}")
+
+
+async def read_partition_to_end(
+    kafka: Kafka, topic: str, partition: int, start: int = 0, isolation: str = "read_uncommitted"
+) -> AsyncIterator["ConsumerRecord[bytes | None, bytes | None]"]:
+    """Records of one partition from offset `start` up to the end that it had when this began.
+
+    It ends on empty topics, on compacted ones with holes, and where the last records are a transaction's markers; with
+    ``isolation="read_committed"`` the end is that of the last transaction that is complete.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers, the topic does not exist, or nothing comes for 30 s.
+    """
+    async for records in read_batches_to_end(kafka, topic, partition, start, isolation):
+        for record in records:
+            yield record
