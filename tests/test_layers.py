@@ -16,7 +16,7 @@ UNKNOWN_TO = {"schemas": KAFKA | {"pandas"}, "plugins": KAFKA}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of every absolute import, inside functions too; of `import_module` and `__import__` what is written out."""
+    """Line and name of every absolute import, inside functions too; of `import_module`, what is written out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
