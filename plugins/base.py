@@ -1,5 +1,9 @@
 """The four base classes: the contract that a plugin's author may rely on for ever."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -40,6 +44,11 @@ class Plugin:
         self.params: dict[str, Any] = self.validate(params)
 
     @classmethod
+    def fault(cls) -> str | None:
+        """What makes the class unusable, in words that say the mend; `register` refuses a class with a fault."""
+        return None
+
+    @classmethod
     def validate(cls, params: dict[str, Any]) -> dict[str, Any]:
         """`params` with defaults filled in, as a plain dict."""
         if cls.Params is None:
@@ -49,7 +58,8 @@ class Plugin:
         except ValidationError as error:
             known = ", ".join(cls.Params.model_fields) or "none"
             faults = "; ".join(
-                f"parameter {'.'.join(map(str, fault['loc'])) or 'set'}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
+                f"parameter {'.'.join(map(str, fault['loc'])) or 'set'}: {fault['msg'].removeprefix('Value error, ')}"
+                for fault in error.errors()
             )
             raise PluginError(f"{cls.key or cls.__name__}: {faults} (parameters: {known})") from None
 
@@ -61,6 +71,16 @@ class BaseFeature(Plugin):
     """Names of its columns; None: whatever `compute` returns (a worker finds out by a trial)."""
     lookback: ClassVar[int | None] = None
     """Bars (rows) that a value depends on, for a plugin that has only `compute`; an instance may set its own from its parameters."""
+
+    @classmethod
+    def fault(cls) -> str | None:
+        if cls.compute is BaseFeature.compute:
+            return "it overrides neither `compute` nor, as a FoldFeature, `step`; define compute(self, data)"
+        if isinstance(cls.lookback, int | float | str) and (type(cls.lookback) is not int or cls.lookback < 1):
+            return f"lookback = {cls.lookback!r} is not a number of bars; write a whole number from 1 on"
+        if cls.outputs is not None and not isinstance(cls.outputs, property) and not _are_names(cls.outputs):
+            return f"outputs = {cls.outputs!r} is not a tuple of column names; write outputs = ('rsi',)"
+        return None
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Columns for `data` (open, high, low, close, volume), with `data`'s index; a row uses itself and earlier rows only."""
@@ -76,6 +96,10 @@ class BaseModel(Plugin):
     """True: `load` executes what it reads (pickle, joblib), so it needs ``trusted: true`` in the configuration."""
     file_name: ClassVar[str] = "model.bin"
     """Name of the model's file in an artifact."""
+
+    @classmethod
+    def fault(cls) -> str | None:
+        return "it does not override `predict`; define predict(self, X)" if cls.predict is BaseModel.predict else None
 
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self | None:  # noqa: N803
         raise NotImplementedError
@@ -99,12 +123,52 @@ class BaseModel(Plugin):
         return np.array([float(self.predict(frame.iloc[i : i + 1]).iloc[0]) for i in range(len(frame))], np.float64)
 
 
+@dataclass(slots=True)
+class Decisions:
+    """What a signal generator decided, one entry a row."""
+
+    signal: list[str | float]
+    """BUY, SELL, HOLD, FLAT, or a finite number."""
+    weight: FloatArray
+    """NaN: none was given."""
+    reason: list[str]
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+
 class BaseSignalGenerator(Plugin):
     """Turns predictions into decisions."""
 
     scaled: ClassVar[bool] = False
     """True: the `weight` that `generate` returns is a unit (+1, -1) that ``execution.weight`` and ``long_only`` scale.
     False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus ``execution.weight``."""
+
+    @classmethod
+    def fault(cls) -> str | None:
+        return (
+            "it does not override `generate`; define generate(self, predictions)"
+            if cls.generate is BaseSignalGenerator.generate
+            else None
+        )
+
+    def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
+        """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it with something fast.
+
+        Raises `PluginError` when `generate` fails or returns something else than one usable decision.
+        """
+        decisions = Decisions([], np.full(len(columns["prediction"]), np.nan), [])
+        for row in range(len(decisions.weight)):
+            frame = pd.DataFrame({name: values[row : row + 1] for name, values in columns.items()})
+            try:
+                returned = self.generate(frame)
+            except Exception as error:  # foreign code, whatever it raises
+                raise PluginError(f"{self.key}: generate failed: {type(error).__name__}: {error}") from error
+            signal, weight, reason = _decision(self.key, returned)
+            decisions.signal.append(signal)
+            decisions.weight[row] = weight
+            decisions.reason.append(reason)
+        return decisions
 
     def generate(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """`predictions` (a `prediction` column, and the feature columns) with a `signal` column: BUY, SELL, HOLD or a number; optionally `weight`, `reason`."""
@@ -118,6 +182,52 @@ class BaseBacktestEngine(Plugin):
         super().__init__(**config)
         self.config = self.params
 
+    @classmethod
+    def fault(cls) -> str | None:
+        return (
+            "it does not override `run`; define run(self, prices, signals)"
+            if cls.run is BaseBacktestEngine.run
+            else None
+        )
+
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
         """At least `trades`, `equity_curve` and `metrics`."""
         raise NotImplementedError
+
+
+SIGNALS = ("BUY", "SELL", "HOLD", "FLAT")
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and bool(value)
+        and all(isinstance(name, str) and name for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _decision(key: str, returned: Any) -> tuple[str | float, float, str]:
+    """Signal, weight (NaN: none) and reason of the one row that `generate` returned."""
+    if not isinstance(returned, pd.DataFrame) or len(returned) != 1 or "signal" not in returned:
+        raise PluginError(f"{key}: generate must return the frame that it got, one row here, with a `signal` column")
+    signal, weight, reason = (
+        returned[name].iloc[0] if name in returned else None for name in ("signal", "weight", "reason")
+    )
+    text = "" if reason is None or reason != reason else str(reason)
+    size = math.nan if weight is None else _number(key, "weight", weight)
+    if isinstance(signal, str):
+        if signal not in SIGNALS:
+            raise PluginError(f"{key}: the signal {signal!r} is none of {', '.join(SIGNALS)}, and no number")
+        return signal, size, text
+    number = math.nan if signal is None else _number(key, "signal", signal)
+    return ("HOLD", math.nan, text or "no signal") if math.isnan(number) else (number, size, text)
+
+
+def _number(key: str, name: str, value: Any) -> float:
+    """`value` as a float, NaN for a missing one; `PluginError` for what is neither a finite number nor missing."""
+    if value is pd.NA or value is pd.NaT:
+        return math.nan
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isinf(value):
+        raise PluginError(f"{key}: the {name} {value!r} is not a finite number")
+    return float(value)

@@ -129,7 +129,11 @@ def _take_back(registries: list[PluginRegistry[Any]]) -> None:
 
 
 def _fault(name: str, module: str, error: BaseException) -> Fault:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename and frame.filename != __file__]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else module
     kind = type(error).__name__
     text = " ".join(str(error).split())

@@ -33,7 +33,8 @@ class PluginRegistry(Generic[T]):
     def register(self, key: str) -> Callable[[type[T]], type[T]]:
         """Decorator: registers the class under `key` and sets ``cls.key``.
 
-        Raises `DuplicateKey` (a `ValueError`) when another class has the key, `PluginError` when the object is no class of this category.
+        Raises `DuplicateKey` (a `ValueError`) when another class has the key, `PluginError` when the object is no class of this category or
+        has a fault (a missing method, say), which the text names.
         """
         if not isinstance(key, str) or not key or any(c.isspace() for c in key):
             raise PluginError(f"{key!r} is not a key for a plugin; write it like technical.rsi")
@@ -42,10 +43,16 @@ class PluginRegistry(Generic[T]):
             if not inspect.isclass(cls) or (self._base is not None and not issubclass(cls, self._base)):
                 name = getattr(cls, "__name__", cls)
                 wanted = self._base.__name__ if self._base else "Plugin"
-                raise PluginError(f"{key}: {name} is not a subclass of {wanted}; derive it from plugins.{self.category}.{wanted}")
+                raise PluginError(
+                    f"{key}: {name} is not a subclass of {wanted}; derive it from plugins.{self.category}.{wanted}"
+                )
+            if self._base is not None and (fault := cls.fault()):
+                raise PluginError(f"{key} ({cls.__name__}): {fault}")
             other = self._classes.get(key)
             if other is not None:
-                raise DuplicateKey(f"the key {key!r} is registered twice in {self.category}: by {_place(other)} and by {_place(cls)}; rename one of them")
+                raise DuplicateKey(
+                    f"the key {key!r} is registered twice in {self.category}: by {_place(other)} and by {_place(cls)}; rename one of them"
+                )
             cls.key = key
             self._classes[key] = cls
             return cls
@@ -58,7 +65,9 @@ class PluginRegistry(Generic[T]):
             return self._classes[key]
         except KeyError:
             near = difflib.get_close_matches(str(key), self._classes, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there is: {', '.join(self.list_keys()) or 'none'}"
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"there is: {', '.join(self.list_keys()) or 'none'}"
+            )
             raise KeyError(f"no plugin {key!r} in {self.category}; {hint}") from None
 
     def create(self, key: str, **params: Any) -> T:

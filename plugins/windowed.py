@@ -1,0 +1,126 @@
+"""Features that have only `compute`, run live: a value is `compute` over the trailing `lookback` rows, in live, replay and training alike."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plugins.bars import BAR, COLUMNS, frame_from_bars
+from plugins.base import BaseFeature, FloatArray
+from plugins.fold import FoldFeature, Rows, StreamingFeature, layout_of, over_frame, trial_bars
+from schemas.errors import PluginError
+
+__all__ = ["StreamingFeature", "WindowedFeature", "batch", "streaming"]
+
+
+def streaming(feature: BaseFeature) -> StreamingFeature:
+    """The form of `feature` that runs bar by bar: a `FoldFeature` itself, any other one over its declared lookback."""
+    return feature if isinstance(feature, FoldFeature) else WindowedFeature(feature)
+
+
+def batch(feature: BaseFeature, data: pd.DataFrame) -> pd.DataFrame:
+    """`feature`'s columns for a frame exactly as a worker computes them (a compute-only one over its trailing lookback at each row)."""
+    return over_frame(streaming(feature), data)
+
+
+class WindowedFeature:
+    """Runs a compute-only feature bar by bar; the state of a symbol is a ring of its last `lookback` bars.
+
+    Raises `PluginError` when the plugin declares no lookback, fails, or returns anything but one row for each bar and always the same columns.
+    """
+
+    reads = COLUMNS
+
+    def __init__(self, plugin: BaseFeature) -> None:
+        self.plugin = plugin
+        self.lookback = _lookback(plugin)
+        self.state_dtype = np.dtype([("count", "i8"), ("ring", BAR, (self.lookback,))])
+        declared = plugin.outputs
+        self._columns: tuple[str, ...] | None = None if declared is None else tuple(declared)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """As declared in `outputs`, else as `compute` returns them for generated bars."""
+        if self._columns is None:
+            self._columns = tuple(self._compute(trial_bars(self.lookback)).columns)
+            if not self._columns:
+                raise PluginError(
+                    f"{self.plugin.key}: compute returned no columns for {self.lookback} generated bars; declare `outputs`"
+                )
+        return self._columns
+
+    @property
+    def warmup(self) -> int:
+        return self.lookback - 1
+
+    @property
+    def layout(self) -> str:
+        return layout_of(self.plugin, self.state_dtype)
+
+    def new_states(self, count: int) -> Rows:
+        return np.zeros(count, self.state_dtype)
+
+    def prepare(self) -> None:
+        """Finds out the columns, and with that whether the plugin works at all."""
+        self._values(trial_bars(self.lookback))
+
+    def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
+        """Step over `bars` in order: each goes into its symbol's ring, and its values are the last row of `compute` over that ring."""
+        counts, rings = states["count"], states["ring"]
+        for i, slot in enumerate(slots.tolist()):
+            rings[slot, counts[slot] % self.lookback] = bars[i]
+            counts[slot] += 1
+            outs[i] = self._values(self._window(rings[slot], int(counts[slot])))
+
+    def _window(self, ring: Rows, count: int) -> Rows:
+        """The bars of a ring from the oldest to the newest, as a copy."""
+        if count < self.lookback:
+            return ring[:count].copy()
+        return np.roll(ring, -(count % self.lookback))
+
+    def _values(self, bars: Rows) -> FloatArray:
+        columns = list(self.columns)
+        result = self._compute(bars)
+        if sorted(map(str, result.columns)) != sorted(columns):
+            raise PluginError(
+                f"{self.plugin.key}: compute returned the columns {', '.join(map(str, result.columns)) or 'none'} for {len(bars)} bars, "
+                f"expected {', '.join(columns)}; return the same columns always (NaN where there is no value yet)"
+            )
+        try:
+            return result.iloc[-1][columns].to_numpy(np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise PluginError(f"{self.plugin.key}: compute returned something else than numbers ({error})") from None
+
+    def _compute(self, bars: Rows) -> pd.DataFrame:
+        data = frame_from_bars(bars)
+        index = data.index
+        try:
+            result = self.plugin.compute(data)
+        except Exception as error:  # foreign code, whatever it raises
+            raise PluginError(
+                f"{self.plugin.key}: compute failed on {len(bars)} bars: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(result, pd.DataFrame):
+            raise PluginError(
+                f"{self.plugin.key}: compute returned a {type(result).__name__}; return a DataFrame (a Series has `.to_frame(name)`)"
+            )
+        if len(result) != len(index) or not result.index.equals(index):
+            raise PluginError(
+                f"{self.plugin.key}: compute returned {len(result)} rows for {len(index)} bars, or another index; return one row for each, with data's index"
+            )
+        return result
+
+
+def _lookback(plugin: BaseFeature) -> int:
+    lookback: Any = plugin.lookback
+    if lookback is None:
+        raise PluginError(
+            f"{plugin.key}: it has only `compute` and declares no lookback, so it cannot run live; set `lookback`, "
+            "the number of bars that a value depends on, its own included"
+        )
+    if isinstance(lookback, bool) or not isinstance(lookback, int | np.integer) or lookback < 1:
+        raise PluginError(
+            f"{plugin.key}: its lookback {lookback!r} is not a number of bars; set a whole number from 1 on"
+        )
+    return int(lookback)
