@@ -11,7 +11,10 @@ PIP_SYNC := $(BIN)/uv pip install --color never --python $(BIN)/python
 COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --python-version 3.11 --python-platform linux --generate-hashes \
 	--no-annotate --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help demo test check format lock clean
+# Suites too long for `make test`, each a target of its own; .ci/run makes them all.
+LONG_SUITES :=
+
+.PHONY: help demo test check format lock clean long-suites $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -34,6 +37,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 	$(BIN)/alphawire schemas --check
+
+long-suites:
+	echo $(LONG_SUITES)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
