@@ -1,7 +1,7 @@
 """docker-compose.yml and the Dockerfile against the command line, the configuration that they mount, and each other.
 
 No Docker is needed. What only an engine can show (that the images build and start) is not shown here. What the image
-apache/kafka has (its scripts in /opt/kafka/bin, its data volume, the rule that any KAFKA_ variable replaces all defaults)
+apache/kafka has (its scripts in /opt/kafka/bin, its data volume, the rule that any KAFKA_ variable replaces them)
 is taken from its own Dockerfile and documentation.
 """
 
