@@ -7,8 +7,10 @@ PACKAGES := schemas plugins streams backtest alphawire
 # Python 3.11 under any of its names: a newer one is of no use, some of the libraries do not run on it.
 PYTHON := $(shell for p in python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
-PIP_SYNC := $(BIN)/uv pip install --color never --python $(BIN)/python
-COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --python-version 3.11 --python-platform linux --generate-hashes \
+# The system's certificates where there are any, as pip does: a network may have an authority of its own.
+CERTIFICATES := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),--system-certs)
+INSTALL := $(BIN)/uv pip install --color never $(CERTIFICATES) --python $(BIN)/python
+COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --python-version 3.11 --python-platform linux --generate-hashes \
 	--no-annotate --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
@@ -57,13 +59,13 @@ clean:
 $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	test -e $(VENV)/.dev -a $(VENV)/.dev -nt requirements.lock || { \
 		echo "Installing what the demo needs into $(VENV) (about 700 MB, once)."; \
-		$(PIP_SYNC) --require-hashes -r requirements.lock && $(PIP_SYNC) --no-deps --no-build-isolation -C editable_mode=compat -e .; }
+		$(INSTALL) --require-hashes -r requirements.lock && $(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .; }
 	touch $@
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	echo "Installing what the tests need into $(VENV) (about 900 MB, once)."
-	$(PIP_SYNC) --require-hashes -r requirements-dev.lock
-	$(PIP_SYNC) --no-deps --no-build-isolation -C editable_mode=compat -e .
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .
 	touch $@
 
 $(VENV)/.uv-$(UV_VERSION):
