@@ -27,7 +27,8 @@ class Params(Schema):
 class Plugin:
     """What all four kinds share.
 
-    A class without a `Params` model accepts any parameters; with one, an unknown or impossible parameter raises `PluginError` that names it.
+    A class without a `Params` model accepts any parameters; with one, an unknown or impossible parameter raises
+    `PluginError` that names it.
     """
 
     key: ClassVar[str] = ""
@@ -44,7 +45,7 @@ class Plugin:
         self.params: dict[str, Any] = self.validate(params)
 
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         """What makes the class unusable, in words that say the mend; `register` refuses a class with a fault."""
         return None
 
@@ -61,7 +62,12 @@ class Plugin:
                 f"parameter {'.'.join(map(str, fault['loc'])) or 'set'}: {fault['msg'].removeprefix('Value error, ')}"
                 for fault in error.errors()
             )
-            raise PluginError(f"{cls.key or cls.__name__}: {faults} (parameters: {known})") from None
+            raise PluginError(f"{name_of(cls)}: {faults} (parameters: {known})") from None
+
+
+def name_of(plugin: Plugin | type[Plugin]) -> str:
+    """How messages call a plugin: by its key, or by its class before it has one."""
+    return plugin.key or (plugin if isinstance(plugin, type) else type(plugin)).__name__
 
 
 class BaseFeature(Plugin):
@@ -70,10 +76,12 @@ class BaseFeature(Plugin):
     outputs: ClassVar[tuple[str, ...] | None] = None
     """Names of its columns; None: whatever `compute` returns (a worker finds out by a trial)."""
     lookback: ClassVar[int | None] = None
-    """Bars (rows) that a value depends on, for a plugin that has only `compute`; an instance may set its own from its parameters."""
+    """Bars (rows) that a value depends on, for a plugin that has only `compute`; an instance may set its own from
+    its parameters.
+    """
 
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         if cls.compute is BaseFeature.compute:
             return "it overrides neither `compute` nor, as a FoldFeature, `step`; define compute(self, data)"
         if isinstance(cls.lookback, int | float | str) and (type(cls.lookback) is not int or cls.lookback < 1):
@@ -83,7 +91,9 @@ class BaseFeature(Plugin):
         return None
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
-        """Columns for `data` (open, high, low, close, volume), with `data`'s index; a row uses itself and earlier rows only."""
+        """Columns for `data` (open, high, low, close, volume), with `data`'s index; a row uses itself and earlier
+        rows only.
+        """
         raise NotImplementedError
 
 
@@ -98,7 +108,7 @@ class BaseModel(Plugin):
     """Name of the model's file in an artifact."""
 
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         return "it does not override `predict`; define predict(self, X)" if cls.predict is BaseModel.predict else None
 
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self | None:  # noqa: N803
@@ -142,10 +152,11 @@ class BaseSignalGenerator(Plugin):
 
     scaled: ClassVar[bool] = False
     """True: the `weight` that `generate` returns is a unit (+1, -1) that ``execution.weight`` and ``long_only`` scale.
-    False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus ``execution.weight``."""
+    False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus ``execution.weight``.
+    """
 
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         return (
             "it does not override `generate`; define generate(self, predictions)"
             if cls.generate is BaseSignalGenerator.generate
@@ -153,7 +164,8 @@ class BaseSignalGenerator(Plugin):
         )
 
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
-        """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it with something fast.
+        """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it
+        with something fast.
 
         Raises `PluginError` when `generate` fails or returns something else than one usable decision.
         """
@@ -163,15 +175,17 @@ class BaseSignalGenerator(Plugin):
             try:
                 returned = self.generate(frame)
             except Exception as error:  # foreign code, whatever it raises
-                raise PluginError(f"{self.key}: generate failed: {type(error).__name__}: {error}") from error
-            signal, weight, reason = _decision(self.key, returned)
+                raise PluginError(f"{name_of(self)}: generate failed: {type(error).__name__}: {error}") from error
+            signal, weight, reason = _decision(name_of(self), returned)
             decisions.signal.append(signal)
             decisions.weight[row] = weight
             decisions.reason.append(reason)
         return decisions
 
     def generate(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """`predictions` (a `prediction` column, and the feature columns) with a `signal` column: BUY, SELL, HOLD or a number; optionally `weight`, `reason`."""
+        """`predictions` (a `prediction` column, and the feature columns) with a `signal` column: BUY, SELL, HOLD
+        or a number; optionally `weight`, `reason`.
+        """
         raise NotImplementedError
 
 
@@ -183,7 +197,7 @@ class BaseBacktestEngine(Plugin):
         self.config = self.params
 
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         return (
             "it does not override `run`; define run(self, prices, signals)"
             if cls.run is BaseBacktestEngine.run

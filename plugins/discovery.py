@@ -1,7 +1,7 @@
 """Finding plugins: the four built-in folders, installed packages, and files given by path.
 
-A plugin that cannot be imported is recorded in `faults` and never takes the others down. Only a key that is registered twice stops
-everything (`DuplicateKey`): two answers for one key are worse than none.
+A plugin that cannot be imported is recorded in `faults` and never takes the others down. Only a key that is
+registered twice stops everything (`DuplicateKey`): two answers for one key are worse than none.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ from schemas.errors import ConfigurationError, PluginError
 CATEGORIES = ("features", "models", "signals", "engines")
 ENTRY_POINTS = "alphawire.plugins"
 FILES_PACKAGE = "alphawire_plugin_files_"
-"""Modules of ``--plugins`` files live in a package of this name and a hash of their folder: the same name in every process."""
+"""Modules of ``--plugins`` files live in a package of this name and a hash of their folder: the same name in every
+process.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,11 @@ def registries() -> dict[str, PluginRegistry[Any]]:
 
 
 def discover(paths: Iterable[Path | str] = ()) -> None:
-    """Register every plugin there is: the built-in ones, those of installed packages, and those in `paths` (files or folders of them).
+    """Register every plugin there is: the built-in ones, those of installed packages, and those in `paths` (files or
+    folders of them).
 
-    Doing it again changes nothing. Raises `DuplicateKey` when two modules claim one key, `ConfigurationError` for a path that is
-    not there or is no Python; what a plugin does wrong is in `faults`.
+    Doing it again changes nothing. Raises `DuplicateKey` when two modules claim one key, `ConfigurationError` for a
+    path that is not there or is no Python; what a plugin does wrong is in `faults`.
     """
     filled = list(registries().values())
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
@@ -94,7 +97,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _module_name(file: Path) -> str:
-    """Name under which `file` is imported; makes its folder a package, so files there may import each other (``from . import other``)."""
+    """Name under which `file` is imported; makes its folder a package, so files there may import each other
+    (``from . import other``).
+    """
     package = FILES_PACKAGE + hashlib.sha256(str(file.parent).encode()).hexdigest()[:12]
     if package not in sys.modules:
         spec = ModuleSpec(package, None, is_package=True)

@@ -1,88 +1,49 @@
-"""Features as folds: an initial state and a step over one bar. `compute` is that fold over a frame, so batch equals live."""
+"""Features as folds: an initial state and a step over one bar. `compute` is that fold over a frame, so batch
+equals live.
+"""
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin
+from inspect import getattr_static
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import BAR, COLUMNS, PRICES, bars_from_frame
-from plugins.base import BaseFeature, FloatArray
+from plugins.bars import COLUMNS, PRICES
+from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.kernel import Kernel, compile_kernel
-from schemas.canonical import canonical_json, sha256_hex
+from plugins.streaming import Rows, StreamingFeature, layout_of, over_frame, trial_bars
 from schemas.errors import PluginError
 
-__all__ = [
-    "Column",
-    "FeatureParams",
-    "FoldFeature",
-    "StreamingFeature",
-    "column_of",
-    "layout_of",
-    "over_frame",
-    "trial_bars",
-]
+__all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "StreamingFeature", "column_of"]
 
-Rows = NDArray[np.void]
 Column = Literal["open", "high", "low", "close", "volume"]
 """Type of a parameter that names a bar's column; a step sees its number and reads it with `column_of`."""
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 TRIAL_BARS = 5_000
 
 
-class StreamingFeature(Protocol):
-    """What the pipeline drives: a plain state for each symbol, stepped bar by bar."""
-
-    @property
-    def plugin(self) -> BaseFeature:
-        """The registered plugin behind it."""
-
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Columns of a bar that it needs."""
-
-    @property
-    def warmup(self) -> int:
-        """Bars of a symbol before the first value can appear."""
-
-    @property
-    def state_dtype(self) -> "np.dtype[Any]": ...
-
-    @property
-    def layout(self) -> str:
-        """Hash of key, version, parameters and state layout: a state of another layout must not be loaded."""
-
-    def new_states(self, count: int) -> Rows:
-        """States of `count` symbols that have seen nothing."""
-
-    def prepare(self) -> None:
-        """Do now what would make the first `run` slow (compile, or load what was compiled)."""
-
-    def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
-        """Step over `bars` in order; ``slots[i]`` is the row in `states` of bar i's symbol, ``outs[i]`` gets its values."""
-
-
 class FoldFeature(BaseFeature):
     """A feature written as a fold: subclass it with `outputs`, `state` and `step`.
 
-    Parameters are declared in a `Params` model; `step` sees the numbers, booleans and choices (a `Literal`, as its position) among
-    them as ``params.name``. A state begins as zeros. `step` is plain Python over one bar: ``bar.open .high .low .close .volume .time``,
-    fields of the state, ``out.name`` for each of `outputs` (NaN unless it is set). It may call plain functions of its module, and `math`.
+    Parameters are declared in a `Params` model; `step` sees the numbers, booleans and choices (a `Literal`, as its
+    position) among them as ``params.name``. A state begins as zeros. `step` is plain Python over one bar: ``bar.open
+    .high .low .close .volume .time``, fields of the state, ``out.name`` for each of `outputs` (NaN unless it is set).
+    It may call plain functions of its module, and `math`.
 
     Notes
     -----
-    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was. Write ``d * d``, not ``d ** 2`` (numba's power
-    differs in the last bit), and sum a ring from the oldest value on, relative to it.
+    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was. Write ``d * d``, not ``d ** 2``
+    (numba's power differs in the last bit), and sum a ring from the oldest value on, relative to it.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[str] = "compiled"
+    _kernel: Kernel | None = None
+    _warmup: int | None = None
 
     def state(self) -> Sequence[Field]:
         """Fields of one symbol's state, as numpy's dtype takes them: ``[("count", "i8"), ("ring", "f8", (20,))]``."""
@@ -101,14 +62,9 @@ class FoldFeature(BaseFeature):
     @property
     def warmup(self) -> int:
         """Bars before the first value; measured on generated bars unless a subclass tells it."""
-        outs = np.empty((TRIAL_BARS, len(self.outputs)))
-        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), trial_bars(TRIAL_BARS), outs)
-        known = np.flatnonzero(~np.isnan(outs).any(axis=1))
-        if not len(known):
-            raise PluginError(
-                f"{self.key}: gave no value in {TRIAL_BARS} generated bars; define `warmup`, the bars before its first value"
-            )
-        return int(known[0])
+        if self._warmup is None:
+            self._warmup = self._measured_warmup()
+        return self._warmup
 
     def step_params(self) -> dict[str, int | float | bool]:
         """What `step` sees as `params`; override it to derive others."""
@@ -124,38 +80,44 @@ class FoldFeature(BaseFeature):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._kernel: Kernel | None = None
-        values = self.step_params() or {"none": 0}
-        kinds = [
-            (name, "?" if isinstance(value, bool) else "i8" if isinstance(value, int) else "f8")
-            for name, value in values.items()
-        ]
-        self._params = np.array([tuple(values.values())], kinds)
+        self._params = _record(self.step_params() or {"none": 0})
         self._out = np.dtype([(name, "f8") for name in self.outputs])
         self.state_dtype = self._checked_state()
+        if unknown := set(self.reads) - set(COLUMNS):
+            raise PluginError(
+                f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name {', '.join(COLUMNS)}"
+            )
 
     def _checked_state(self) -> "np.dtype[Any]":
+        mend = "write it like [('count', 'i8'), ('ring', 'f8', (20,))]"
         try:
             dtype = np.dtype(list(self.state()))
-        except TypeError as error:
-            raise PluginError(
-                f"{self.key}: its state is not a list of numpy fields ({error}); write it like [('count', 'i8')]"
-            ) from None
+        except (TypeError, ValueError) as error:
+            raise PluginError(f"{name_of(self)}: its state is no list of numpy fields ({error}); {mend}") from None
         if dtype.hasobject or not dtype.names:
-            raise PluginError(
-                f"{self.key}: its state must be plain numbers, so that it can be stored exactly; write it like [('count', 'i8')]"
-            )
+            raise PluginError(f"{name_of(self)}: its state is not plain numbers, so it cannot be stored; {mend}")
         return dtype
 
+    def _measured_warmup(self) -> int:
+        outs = np.empty((TRIAL_BARS, len(self.outputs)))
+        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), trial_bars(TRIAL_BARS), outs)
+        known = np.flatnonzero(~np.isnan(outs).any(axis=1))
+        if not len(known):
+            raise PluginError(
+                f"{name_of(self)}: gave no value in {TRIAL_BARS} generated bars; "
+                "define the property `warmup`, the bars before its first value"
+            )
+        return int(known[0])
+
     @classmethod
-    def fault(cls) -> str | None:
+    def class_fault(cls) -> str | None:
         if cls.step is FoldFeature.step or cls.state is FoldFeature.state:
             return "a FoldFeature needs both `state` and a static `step(state, bar, params, out)`"
-        if not isinstance(cls.__dict__.get("step", staticmethod(cls.step)), staticmethod):
-            return "`step` must be a @staticmethod: step(state, bar, params, out)"
-        if not isinstance(cls.outputs, tuple) or not cls.outputs:
-            return "`outputs` must name its columns, as a tuple: outputs = ('rsi',)"
-        return super().fault()
+        if not isinstance(getattr_static(cls, "step"), staticmethod):
+            return "`step` is not static; write @staticmethod above step(state, bar, params, out)"
+        if cls.outputs == ():
+            return "it does not name its columns; write outputs = ('rsi',)"
+        return super().class_fault()
 
     @property
     def plugin(self) -> BaseFeature:
@@ -184,18 +146,17 @@ class FoldFeature(BaseFeature):
             self.prepare()
             return self.run(states, slots, bars, outs)
         outs.fill(np.nan)
-        self._kernel(
-            states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, outs.view(self._out)[:, 0]
-        )
+        results = outs.view(self._out)[:, 0]
+        try:
+            self._kernel(states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, results)
+        except Exception as error:  # foreign code, whatever it raises
+            raise PluginError(f"{name_of(self)}: its step failed: {type(error).__name__}: {error}") from error
 
     def run_plain(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """`run` without numba: the reference, equal to the byte."""
         outs.fill(np.nan)
-        rows, results, params = (
-            states.view(np.recarray),
-            outs.view(self._out)[:, 0].view(np.recarray),
-            self._params.view(np.recarray)[0],
-        )
+        rows, results = states.view(np.recarray), outs.view(self._out)[:, 0].view(np.recarray)
+        params = self._params.view(np.recarray)[0]
         with np.errstate(all="ignore"):
             for i, bar in enumerate(bars.view(np.recarray)):
                 if not any(math.isnan(bar[name]) for name in self.reads):
@@ -222,51 +183,7 @@ def column_of(bar: Any, column: int) -> Any:
     return bar.volume
 
 
-def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:
-    """A feature's columns for a frame, with its index; each symbol of a (symbol, time) index is folded alone, in the frame's order."""
-    missing = [name for name in feature.reads if name not in data]
-    if missing:
-        raise PluginError(
-            f"{feature.plugin.key}: the data has no column {', '.join(missing)}; it needs {', '.join(feature.reads)}"
-        )
-    slots, count = _slots(data.index)
-    outs = np.empty((len(data), len(feature.columns)))
-    feature.run(feature.new_states(count), slots, bars_from_frame(data), outs)
-    return pd.DataFrame(outs, index=data.index, columns=list(feature.columns))
-
-
-def _slots(index: pd.Index) -> tuple[NDArray[np.int64], int]:
-    if not isinstance(index, pd.MultiIndex):
-        return np.zeros(len(index), np.int64), 1
-    codes, symbols = pd.factorize(
-        index.get_level_values("symbol" if "symbol" in index.names else 0), use_na_sentinel=False
-    )
-    return codes.astype(np.int64), len(symbols)
-
-
-def layout_of(plugin: BaseFeature, state: "np.dtype[Any]") -> str:
-    """Hash of what a stored state depends on; `PluginError` when a parameter has no JSON form."""
-    try:
-        return sha256_hex(canonical_json([plugin.key, plugin.version, plugin.params, state.descr]))[:16]
-    except (TypeError, ValueError) as error:
-        raise PluginError(
-            f"{plugin.key}: its parameters cannot be written as JSON ({error}); use numbers, strings, lists and mappings"
-        ) from None
-
-
-def trial_bars(count: int) -> Rows:
-    """Generated minute bars, always the same, for finding out what a plugin does not declare."""
-    random = np.random.default_rng(20130104)
-    bars = np.zeros(count, BAR)
-    bars["time"] = 1_380_000_000_000 + 60_000 * np.arange(1, count + 1)
-    closes = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.001, count)))
-    bars["close"] = closes
-    bars["open"] = np.concatenate([[100.0], closes[:-1]])[:count]
-    spread = random.uniform(0.0, 0.05, (2, count))
-    bars["high"] = np.maximum(bars["open"], closes) + spread[0]
-    bars["low"] = np.minimum(bars["open"], closes) - spread[1]
-    bars["volume"] = random.integers(100, 10_000, count)
-    return bars
-
-
-assert get_args(Column) == COLUMNS  # noqa: S101
+def _record(values: dict[str, int | float | bool]) -> Rows:
+    """One row with a field for each value."""
+    kinds = {bool: "?", int: "i8", float: "f8"}
+    return np.array([tuple(values.values())], [(name, kinds[type(value)]) for name, value in values.items()])

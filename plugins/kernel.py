@@ -1,8 +1,9 @@
 """A feature's step, compiled: many symbols' bars in one call, in order, record by record.
 
-The step is known to numba as a plain function, so the compiled loop finds itself in numba's cache on disk at the next start. The loop's
-name carries a hash of everything that it depends on; each variant thus has cache files of its own, and processes that compile different
-ones at once cannot mistake each other's (numba numbers the files of one name without a lock).
+The step is known to numba as a plain function, so the compiled loop finds itself in numba's cache on disk at the next
+start. The loop's name carries a hash of everything that it depends on; each variant thus has cache files of its own,
+and processes that compile different ones at once cannot mistake each other's (numba numbers the files of one name
+without a lock).
 """
 
 import hashlib
@@ -23,14 +24,17 @@ from schemas.errors import PluginError
 Step = Callable[[Any, Any, Any, Any], None]
 Kernel = Callable[[Any, Any, Any, Any, Any], None]
 OPTIONS = {"error_model": "numpy"}
-"""Division by zero gives what IEEE and numpy say, not an exception in the middle of a batch. Never fastmath: it reorders sums."""
+"""Division by zero gives what IEEE and numpy say, not an exception in the middle of a batch. Never fastmath: it
+reorders sums.
+"""
 
 
 @cache
 def compile_kernel(
     step: Step, reads: tuple[str, ...], state: "np.dtype[Any]", params: "np.dtype[Any]", out: "np.dtype[Any]"
 ) -> Kernel:
-    """``kernel(states, slots, bars, params, outs)``: `step` over each bar in order; a bar with NaN in a column of `reads` is passed over.
+    """``kernel(states, slots, bars, params, outs)``: `step` over each bar in order; a bar with NaN in a column of
+    `reads` is passed over.
 
     Raises `PluginError` when numba cannot compile the step.
     """
@@ -116,7 +120,9 @@ def _functions(step: Any) -> list[FunctionType]:
 
 
 def fingerprint(step: Any) -> str:
-    """Hash of the source files of `step` and of what it uses, and of the constants among that: an edited plugin is compiled anew."""
+    """Hash of the source files of `step` and of what it uses, and of the constants among that: an edited plugin is
+    compiled anew.
+    """
     parts: list[bytes] = []
     for function in _functions(step):
         parts.append(_source(function))

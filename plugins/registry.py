@@ -33,8 +33,8 @@ class PluginRegistry(Generic[T]):
     def register(self, key: str) -> Callable[[type[T]], type[T]]:
         """Decorator: registers the class under `key` and sets ``cls.key``.
 
-        Raises `DuplicateKey` (a `ValueError`) when another class has the key, `PluginError` when the object is no class of this category or
-        has a fault (a missing method, say), which the text names.
+        Raises `DuplicateKey` (a `ValueError`) when another class has the key, `PluginError` when the object is no
+        class of this category or has a fault (a missing method, say), which the text names.
         """
         if not isinstance(key, str) or not key or any(c.isspace() for c in key):
             raise PluginError(f"{key!r} is not a key for a plugin; write it like technical.rsi")
@@ -46,12 +46,13 @@ class PluginRegistry(Generic[T]):
                 raise PluginError(
                     f"{key}: {name} is not a subclass of {wanted}; derive it from plugins.{self.category}.{wanted}"
                 )
-            if self._base is not None and (fault := cls.fault()):
+            if self._base is not None and (fault := cls.class_fault()):
                 raise PluginError(f"{key} ({cls.__name__}): {fault}")
             other = self._classes.get(key)
             if other is not None:
                 raise DuplicateKey(
-                    f"the key {key!r} is registered twice in {self.category}: by {_place(other)} and by {_place(cls)}; rename one of them"
+                    f"the key {key!r} is registered twice in {self.category}: "
+                    f"by {_place(other)} and by {_place(cls)}; rename one of them"
                 )
             cls.key = key
             self._classes[key] = cls

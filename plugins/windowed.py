@@ -1,4 +1,6 @@
-"""Features that have only `compute`, run live: a value is `compute` over the trailing `lookback` rows, in live, replay and training alike."""
+"""Features that have only `compute`, run live: a value is `compute` over the trailing `lookback` rows, in live,
+replay and training alike.
+"""
 
 from typing import Any
 
@@ -7,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.bars import BAR, COLUMNS, frame_from_bars
-from plugins.base import BaseFeature, FloatArray
-from plugins.fold import FoldFeature, Rows, StreamingFeature, layout_of, over_frame, trial_bars
+from plugins.base import BaseFeature, FloatArray, name_of
+from plugins.fold import FoldFeature
+from plugins.streaming import Rows, StreamingFeature, layout_of, over_frame, trial_bars
 from schemas.errors import PluginError
 
 __all__ = ["StreamingFeature", "WindowedFeature", "batch", "streaming"]
@@ -20,14 +23,17 @@ def streaming(feature: BaseFeature) -> StreamingFeature:
 
 
 def batch(feature: BaseFeature, data: pd.DataFrame) -> pd.DataFrame:
-    """`feature`'s columns for a frame exactly as a worker computes them (a compute-only one over its trailing lookback at each row)."""
+    """`feature`'s columns for a frame exactly as a worker computes them (a compute-only one over its trailing
+    lookback at each row).
+    """
     return over_frame(streaming(feature), data)
 
 
 class WindowedFeature:
     """Runs a compute-only feature bar by bar; the state of a symbol is a ring of its last `lookback` bars.
 
-    Raises `PluginError` when the plugin declares no lookback, fails, or returns anything but one row for each bar and always the same columns.
+    Raises `PluginError` when the plugin declares no lookback, fails, or returns anything but one row for each bar and
+    always the same columns.
     """
 
     reads = COLUMNS
@@ -46,7 +52,8 @@ class WindowedFeature:
             self._columns = tuple(self._compute(trial_bars(self.lookback)).columns)
             if not self._columns:
                 raise PluginError(
-                    f"{self.plugin.key}: compute returned no columns for {self.lookback} generated bars; declare `outputs`"
+                    f"{name_of(self.plugin)}: compute returned no columns for {self.lookback} generated bars; "
+                    "return a DataFrame with at least one"
                 )
         return self._columns
 
@@ -66,7 +73,9 @@ class WindowedFeature:
         self._values(trial_bars(self.lookback))
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
-        """Step over `bars` in order: each goes into its symbol's ring, and its values are the last row of `compute` over that ring."""
+        """Step over `bars` in order: each goes into its symbol's ring, and its values are the last row of
+        `compute` over that ring.
+        """
         counts, rings = states["count"], states["ring"]
         for i, slot in enumerate(slots.tolist()):
             rings[slot, counts[slot] % self.lookback] = bars[i]
@@ -84,13 +93,15 @@ class WindowedFeature:
         result = self._compute(bars)
         if sorted(map(str, result.columns)) != sorted(columns):
             raise PluginError(
-                f"{self.plugin.key}: compute returned the columns {', '.join(map(str, result.columns)) or 'none'} for {len(bars)} bars, "
-                f"expected {', '.join(columns)}; return the same columns always (NaN where there is no value yet)"
+                f"{name_of(self.plugin)}: compute returned {', '.join(map(str, result.columns)) or 'no columns'} "
+                f"for {len(bars)} bars, not {', '.join(columns)}; return the same columns always (NaN: no value yet)"
             )
         try:
             return result.iloc[-1][columns].to_numpy(np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
-            raise PluginError(f"{self.plugin.key}: compute returned something else than numbers ({error})") from None
+            raise PluginError(
+                f"{name_of(self.plugin)}: compute returned something else than numbers ({error})"
+            ) from None
 
     def _compute(self, bars: Rows) -> pd.DataFrame:
         data = frame_from_bars(bars)
@@ -99,15 +110,17 @@ class WindowedFeature:
             result = self.plugin.compute(data)
         except Exception as error:  # foreign code, whatever it raises
             raise PluginError(
-                f"{self.plugin.key}: compute failed on {len(bars)} bars: {type(error).__name__}: {error}"
+                f"{name_of(self.plugin)}: compute failed on {len(bars)} bars: {type(error).__name__}: {error}"
             ) from error
         if not isinstance(result, pd.DataFrame):
             raise PluginError(
-                f"{self.plugin.key}: compute returned a {type(result).__name__}; return a DataFrame (a Series has `.to_frame(name)`)"
+                f"{name_of(self.plugin)}: compute returned a {type(result).__name__}; "
+                "return a DataFrame (a Series has `.to_frame(name)`)"
             )
         if len(result) != len(index) or not result.index.equals(index):
             raise PluginError(
-                f"{self.plugin.key}: compute returned {len(result)} rows for {len(index)} bars, or another index; return one row for each, with data's index"
+                f"{name_of(self.plugin)}: compute returned {len(result)} rows for {len(index)} bars, or another index; "
+                "return one row for each bar, with data's index"
             )
         return result
 
@@ -116,11 +129,11 @@ def _lookback(plugin: BaseFeature) -> int:
     lookback: Any = plugin.lookback
     if lookback is None:
         raise PluginError(
-            f"{plugin.key}: it has only `compute` and declares no lookback, so it cannot run live; set `lookback`, "
-            "the number of bars that a value depends on, its own included"
+            f"{name_of(plugin)}: it has only `compute` and declares no lookback, so it cannot run live; "
+            "set `lookback`, the number of bars that a value depends on, its own included"
         )
     if isinstance(lookback, bool) or not isinstance(lookback, int | np.integer) or lookback < 1:
         raise PluginError(
-            f"{plugin.key}: its lookback {lookback!r} is not a number of bars; set a whole number from 1 on"
+            f"{name_of(plugin)}: its lookback {lookback!r} is not a number of bars; set a whole number from 1 on"
         )
     return int(lookback)

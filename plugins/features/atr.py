@@ -19,8 +19,9 @@ class ATR(FoldFeature):
 
     Notes
     -----
-    The true range of a bar, from the second bar on, is ``max(high - low, |high - previous close|, |low - previous close|)``. The first
-    value, at bar n + 1, is the mean of the first n of them; then ``atr = (atr * (n - 1) + range) / n``.
+    The true range of a bar, from the second bar on, is ``max(high - low, |high - previous close|, |low - previous
+    close|)``. The first value, at bar n + 1, is the mean of the first n of them; then ``atr = (atr * (n - 1) + range)
+    / n``.
 
     References
     ----------

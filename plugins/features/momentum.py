@@ -21,7 +21,8 @@ class Momentum(FoldFeature):
 
     Notes
     -----
-    The first value comes with bar n + 1. Where a volume n bars ago was 0 it is infinite, or NaN when today's is 0 as well, as in pandas.
+    The first value comes with bar n + 1. Where a volume n bars ago was 0 it is infinite, or NaN when today's is 0 as
+    well, as in pandas.
 
     References
     ----------

@@ -20,9 +20,9 @@ class RSI(FoldFeature):
 
     Notes
     -----
-    `gain` and `loss` are averages of the rises and falls of the close from bar to bar. The first ones are simple means over the first
-    n changes; then ``average = (average * (n - 1) + x) / n``. The first value comes with bar n + 1; where nothing ever moved
-    (gain = loss = 0) it is undefined, hence NaN (TA-Lib says 0 there).
+    `gain` and `loss` are averages of the rises and falls of the close from bar to bar. The first ones are simple
+    means over the first n changes; then ``average = (average * (n - 1) + x) / n``. The first value comes with bar n +
+    1; where nothing ever moved (gain = loss = 0) it is undefined, hence NaN (TA-Lib says 0 there).
 
     References
     ----------

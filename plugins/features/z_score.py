@@ -22,9 +22,9 @@ class ZScore(FoldFeature):
 
     Notes
     -----
-    `std` is the sample standard deviation (ddof 1); the value is within ± (n - 1) / √n. The first one comes with bar n. NaN while all n
-    values are equal. Values are taken relative to the oldest and summed from oldest to newest: equal ones then give exactly zero, and
-    the bits depend on the window alone.
+    `std` is the sample standard deviation (ddof 1); the value is within ± (n - 1) / √n. The first one comes with bar
+    n. NaN while all n values are equal. Values are taken relative to the oldest and summed from oldest to newest:
+    equal ones then give exactly zero, and the bits depend on the window alone.
 
     References
     ----------
