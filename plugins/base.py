@@ -152,7 +152,8 @@ class BaseSignalGenerator(Plugin):
 
     scaled: ClassVar[bool] = False
     """True: the `weight` that `generate` returns is a unit (+1, -1) that ``execution.weight`` and ``long_only`` scale.
-    False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus ``execution.weight``.
+    False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus
+    ``execution.weight``.
     """
 
     @classmethod

@@ -15,10 +15,10 @@ from plugins.bars import COLUMNS, PRICES
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.kernel import Kernel, compile_kernel
-from plugins.streaming import Rows, StreamingFeature, layout_of, over_frame, trial_bars
+from plugins.streaming import Rows, layout_of, over_frame, trial_bars
 from schemas.errors import PluginError
 
-__all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "StreamingFeature", "column_of"]
+__all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "column_of"]
 
 Column = Literal["open", "high", "low", "close", "volume"]
 """Type of a parameter that names a bar's column; a step sees its number and reads it with `column_of`."""
