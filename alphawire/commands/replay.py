@@ -1,0 +1,31 @@
+"""``alphawire replay``."""
+
+from pathlib import Path
+
+import click
+
+from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.progress import counted
+from schemas.config import Config
+
+
+@click.command("replay")
+@click.argument("strategy")
+@click.option("--source", default="kafka", show_default=True, metavar="kafka|FILE", help="the bars topic, or a CSV or Parquet file of bars")
+@click.option("--from", "start", type=TIME, help="first close time to put out")
+@click.option("--to", "end", type=TIME, help="last close time to put out")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines, or Parquet for FILE.parquet")
+@config_option
+@plugins_option
+@json_option
+def command(strategy: str, source: str, start: int | None, end: int | None, out: Path, config: Config, as_json: bool) -> None:
+    """Signals of STRATEGY recomputed from history, by the pipeline that runs live."""
+    import json
+
+    from backtest.replay import replay, write_signals
+
+    with counted("bars") as progress:
+        result = replay(config, strategy, source, start, end, progress)
+    write_signals(result.raw, out)
+    summary = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw), "out": str(out)}
+    click.echo(json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}")

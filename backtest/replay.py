@@ -1,0 +1,124 @@
+"""Signals recomputed from history, by the pipeline that runs live."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, selected, topic_steps
+from plugins.pipeline import Pipeline
+from plugins.run import Source
+from plugins.strategy import ReadyStrategy, ready_strategy
+from schemas.config import Config, Kafka
+from schemas.messages import Applied, Signal, encode
+from streams.state import load
+from streams.topics import partition_count, topic_name
+
+VERSION = "replay"
+
+
+@dataclass
+class ReplayResult:
+    """The signals, as structs and as a frame, and the bars that they were made of."""
+
+    raw: list[Signal] = field(default_factory=list)
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    applied: dict[int, Applied] = field(default_factory=dict)
+
+    @property
+    def signals(self) -> pd.DataFrame:
+        """One row a signal: symbol, time (ms), signal, weight, prediction, reason, id."""
+        rows = [
+            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id) for c in (signal.content for signal in self.raw)
+        ]
+        frame = pd.DataFrame(rows, columns=["symbol", "time", "signal", "weight", "prediction", "reason", "id"])
+        return frame.astype({"weight": "float64", "prediction": "float64", "time": "int64"})
+
+
+def replay(
+    config: Config,
+    name: str,
+    source: str,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+) -> ReplayResult:
+    """Signals of strategy `name` for bars that close in [start, end] (ms); the state always begins at its origin.
+
+    `source` is ``kafka`` or a file of bars.
+    """
+    ready = ready_strategy(name, config.strategy(name))
+    if source == "kafka":
+        result = asyncio.run(replay_topic(config.kafka, ready, progress))
+    else:
+        result = replay_file(ready, source, progress)
+    result.raw = [signal for signal in result.raw if _inside(signal.content.time, start, end)]
+    result.bars = result.bars[selected(result.bars["close_time"], start, end)].reset_index(drop=True)
+    return result
+
+
+def _inside(time: int, start: int | None, end: int | None) -> bool:
+    return (start is None or time >= start) and (end is None or time <= end)
+
+
+def replay_file(ready: ReadyStrategy, source: str, progress: Progress | None = None) -> ReplayResult:
+    bars = file_bars(source, ready.interval)
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
+    pipeline.runs[ready.name].start_time = 0
+    result = ReplayResult(bars=bars)
+    for step in file_steps(bars, ready.interval, progress):
+        result.raw += pipeline.feed(step.batches).signals
+    return result
+
+
+async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | None = None) -> ReplayResult:
+    """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the log."""
+    result = ReplayResult()
+    frames: list[pd.DataFrame] = []
+    count = await partition_count(kafka)
+    for partition in range(count):
+        applied = (await load(kafka, partition)).applied
+        pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION))
+        run = pipeline.runs[ready.name]
+        run.start_time = 0
+        if ready.name in applied:
+            result.applied[partition] = applied[ready.name]
+            run.begin = applied[ready.name].origin.offset
+        async for step in topic_steps(kafka, partition, count, _memory_begin(applied, ready), progress):
+            result.raw += pipeline.feed(step.batches).signals
+            if ready.interval in step.batches:
+                frames.append(frame_of(step.batches[ready.interval], ready.interval))
+    if frames:
+        result.bars = in_order(pd.concat(frames, ignore_index=True))
+    else:
+        result.bars = pd.DataFrame({"symbol": [], "close_time": []})
+    return result
+
+
+def _memory_begin(applied: dict[str, Applied], ready: ReadyStrategy) -> int:
+    """Where the memory of repeats began: it belongs to the interval, so with the first strategy of it."""
+    return min((a.origin.offset for a in applied.values() if a.config.get("interval") == ready.interval), default=0)
+
+
+def write_signals(signals: list[Signal], out: Path) -> None:
+    """JSON lines, or Parquet for a name that ends so; written aside, then renamed."""
+    aside = out.with_name(out.name + ".part")
+    if out.suffix == ".parquet":
+        _frame(signals).to_parquet(aside, index=False)
+    else:
+        aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
+    aside.replace(out)
+
+
+def _frame(signals: list[Signal]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for signal in signals:
+        content, provenance = signal.content, signal.provenance
+        rows.append(
+            {name: getattr(content, name) for name in content.__struct_fields__ if name not in ("signal", "model")}
+            | {"signal": str(content.signal), "model": content.model.sha256 if content.model else None}
+            | {"topic": provenance.topic, "partition": provenance.partition, "offset": provenance.offset}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,175 @@
+"""Live signals on the topic against a replay, field by field."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from backtest.replay import replay_topic
+from backtest.sources import Progress
+from plugins.strategy import ReadyStrategy, ready_strategy
+from schemas.config import Config, Kafka
+from schemas.messages import Applied, Signal, encode
+from streams.clients import read_partition_to_end
+from streams.state import load
+from streams.topics import topic_name
+
+_decoder = msgspec.json.Decoder(Signal)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One signal that is not what the replay says."""
+
+    kind: str
+    strategy: str
+    symbol: str
+    time: int
+    partition: int
+    offset: int
+    field: str | None = None
+    live: Any = None
+    replayed: Any = None
+
+
+@dataclass
+class Verdict:
+    """What `verify` found; `ok` when live and replay are one."""
+
+    strategy: str
+    signals: int = 0
+    equal: int = 0
+    repeats: int = 0
+    foreign: int = 0
+    unpublished: int = 0
+    not_reproducible: str | None = None
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences and self.not_reproducible is None and self.foreign == 0
+
+
+@dataclass
+class Live:
+    """Signals of one strategy on one partition of the topic."""
+
+    signals: list[Signal] = field(default_factory=list)
+    foreign: int = 0
+
+
+def verify(
+    config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
+) -> Verdict:
+    """Compares all signals of strategy `name` for bars that close in [start, end] with a replay of the same log."""
+    return asyncio.run(verify_topic(config.kafka, ready_strategy(name, config.strategy(name)), start, end, progress))
+
+
+async def verify_topic(
+    kafka: Kafka,
+    ready: ReadyStrategy,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    verdict = Verdict(ready.name)
+    replayed = await replay_topic(kafka, ready, progress)
+    if fault := _other_configuration(replayed.applied, ready):
+        verdict.not_reproducible = fault
+        return verdict
+    if not replayed.applied:
+        verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
+        return verdict
+
+    def chosen(signal: Signal) -> bool:
+        time = signal.content.time
+        return (start is None or time >= start) and (end is None or time <= end)
+
+    for partition, applied in replayed.applied.items():
+        live = await _live(kafka, ready.name, partition)
+        marker = (await load(kafka, partition)).marker
+        until = marker.published.get(ready.name, applied.publish_from) if marker else applied.publish_from
+        expected = [
+            s for s in replayed.raw if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from and chosen(s)
+        ]
+        verdict.foreign += live.foreign
+        _compare(verdict, [s for s in live.signals if chosen(s)], expected, until)
+    verdict.differences.sort(key=lambda d: (d.time, d.symbol))
+    return verdict
+
+
+def _other_configuration(applied: dict[int, Applied], ready: ReadyStrategy) -> str | None:
+    for partition, entry in applied.items():
+        if entry.config_hash != ready.config_hash:
+            return f"bars/{partition} ran configuration {entry.config_hash}, here it is {ready.config_hash}"
+    return None
+
+
+async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:
+    live = Live()
+    async for record in read_partition_to_end(kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"):
+        try:
+            signal = _decoder.decode(record.value or b"")
+        except msgspec.MsgspecError:
+            live.foreign += 1
+            continue
+        if signal.content.strategy == strategy:
+            live.signals.append(signal)
+    return live
+
+
+def _compare(verdict: Verdict, live: list[Signal], expected: list[Signal], until: int) -> None:
+    """Every live signal against the replay's of that id; a replayed one below the marker must be there."""
+    wanted = {signal.content.id: signal for signal in expected}
+    seen: set[str] = set()
+    for signal in live:
+        identity = signal.content.id
+        verdict.signals += 1
+        repeated = identity in seen
+        seen.add(identity)
+        replayed = wanted.get(identity)
+        differences = [_extra(signal)] if replayed is None else list(_differences(signal, replayed))
+        if differences:
+            verdict.differences += differences
+        elif repeated:
+            verdict.repeats += 1
+        else:
+            verdict.equal += 1
+    for identity, signal in wanted.items():
+        if identity not in seen:
+            if signal.provenance.offset < until:
+                verdict.differences.append(_difference("missing", signal))
+            else:
+                verdict.unpublished += 1
+
+
+def _difference(kind: str, signal: Signal, name: str | None = None, live: Any = None, replayed: Any = None) -> Difference:
+    content, provenance = signal.content, signal.provenance
+    return Difference(
+        kind, content.strategy, content.symbol, content.time, provenance.partition, provenance.offset, name, live, replayed
+    )
+
+
+def _extra(signal: Signal) -> Difference:
+    return _difference("extra", signal)
+
+
+def _differences(live: Signal, replayed: Signal) -> Iterator[Difference]:
+    """Field by field; the worker's version in the provenance may differ."""
+    if encode(live.content) == encode(replayed.content) and _place(live) == _place(replayed):
+        return
+    ours, theirs = msgspec.to_builtins(live.content), msgspec.to_builtins(replayed.content)
+    for name in ours:
+        if encode(ours[name]) != encode(theirs[name]):
+            yield _difference("differs", replayed, name, ours[name], theirs[name])
+    for name, (a, b) in {n: (_place(live)[n], _place(replayed)[n]) for n in _place(live)}.items():
+        if a != b:
+            yield _difference("differs", replayed, f"provenance.{name}", a, b)
+
+
+def _place(signal: Signal) -> dict[str, Any]:
+    place: dict[str, Any] = msgspec.to_builtins(signal.provenance)
+    del place["worker"]
+    return place

@@ -1,0 +1,208 @@
+"""The one pure core: bars in, signals out. No clock, no Kafka, no random numbers.
+
+The live worker, the replay, the training and the tests drive this same object, so they cannot differ. A `Pipeline` holds one partition:
+a `Lane` for each interval (gate and slots), and in it a `Run` for each strategy (states of all symbols in arrays).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins import gate
+from plugins.bars import BarBatch
+from plugins.run import Run, Source
+from plugins.strategy import ReadyStrategy
+from schemas.canonical import sha256_hex
+from schemas.messages import Signal, Snapshot, interval_ms
+
+REFUSED = {
+    gate.Verdict.CORRECTION: ("correction", "another bar of this symbol and time was taken before, with other values"),
+    gate.Verdict.LATE: ("late", "the bar is not newer than the symbol's last one"),
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A well-formed bar that cannot be used."""
+
+    offset: int
+    kind: str
+    reason: str
+
+
+@dataclass
+class Outcome:
+    """What a batch came to."""
+
+    signals: list[Signal] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Lane:
+    """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays."""
+
+    def __init__(self, interval: str, runs: list[Run]) -> None:
+        self.interval = interval
+        self.interval_ms = interval_ms(interval)
+        self.runs = runs
+        self.slots: dict[str, int] = {}
+        self.symbols: list[str] = []
+        self.gate = np.zeros(0, gate.STATE)
+        self.next_offset = np.zeros(0, np.int64)
+        self.dirty = np.zeros(0, np.bool_)
+
+    @property
+    def owner(self) -> str:
+        """The name under which the gate's snapshots go; no strategy can have it."""
+        return f":{self.interval}"
+
+    def slot(self, symbol: str) -> int:
+        """The symbol's slot, -1 when no strategy wants it."""
+        found = self.slots.get(symbol)
+        if found is None:
+            found = self._add(symbol) if any(run.wants(symbol) for run in self.runs) else -1
+            self.slots[symbol] = found
+        return found
+
+    def _add(self, symbol: str) -> int:
+        slot = len(self.symbols)
+        self.symbols.append(symbol)
+        if slot == len(self.gate):
+            more = max(16, slot)
+            self.gate = np.concatenate([self.gate, np.zeros(more, gate.STATE)])
+            self.next_offset = np.concatenate([self.next_offset, np.zeros(more, np.int64)])
+            self.dirty = np.concatenate([self.dirty, np.zeros(more, np.bool_)])
+            for run in self.runs:
+                run.grow(slot + more)
+        for run in self.runs:
+            run.member[slot] = run.wants(symbol)
+        return slot
+
+    def feed(self, batch: BarBatch, outcome: Outcome) -> None:
+        slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
+        rows = np.flatnonzero(slots >= 0)
+        outcome.counts["outside_universe"] += len(slots) - len(rows)
+        rows = rows[batch.offsets[rows] >= self.next_offset[slots[rows]]]
+        bars, slots, offsets = batch.bars[rows], slots[rows], batch.offsets[rows]
+        verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
+        if verdicts.any():
+            self._refuse(offsets, verdicts, outcome)
+            taken = verdicts == gate.Verdict.ACCEPTED
+            bars, slots, offsets, gaps = bars[taken], slots[taken], offsets[taken], gaps[taken]
+        outcome.counts["bars"] += len(bars)
+        self.dirty[slots] = True
+        for run in self.runs:
+            outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols)
+
+    @staticmethod
+    def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:
+        outcome.counts["repeats"] += int((verdicts == gate.Verdict.REPEAT).sum())
+        for verdict, (kind, reason) in REFUSED.items():
+            outcome.refusals += [Refusal(offset, kind, reason) for offset in offsets[verdicts == verdict].tolist()]
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """One owner's rows at the moment of a capture."""
+
+    owner: str
+    layout: str
+    counts: NDArray[np.int64]
+    pack: "list[NDArray[np.void]]"
+
+
+class Capture:
+    """The changed states of a partition at one offset, copied at once and turned into snapshots at leisure.
+
+    The gate's snapshots come last: on the log no gate is ever ahead of a strategy behind it.
+    """
+
+    def __init__(self, pipeline: "Pipeline", offset: int) -> None:
+        self.offset = offset
+        self.counts = pipeline.counts()
+        self._partition = pipeline.source.partition
+        self._parts: list[tuple[list[str], list[_Copy]]] = []
+        for lane in pipeline.lanes.values():
+            slots = np.flatnonzero(lane.dirty)
+            lane.dirty[:] = False
+            copies = [
+                _Copy(run.strategy.name, run.strategy.layout, run.book["count"][slots], [a[slots] for a in (run.book, *run.states)])
+                for run in lane.runs
+            ]
+            copies.append(_Copy(lane.owner, gate.LAYOUT, lane.gate["count"][slots], [lane.gate[slots]]))
+            self._parts.append(([lane.symbols[slot] for slot in slots], copies))
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        for symbols, copies in self._parts:
+            for copy in copies:
+                for row, symbol in enumerate(symbols):
+                    if count := int(copy.counts[row]):
+                        payload = b"".join(array[row].tobytes() for array in copy.pack)
+                        yield Snapshot(
+                            copy.owner, symbol, self._partition, self.offset, count, copy.layout, sha256_hex(payload), payload
+                        )
+
+
+class Pipeline:
+    """All strategies on one partition of the bars."""
+
+    def __init__(self, strategies: Iterable[ReadyStrategy], source: Source) -> None:
+        self.source = source
+        self.runs = {strategy.name: Run(strategy, source) for strategy in strategies}
+        self.lanes: dict[str, Lane] = {}
+        for run in self.runs.values():
+            interval = run.strategy.interval
+            self.lanes.setdefault(interval, Lane(interval, [])).runs.append(run)
+
+    def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
+        """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into batches."""
+        outcome = Outcome()
+        for interval, batch in batches.items():
+            lane = self.lanes.get(interval)
+            if lane is None:
+                outcome.counts["other_interval"] += len(batch)
+            else:
+                lane.feed(batch, outcome)
+        return outcome
+
+    def counts(self) -> dict[str, int]:
+        """Bars in each state, by the key of its snapshot: ``owner/symbol``."""
+        found: dict[str, int] = {}
+        for lane in self.lanes.values():
+            owners = [(run.strategy.name, run.book["count"]) for run in lane.runs] + [(lane.owner, lane.gate["count"])]
+            for owner, counts in owners:
+                values = counts[: len(lane.symbols)].tolist()
+                found |= {f"{owner}/{symbol}": count for symbol, count in zip(lane.symbols, values, strict=True) if count}
+        return found
+
+    def restore(self, snapshots: Sequence[Snapshot]) -> None:
+        """Takes over states; `ValueError` when one is damaged or of another layout. Bars before a state's offset are then skipped."""
+        for snapshot in snapshots:
+            if sha256_hex(snapshot.payload) != snapshot.sha256:
+                raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} is damaged")
+            if snapshot.owner.startswith(":"):
+                self._restore_gate(snapshot)
+            else:
+                self._restore_run(snapshot)
+
+    def _restore_gate(self, snapshot: Snapshot) -> None:
+        lane = self.lanes[snapshot.owner[1:]]
+        slot = lane.slot(snapshot.symbol)
+        if snapshot.layout != gate.LAYOUT or len(snapshot.payload) != gate.STATE.itemsize:
+            raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
+        if slot >= 0:
+            lane.gate[slot] = np.frombuffer(snapshot.payload, gate.STATE)[0]
+            lane.next_offset[slot] = snapshot.offset
+
+    def _restore_run(self, snapshot: Snapshot) -> None:
+        run = self.runs[snapshot.owner]
+        slot = self.lanes[run.strategy.interval].slot(snapshot.symbol)
+        if snapshot.layout != run.strategy.layout:
+            raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
+        if slot >= 0:
+            run.unpack(slot, snapshot.payload)
+            run.next_offset[slot] = snapshot.offset

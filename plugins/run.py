@@ -1,0 +1,184 @@
+"""One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base import Decisions, FloatArray
+from plugins.gate import FIRST
+from plugins.strategy import ReadyStrategy
+from schemas.canonical import signal_id
+from schemas.messages import Origin, Provenance, Signal, SignalContent
+
+IntArray = NDArray[np.int64]
+Rows = NDArray[np.void]
+
+BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")])
+"""What a run remembers of a symbol besides its features' states: bars so far, and the first of them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bars come from, for the provenance."""
+
+    topic: str
+    partition: int
+    worker: str
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, counts: IntArray) -> None:
+    for i in range(len(slots)):
+        entry = book[slots[i]]
+        if entry.count == 0:
+            entry.origin_offset = offsets[i]
+            entry.origin_time = times[i]
+        entry.count += 1
+        counts[i] = entry.count
+
+
+class Run:
+    """A strategy at work.
+
+    `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time `start_time`,
+    earlier ones are folded silently.
+    """
+
+    def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
+        self.strategy = strategy
+        self.source = source
+        self.begin = 0
+        self.publish_from = 0
+        start = strategy.config["start"]
+        self.start_time = start if isinstance(start, int) else 0
+        self.book = np.zeros(0, BOOK)
+        self.next_offset = np.zeros(0, np.int64)
+        self.member = np.zeros(0, np.bool_)
+        self.states: list[Rows] = [bound.feature.new_states(0) for bound in strategy.features]
+
+    def wants(self, symbol: str) -> bool:
+        return self.strategy.universe is None or symbol in self.strategy.universe
+
+    def grow(self, size: int) -> None:
+        """Room for `size` symbols."""
+        more = size - len(self.book)
+        self.book = np.concatenate([self.book, np.zeros(more, BOOK)])
+        self.next_offset = np.concatenate([self.next_offset, np.zeros(more, np.int64)])
+        self.member = np.concatenate([self.member, np.zeros(more, np.bool_)])
+        self.states = [
+            np.concatenate([states, bound.feature.new_states(more)])
+            for states, bound in zip(self.states, self.strategy.features, strict=True)
+        ]
+
+    def feed(self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]) -> list[Signal]:
+        """Steps over `bars` in order; the signals of those that are to be published."""
+        mine = self.member[slots] & (offsets >= np.maximum(self.next_offset[slots], self.begin))
+        if not mine.all():
+            bars, slots, offsets, gaps = bars[mine], slots[mine], offsets[mine], gaps[mine]
+        if not len(bars):
+            return []
+        values, counts = self.step(bars, slots, offsets)
+        loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
+        if not len(loud):
+            return []
+        return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], values[loud], counts[loud], symbols)
+
+    def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
+        """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
+        counts = np.empty(len(bars), np.int64)
+        _advance(self.book, slots, offsets, np.ascontiguousarray(bars["time"]), counts)
+        values = np.empty((len(bars), len(self.strategy.columns)))
+        first = 0
+        for states, bound in zip(self.states, self.strategy.features, strict=True):
+            width = len(bound.columns)
+            part = np.empty((len(bars), width))
+            bound.feature.run(states, slots, bars, part)
+            values[:, first : first + width] = part
+            first += width
+        return values, counts
+
+    def _signals(
+        self,
+        times: IntArray,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        values: FloatArray,
+        counts: IntArray,
+        symbols: Sequence[str],
+    ) -> list[Signal]:
+        strategy = self.strategy
+        predictions = self._predict(values, counts)
+        columns = {name: values[:, i] for i, name in enumerate(strategy.columns)}
+        decisions = strategy.generator.decide({**columns, "prediction": predictions})
+        weights = self._weights(decisions)
+        reasons = self._reasons(decisions.reason, counts)
+        book, source, interval = self.book, self.source, strategy.interval_ms
+        origins = zip(book["origin_offset"][slots].tolist(), book["origin_time"][slots].tolist(), strict=True)
+        signals = []
+        for symbol, time, offset, gap, prediction, signal, weight, reason, (origin_offset, origin_time) in zip(
+            [symbols[slot] for slot in slots.tolist()], times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(),
+            decisions.signal, weights, reasons, origins, strict=True,
+        ):  # fmt: skip
+            content = SignalContent(
+                signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason, none_if_nan(prediction),
+                strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
+            )  # fmt: skip
+            origin = Origin(source.partition, origin_offset, origin_time)
+            signals.append(
+                Signal(content, Provenance(source.topic, source.partition, offset, None, origin, source.worker))
+            )
+        return signals
+
+    def _predict(self, values: FloatArray, counts: IntArray) -> FloatArray:
+        """NaN while the features warm up: a tree would make a number even of missing values."""
+        strategy = self.strategy
+        if strategy.model is None:
+            return values[:, strategy.columns.index(strategy.prediction or "")]
+        predictions = np.full(len(values), np.nan)
+        warm = np.flatnonzero(counts > strategy.warmup)
+        if len(warm):
+            predictions[warm] = strategy.model.predict_rows(np.ascontiguousarray(values[warm]), strategy.columns)
+        return predictions
+
+    def _weights(self, decisions: Decisions) -> list[float | None]:
+        """The execution contract, 2: what is decided becomes a target weight of equity; None keeps the position."""
+        execution, generator = self.strategy.execution, self.strategy.generator
+        weights: list[float | None] = []
+        for signal, given in zip(decisions.signal, decisions.weight.tolist(), strict=True):
+            if given == given and not generator.scaled:
+                weights.append(given)
+                continue
+            unit = given if given == given else UNITS.get(signal, signal) if isinstance(signal, str) else signal
+            weight = none_if_nan(unit * execution.weight) if isinstance(unit, float) else None
+            weights.append(0.0 if weight is not None and weight < 0 and execution.long_only else weight)
+        return weights
+
+    def _reasons(self, reasons: list[str], counts: IntArray) -> list[str]:
+        warmup = self.strategy.warmup
+        if self.strategy.model is None or int(counts.min()) > warmup:
+            return reasons
+        return [
+            f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason
+            for count, reason in zip(counts.tolist(), reasons, strict=True)
+        ]
+
+    def unpack(self, slot: int, payload: bytes) -> None:
+        """Takes over one symbol's state: its row of the book and of each feature's states; `ValueError` when the length is another."""
+        arrays = [self.book, *self.states]
+        if len(payload) != sum(array.dtype.itemsize for array in arrays):
+            raise ValueError(f"{len(payload)} bytes of state, expected {sum(a.dtype.itemsize for a in arrays)}")
+        first = 0
+        for array in arrays:
+            array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
+            first += array.dtype.itemsize
+
+
+UNITS = {"BUY": 1.0, "SELL": -1.0, "FLAT": 0.0}
+
+
+def none_if_nan(value: float) -> float | None:
+    return value if value == value else None

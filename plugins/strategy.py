@@ -1,0 +1,155 @@
+"""A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plugins.base import BaseModel, BaseSignalGenerator, Plugin
+from plugins.features import feature_registry
+from plugins.models import model_registry
+from plugins.registry import PluginRegistry
+from plugins.signals import signal_registry
+from plugins.streaming import StreamingFeature
+from plugins.windowed import streaming
+from schemas.canonical import canonical_json, config_hash, sha256_hex
+from schemas.config import Execution, PluginUse, Strategy
+from schemas.errors import ConfigurationError, PluginError
+from schemas.messages import Model, interval_ms
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """One feature of a strategy and the names of its columns there."""
+
+    feature: StreamingFeature
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadyStrategy:
+    """What the pipeline needs to know of a strategy; `warmup`: bars of a symbol before all features have their first value."""
+
+    name: str
+    interval: str
+    interval_ms: int
+    universe: frozenset[str] | None
+    features: tuple[FeatureColumns, ...]
+    columns: list[str]
+    warmup: int
+    model: BaseModel | None
+    model_id: Model | None
+    prediction: str | None
+    generator: BaseSignalGenerator
+    execution: Execution
+    config: dict[str, Any]
+    config_hash: str
+    layout: str
+
+
+
+def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
+    """The plugin that the configuration names at `place`; a `ConfigurationError` with the options when that cannot be."""
+    try:
+        return registry.create(use.key, **use.params)
+    except KeyError as error:
+        raise ConfigurationError(f"{place}: {error.args[0]}") from None
+    except PluginError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+
+
+def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
+    """The strategy's features with their column names: as the plugin says, or ``alias`` (one column) and ``alias.column``."""
+    found: list[FeatureColumns] = []
+    taken: dict[str, str] = {}
+    for number, use in enumerate(strategy.features):
+        place = f"strategies.{name}.features.{number}"
+        try:
+            feature = streaming(create(feature_registry, use, place))
+        except PluginError as error:
+            raise ConfigurationError(f"{place}: {error}") from None
+        columns = tuple(_column(use.alias, column, len(feature.columns)) for column in feature.columns)
+        for column in columns:
+            if column in taken:
+                raise ConfigurationError(f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`")
+            taken[column] = use.key
+        found.append(FeatureColumns(feature, columns))
+    return tuple(found)
+
+
+def _column(alias: str | None, column: str, count: int) -> str:
+    if alias is None:
+        return column
+    return alias if count == 1 else f"{alias}.{column}"
+
+
+def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyStrategy:
+    """Creates the plugins and loads the model (`base`: what a relative artifact path starts from).
+
+    Raises `ConfigurationError` or `ArtifactError`, naming place, fault and options.
+    """
+    features = features_of(name, strategy)
+    columns = [column for feature in features for column in feature.columns]
+    if strategy.prediction is not None and strategy.prediction not in columns:
+        raise ConfigurationError(
+            f"strategies.{name}.prediction: there is no column {strategy.prediction!r}; the features give {', '.join(columns)}"
+        )
+    model, model_id = _load_model(name, strategy, columns, base)
+    generator: BaseSignalGenerator = create(signal_registry, strategy.signal, f"strategies.{name}.signal")
+    config = _resolved(strategy, features, model, model_id, generator)
+    return ReadyStrategy(
+        name=name,
+        interval=strategy.interval,
+        interval_ms=interval_ms(strategy.interval),
+        universe=None if strategy.universe == "*" else frozenset(strategy.universe),
+        features=features,
+        columns=columns,
+        warmup=max(bound.feature.warmup for bound in features),
+        model=model,
+        model_id=model_id,
+        prediction=strategy.prediction,
+        generator=generator,
+        execution=strategy.execution,
+        config=config,
+        config_hash=config_hash(config),
+        layout=sha256_hex(canonical_json([strategy.interval, [f.feature.layout for f in features]]))[:16],
+    )
+
+
+def _load_model(
+    name: str, strategy: Strategy, columns: list[str], base: Path
+) -> tuple[BaseModel | None, Model | None]:
+    if strategy.model is None:
+        return None, None
+    use = strategy.model
+    try:
+        model_registry.get(use.key)
+    except KeyError as error:
+        raise ConfigurationError(f"strategies.{name}.model: {error.args[0]}") from None
+    from plugins.artifacts import load_artifact
+
+    loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted)
+    return loaded.model, Model(use.key, loaded.sha256)
+
+
+def _resolved(
+    strategy: Strategy,
+    features: tuple[FeatureColumns, ...],
+    model: BaseModel | None,
+    model_id: Model | None,
+    generator: BaseSignalGenerator,
+) -> dict[str, Any]:
+    """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by where it lies."""
+    plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe"})
+    universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
+    return plain | {
+        "universe": universe,
+        "features": [
+            _named(f.feature.plugin) | {"columns": list(f.columns)} for f in features
+        ],
+        "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
+        "signal": _named(generator),
+    }
+
+
+def _named(plugin: Plugin) -> dict[str, Any]:
+    return {"key": plugin.key, "version": plugin.version, "params": plugin.params}

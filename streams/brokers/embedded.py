@@ -1,0 +1,17 @@
+"""The broker that a configuration with ``kafka.embedded: true`` asks for."""
+
+import contextlib
+from collections.abc import Iterator
+
+from schemas.config import Kafka
+from streams.brokers.tansu import TansuBroker
+
+
+@contextlib.contextmanager
+def embedded(kafka: Kafka) -> Iterator[None]:
+    """Runs the broker of the package on the port of `kafka.bootstrap` while the block runs, if the configuration says so."""
+    if not kafka.embedded:
+        yield
+        return
+    with TansuBroker(int(kafka.bootstrap.rpartition(":")[2] or 9092)):
+        yield

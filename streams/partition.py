@@ -1,0 +1,105 @@
+"""One partition of the bars in its owner's hands: the pipeline, where it stands, and what still has to be written."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from plugins.pipeline import Capture, Pipeline
+from schemas.canonical import sha256_hex
+from schemas.messages import Marker, Roster, encode
+from streams.intake import DeadLetter, Intake
+from streams.outlet import Record, applied_record, dead_record, signal_record
+from streams.state import Plan, marker_key, restore, roster_key, snapshot_key
+from streams.transport import Chunk
+
+
+@dataclass(frozen=True)
+class Names:
+    """Topic names with the configured prefix."""
+
+    bars: str
+    signals: str
+    state: str
+    control: str
+    dead_letters: str
+
+
+class Partition:
+    """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks.
+
+    Offsets, in the order in which a bar passes them: `position` (fed to the pipeline), `published` (its signals are acknowledged),
+    `marked` (the log says so).
+    """
+
+    def __init__(self, number: int, names: Names, intake: Intake, pipeline: Pipeline, plan: Plan) -> None:
+        restore(pipeline, plan)
+        self.number = number
+        self.names = names
+        self.intake = intake
+        self.pipeline = pipeline
+        self.plan = plan
+        self.position = plan.position
+        self.published = plan.position
+        self.marked = plan.marked
+        self.snapshot_position = plan.position
+        self.floor = plan.floor
+        self.roster = plan.roster
+        self.counts: Counter[str] = Counter()
+        self.pending = [applied_record(names.control, entry) for entry in plan.new]
+        self.wake = asyncio.Event()
+        self.drained = asyncio.Event()
+        self.lock = asyncio.Lock()
+        if self.pending:
+            self.wake.set()
+
+    def feed(self, chunk: Chunk) -> None:
+        """Steps over a chunk; what it comes to waits in `pending`."""
+        if chunk.next <= self.position:
+            return
+        if chunk.start > self.position:
+            raise AssertionError(f"{self.names.bars}/{self.number}: a gap from {self.position} to {chunk.start}")
+        records = [record for record in chunk.records if record.offset >= self.position]
+        taken = self.intake.read(records)
+        outcome = self.pipeline.feed(taken.batches)
+        dead = taken.dead
+        if outcome.refusals:
+            by_offset = {record.offset: record for record in records}
+            dead = dead + [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]
+        dead = [letter for letter in dead if letter.record.offset >= self.plan.marked]
+        self.pending += [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        self.pending += [dead_record(self.names.dead_letters, letter) for letter in dead]
+        self.counts += taken.counts + outcome.counts
+        self.counts["signals"] += len(outcome.signals)
+        self.counts["dead_letters"] += len(dead)
+        self.position = chunk.next
+        self.wake.set()
+
+    def take(self) -> tuple[list[Record], int]:
+        """All that waits, and the offset that is published once it is written."""
+        records, self.pending = self.pending, []
+        self.drained.set()
+        return records, self.position
+
+    def marker_record(self) -> Record:
+        """Says that everything before `published` is on the log; never goes back while earlier bars are folded silently."""
+        offset = max(self.plan.marked, self.published)
+        published = {name: max(begun, self.published) for name, begun in self.plan.published.items()}
+        value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)
+        return Record(self.names.state, marker_key(self.names.bars, self.number), encode(value))
+
+    def capture(self) -> Capture:
+        """The states that changed since the last capture, as they are now."""
+        self.snapshot_position = self.position
+        return Capture(self.pipeline, self.position)
+
+    def round_records(self, capture: Capture) -> list[Record]:
+        """A round of snapshots and, last, its roster."""
+        state = self.names.state
+        records = [Record(state, snapshot_key(snapshot), encode(snapshot)) for snapshot in capture.snapshots()]
+        roster = Roster(self.names.bars, self.number, capture.offset, dict(sorted(capture.counts.items())))
+        return [*records, Record(state, roster_key(self.names.bars, self.number), encode(roster))]
+
+    def complete(self, capture: Capture, roster: Record) -> None:
+        """The round is on the log: the next marker names it."""
+        self.floor = capture.offset
+        self.roster = sha256_hex(roster.value or b"")

@@ -1,0 +1,77 @@
+"""One worker process from start to end: ``alphawire worker``."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from plugins.strategy import ReadyStrategy
+from schemas.config import Config
+from schemas.errors import AlphawireError, ConfigurationError
+from streams.app import SignalApp, create_app
+from streams.clients import open_producer
+from streams.exits import Exit
+from streams.listing import publish_listing
+from streams.outlet import BATCH_BYTES, Writer
+from streams.topics import partition_count, require_topics
+from streams.watchdog import watch
+from streams.worker import Worker
+
+log = logging.getLogger("alphawire.service")
+
+
+def die(code: Exit, reason: str) -> NoReturn:
+    """Ends the process at once: nothing may be published after an error whose outcome is unknown."""
+    log.critical("the worker ends itself (%s, exit code %d): %s", code.name.lower(), code, reason)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], version: str) -> None:
+    """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
+    if not strategies:
+        raise ConfigurationError("no strategy is configured; add one under `strategies:`")
+    kafka = config.kafka
+    if kafka.delivery == "exactly_once":
+        raise ConfigurationError("kafka.delivery exactly_once is not there yet; use auto or at_least_once")
+    await require_topics(kafka)
+    worker = Worker(config, strategies, await partition_count(kafka), version, die)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_producer(kafka, max_batch_size=BATCH_BYTES, linger_ms=0, max_request_size=16 << 20) as producer:
+        writer = Writer(producer)
+        worker.start(writer)
+        await publish_listing(kafka, writer)
+        await _serve(create_app(config, worker, writer), worker, config, stop)
+
+
+async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:
+    starting = asyncio.ensure_future(app.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    watching = asyncio.ensure_future(watch(app, worker, config.worker.stall_timeout, die))
+    crashed = asyncio.ensure_future(app.wait_until_stopped())
+    await asyncio.wait({stopping, watching, crashed, starting}, return_when=asyncio.FIRST_COMPLETED)
+    while not (stopping.done() or watching.done() or crashed.done()):
+        if starting.done() and starting.exception() is not None:
+            die(Exit.BROKER, f"the app did not start: {starting.exception()!r}")
+        await asyncio.wait({stopping, watching, crashed}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        fault = app.crash_reason or (watching.done() and watching.exception())
+        die(Exit.FAILED, f"the app stopped by itself: {fault!r}")
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(config.worker.stop_timeout):
+            await worker.on_revoke(set(app.consumer.assignment()) if app.consumer else set())
+            await app.stop()
+    except TimeoutError:
+        die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
+    finally:
+        watching.cancel()
+    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))
+
