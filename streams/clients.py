@@ -115,11 +115,17 @@ async def open_admin(kafka: Kafka) -> AsyncIterator["AIOKafkaAdminClient"]:
         When no broker answers within 10 s, or while it is used.
     """
     from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
 
-    async with _opened(
-        AIOKafkaAdminClient(**client_settings(kafka), request_timeout_ms=int(CONNECT_TIMEOUT * 1000)), kafka
-    ) as admin:
-        yield admin
+    client = AIOKafkaAdminClient(**client_settings(kafka), request_timeout_ms=int(CONNECT_TIMEOUT * 1000))
+    with quiet_aiokafka():
+        async with _opened(client, kafka) as admin:
+            try:
+                yield admin
+            except (KafkaError, TimeoutError) as error:
+                raise BrokerError(
+                    f"the broker at {kafka.bootstrap} refuses: {type(error).__name__} {error}".rstrip()
+                ) from error
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +151,7 @@ async def _start(client: Any, kafka: Kafka) -> None:
 
 
 async def gives_producer_ids(kafka: Kafka) -> bool:
-    """Does the broker know producers one from another, as transactions and the dropping of repeated sends need? (Tansu does not.)
+    """Does the broker know producers one from another, as transactions and idempotent sends need? (Tansu does not.)
 
     Raises
     ------
@@ -165,14 +171,16 @@ async def gives_producer_ids(kafka: Kafka) -> bool:
 
 def unreachable(kafka: Kafka, reason: str = "") -> BrokerError:
     detail = f" ({reason})" if reason else ""
-    return BrokerError(
-        f"no Kafka broker answers at {kafka.bootstrap}{detail}; start one (`alphawire broker`) or name yours with --bootstrap"
-    )
+    mend = "start one (`alphawire broker`) or name yours with --bootstrap"
+    return BrokerError(f"no Kafka broker answers at {kafka.bootstrap}{detail}; {mend}")
 
 
 async def _stop(client: Any) -> None:
-    """Stop a client in a task of its own: aiokafka's `stop` soon after `start` cancels tasks that have not begun, whose
-    `CancelledError` would otherwise end the caller's task as if someone had cancelled that."""
+    """Stop a client in a task of its own.
+
+    aiokafka's `stop` soon after `start` cancels tasks that have not begun, whose `CancelledError` would otherwise
+    end the caller's task as if someone had cancelled that.
+    """
     await asyncio.sleep(0)
     stopping = asyncio.ensure_future(client.close() if hasattr(client, "close") else client.stop())
     await asyncio.wait({stopping}, timeout=STOP_TIMEOUT)
@@ -217,8 +225,9 @@ async def offset_range(
 ) -> tuple[int, int]:
     """Offset of the oldest record of a partition, and of the one that would come next.
 
-    With ``isolation="read_committed"`` the second is that of the oldest open transaction, if there is one. Use this and not the
-    consumer's `end_offsets` or `seek_to_end`: Tansu 0.6 answers these with the **first** offset of the last batch, plus one (seen).
+    With ``isolation="read_committed"`` the second is that of the oldest open transaction, if there is one. Use this
+    and not the consumer's `end_offsets` or `seek_to_end`: Tansu 0.6 answers these with the **first** offset of the
+    last batch plus one (seen).
 
     Raises
     ------
@@ -275,11 +284,14 @@ async def read_batches_to_end(
             fetched = await consumer.getmany(at, timeout_ms=200)
             if records := [record for record in fetched.get(at, ()) if record.offset < end]:
                 yield records
-            # the position also passes what is never given out: control records, aborted transactions, compaction's holes
+            # the position also passes what is never given out: control records, aborted transactions, holes
             if (reached := await consumer.position(at)) > position:
                 position, heard = reached, clock()
             elif clock() - heard > READ_TIMEOUT:
-                raise unreachable(kafka, f"{topic}/{partition}: nothing for {READ_TIMEOUT:.0f} s at offset {position}, which ends at {end}")
+                raise unreachable(
+                    kafka,
+                    f"{topic}/{partition}: nothing for {READ_TIMEOUT:.0f} s at offset {position}, which ends at {end}",
+                )
 
 
 async def read_partition_to_end(

@@ -29,9 +29,10 @@ def partition_of(key: bytes, partitions: int, kind: str) -> int:
     Parameters
     ----------
     kind
-        ``murmur2``: ``(murmur2(key) & 0x7fffffff) % partitions``, the default of the Java client, of aiokafka and kafka-python.
-        ``crc32``: ``crc32(key) % partitions``, librdkafka's default (`consistent_random`) for a key that is not empty; an empty key
-        it sends anywhere, here it counts as its CRC, 0.
+        ``murmur2``: ``(murmur2(key) & 0x7fffffff) % partitions``, the default of the Java client, aiokafka and
+        kafka-python.
+        ``crc32``: ``crc32(key) % partitions``, librdkafka's default (`consistent_random`) for a key that is not
+        empty; an empty key it sends anywhere, here it counts as its CRC, 0.
 
     Raises
     ------

@@ -56,8 +56,8 @@ async def produce_bars(
     Parameters
     ----------
     frame
-        symbol, open_time, close_time (ms), open, high, low, close, volume, as `streams.files.read_bars` gives it; `interval`, where
-        missing, is told by the two times.
+        symbol, open_time, close_time (ms), open, high, low, close, volume, as `streams.files.read_bars` gives it;
+        `interval`, where missing, is told by the two times.
     rate
         Bars a second; None: as fast as the broker takes them.
     speed
@@ -95,7 +95,7 @@ async def produce_bars(
 
 
 def _due(frame: pd.DataFrame, rate: float | None, speed: float | None) -> NDArray[np.float64] | None:
-    """Seconds after the start at which each bar may go; None: at once. Never falls, so a bar that is out of order goes with the one before."""
+    """Seconds after the start at which each bar may go; None: at once. One out of order goes with the one before."""
     for name, value in (("rate", rate), ("speed", speed)):
         if value is not None and not value > 0:
             raise ConfigurationError(f"{name} {value} is not above 0")
@@ -132,7 +132,7 @@ def _records(frame: pd.DataFrame) -> Iterator[tuple[bytes, bytes, int]]:
 
 
 def interval_name(length: int) -> str:
-    """The shortest way to write an interval of `length` ms: ``1h`` for 3,600,000; `ConfigurationError` when it is not whole seconds."""
+    """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ConfigurationError` unless whole seconds."""
     for unit, size in reversed(INTERVAL_UNITS.items()):
         if length > 0 and length % size == 0:
             return f"{length // size}{unit}"

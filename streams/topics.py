@@ -1,60 +1,65 @@
 """The topics, their names, and how each is kept."""
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.clients import open_admin
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 TOPIC_ALREADY_EXISTS = 36
-FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+VISIBLE_TIMEOUT = 10.0
 EVENT_TIME = {
     # history carries the close of its bars, years before the broker's clock
     "message.timestamp.type": "CreateTime",
     "message.timestamp.before.max.ms": str(2**63 - 1),
     "message.timestamp.after.max.ms": str(2**63 - 1),
 }
-# small segments and a low dirty ratio: a restore reads what compaction has not removed yet
+# retention goes by these times, so any limit would remove history as soon as it comes
+FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **EVENT_TIME}
+ONE_DAY = {"cleanup.policy": "delete", "retention.ms": "86400000"}
+# compaction leaves the newest segment alone, so small ones: a restore reads all that is not compacted yet
 COMPACT = {
     "cleanup.policy": "compact",
-    "segment.ms": "600000",
-    "segment.bytes": "67108864",
+    "segment.ms": "60000",
+    "segment.bytes": str(32 << 20),
     "min.cleanable.dirty.ratio": "0.1",
+    **EVENT_TIME,
 }
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """One topic: `partitions` is ``equal`` when a symbol's records must keep the partition number of its bars."""
+    """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition."""
 
-    name: str
-    partitions: Literal["equal", "one"]
-    settings: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    equal: bool
+    settings: dict[str, str]
 
-
-def _spec(name: str, partitions: Literal["equal", "one"], *settings: dict[str, str]) -> TopicSpec:
-    return TopicSpec(
-        name, partitions, MappingProxyType({key: value for part in settings for key, value in part.items()})
-    )
+    @property
+    def kept(self) -> str:
+        """How long its records are kept, in words."""
+        if self.settings["cleanup.policy"] == "compact":
+            return "the latest of each key (compacted)"
+        return (
+            "for ever"
+            if self.settings["retention.ms"] == "-1"
+            else f"{int(self.settings['retention.ms']) // 3_600_000} hours"
+        )
 
 
 TOPICS = {
-    spec.name: spec
-    for spec in (
-        _spec("bars", "equal", FOR_EVER, EVENT_TIME),
-        _spec("signals", "equal", FOR_EVER, EVENT_TIME),
-        _spec("plugins", "one", COMPACT),
-        _spec("plugins.requests", "one", {"retention.ms": "86400000"}),
-        _spec("plugins.replies", "one", {"retention.ms": "86400000"}),
-        _spec("control", "equal", FOR_EVER, EVENT_TIME),
-        _spec("dead-letters", "equal", FOR_EVER, EVENT_TIME),
-        _spec("state", "equal", COMPACT, EVENT_TIME),
-    )
+    "bars": TopicSpec(True, FOR_EVER),
+    "signals": TopicSpec(True, FOR_EVER),
+    "plugins": TopicSpec(False, COMPACT),
+    "plugins.requests": TopicSpec(False, ONE_DAY),
+    "plugins.replies": TopicSpec(False, ONE_DAY),
+    "control": TopicSpec(True, FOR_EVER),
+    "dead-letters": TopicSpec(True, FOR_EVER),
+    "state": TopicSpec(True, COMPACT),
 }
 """Every topic that alphawire creates, by its name without the prefix."""
 
@@ -69,11 +74,13 @@ class Created:
 
 def topic_name(kafka: Kafka, name: str) -> str:
     """Full name of the topic `name` (``bars``): the configured prefix before it."""
-    return kafka.prefix + TOPICS[name].name
+    if name not in TOPICS:
+        raise KeyError(f"{name!r} is none of our topics: {', '.join(TOPICS)}")
+    return kafka.prefix + name
 
 
 def partitions_wanted(kafka: Kafka, name: str) -> int:
-    return kafka.partitions if TOPICS[name].partitions == "equal" else 1
+    return kafka.partitions if TOPICS[name].equal else 1
 
 
 async def create_topics(kafka: Kafka) -> Created:
@@ -86,50 +93,64 @@ async def create_topics(kafka: Kafka) -> Created:
     BrokerError
         When no broker answers, or it refuses.
     """
-    from aiokafka.admin import NewTopic
-
     async with open_admin(kafka) as admin:
         there = await _partition_counts(admin)
         _check_counts(kafka, there)
-        missing = [name for name in TOPICS if topic_name(kafka, name) not in there]
-        if missing:
-            wanted = [
-                NewTopic(
-                    topic_name(kafka, name),
-                    partitions_wanted(kafka, name),
-                    kafka.replication,
-                    topic_configs=dict(TOPICS[name].settings),
-                )
-                for name in missing
-            ]
-            _check_errors(kafka, await admin.create_topics(wanted))
-            _check_counts(kafka, await _partition_counts(admin))
-    names = [topic_name(kafka, name) for name in TOPICS]
-    made = [topic_name(kafka, name) for name in missing]
-    return Created(made, [name for name in names if name not in made])
+        names = [topic_name(kafka, name) for name in TOPICS]
+        if missing := [name for name in TOPICS if topic_name(kafka, name) not in there]:
+            _check_errors(kafka, await admin.create_topics([_new_topic(kafka, name) for name in missing]))
+            _check_counts(kafka, await _visible(admin, kafka, names))
+    return Created([name for name in names if name not in there], [name for name in names if name in there])
+
+
+def _new_topic(kafka: Kafka, name: str) -> "NewTopic":
+    from aiokafka.admin import NewTopic
+
+    settings = dict(TOPICS[name].settings)
+    return NewTopic(topic_name(kafka, name), partitions_wanted(kafka, name), kafka.replication, topic_configs=settings)
+
+
+async def _visible(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[str]) -> dict[str, int]:
+    """Wait until the broker shows all topics: it answers a creation a moment before."""
+    try:
+        async with asyncio.timeout(VISIBLE_TIMEOUT):
+            while not (there := await _partition_counts(admin)).keys() >= set(names):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        lost = ", ".join(name for name in names if name not in there)
+        raise BrokerError(
+            f"{kafka.bootstrap} took the topics {lost}, and does not show them after {VISIBLE_TIMEOUT:.0f} s"
+        ) from None
+    return there
 
 
 def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
-    for name in TOPICS:
+    bars = topic_name(kafka, "bars")
+    for name, spec in TOPICS.items():
         full, wanted = topic_name(kafka, name), partitions_wanted(kafka, name)
-        if there.get(full, wanted) != wanted:
-            raise ConfigurationError(
-                f"topic {full} has {there[full]} partitions and kafka.partitions says {wanted}; set kafka.partitions to what `{kafka.prefix}bars` has, "
-                "or choose another kafka.prefix: partitions cannot change without moving symbols"
-            )
+        if (found := there.get(full, wanted)) == wanted:
+            continue
+        if spec.equal:
+            mend = f"kafka.partitions says {wanted}; set it to what {bars} has, or choose another kafka.prefix"
+        else:
+            mend = f"needs {wanted}; delete that topic, or choose another kafka.prefix"
+        raise ConfigurationError(f"topic {full} has {found} partitions and {mend}")
 
 
 def _check_errors(kafka: Kafka, reply: Any) -> None:
     for topic, code, *message in reply.topic_errors:
         if code not in (0, TOPIC_ALREADY_EXISTS):
-            raise BrokerError(
-                f"{kafka.bootstrap} does not create topic {topic}: {message[0] if message and message[0] else f'error {code}'}"
-            )
+            reason = message[0] if message and message[0] else f"error {code}"
+            raise BrokerError(f"{kafka.bootstrap} does not create topic {topic}: {reason}")
 
 
 async def _partition_counts(admin: "AIOKafkaAdminClient") -> dict[str, int]:
+    """Topics that can be used (each partition has a leader) with their number of partitions."""
+    topics = [topic for topic in await admin.describe_topics() if not topic["error_code"]]
     return {
-        topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics() if not topic["error_code"]
+        topic["topic"]: len(topic["partitions"])
+        for topic in topics
+        if all(part["leader"] >= 0 for part in topic["partitions"])
     }
 
 

@@ -33,6 +33,7 @@ class Broker(ABC):
     """
 
     kind: ClassVar[str]
+    title: ClassVar[str]
     start_timeout: ClassVar[float] = 30.0
     stop_timeout: ClassVar[float] = 15.0
 
@@ -55,6 +56,11 @@ class Broker(ABC):
     @property
     def log(self) -> Path:
         return self._folder / f"{self.kind}.log"
+
+    @property
+    def said(self) -> str:
+        """The last line of its log that tells of an error, or just the last."""
+        return tail(self.log)
 
     @property
     def _folder(self) -> Path:
@@ -95,10 +101,15 @@ class Broker(ABC):
         deadline = time.monotonic() + self.start_timeout
         while not answers(self.port, HOST):
             if not process.running:
-                raise BrokerError(f"the {self.kind} broker ended at start: {tail(self.log)}")
+                raise BrokerError(f"the {self.kind} broker ended at start: {self.said}")
             if time.monotonic() > deadline:
-                raise BrokerError(f"the {self.kind} broker does not answer on {self.bootstrap}: {tail(self.log)}")
+                raise BrokerError(f"the {self.kind} broker does not answer on {self.bootstrap}: {self.said}")
             time.sleep(POLL)
+
+    def wait(self) -> None:
+        """Return when it has ended, by itself or by a signal from elsewhere."""
+        if self._process is not None:
+            self._process.wait()
 
     def stop(self) -> None:
         """End it in good order, and remove its temporary data; no harm when it is not running."""

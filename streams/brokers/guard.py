@@ -1,8 +1,9 @@
-"""Run a command, and end it when the process that asked for it is gone, however that ended: ``guard.py SCRATCH COMMAND…``.
+"""Run a command, and end it when the process that asked for it is gone, however it went: ``guard.py SCRATCH COMMAND…``.
 
-Started by `streams.brokers.process` as a script of its own, so it imports the standard library alone. Standard input is a pipe whose
-other end only the parent holds: the system closes it even when the parent is killed. That works in any thread and on any Unix,
-which the kernel's parent-death signal does not. Standard output gets the command's process id, standard error its output.
+Started by `streams.brokers.process` as a script of its own, so it imports the standard library alone. Standard
+input is a pipe whose other end only the parent holds: the system closes it even when the parent is killed. That
+works in any thread and on any Unix, which the kernel's parent-death signal does not. Standard output gets the
+command's process id, standard error its output.
 """
 
 import os

@@ -49,6 +49,9 @@ class GuardedProcess:
     def running(self) -> bool:
         return self._guard.poll() is None
 
+    def wait(self) -> None:
+        self._guard.wait()
+
     def signal(self, number: int) -> None:
         if self.running:
             with contextlib.suppress(ProcessLookupError):

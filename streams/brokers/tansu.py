@@ -1,4 +1,4 @@
-"""The embedded broker: Tansu (Rust, Kafka protocol, in memory), a static binary in a Python package, so nothing to install."""
+"""The embedded broker: Tansu (Rust, Kafka protocol, in memory), a static binary in a Python package."""
 
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ class TansuBroker(Broker):
     """Tansu with its data in memory: a restart forgets everything. It has no transactions and no compaction."""
 
     kind: ClassVar[str] = "tansu"
+    title: ClassVar[str] = "Tansu, data in memory"
     stop_timeout: ClassVar[float] = 5.0
 
     def _command(self) -> list[str]:

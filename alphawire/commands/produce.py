@@ -1,0 +1,64 @@
+"""``alphawire produce``: files to topics."""
+
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from alphawire.options import TIME, config_option, json_option
+from alphawire.progress import counted
+from schemas.config import Config
+
+
+@click.group("produce")
+def command() -> None:
+    """CSV or Parquet files to topics. So far bars; news comes with a later version."""
+
+
+@command.command("bars")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option("--interval", metavar="1m", help="how long the bars are, where the files do not say so in a column")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="bars a second (default: as fast as it goes)"
+)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X", help="times real time, by close time")
+@click.option("--symbols", metavar="A,B", help="only these")
+@click.option("--from", "start", type=TIME, help="first close time to send")
+@click.option("--to", "end", type=TIME, help="last close time to send")
+@config_option
+@json_option
+def bars(
+    files: tuple[Path, ...],
+    interval: str | None,
+    rate: float | None,
+    speed: float | None,
+    symbols: str | None,
+    start: int | None,
+    end: int | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol."""
+    from streams.files import read_bars, refused, select_bars
+    from streams.produce import produce_bars
+    from streams.topics import topic_name
+
+    frame = read_bars(files, interval)
+    left = refused(frame)
+    names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
+    frame = select_bars(frame, names, start, end)
+    with counted("bars", len(frame)) as progress:
+        done = asyncio.run(produce_bars(config.kafka, frame, rate, speed, progress))
+    topic = topic_name(config.kafka, "bars")
+    if as_json:
+        click.echo(
+            json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
+        )
+        return
+    if left.rows:
+        click.echo(f"{left.rows} rows are no bars and were left out: {left} ({'; '.join(left.examples)})", err=True)
+    pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
+    where = f"{topic} at {config.kafka.bootstrap}"
+    click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")

@@ -1,0 +1,100 @@
+"""Apache Kafka on this machine: one node, KRaft, with the jars from Maven Central, so without Docker."""
+
+import base64
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from schemas.errors import BrokerError
+from streams.brokers.base import HOST, Broker
+from streams.brokers.jars import KAFKA_VERSION, java, kafka_jars
+from streams.brokers.probe import free_port
+
+SETTINGS = {
+    "node.id": "1",
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",  # a mistyped topic must be an error
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # a broker that was killed is let in again when its old registration has expired
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    "log.cleaner.backoff.ms": "1000",
+    "log.cleaner.dedupe.buffer.size": "16777216",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+}
+JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+LOGGING = ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS")
+
+
+class ApacheKafkaBroker(Broker):
+    """One node of Apache Kafka, broker and controller in one.
+
+    Its data outlives `stop` when `data_dir` is given, and `kill` always: `start` goes on from it, on the same port.
+
+    Parameters
+    ----------
+    port, data_dir
+        As of `Broker`.
+    properties
+        Settings over ours, by Kafka's names: ``{"group.min.session.timeout.ms": "1000", "message.max.bytes":
+        "10485760"}``.
+    version
+        Of Apache Kafka.
+    """
+
+    kind: ClassVar[str] = "kafka"
+    title: ClassVar[str] = f"Apache Kafka {KAFKA_VERSION}"
+    start_timeout: ClassVar[float] = 90.0
+    stop_timeout: ClassVar[float] = 20.0
+
+    def __init__(
+        self,
+        port: int = 0,
+        data_dir: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+        version: str = KAFKA_VERSION,
+    ) -> None:
+        super().__init__(port, data_dir)
+        self.properties = dict(properties or {})
+        self.version = version
+
+    def _command(self) -> list[str]:
+        program = [java(), *JVM, *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
+        program += ["-cp", f"{kafka_jars(self.version)}/*"]
+        settings = self._folder / "server.properties"
+        settings.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()), encoding="utf-8")
+        if not (self._folder / "data" / "meta.properties").exists():
+            self._format([*program, "kafka.tools.StorageTool"], settings)
+        return [*program, "kafka.Kafka", str(settings)]
+
+    def _settings(self) -> dict[str, str]:
+        controller = free_port(HOST)
+        return SETTINGS | {
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "log.dirs": str(self._folder / "data"),
+        } | self.properties  # fmt: skip
+
+    def _format(self, tool: list[str], settings: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*tool, "format", "-t", cluster, "-c", str(settings)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
+        if run.returncode:
+            said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
+            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[0][:300]}")

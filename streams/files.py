@@ -1,0 +1,265 @@
+"""Bars from CSV and Parquet files as people have them: other column names, other clocks, rows with holes.
+
+Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plugins.bars import COLUMNS, PRICES
+from schemas.errors import ConfigurationError
+from schemas.messages import interval_ms
+
+TIMES = ("open_time", "timestamp", "datetime", "time", "date")
+SYMBOLS = ("symbol", "ticker")
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+FRAME = ("symbol", "interval", "open_time", "close_time", *COLUMNS)
+MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "none", "-"]
+LATEST = 253_402_300_799_999
+EXAMPLES = 5
+EARLIEST = 100_000_000_000
+_SYMBOL = re.compile(r"[^\s\x00-\x1f\x7f]{1,64}")
+
+
+@dataclass
+class Refused:
+    """Rows of files that are no bars: how many for each reason, and the first few as ``file:row: reason``."""
+
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.reasons.values())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {reason}" for reason, count in self.reasons.items()) or "none"
+
+
+def read_bars(paths: str | Path | Iterable[str | Path], interval: str | None = None) -> pd.DataFrame:
+    """Bars of files or folders of them, ordered by close time, then symbol; equal ones as in the files.
+
+    Columns (any case): ``open_time``, ``timestamp``, ``datetime``, ``time`` or ``date``, the bar's **start**: a
+    datetime (UTC unless it says otherwise), ISO 8601, or milliseconds since the epoch; ``symbol`` or ``ticker``,
+    else the file's name is the symbol; open, high, low, close; volume, 0 where there is no such column. Others are
+    left.
+
+    Parameters
+    ----------
+    paths
+        ``.csv``, ``.csv.gz`` and ``.parquet`` files, or folders of them.
+    interval
+        Length of the bars, such as ``1m``; None: as the column ``interval`` says. With both, other rows are refused.
+
+    Returns
+    -------
+    DataFrame
+        symbol, interval, open_time, close_time (int64, ms), open, high, low, close, volume (float64). What was left
+        out: ``refused(frame)``.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, lacks a column, or whose times cannot be understood.
+    """
+    files = _files([paths] if isinstance(paths, str | Path) else paths)
+    out = Refused()
+    parts = [_bars(path, interval, out) for path in files]
+    frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    frame = frame.sort_values(["close_time", "symbol"], kind="stable", ignore_index=True)
+    frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
+    return frame
+
+
+def refused(frame: pd.DataFrame) -> Refused:
+    """What `read_bars` left out of `frame`."""
+    return Refused(**frame.attrs.get("refused", {}))
+
+
+def select_bars(
+    frame: pd.DataFrame, symbols: Iterable[str] | None = None, start: int | None = None, end: int | None = None
+) -> pd.DataFrame:
+    """Bars of `symbols` with a close time from `start` to `end` (ms, both included).
+
+    Raises
+    ------
+    ConfigurationError
+        For a symbol that has no bar at all.
+    """
+    keep = np.ones(len(frame), bool)
+    if symbols is not None:
+        wanted, there = set(symbols), set(frame["symbol"])
+        if absent := wanted - there:
+            raise ConfigurationError(
+                f"there are no bars of {', '.join(sorted(absent))}; there are of: {', '.join(sorted(there)[:20])}"
+            )
+        keep &= frame["symbol"].isin(wanted).to_numpy()
+    times = frame["close_time"].to_numpy()
+    keep &= (times >= start) if start is not None else True
+    keep &= (times <= end) if end is not None else True
+    return frame[keep].reset_index(drop=True)
+
+
+def _files(paths: Iterable[str | Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(item for item in path.iterdir() if item.name.endswith(SUFFIXES)) if path.is_dir() else [path]
+        if not inside or not all(item.name.endswith(SUFFIXES) for item in inside):
+            raise ConfigurationError(f"{path}: no bars there; give {', '.join(SUFFIXES)} files, or a folder of them")
+        files += inside
+    if not files:
+        raise ConfigurationError("no file of bars was named")
+    return files
+
+
+def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
+    raw = _load(path)
+    raw.columns = pd.Index([str(name).strip().lower() for name in raw.columns])
+    _check_columns(path, raw)
+    frame = pd.DataFrame({"symbol": _symbols(path, raw)}, index=raw.index)
+    frame["interval"], length, other = _intervals(path, raw, interval)
+    opened, unknown = _open_times(path, raw)
+    frame["open_time"] = opened
+    frame["close_time"] = opened + length
+    for name in COLUMNS:
+        frame[name] = pd.to_numeric(raw[name], errors="coerce").astype("float64") if name in raw else 0.0
+    faults = {"of another interval": other, "without a time": unknown, **_faults(frame)}
+    return _clean(path, frame, faults, out)
+
+
+def _load(path: Path) -> pd.DataFrame:
+    try:
+        if path.name.endswith(".parquet"):
+            return _flat(pd.read_parquet(path))
+        names = [str(name) for name in pd.read_csv(path, nrows=0).columns]
+        # a symbol may be called NA, and a price must come out as it was written, to the last bit
+        text: dict[str, Any] = {name: str for name in names if name.strip().lower() in (*SYMBOLS, "interval")}
+        missing = {name: MISSING for name in names if name not in text}
+        return pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values=missing, float_precision="round_trip", low_memory=False
+        )
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, UnicodeDecodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
+        raise ConfigurationError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """An index that means something (times, symbols) becomes columns."""
+    if isinstance(frame.index, pd.RangeIndex) or (
+        frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index)
+    ):
+        return frame.reset_index(drop=True)
+    if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
+        frame = frame.rename_axis("timestamp")
+    return frame.reset_index()
+
+
+def _check_columns(path: Path, raw: pd.DataFrame) -> None:
+    missing = [name for name in PRICES if name not in raw]
+    if not any(name in raw for name in TIMES):
+        missing.insert(0, f"a time ({', '.join(TIMES)})")
+    if missing:
+        raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
+    if twice := raw.columns[raw.columns.duplicated()].tolist():
+        raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
+
+
+def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Series[Any]":
+    for name in SYMBOLS:
+        if name in raw:
+            return raw[name].astype(object).map(lambda symbol: symbol.strip() if isinstance(symbol, str) else "")
+    stem = path.name[: -len(next(suffix for suffix in SUFFIXES if path.name.endswith(suffix)))]
+    return pd.Series(stem, index=raw.index, dtype=object)
+
+
+def _intervals(path: Path, raw: pd.DataFrame, given: str | None) -> tuple[Any, Any, Any]:
+    """Interval of each row, its length in ms, and which rows have another than the given one."""
+    if "interval" in raw:
+        names = raw["interval"].astype(str).str.strip()
+        lengths = {name: _length(path, name) for name in names.unique()}
+        return names, names.map(lengths).to_numpy(np.int64), (names != given).to_numpy() if given else False
+    if given is None:
+        raise ConfigurationError(
+            f"{path}: does not say how long its bars are; say it with --interval, such as --interval 1m"
+        )
+    return given, _length(path, given), False
+
+
+def _length(path: Path, interval: str) -> int:
+    try:
+        return interval_ms(interval)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _open_times(path: Path, raw: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Start of each bar in ms, and which rows have none."""
+    name = next(name for name in TIMES if name in raw)
+    column = raw[name]
+    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)):
+        column = _parsed(column)
+    if pd.api.types.is_numeric_dtype(column):
+        return _milliseconds(path, name, column.to_numpy(np.float64, na_value=np.nan))
+    times = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+    unknown = times.isna().to_numpy()
+    if len(times) and unknown.all():
+        seen = raw[name].iloc[0]
+        raise ConfigurationError(f"{path}: column {name} holds {seen!r}, which is no time such as 2013-10-04T14:30:00Z")
+    filled = times.fillna(pd.Timestamp(0)).dt.as_unit("ms").to_numpy().astype(np.int64)
+    return filled, unknown
+
+
+def _parsed(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().any():
+        return numbers
+    return pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+
+
+def _milliseconds(path: Path, name: str, numbers: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    unknown = ~np.isfinite(numbers)
+    known = numbers[~unknown]
+    # seconds, days or yyyymmdd are below what milliseconds were in 1973, microseconds and nanoseconds above those
+    # of the year 9999
+    if len(known) and (known.min() < EARLIEST or known.max() > LATEST):
+        raise ConfigurationError(
+            f"{path}: column {name} holds {known[0]:.0f}, which is no time in milliseconds since the epoch; "
+            "convert it, or write ISO 8601"
+        )
+    return np.where(unknown, 0, numbers).astype(np.int64), unknown
+
+
+def _faults(frame: pd.DataFrame) -> dict[str, Any]:
+    """Which rows are no bars, and why; as `schemas.messages.check_bar` has it."""
+    low, high, volume = (frame[name].to_numpy() for name in ("low", "high", "volume"))
+    values = frame[list(COLUMNS)].to_numpy()
+    outside = [(frame[name].to_numpy() < low) | (frame[name].to_numpy() > high) for name in ("open", "close")]
+    symbols = frame["symbol"].map({symbol: bool(_SYMBOL.fullmatch(symbol)) for symbol in frame["symbol"].unique()})
+    return {
+        "without a symbol": ~symbols.to_numpy(bool),
+        "without values": np.isnan(values).any(axis=1),
+        "with an infinite value": np.isinf(values).any(axis=1),
+        "with a price not above 0": (frame[list(PRICES)].to_numpy() <= 0).any(axis=1),
+        "with high below low": high < low,
+        "with open or close outside low to high": outside[0] | outside[1],
+        "with volume below 0": volume < 0,
+    }
+
+
+def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused) -> pd.DataFrame:
+    good = np.ones(len(frame), bool)
+    for reason, found in faults.items():
+        rows = np.nonzero(found & good)[0]
+        if len(rows):
+            out.reasons[reason] = out.reasons.get(reason, 0) + len(rows)
+            out.examples += [f"{path.name}:{row + 1}: {reason}" for row in rows[: EXAMPLES - len(out.examples)]]
+            good[rows] = False
+    return frame.loc[good, list(FRAME)].astype({"symbol": object, "interval": object})
