@@ -47,6 +47,14 @@ class Plugin:
     @classmethod
     def class_fault(cls) -> str | None:
         """What makes the class unusable, in words that say the mend; `register` refuses a class with a fault."""
+        if not isinstance(cls.version, str):
+            return f"version = {cls.version!r} is not a string; write version = '{cls.version}'"
+        if cls.Params is not None and not (isinstance(cls.Params, type) and issubclass(cls.Params, Schema)):
+            return "its Params is not a pydantic model; derive it from plugins.base.Params"
+        if not isinstance(cls.packages, dict) or not all(
+            isinstance(part, str) for pair in cls.packages.items() for part in pair
+        ):
+            return "packages is not a mapping of import name to what to install; write {'lightgbm': 'alphawire[boost]'}"
         return None
 
     @classmethod
@@ -88,7 +96,7 @@ class BaseFeature(Plugin):
             return f"lookback = {cls.lookback!r} is not a number of bars; write a whole number from 1 on"
         if cls.outputs is not None and not isinstance(cls.outputs, property) and not _are_names(cls.outputs):
             return f"outputs = {cls.outputs!r} is not a tuple of column names; write outputs = ('rsi',)"
-        return None
+        return super().class_fault()
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Columns for `data` (open, high, low, close, volume), with `data`'s index; a row uses itself and earlier
@@ -109,7 +117,9 @@ class BaseModel(Plugin):
 
     @classmethod
     def class_fault(cls) -> str | None:
-        return "it does not override `predict`; define predict(self, X)" if cls.predict is BaseModel.predict else None
+        if cls.predict is BaseModel.predict:
+            return "it does not override `predict`; define predict(self, X)"
+        return super().class_fault()
 
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self | None:  # noqa: N803
         raise NotImplementedError
@@ -158,11 +168,9 @@ class BaseSignalGenerator(Plugin):
 
     @classmethod
     def class_fault(cls) -> str | None:
-        return (
-            "it does not override `generate`; define generate(self, predictions)"
-            if cls.generate is BaseSignalGenerator.generate
-            else None
-        )
+        if cls.generate is BaseSignalGenerator.generate:
+            return "it does not override `generate`; define generate(self, predictions)"
+        return super().class_fault()
 
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
         """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it
@@ -199,11 +207,9 @@ class BaseBacktestEngine(Plugin):
 
     @classmethod
     def class_fault(cls) -> str | None:
-        return (
-            "it does not override `run`; define run(self, prices, signals)"
-            if cls.run is BaseBacktestEngine.run
-            else None
-        )
+        if cls.run is BaseBacktestEngine.run:
+            return "it does not override `run`; define run(self, prices, signals)"
+        return super().class_fault()
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
         """At least `trades`, `equity_curve` and `metrics`."""
