@@ -15,6 +15,7 @@ from plugins import gate
 from plugins.bars import BarBatch
 from plugins.run import Run, Source
 from plugins.strategy import ReadyStrategy
+from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
 from schemas.messages import Signal, Snapshot, interval_ms
 
@@ -206,3 +207,15 @@ class Pipeline:
         if slot >= 0:
             run.unpack(slot, snapshot.payload)
             run.next_offset[slot] = snapshot.offset
+
+
+def prepare(strategies: Iterable[ReadyStrategy]) -> None:
+    """Loads or compiles all that the first bar would otherwise wait for, by stepping over one bar in a pipeline of its own."""
+    ready = list(strategies)
+    pipeline = Pipeline(ready, Source("", 0, ""))
+    bars = trial_bars(1)
+    for strategy in ready:
+        symbol = min(strategy.universe) if strategy.universe else "X"
+        pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
+        if strategy.model is not None:
+            strategy.model.predict_rows(np.zeros((1, len(strategy.columns))), strategy.columns)

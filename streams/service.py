@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from plugins.pipeline import prepare
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.errors import AlphawireError, ConfigurationError
@@ -40,6 +41,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         raise ConfigurationError("kafka.delivery exactly_once is not there yet; use auto or at_least_once")
     await require_topics(kafka)
     worker = Worker(config, strategies, await partition_count(kafka), version, die)
+    prepare(strategies)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

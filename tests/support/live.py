@@ -1,0 +1,151 @@
+"""A live worker as tests see it: a real process, killed for real, and what it wrote."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from schemas.config import Config, load_config
+from streams.clients import read_partition_to_end
+from streams.files import read_bars
+from streams.produce import produce_bars
+from streams.topics import create_topics, topic_name
+
+ROOT = Path(__file__).parents[2]
+MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
+
+FEATURES: list[Any] = ["technical.rsi", "technical.atr", {"statistical.momentum": {"window": 20}}, "statistical.z_score"]
+
+
+def strategy(**changes: Any) -> dict[str, Any]:
+    """A strategy that needs no model: RSI as the prediction."""
+    return {
+        "interval": "1m",
+        "features": FEATURES,
+        "prediction": "rsi",
+        "signal": {"key": "signal.threshold", "buy_threshold": 60.0, "sell_threshold": 40.0},
+        "start": "earliest",
+    } | changes
+
+
+def write_config(path: Path, bootstrap: str, prefix: str, strategies: dict[str, Any] | None = None, **worker: Any) -> Config:
+    """A configuration file for one test's topics; `path` is its name."""
+    settings = {"http": False, "commit_interval": 0.05, "snapshot_interval": 0.3, "chunk": 200} | worker
+    kafka = {"bootstrap": bootstrap, "prefix": prefix, "group": f"g-{prefix.strip('.')}", "session_timeout": 2.0, "partitions": 2}
+    path.write_text(yaml.safe_dump({"kafka": kafka, "worker": settings, "strategies": strategies or {"demo": strategy()}}))
+    return load_config(path)
+
+
+def minute_bars(count: int | None = None) -> pd.DataFrame:
+    return read_bars([MINUTES], "1m").iloc[:count]
+
+
+def topics_and_bars(config: Config, bars: pd.DataFrame) -> None:
+    async def run() -> None:
+        await create_topics(config.kafka)
+        await produce_bars(config.kafka, bars)
+
+    asyncio.run(run())
+
+
+def records(config: Config, topic: str, isolation: str = "read_committed") -> list[Any]:
+    """All records of a topic, partition by partition."""
+
+    async def run() -> list[Any]:
+        name = topic_name(config.kafka, topic)
+        count = 1 if topic.startswith("plugins") else config.kafka.partitions
+        return [
+            record
+            for partition in range(count)
+            async for record in read_partition_to_end(config.kafka, name, partition, isolation=isolation)
+        ]
+
+    return asyncio.run(run())
+
+
+def digest(config: Config) -> list[bytes]:
+    """The distinct signals on the topic, sorted, without the topic's prefix: what must be the same in every run."""
+    prefix = config.kafka.prefix.encode()
+    return sorted({record.value.replace(b'"topic":"' + prefix, b'"topic":"') for record in records(config, "signals")})
+
+
+class WorkerProcess:
+    """``alphawire worker`` as a process of its own."""
+
+    def __init__(self, config: Path, *options: str, log: Path | None = None) -> None:
+        self._log = (log or config.with_suffix(".log")).open("ab")
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "alphawire", "worker", "-c", str(config), *options],
+            stdout=self._log, stderr=self._log, env=environment, cwd=ROOT,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def __enter__(self) -> "WorkerProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        self._log.close()
+
+
+def wait_for(what: Any, seconds: float = 60.0, every: float = 0.1) -> Any:
+    """The first true value of `what()`; AssertionError when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := what():
+            return value
+        time.sleep(every)
+    raise AssertionError(f"{what} did not come true within {seconds:g} s")
+
+
+class SignalCount:
+    """How many distinct signals are on the topic, read on from where the last look ended."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._next = dict.fromkeys(range(config.kafka.partitions), 0)
+        self._ids: set[bytes] = set()
+
+    def __call__(self) -> int:
+        asyncio.run(self._read())
+        return len(self._ids)
+
+    async def _read(self) -> None:
+        name = topic_name(self._config.kafka, "signals")
+        for partition, start in self._next.items():
+            async for record in read_partition_to_end(self._config.kafka, name, partition, start, "read_committed"):
+                self._next[partition] = record.offset + 1
+                self._ids.add(record.value[:60])
+
+
+def run_to_end(config_file: Path, config: Config, count: int, *options: str, seconds: float = 90.0) -> None:
+    """One undisturbed worker until `count` signals are there."""
+    signals = SignalCount(config)
+    with WorkerProcess(config_file, *options) as worker:
+        wait_for(lambda: signals() >= count or worker.process.poll() is not None, seconds)
+        assert worker.stop() == 0
+
+
+def random_kills(config_file: Path, kills: int, seed: int, longest: float) -> None:
+    """Workers one after the other, each SIGKILLed after a random time at work."""
+    rng = random.Random(seed)
+    for _ in range(kills):
+        with WorkerProcess(config_file):
+            time.sleep(rng.uniform(0.5, longest))
