@@ -1,0 +1,87 @@
+"""The engine `backtrader`."""
+
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from plugins.engines import BaseBacktestEngine, engine_registry
+from plugins.engines.market import prepare
+from plugins.engines.results import result
+from schemas.config import Execution, Interval
+from schemas.errors import PluginError
+
+
+class EngineParams(Execution):
+    """How signals become trades, and what the metrics need to know."""
+
+    interval: Interval | None = Field(
+        None, description="length of a bar; None: taken from the times, and fills carry their bar's time"
+    )
+    risk_free: float = Field(0.0, gt=-1, description="yearly rate for Sharpe and Sortino")
+
+
+@engine_registry.register("backtrader")
+class BacktraderEngine(BaseBacktestEngine):
+    """Cerebro with a strategy fed by the signals, by the execution contract of `plugins.engines.contract`.
+
+    Parameters: those of a strategy's `execution` section, `interval` and `risk_free`.
+
+    Notes
+    -----
+    Event by event, so its time goes with bars and fills (about 50 µs a fill). backtrader is licensed under the GPL,
+    version 3: a program that you give away together with it falls under that licence. It is not installed unless you
+    ask: ``alphawire[backtest]``.
+
+    References
+    ----------
+    backtrader 1.9.78.123, by Daniel Rodriguez.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.date_range("2024-01-01", periods=3, tz="UTC")
+    >>> prices = pd.DataFrame({"open": [10.0, 10.0, 11.0], "close": [10.0, 11.0, 12.0]}, index=days)
+    >>> signals = pd.DataFrame({"signal": ["BUY", "HOLD", "HOLD"]}, index=days)
+    >>> done = BacktraderEngine(commission=0.0, slippage=0.0, capital=1000.0).run(prices, signals)
+    >>> done["equity_curve"]["equity"].tolist()
+    [1000.0, 1100.0, 1200.0]
+    """
+
+    Params = EngineParams
+    packages = {"backtrader": "alphawire[backtest]"}
+
+    def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
+        """Trades, equity and metrics of `signals` on `prices`.
+
+        Parameters
+        ----------
+        prices
+            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
+            symbol).
+        signals
+            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
+            there (NaN: keep). The same kind of index; each signal on a bar.
+
+        Returns
+        -------
+        dict
+            trades, equity_curve, metrics, fills, positions, cuts, pending: see `plugins.engines.results` and
+            `plugins.engines.metrics`.
+
+        Raises
+        ------
+        ConfigurationError
+            Frames that cannot be used: one line with the place and the mend.
+        PluginError
+            backtrader is not installed.
+        """
+        try:
+            from plugins.engines import _cerebro
+        except ModuleNotFoundError as error:
+            raise PluginError(f"backtrader: {error.name} is not installed; pip install 'alphawire[backtest]'") from None
+        execution = Execution(**{name: self.params[name] for name in Execution.model_fields})
+        market = prepare(prices, signals, execution)
+        return result(
+            market, _cerebro.simulate(market, execution), execution, self.params["interval"], self.params["risk_free"]
+        )

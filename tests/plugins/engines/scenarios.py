@@ -1,0 +1,86 @@
+"""Seeded random markets and all that goes wrong: gaps, late starts, halts, splits, no volume, tiny and huge prices."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NAMES = ("AAA", "BBB", "CCC", "DDD", "EEE")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One market with its signals; `rules` are fields of `execution`."""
+
+    seed: int
+    prices: pd.DataFrame
+    signals: pd.DataFrame
+    rules: dict[str, Any]
+
+
+def scenario(seed: int) -> Scenario:
+    """The same seed gives the same scenario, for ever."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(8, 60))
+    times = pd.date_range("2024-01-02 14:31", periods=count, freq="1min", tz="UTC")
+    lot = float(rng.choice([1e-4, 0.01, 1.0]))
+    frames = [_bars(rng, name, times, lot) for name in NAMES[: int(rng.integers(1, 6))]]
+    prices = pd.concat(frames).set_index("symbol", append=True).sort_index()
+    if rng.random() < 0.1:
+        prices["volume"] = 0.0
+    rules = _rules(rng, lot)
+    return Scenario(seed, prices, _signals(rng, prices), rules)
+
+
+def _bars(rng: np.random.Generator, name: str, times: pd.DatetimeIndex, lot: float) -> pd.DataFrame:
+    """A random walk with jumps; some scenarios in whole numbers, where ties and exact fits happen."""
+    count = len(times)
+    start = float(rng.choice([0.9, 15.0, 100.0, 4000.0] if lot > 1e-3 else [15.0, 100.0, 4000.0]))
+    steps = rng.normal(0.0, float(rng.choice([0.0, 0.003, 0.05])), 2 * count)
+    jumps = rng.random(2 * count) < 0.02
+    steps[jumps] = np.log(rng.choice([0.3, 0.5, 2.0, 4.0], jumps.sum()))
+    path = start * np.exp(np.cumsum(steps).clip(-1.5, 3.0))
+    if rng.random() < 0.3:
+        path = np.maximum(path.round(), 1.0)
+    opens, closes = path[0::2], path[1::2]
+    frame = pd.DataFrame({
+        "symbol": name, "open": opens, "high": np.maximum(opens, closes), "low": np.minimum(opens, closes), "close":
+        closes, "volume": np.where(rng.random(count) < 0.1, 0.0, rng.integers(1, 1000, count)),
+    }, index=times.rename("time"))  # fmt: skip
+    first, last = int(rng.integers(0, count // 3)), int(rng.integers(2 * count // 3, count))
+    here = (
+        (rng.random(count) >= float(rng.choice([0.0, 0.15, 0.4])))
+        & (np.arange(count) >= first)
+        & (np.arange(count) <= last)
+    )
+    here[(first + last) // 2] = True
+    return frame[here]
+
+
+def _signals(rng: np.random.Generator, prices: pd.DataFrame) -> pd.DataFrame:
+    index = prices.index[rng.random(len(prices)) < float(rng.choice([0.2, 0.6, 1.0]))]
+    kind = rng.integers(0, 3)
+    if kind == 0:
+        return pd.DataFrame(
+            {"signal": rng.choice(np.array(["BUY", "SELL", "HOLD", "FLAT"], object), len(index))}, index=index
+        )
+    sizes = rng.choice([-1.0, -0.5, -0.2, 0.0, 0.1, 0.35, 0.5, 1.0], len(index))
+    sizes[rng.random(len(index)) < 0.2] = np.nan
+    return pd.DataFrame({"signal" if kind == 1 else "weight": sizes}, index=index)
+
+
+def _rules(rng: np.random.Generator, lot: float) -> dict[str, Any]:
+    price = str(rng.choice(["next_open", "next_open", "next_close", "this_close"]))
+    return {
+        "price": price,
+        "i_know_this_looks_ahead": price == "this_close",
+        "commission": float(rng.choice([0.0, 0.0005, 0.02])),
+        "slippage": float(rng.choice([0.0, 0.0005, 0.01])),
+        "capital": float(rng.choice([1000.0, 100_000.0])) if lot < 1.0 else 100_000.0,
+        "weight": float(rng.choice([0.1, 0.5, 1.0, 1.7])),
+        "lot": lot,
+        "leverage": float(rng.choice([1.0, 1.0, 2.0, 0.6])),
+        "long_only": bool(rng.random() < 0.2),
+        "rebalance": str(rng.choice(["on_change", "always"])),
+    }

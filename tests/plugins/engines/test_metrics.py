@@ -1,0 +1,151 @@
+"""Against empyrical-reloaded on random returns, and by hand where it has no word."""
+
+import math
+from typing import Any
+
+import empyrical
+import numpy as np
+import pandas as pd
+import pytest
+
+from plugins.engines.metrics import max_drawdown, metrics, periods_per_year
+
+NO_TRADES = pd.DataFrame({"pnl": np.array([], float)})
+NO_FILLS = pd.DataFrame({"size": np.array([], float), "price": [], "commission": []})
+
+
+def curve(equity: list[float] | np.ndarray, long: Any = 0.0, short: Any = 0.0, freq: str = "1D") -> pd.DataFrame:
+    times = pd.date_range("2024-01-01", periods=len(equity), freq=freq, tz="UTC")
+    return pd.DataFrame({"equity": np.asarray(equity, float), "long": long, "short": short}, index=times)
+
+
+def measured(
+    equity: Any, trades: pd.DataFrame = NO_TRADES, fills: pd.DataFrame = NO_FILLS, **options: Any
+) -> dict[str, Any]:
+    frame = equity if isinstance(equity, pd.DataFrame) else curve(equity)
+    return metrics(frame, trades, fills, **{"capital": float(frame["equity"].iloc[0]), "periods": 252.0, **options})
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("risk_free", [0.0, 0.04])
+def test_agrees_with_empyrical(seed: int, risk_free: float) -> None:
+    rng = np.random.default_rng(seed)
+    returns = pd.Series(rng.normal(0.0005, 0.02, 300))
+    equity = 1000.0 * np.concatenate([[1.0], (1.0 + returns).cumprod()])
+    found = measured(equity, risk_free=risk_free)
+    per_bar = (1 + risk_free) ** (1 / 252) - 1
+    expected = {
+        "total_return": empyrical.cum_returns_final(returns),
+        "cagr": empyrical.annual_return(returns, annualization=252),
+        "volatility": empyrical.annual_volatility(returns, annualization=252),
+        "sharpe": empyrical.sharpe_ratio(returns, per_bar, annualization=252),
+        "sortino": empyrical.sortino_ratio(returns, per_bar, annualization=252),
+        "calmar": empyrical.calmar_ratio(returns, annualization=252),
+        "max_drawdown": empyrical.max_drawdown(returns),
+        "var_95": empyrical.value_at_risk(returns, 0.05),
+        "var_99": empyrical.value_at_risk(returns, 0.01),
+        "cvar_95": empyrical.conditional_value_at_risk(returns, 0.05),
+        "cvar_99": empyrical.conditional_value_at_risk(returns, 0.01),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+def test_drawdown_lasts_from_the_peak_until_it_is_made_good() -> None:
+    times = pd.DatetimeIndex(
+        ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-08", "2024-01-09", "2024-01-10"], tz="UTC"
+    )
+    assert max_drawdown(times, np.array([100.0, 120.0, 90.0, 110.0, 120.0, 60.0]), 100.0) == (
+        -0.5,
+        1,
+        1.0,
+    )  # peak on the 9th, never back
+    assert max_drawdown(times, np.array([100.0, 120.0, 60.0, 110.0, 120.0, 130.0]), 100.0) == (
+        -0.5,
+        3,
+        7.0,
+    )  # 2nd to 9th
+    assert max_drawdown(times, np.array([100.0, 101.0, 102.0, 102.0, 103.0, 104.0]), 100.0) == (0.0, 0, 0.0)
+    depth, bars, days = max_drawdown(
+        times, np.array([90.0, 95.0, 99.0, 99.0, 99.0, 99.0]), 100.0
+    )  # lost on the very first bar
+    assert (depth, bars, days) == (pytest.approx(-0.1), 5, 9.0)
+
+
+def test_trades_by_hand() -> None:
+    trades = pd.DataFrame({"pnl": [30.0, -10.0, 0.0, 20.0, -15.0]})
+    found = measured([1000.0, 1025.0], trades)
+    assert found["trades"] == 5
+    assert found["win_rate"] == 0.4
+    assert found["profit_factor"] == 2.0
+    assert found["average_win"] == 25.0
+    assert found["average_loss"] == -12.5
+    assert found["expectancy"] == 5.0
+
+
+def test_turnover_exposure_and_bars_in_market_by_hand() -> None:
+    fills = pd.DataFrame({"size": [10.0, -4.0], "price": [20.0, 25.0], "commission": [0.2, 0.1]})
+    frame = curve(
+        [1000.0, 1000.0, 1000.0, 1000.0, 1000.0], long=[0.0, 200.0, 0.0, 100.0, 0.0], short=[0.0, -300.0, 0.0, 0.0, 0.0]
+    )
+    found = measured(frame, fills=fills)
+    assert found["turnover"] == pytest.approx(300 / 1000 / (4 / 252))
+    assert found["bars_in_market"] == 2
+    assert found["exposure"] == pytest.approx((0.5 + 0.1) / 5)
+    assert found["commission"] == pytest.approx(0.3)
+    assert (found["fills"], found["bars"]) == (2, 5)
+
+
+def test_undefined_is_none() -> None:
+    flat = measured([1000.0, 1000.0, 1000.0])
+    assert (flat["volatility"], flat["max_drawdown"], flat["total_return"]) == (0.0, 0.0, 0.0)
+    assert all(
+        flat[name] is None
+        for name in ("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy", "average_loss")
+    )
+    assert measured([1000.0])["cagr"] is None
+    assert measured([1000.0, 900.0])["sharpe"] is None
+    only_wins = measured([1000.0, 1100.0, 1200.0], pd.DataFrame({"pnl": [5.0]}))
+    assert only_wins["profit_factor"] is None
+    assert only_wins["sortino"] is None
+    ruined = measured([1000.0, 500.0, -200.0, -300.0])
+    assert ruined["cagr"] is None
+    assert ruined["total_return"] == -1.3
+
+
+def test_equal_returns_have_no_spread() -> None:
+    """A constant rate has no variance but for the last bits; a Sharpe ratio of 1e14 would be nonsense."""
+    assert measured(1000.0 * 1.1 ** np.arange(50))["sharpe"] is None
+
+
+def test_every_number_is_plain_and_finite() -> None:
+    found = measured([1000.0, 1010.0, 0.0, 0.0])
+    for name, value in found.items():
+        assert value is None or (type(value) in (int, float) and math.isfinite(value)), name
+
+
+@pytest.mark.parametrize(
+    ("times", "interval", "expected"),
+    [
+        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), "1d", 252),
+        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), None, 252),
+        (pd.date_range("2024-01-01", periods=30, tz="UTC"), "1d", 365),
+        (pd.date_range("2024-01-05", periods=30, freq="7D", tz="UTC"), None, 365.25 / 7),
+        (pd.date_range("2024-01-01 00:01", periods=1440 * 10, freq="1min", tz="UTC"), "1m", 365 * 1440),
+        (pd.date_range("2024-01-01 01:00", periods=24 * 10, freq="1h", tz="UTC"), "1h", 365 * 24),
+    ],
+)
+def test_periods_per_year(times: pd.DatetimeIndex, interval: str | None, expected: float) -> None:
+    from schemas.messages import interval_ms
+
+    assert periods_per_year(times, interval_ms(interval) if interval else None) == pytest.approx(expected)
+
+
+def test_periods_per_year_of_stock_minutes() -> None:
+    """New York's 390 minutes on five days; Friday evening there is Saturday in UTC, and no reason to count 365 days."""
+    days = [
+        pd.date_range(f"{day.date()} 14:31", periods=390, freq="1min", tz="UTC")
+        for day in pd.bdate_range("2024-01-08", periods=5)
+    ]
+    evening = pd.date_range("2024-01-13 00:30", periods=20, freq="1min", tz="UTC")
+    assert periods_per_year(days[0].append([*days[1:], evening]), 60_000) == 252 * 390
