@@ -20,6 +20,7 @@ from command_lines import parse
 from plugins.features import feature_registry
 from plugins.signals import signal_registry
 from schemas.config import Config, load_config
+from streams.brokers.jars import KAFKA_VERSION
 
 ROOT = Path(__file__).parents[1]
 MOUNTED = "/etc/alphawire/alphawire.yaml"
@@ -31,7 +32,7 @@ def compose() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def kafka(compose) -> dict[str, str]:
+def environment(compose) -> dict[str, str]:
     return compose["services"]["kafka"]["environment"]
 
 
@@ -97,48 +98,48 @@ def test_services_wait_for_what_they_need(compose) -> None:
         assert services[name]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_listeners_agree_with_each_other(kafka) -> None:
-    bound, advertised = listeners(kafka["KAFKA_LISTENERS"]), listeners(kafka["KAFKA_ADVERTISED_LISTENERS"])
-    protocols = dict(item.split(":") for item in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+def test_listeners_agree_with_each_other(environment) -> None:
+    bound, advertised = listeners(environment["KAFKA_LISTENERS"]), listeners(environment["KAFKA_ADVERTISED_LISTENERS"])
+    protocols = dict(item.split(":") for item in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
     assert bound.keys() == protocols.keys()
-    assert advertised.keys() == bound.keys() - {kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]}
+    assert advertised.keys() == bound.keys() - {environment["KAFKA_CONTROLLER_LISTENER_NAMES"]}
     assert all(port == bound[name][1] for name, (_, port) in advertised.items())
-    assert kafka["KAFKA_INTER_BROKER_LISTENER_NAME"] in advertised
-    controller = bound[kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]][1]
-    assert kafka["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"{kafka['KAFKA_NODE_ID']}@kafka:{controller}"
-    assert kafka["KAFKA_PROCESS_ROLES"] == "broker,controller"
+    assert environment["KAFKA_INTER_BROKER_LISTENER_NAME"] in advertised
+    controller = bound[environment["KAFKA_CONTROLLER_LISTENER_NAMES"]][1]
+    assert environment["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"{environment['KAFKA_NODE_ID']}@kafka:{controller}"
+    assert environment["KAFKA_PROCESS_ROLES"] == "broker,controller"
 
 
-def test_the_mounted_configuration_reaches_the_broker(compose, kafka, config) -> None:
-    host, port = listeners(kafka["KAFKA_ADVERTISED_LISTENERS"])["INTERNAL"]
+def test_the_mounted_configuration_reaches_the_broker(compose, environment, config) -> None:
+    host, port = listeners(environment["KAFKA_ADVERTISED_LISTENERS"])["INTERNAL"]
     assert config.kafka.bootstrap == f"{host}:{port}"
     assert host in compose["services"]
     assert config.kafka.security == "PLAINTEXT"
     assert f"{host}:{port}" in compose["services"]["kafka"]["healthcheck"]["test"]
 
 
-def test_the_host_reaches_the_broker_where_it_is_published(compose, kafka) -> None:
-    host, port = listeners(kafka["KAFKA_ADVERTISED_LISTENERS"])["HOST"]
+def test_the_host_reaches_the_broker_where_it_is_published(compose, environment) -> None:
+    host, port = listeners(environment["KAFKA_ADVERTISED_LISTENERS"])["HOST"]
     assert host == "localhost"
     assert compose["services"]["kafka"]["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
-def test_replication_is_possible_on_one_node(kafka, config) -> None:
+def test_replication_is_possible_on_one_node(environment, config) -> None:
     assert config.kafka.replication == 1
-    factors = [value for name, value in kafka.items() if name.endswith(("REPLICATION_FACTOR", "MIN_ISR"))]
+    factors = [value for name, value in environment.items() if name.endswith(("REPLICATION_FACTOR", "MIN_ISR"))]
     assert factors == ["1"] * 5
 
 
-def test_data_outlives_the_container(compose, kafka) -> None:
+def test_data_outlives_the_container(compose, environment) -> None:
     (volume,) = compose["services"]["kafka"]["volumes"]
     name, target = volume.split(":")
     assert name in compose["volumes"]
-    assert target == kafka["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
+    assert target == environment["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
 
 
-def test_the_kafka_image_is_pinned_to_a_release_of_4_and_its_script_is_asked(compose) -> None:
+def test_the_kafka_image_is_of_the_version_that_the_tests_run_and_its_script_is_asked(compose) -> None:
     kafka = compose["services"]["kafka"]
-    assert re.fullmatch(r"apache/kafka:4\.\d+\.\d+", kafka["image"])
+    assert kafka["image"] == f"apache/kafka:{KAFKA_VERSION}"
     assert kafka["healthcheck"]["test"][1] == "/opt/kafka/bin/kafka-broker-api-versions.sh"
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", kafka["environment"]["CLUSTER_ID"])
 
