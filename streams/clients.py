@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
-LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 
 
 def client_settings(kafka: Kafka) -> dict[str, Any]:
@@ -59,7 +59,14 @@ def _credentials(kafka: Kafka) -> dict[str, Any]:
 
 
 def _on_loopback(bootstrap: str) -> bool:
-    return all(address.strip().startswith(LOOPBACK) for address in bootstrap.split(","))
+    return all(_is_loopback(address.strip().rpartition(":")[0] or address.strip()) for address in bootstrap.split(","))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _tls(kafka: Kafka) -> ssl.SSLContext:
@@ -307,6 +314,7 @@ async def read_partition_to_end(
     BrokerError
         When no broker answers, the topic does not exist, or nothing comes for 30 s.
     """
-    async for records in read_batches_to_end(kafka, topic, partition, start, isolation):
-        for record in records:
-            yield record
+    async with contextlib.aclosing(read_batches_to_end(kafka, topic, partition, start, isolation)) as batches:
+        async for records in batches:
+            for record in records:
+                yield record

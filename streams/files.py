@@ -139,12 +139,10 @@ def _load(path: Path) -> pd.DataFrame:
         if path.name.endswith(".parquet"):
             return _flat(pd.read_parquet(path))
         names = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-        # a symbol may be called NA, and a price must come out as it was written, to the last bit
+        # a symbol may be called NA; prices come out as they were written to the last bit since pandas 3.1
         text: dict[str, Any] = {name: str for name in names if name.strip().lower() in (*SYMBOLS, "interval")}
         missing = {name: MISSING for name in names if name not in text}
-        return pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values=missing, float_precision="round_trip", low_memory=False
-        )
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing, low_memory=False)
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: there is no such file") from None
     except (OSError, ValueError, UnicodeDecodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors

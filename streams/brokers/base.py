@@ -77,20 +77,19 @@ class Broker(ABC):
         """Start it, and return when it answers."""
         if self.pid is not None:
             return self
-        attempts = 1 if self.port else 3  # a port that was free a moment ago may be taken by now
-        for attempt in range(attempts):
+        chosen = bool(self.port)
+        while True:
             try:
                 self._start()
                 return self
             except BrokerError:
                 self._discard()
-                if attempt + 1 == attempts:
+                if chosen or not self.port or port_is_free(self.port, HOST):
                     raise
-                self.port = 0
+                self.port = 0  # someone took the port that was free a moment ago
             except BaseException:
                 self.stop()
                 raise
-        raise AssertionError("unreachable")
 
     def _start(self) -> None:
         self.port = self.port or free_port(HOST)

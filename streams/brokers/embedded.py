@@ -9,7 +9,9 @@ from streams.brokers.tansu import TansuBroker
 
 @contextlib.contextmanager
 def embedded(kafka: Kafka) -> Iterator[None]:
-    """Runs the broker of the package on the port of `kafka.bootstrap` while the block runs, if the configuration says so."""
+    """Runs the broker of the package on the port of `kafka.bootstrap` while the block runs, if the configuration says
+    so.
+    """
     if not kafka.embedded:
         yield
         return

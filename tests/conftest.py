@@ -1,0 +1,69 @@
+"""Brokers for the tests: one of each kind for the whole session, shared by all tests through prefixes of their own."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from schemas.config import Kafka
+from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
+
+KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[TansuBroker]:
+    """The embedded broker."""
+    with TansuBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """What Apache Kafka needs is here: Java and Maven. Otherwise the test is skipped, but fails in CI."""
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if missing:
+        reason = f"Apache Kafka needs {' and '.join(missing)}, which this machine lacks"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka(java: None) -> Iterator[ApacheKafkaBroker]:
+    """Apache Kafka."""
+    with ApacheKafkaBroker(properties=KAFKA_FOR_TESTS) as broker:
+        yield broker
+
+
+@pytest.fixture(params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Each of the two in turn; a test that takes it runs twice."""
+    found: Broker = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def kafka_config() -> Callable[..., Kafka]:
+    """``kafka_config(broker, partitions=3, …)``: settings with a topic prefix and a group that no other test has."""
+
+    def make(broker: Broker, **settings: Any) -> Kafka:
+        name = f"test{os.getpid()}x{next(_numbers)}"
+        return Kafka(bootstrap=broker.bootstrap, **{"prefix": f"{name}.", "group": name, **settings})
+
+    return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for a broker is marked so: ``-m "not broker"`` leaves the quick ones."""
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        if used & {"tansu", "kafka", "broker"}:
+            item.add_marker(pytest.mark.broker)
+        if used & {"kafka", "java"}:
+            item.add_marker(pytest.mark.kafka)

@@ -1,0 +1,240 @@
+"""Clients with deadlines, and reading a partition to its end."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from schemas.config import Kafka
+from schemas.errors import BrokerError, ConfigurationError
+from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.clients import (
+    client_settings,
+    gives_producer_ids,
+    offset_range,
+    open_admin,
+    open_consumer,
+    open_producer,
+    read_batches_to_end,
+    read_partition_to_end,
+)
+from streams.topics import create_topics, topic_name
+
+MakeConfig = Callable[..., Kafka]
+
+
+async def put(kafka: Kafka, *sizes: int, **options: Any) -> None:
+    """Batches of that many records on partition 0 of `signals`; values count on from 0."""
+    number = 0
+    async with open_producer(kafka, max_batch_size=1 << 20, **options) as producer:
+        for size in sizes:
+            batch = producer.create_batch()
+            for _ in range(size):
+                assert batch.append(key=b"k", value=str(number).encode(), timestamp=number + 1) is not None
+                number += 1
+            batch.close()
+            await (await producer.send_batch(batch, topic_name(kafka, "signals"), partition=0))
+
+
+async def read(kafka: Kafka, start: int = 0, isolation: str = "read_uncommitted") -> list[tuple[int, bytes | None]]:
+    topic = topic_name(kafka, "signals")
+    return [(r.offset, r.value) async for r in read_partition_to_end(kafka, topic, 0, start, isolation)]
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+SECRET = {"username": "me", "password": "secret"}
+
+
+def test_settings() -> None:
+    plain = client_settings(Kafka(bootstrap="kafka:9092"))
+    assert (plain["bootstrap_servers"], plain["security_protocol"]) == ("kafka:9092", "PLAINTEXT")
+    secure = client_settings(
+        Kafka(bootstrap="kafka:9092", security="SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **SECRET)
+    )
+    assert secure["ssl_context"].check_hostname
+    assert (secure["sasl_mechanism"], secure["sasl_plain_username"]) == ("SCRAM-SHA-512", "me")
+    assert secure["sasl_plain_password"] == "secret"
+
+
+@pytest.mark.parametrize("bootstrap", ["localhost:9092", "127.0.0.1:9092", "[::1]:9092", "localhost:1, 127.0.0.1:2"])
+def test_a_password_may_stay_on_this_machine(bootstrap: str) -> None:
+    assert client_settings(Kafka(bootstrap=bootstrap, security="SASL_PLAINTEXT", **SECRET))["sasl_plain_password"]
+
+
+@pytest.mark.parametrize(
+    "bootstrap", ["kafka:9092", "localhost:9092,kafka:9092", "localhost.example.org:9092", "10.0.0.1:1"]
+)
+def test_a_password_never_leaves_it_in_the_clear(bootstrap: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"unencrypted; set kafka\.security: SASL_SSL") as error:
+        client_settings(Kafka(bootstrap=bootstrap, security="SASL_PLAINTEXT", **SECRET))
+    assert "secret" not in str(error.value)
+
+
+def test_settings_that_cannot_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"needs kafka\.username and kafka\.password"):
+        client_settings(Kafka(security="SASL_SSL"))
+    with pytest.raises(ConfigurationError, match="PLAINTEXT does not use it"):
+        client_settings(Kafka(**SECRET))
+    with pytest.raises(ConfigurationError, match=r"ca_file .*ca\.pem cannot be used"):
+        client_settings(Kafka(security="SSL", ca_file=tmp_path / "ca.pem"))
+
+
+def test_every_client_takes_the_settings(broker: Broker, kafka_config: MakeConfig) -> None:
+    async def start_all() -> None:
+        kafka = kafka_config(broker)
+        async with open_admin(kafka), open_producer(kafka), open_consumer(kafka, group_id=None):
+            pass
+
+    asyncio.run(start_all())
+
+
+# --- the end of a partition ------------------------------------------------------------------------------------------
+
+
+def test_an_empty_partition_ends_at_once(broker: Broker, kafka_config: MakeConfig) -> None:
+    async def check() -> None:
+        kafka = kafka_config(broker)
+        await create_topics(kafka)
+        assert await read(kafka) == []
+        assert await read(kafka, 7) == []
+        assert await offset_range(kafka, topic_name(kafka, "signals"), 0) == (0, 0)
+
+    asyncio.run(check())
+
+
+def test_all_of_the_last_batch_is_read(broker: Broker, kafka_config: MakeConfig) -> None:
+    # Tansu's ListOffsets answers with the first offset of the last batch plus one
+    async def check() -> None:
+        kafka = kafka_config(broker)
+        await create_topics(kafka)
+        await put(kafka, 100, 1, 900)
+        expected = [(number, str(number).encode()) for number in range(1001)]
+        assert await read(kafka) == expected
+        assert await read(kafka, 500) == expected[500:]
+        assert await read(kafka, isolation="read_committed") == expected
+        assert await read(kafka, 1001) == await read(kafka, 5000) == []
+        assert await offset_range(kafka, topic_name(kafka, "signals"), 0) == (0, 1001)
+        batches = [batch async for batch in read_batches_to_end(kafka, topic_name(kafka, "signals"), 0)]
+        assert sum(map(len, batches)) == 1001
+
+    asyncio.run(check())
+
+
+def test_what_comes_later_is_not_read(broker: Broker, kafka_config: MakeConfig) -> None:
+    async def check() -> None:
+        kafka = kafka_config(broker)
+        await create_topics(kafka)
+        await put(kafka, 10)
+        seen = []
+        async for record in read_partition_to_end(kafka, topic_name(kafka, "signals"), 0):
+            if not seen:
+                await put(kafka, 10)
+            seen.append(record.offset)
+        assert seen == list(range(10))
+
+    asyncio.run(check())
+
+
+def test_transactions(kafka: ApacheKafkaBroker, kafka_config: MakeConfig) -> None:
+    config = kafka_config(kafka)
+    topic = topic_name(config, "signals")
+
+    async def check() -> None:
+        await create_topics(config)
+        producer = AIOKafkaProducer(**client_settings(config), transactional_id=config.group)
+        await producer.start()
+        try:
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"committed", partition=0)
+            # offset 1 is the commit's marker: nothing that is given out reaches the end
+            assert await read(config) == await read(config, 0, "read_committed") == [(0, b"committed")]
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"aborted", partition=0)
+            # open: the committed end stays before it
+            assert await read(config, 0, "read_committed") == [(0, b"committed")]
+            assert await read(config) == [(0, b"committed"), (2, b"aborted")]
+            assert await offset_range(config, topic, 0, "read_committed") == (0, 2)
+            assert await offset_range(config, topic, 0) == (0, 3)
+            await producer.abort_transaction()
+            assert await read(config, 0, "read_committed") == [(0, b"committed")]
+            assert await read(config, 1, "read_committed") == []
+        finally:
+            await producer.stop()
+
+    asyncio.run(check())
+
+
+def test_holes_of_a_compacted_topic(kafka: ApacheKafkaBroker, kafka_config: MakeConfig) -> None:
+    from aiokafka.admin import NewTopic
+
+    config = kafka_config(kafka)
+    topic = f"{config.prefix}compacted"
+    settings = {
+        "cleanup.policy": "compact",
+        "segment.ms": "100",
+        "min.cleanable.dirty.ratio": "0.01",
+        "min.compaction.lag.ms": "0",
+    }
+
+    async def check() -> None:
+        async with open_admin(config) as admin:
+            await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=settings)])
+        sent, offsets = 0, [0]
+        async with asyncio.timeout(60), open_producer(config) as producer:
+            while len(offsets) == sent or sent < 5:
+                await producer.send_and_wait(topic, b"v", f"key{sent % 2}".encode(), partition=0)
+                sent += 1
+                offsets = [record.offset async for record in read_partition_to_end(config, topic, 0)]
+                assert offsets[-1] == sent - 1
+        holes = [record.offset async for record in read_partition_to_end(config, topic, 0, start=1)]
+        assert holes == [offset for offset in offsets if offset >= 1]
+
+    asyncio.run(check())
+
+
+def test_a_topic_that_is_not_there(broker: Broker, kafka_config: MakeConfig) -> None:
+    with pytest.raises(BrokerError, match=r"topic \S+signals does not exist at .*`alphawire topics create`"):
+        asyncio.run(read(kafka_config(broker)))
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_stopping_right_after_the_start_cancels_nobody(tansu: TansuBroker, kafka_config: MakeConfig) -> None:
+    kafka = kafka_config(tansu)
+
+    async def check() -> None:
+        for _ in range(20):
+            async with open_consumer(kafka):
+                pass
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert [other for other in asyncio.all_tasks() if other is not task] == []
+
+    asyncio.run(check())
+
+
+def test_a_reader_that_stops_early_leaves_no_task(tansu: TansuBroker, kafka_config: MakeConfig) -> None:
+    from contextlib import aclosing
+
+    kafka = kafka_config(tansu)
+
+    async def check() -> None:
+        await create_topics(kafka)
+        await put(kafka, 100)
+        async with aclosing(read_partition_to_end(kafka, topic_name(kafka, "signals"), 0)) as records:
+            async for record in records:
+                assert record.offset == 0
+                break
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(check())
+
+
+def test_who_gives_producer_ids(broker: Broker, kafka_config: MakeConfig) -> None:
+    assert asyncio.run(gives_producer_ids(kafka_config(broker))) == (broker.kind == "kafka")
