@@ -1,7 +1,7 @@
 """The command line: ``alphawire COMMAND``.
 
-Exit codes: 0 done, 1 it fell short (a difference was found, say), 2 wrong use, configuration or surroundings; a worker that ends itself
-has codes of its own (`streams.exits`).
+Exit codes: 0 done, 1 it fell short (a difference was found, say), 2 wrong use, configuration or surroundings; a
+worker that ends itself has codes of its own (`streams.exits`).
 """
 
 import importlib
@@ -28,7 +28,9 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands by name, each in `alphawire.commands.NAME` as `command`; imported when used, so that ``--help`` is quick."""
+    """Commands by name, each in `alphawire.commands.NAME` as `command`; imported when used, so that ``--help`` is
+    quick.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

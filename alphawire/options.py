@@ -18,8 +18,17 @@ def config_option(command: F) -> F:
         bootstrap = ctx.params.pop("bootstrap", None)
         return load_config(config_path(value), {"kafka": {"bootstrap": bootstrap}} if bootstrap else None)
 
-    command = click.option("-c", "--config", "config", metavar="FILE", callback=load, help="configuration (default: $ALPHAWIRE_CONFIG, else alphawire.yaml here)")(command)
-    return click.option("--bootstrap", metavar="HOST:PORT", is_eager=True, help="Kafka to use, over the configuration's")(command)
+    command = click.option(
+        "-c",
+        "--config",
+        "config",
+        metavar="FILE",
+        callback=load,
+        help="configuration (default: $ALPHAWIRE_CONFIG, else alphawire.yaml here)",
+    )(command)
+    return click.option(
+        "--bootstrap", metavar="HOST:PORT", is_eager=True, help="Kafka to use, over the configuration's"
+    )(command)
 
 
 def plugins_option(command: F) -> F:
@@ -31,8 +40,8 @@ def plugins_option(command: F) -> F:
         discover(value)
 
     return click.option(
-        "--plugins", "_plugins", multiple=True, type=click.Path(path_type=Path), expose_value=False, is_eager=True, callback=register,
-        metavar="PATH", help="a plugin file or a folder of them that is not installed",
+        "--plugins", "_plugins", multiple=True, type=click.Path(path_type=Path), expose_value=False, is_eager=True,
+        callback=register, metavar="PATH", help="a plugin file or a folder of them that is not installed",
     )(command)  # fmt: skip
 
 

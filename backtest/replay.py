@@ -31,7 +31,8 @@ class ReplayResult:
     def signals(self) -> pd.DataFrame:
         """One row a signal: symbol, time (ms), signal, weight, prediction, reason, id."""
         rows = [
-            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id) for c in (signal.content for signal in self.raw)
+            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id)
+            for c in (signal.content for signal in self.raw)
         ]
         frame = pd.DataFrame(rows, columns=["symbol", "time", "signal", "weight", "prediction", "reason", "id"])
         return frame.astype({"weight": "float64", "prediction": "float64", "time": "int64"})
@@ -74,7 +75,9 @@ def replay_file(ready: ReadyStrategy, source: str, progress: Progress | None = N
 
 
 async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | None = None) -> ReplayResult:
-    """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the log."""
+    """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
+    log.
+    """
     result = ReplayResult()
     frames: list[pd.DataFrame] = []
     count = await partition_count(kafka)

@@ -77,7 +77,9 @@ async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) ->
             if interval in step.batches:
                 frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
     if not frames:
-        raise ConfigurationError(f"the topic {topic_name(kafka, 'bars')} holds no bars of {interval}; `alphawire produce bars` puts some there")
+        raise ConfigurationError(
+            f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
+        )
     return in_order(pd.concat(frames, ignore_index=True))
 
 

@@ -92,7 +92,9 @@ async def verify_topic(
         marker = (await load(kafka, partition)).marker
         until = marker.published.get(ready.name, applied.publish_from) if marker else applied.publish_from
         expected = [
-            s for s in replayed.raw if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from and chosen(s)
+            s
+            for s in replayed.raw
+            if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from and chosen(s)
         ]
         verdict.foreign += live.foreign
         _compare(verdict, [s for s in live.signals if chosen(s)], expected, until)
@@ -109,7 +111,9 @@ def _other_configuration(applied: dict[int, Applied], ready: ReadyStrategy) -> s
 
 async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:
     live = Live()
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"):
+    async for record in read_partition_to_end(
+        kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
+    ):
         try:
             signal = _decoder.decode(record.value or b"")
         except msgspec.MsgspecError:
@@ -145,10 +149,20 @@ def _compare(verdict: Verdict, live: list[Signal], expected: list[Signal], until
                 verdict.unpublished += 1
 
 
-def _difference(kind: str, signal: Signal, name: str | None = None, live: Any = None, replayed: Any = None) -> Difference:
+def _difference(
+    kind: str, signal: Signal, name: str | None = None, live: Any = None, replayed: Any = None
+) -> Difference:
     content, provenance = signal.content, signal.provenance
     return Difference(
-        kind, content.strategy, content.symbol, content.time, provenance.partition, provenance.offset, name, live, replayed
+        kind,
+        content.strategy,
+        content.symbol,
+        content.time,
+        provenance.partition,
+        provenance.offset,
+        name,
+        live,
+        replayed,
     )
 
 

@@ -1,5 +1,5 @@
 """Base classes, registries and the built-in plugins. Knows neither Kafka nor Faust.
 
-Four categories, one folder and one registry each: a module dropped into `features`, `models`, `signals` or `engines` is found
-without touching another file. `plugins.pipeline` composes features, model and signal into the one pure core.
+Four categories, one folder and one registry each: a module dropped into `features`, `models`, `signals` or `engines`
+is found without touching another file. `plugins.pipeline` composes features, model and signal into the one pure core.
 """

@@ -26,7 +26,9 @@ class BarBatch:
 
 
 def bars_from_frame(data: pd.DataFrame) -> NDArray[np.void]:
-    """`BAR` rows of a frame with open, high, low, close, volume; `time` from a datetime index (UTC ms), else the row number."""
+    """`BAR` rows of a frame with open, high, low, close, volume; `time` from a datetime index (UTC ms), else the row
+    number.
+    """
     bars = np.zeros(len(data), BAR)
     bars["time"] = times_of(data.index)
     for name in COLUMNS:

@@ -21,7 +21,8 @@ def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
 
 
 def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
-    """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms up.
+    """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
+    up.
 
     Bars outside the universe, repeats, corrections and late bars have no row, as they have no signal live.
     """

@@ -1,7 +1,7 @@
 """The gate in front of all strategies of one interval: which bars are new, which repeat, correct or come too late.
 
-Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last 64 bars; what it
-lets through is strictly newer than everything before it.
+Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last
+64 bars; what it lets through is strictly newer than everything before it.
 """
 
 from enum import IntEnum
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 MEMORY = 64
 STATE = np.dtype(
-    [("count", "i8"), ("open_time", "i8"), ("close_time", "i8"), ("times", "i8", (MEMORY,)), ("hashes", "u8", (MEMORY,))]
+    [
+        ("count", "i8"),
+        ("open_time", "i8"),
+        ("close_time", "i8"),
+        ("times", "i8", (MEMORY,)),
+        ("hashes", "u8", (MEMORY,)),
+    ]
 )
 LAYOUT = f"gate-1-{MEMORY}"
 FIRST = -1

@@ -1,7 +1,8 @@
 """The one pure core: bars in, signals out. No clock, no Kafka, no random numbers.
 
-The live worker, the replay, the training and the tests drive this same object, so they cannot differ. A `Pipeline` holds one partition:
-a `Lane` for each interval (gate and slots), and in it a `Run` for each strategy (states of all symbols in arrays).
+The live worker, the replay, the training and the tests drive this same object, so they cannot differ. A `Pipeline`
+holds one partition: a `Lane` for each interval (gate and slots), and in it a `Run` for each strategy (states of all
+symbols in arrays).
 """
 
 from collections import Counter
@@ -131,7 +132,12 @@ class Capture:
             slots = np.flatnonzero(lane.dirty)
             lane.dirty[:] = False
             copies = [
-                _Copy(run.strategy.name, run.strategy.layout, run.book["count"][slots], [a[slots] for a in (run.book, *run.states)])
+                _Copy(
+                    run.strategy.name,
+                    run.strategy.layout,
+                    run.book["count"][slots],
+                    [a[slots] for a in (run.book, *run.states)],
+                )
                 for run in lane.runs
             ]
             copies.append(_Copy(lane.owner, gate.LAYOUT, lane.gate["count"][slots], [lane.gate[slots]]))
@@ -144,7 +150,14 @@ class Capture:
                     if count := int(copy.counts[row]):
                         payload = b"".join(array[row].tobytes() for array in copy.pack)
                         yield Snapshot(
-                            copy.owner, symbol, self._partition, self.offset, count, copy.layout, sha256_hex(payload), payload
+                            copy.owner,
+                            symbol,
+                            self._partition,
+                            self.offset,
+                            count,
+                            copy.layout,
+                            sha256_hex(payload),
+                            payload,
                         )
 
 
@@ -160,7 +173,9 @@ class Pipeline:
             self.lanes.setdefault(interval, Lane(interval, [])).runs.append(run)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
-        """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into batches."""
+        """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into
+        batches.
+        """
         outcome = Outcome()
         for interval, batch in batches.items():
             lane = self.lanes.get(interval)
@@ -177,11 +192,15 @@ class Pipeline:
             owners = [(run.strategy.name, run.book["count"]) for run in lane.runs] + [(lane.owner, lane.gate["count"])]
             for owner, counts in owners:
                 values = counts[: len(lane.symbols)].tolist()
-                found |= {f"{owner}/{symbol}": count for symbol, count in zip(lane.symbols, values, strict=True) if count}
+                found |= {
+                    f"{owner}/{symbol}": count for symbol, count in zip(lane.symbols, values, strict=True) if count
+                }
         return found
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        """Takes over states; `ValueError` when one is damaged or of another layout. Bars before a state's offset are then skipped."""
+        """Takes over states; `ValueError` when one is damaged or of another layout. Bars before a state's offset are
+        then skipped.
+        """
         for snapshot in snapshots:
             if sha256_hex(snapshot.payload) != snapshot.sha256:
                 raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} is damaged")
@@ -210,7 +229,9 @@ class Pipeline:
 
 
 def prepare(strategies: Iterable[ReadyStrategy]) -> None:
-    """Loads or compiles all that the first bar would otherwise wait for, by stepping over one bar in a pipeline of its own."""
+    """Loads or compiles all that the first bar would otherwise wait for, by stepping over one bar in a pipeline of
+    its own.
+    """
     ready = list(strategies)
     pipeline = Pipeline(ready, Source("", 0, ""))
     bars = trial_bars(1)

@@ -43,8 +43,8 @@ def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, co
 class Run:
     """A strategy at work.
 
-    `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time `start_time`,
-    earlier ones are folded silently.
+    `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
+    `start_time`, earlier ones are folded silently.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
@@ -73,7 +73,9 @@ class Run:
             for states, bound in zip(self.states, self.strategy.features, strict=True)
         ]
 
-    def feed(self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]) -> list[Signal]:
+    def feed(
+        self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
+    ) -> list[Signal]:
         """Steps over `bars` in order; the signals of those that are to be published."""
         mine = self.member[slots] & (offsets >= np.maximum(self.next_offset[slots], self.begin))
         if not mine.all():
@@ -84,7 +86,9 @@ class Run:
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
         if not len(loud):
             return []
-        return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], values[loud], counts[loud], symbols)
+        return self._signals(
+            bars["time"][loud], slots[loud], offsets[loud], gaps[loud], values[loud], counts[loud], symbols
+        )
 
     def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
         """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
@@ -120,12 +124,13 @@ class Run:
         origins = zip(book["origin_offset"][slots].tolist(), book["origin_time"][slots].tolist(), strict=True)
         signals = []
         for symbol, time, offset, gap, prediction, signal, weight, reason, (origin_offset, origin_time) in zip(
-            [symbols[slot] for slot in slots.tolist()], times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(),
-            decisions.signal, weights, reasons, origins, strict=True,
+            [symbols[slot] for slot in slots.tolist()], times.tolist(), offsets.tolist(), gaps.tolist(),
+            predictions.tolist(), decisions.signal, weights, reasons, origins, strict=True,
         ):  # fmt: skip
             content = SignalContent(
-                signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason, none_if_nan(prediction),
-                strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
+                signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,
+                none_if_nan(prediction), strategy.model_id, strategy.config_hash, None if gap == FIRST else gap,
+                time + interval,
             )  # fmt: skip
             origin = Origin(source.partition, origin_offset, origin_time)
             signals.append(
@@ -167,7 +172,9 @@ class Run:
         ]
 
     def unpack(self, slot: int, payload: bytes) -> None:
-        """Takes over one symbol's state: its row of the book and of each feature's states; `ValueError` when the length is another."""
+        """Takes over one symbol's state: its row of the book and of each feature's states; `ValueError` when the
+        length is another.
+        """
         arrays = [self.book, *self.states]
         if len(payload) != sum(array.dtype.itemsize for array in arrays):
             raise ValueError(f"{len(payload)} bytes of state, expected {sum(a.dtype.itemsize for a in arrays)}")

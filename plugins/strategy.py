@@ -27,7 +27,9 @@ class FeatureColumns:
 
 @dataclass(frozen=True)
 class ReadyStrategy:
-    """What the pipeline needs to know of a strategy; `warmup`: bars of a symbol before all features have their first value."""
+    """What the pipeline needs to know of a strategy; `warmup`: bars of a symbol before all features have their first
+    value.
+    """
 
     name: str
     interval: str
@@ -46,9 +48,10 @@ class ReadyStrategy:
     layout: str
 
 
-
 def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
-    """The plugin that the configuration names at `place`; a `ConfigurationError` with the options when that cannot be."""
+    """The plugin that the configuration names at `place`; a `ConfigurationError` with the options when that cannot
+    be.
+    """
     try:
         return registry.create(use.key, **use.params)
     except KeyError as error:
@@ -58,7 +61,9 @@ def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
 
 
 def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
-    """The strategy's features with their column names: as the plugin says, or ``alias`` (one column) and ``alias.column``."""
+    """The strategy's features with their column names: as the plugin says, or ``alias`` (one column) and
+    ``alias.column``.
+    """
     found: list[FeatureColumns] = []
     taken: dict[str, str] = {}
     for number, use in enumerate(strategy.features):
@@ -70,7 +75,9 @@ def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
         columns = tuple(_column(use.alias, column, len(feature.columns)) for column in feature.columns)
         for column in columns:
             if column in taken:
-                raise ConfigurationError(f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`")
+                raise ConfigurationError(
+                    f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`"
+                )
             taken[column] = use.key
         found.append(FeatureColumns(feature, columns))
     return tuple(found)
@@ -91,7 +98,8 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     columns = [column for feature in features for column in feature.columns]
     if strategy.prediction is not None and strategy.prediction not in columns:
         raise ConfigurationError(
-            f"strategies.{name}.prediction: there is no column {strategy.prediction!r}; the features give {', '.join(columns)}"
+            f"strategies.{name}.prediction: there is no column {strategy.prediction!r};"
+            f" the features give {', '.join(columns)}"
         )
     model, model_id = _load_model(name, strategy, columns, base)
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, f"strategies.{name}.signal")
@@ -115,9 +123,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     )
 
 
-def _load_model(
-    name: str, strategy: Strategy, columns: list[str], base: Path
-) -> tuple[BaseModel | None, Model | None]:
+def _load_model(name: str, strategy: Strategy, columns: list[str], base: Path) -> tuple[BaseModel | None, Model | None]:
     if strategy.model is None:
         return None, None
     use = strategy.model
@@ -138,14 +144,14 @@ def _resolved(
     model_id: Model | None,
     generator: BaseSignalGenerator,
 ) -> dict[str, Any]:
-    """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by where it lies."""
+    """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
+    where it lies.
+    """
     plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe"})
     universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
         "universe": universe,
-        "features": [
-            _named(f.feature.plugin) | {"columns": list(f.columns)} for f in features
-        ],
+        "features": [_named(f.feature.plugin) | {"columns": list(f.columns)} for f in features],
         "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
         "signal": _named(generator),
     }

@@ -44,19 +44,27 @@ class Kafka(Section):
     username: str | None = None
     password: SecretStr | None = None
     ca_file: Path | None = None
-    session_timeout: float = Field(10.0, ge=1.0, description="seconds without a heartbeat after which a worker is given up")
+    session_timeout: float = Field(
+        10.0, ge=1.0, description="seconds without a heartbeat after which a worker is given up"
+    )
 
 
 class Worker(Section):
     """How a worker runs."""
 
-    commit_interval: float = Field(0.1, gt=0, le=60, description="seconds: the longest wait before what is published is marked")
+    commit_interval: float = Field(
+        0.1, gt=0, le=60, description="seconds: the longest wait before what is published is marked"
+    )
     snapshot_interval: float = Field(30.0, gt=0, description="seconds between rounds of snapshots")
     chunk: int = Field(2000, ge=1, le=100_000, description="records worked on at once")
     pending: int = Field(20_000, ge=1, description="signals that may wait for the broker before a worker stops reading")
-    delivery_timeout: float = Field(60.0, gt=0, description="seconds to wait for a slow or absent broker before the process ends")
+    delivery_timeout: float = Field(
+        60.0, gt=0, description="seconds to wait for a slow or absent broker before the process ends"
+    )
     stop_timeout: float = Field(20.0, gt=0, description="seconds for a graceful stop")
-    stall_timeout: float = Field(120.0, gt=0, description="seconds with lag and without progress after which the process ends")
+    stall_timeout: float = Field(
+        120.0, gt=0, description="seconds with lag and without progress after which the process ends"
+    )
     http: bool = True
     http_host: str = "127.0.0.1"
     http_port: int = Field(6066, ge=0, le=65535)
@@ -117,7 +125,10 @@ class Execution(Section):
     @model_validator(mode="after")
     def _no_look_ahead(self) -> "Execution":
         if self.price == "this_close" and not self.i_know_this_looks_ahead:
-            raise ValueError("price this_close trades at a price that was not known yet; set i_know_this_looks_ahead: true to do it all the same")
+            raise ValueError(
+                "price this_close trades at a price that was not known yet;"
+                " set i_know_this_looks_ahead: true to do it all the same"
+            )
         return self
 
 
@@ -132,8 +143,12 @@ class Strategy(Section):
     training: Training = Training()
     signal: PluginUse
     execution: Execution = Execution()
-    origin: Literal["earliest", "now"] = Field("earliest", description="how far back the state of a new strategy begins")
-    start: Literal["now", "earliest"] | int = Field("now", description="from where a new strategy publishes; a time in ms")
+    origin: Literal["earliest", "now"] = Field(
+        "earliest", description="how far back the state of a new strategy begins"
+    )
+    start: Literal["now", "earliest"] | int = Field(
+        "now", description="from where a new strategy publishes; a time in ms"
+    )
 
     @model_validator(mode="after")
     def _one_prediction(self) -> "Strategy":
@@ -172,7 +187,9 @@ class Config(BaseSettings):
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """The configuration in `path` (none: defaults and environment alone), with `overrides` (``{"kafka": {"bootstrap": …}}``) on top."""
+    """The configuration in `path` (none: defaults and environment alone), with `overrides` (``{"kafka": {"bootstrap":
+    …}}``) on top.
+    """
     data: Any = {}
     if path is not None:
         try:

@@ -1,11 +1,11 @@
 """Every error that alphawire raises on purpose.
 
-    AlphawireError              one clear line for the user, never a traceback
-    ├── ConfigurationError      wrong use or configuration: fails at start, exit code 2
-    ├── PluginError             a plugin is faulty or failed: names the plugin, the fault and the mend
-    ├── ArtifactError           a model artifact does not match its manifest or its strategy
-    ├── BrokerError             the broker is unreachable, or lacks a topic
-    └── BadRecord               one record on the wire: goes to `dead-letters`, the partition goes on
+AlphawireError              one clear line for the user, never a traceback
+├── ConfigurationError      wrong use or configuration: fails at start, exit code 2
+├── PluginError             a plugin is faulty or failed: names the plugin, the fault and the mend
+├── ArtifactError           a model artifact does not match its manifest or its strategy
+├── BrokerError             the broker is unreachable, or lacks a topic
+└── BadRecord               one record on the wire: goes to `dead-letters`, the partition goes on
 """
 
 
@@ -32,7 +32,8 @@ class BrokerError(AlphawireError):
 class BadRecord(AlphawireError):
     """One record that cannot be used.
 
-    `kind` is the error class in the dead letter's header: undecodable, tombstone, invalid, wrong_key, wrong_partition, too_large, correction, late.
+    `kind` is the error class in the dead letter's header: undecodable, tombstone, invalid, wrong_key,
+    wrong_partition, too_large, correction, late.
     """
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -70,7 +70,9 @@ class SignalContent(Struct):
     strategy: str
     symbol: str
     time: Time
-    signal: Annotated[Literal["BUY", "SELL", "HOLD", "FLAT"] | float, Meta(description="BUY, SELL, HOLD, FLAT or a number")]
+    signal: Annotated[
+        Literal["BUY", "SELL", "HOLD", "FLAT"] | float, Meta(description="BUY, SELL, HOLD, FLAT or a number")
+    ]
     weight: Annotated[float | None, Meta(description="target weight of equity; null: keep what you have")]
     reason: str
     prediction: float | None
@@ -99,9 +101,11 @@ class Signal(Struct):
 
 
 class Marker(Struct, tag="marker", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published` before its own offset.
+    """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published`
+    before its own offset.
 
-    `floor` is the offset of the last complete round of snapshots (null: none yet), `roster` the SHA-256 of its roster record's bytes.
+    `floor` is the offset of the last complete round of snapshots (null: none yet), `roster` the SHA-256 of its roster
+    record's bytes.
     """
 
     topic: str
@@ -113,7 +117,9 @@ class Marker(Struct, tag="marker", tag_field="kind"):
 
 
 class Roster(Struct, tag="roster", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its symbol's count of bars."""
+    """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its
+    symbol's count of bars.
+    """
 
     topic: str
     partition: int
@@ -122,14 +128,18 @@ class Roster(Struct, tag="roster", tag_field="kind"):
 
 
 class Snapshot(Struct, tag="snapshot", tag_field="kind"):
-    """Topic `state`, key ``strategy/symbol`` (``:interval/symbol`` for the memory of repeats): state that includes every record before `offset`."""
+    """Topic `state`, key ``strategy/symbol`` (``:interval/symbol`` for the memory of repeats): state that includes
+    every record before `offset`.
+    """
 
     owner: Annotated[str, Meta(description="the strategy, or :interval")]
     symbol: str
     partition: int
     offset: int
     count: Annotated[int, Meta(description="bars of this symbol in the state")]
-    layout: Annotated[str, Meta(description="hash of plugin versions, parameters and state layout; another layout is not loaded")]
+    layout: Annotated[
+        str, Meta(description="hash of plugin versions, parameters and state layout; another layout is not loaded")
+    ]
     sha256: Annotated[str, Meta(description="of the payload")]
     payload: bytes
 
@@ -150,8 +160,6 @@ class Applied(Struct, tag="applied", tag_field="kind"):
     config: dict[str, Any]
     model: Model | None = None
     layout: Annotated[str, Meta(description="hash of plugin versions, parameters and state layout")] = ""
-
-
 
 
 class PluginEntry(Struct):

@@ -30,7 +30,9 @@ class SignalApp(faust.App):  # type: ignore[misc]
 
 
 def create_app(config: Config, worker: Worker, writer: Writer) -> SignalApp:
-    """An app that feeds `worker`; topics must exist. Resumption is by the worker's positions, so the group's offsets tell lag only."""
+    """An app that feeds `worker`; topics must exist. Resumption is by the worker's positions, so the group's offsets
+    tell lag only.
+    """
     kafka, settings = config.kafka, config.worker
     app = SignalApp(
         kafka.group,

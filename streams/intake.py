@@ -1,4 +1,6 @@
-"""From records on the `bars` topic to batches for the pipeline; what cannot be used becomes a dead letter or is counted."""
+"""From records on the `bars` topic to batches for the pipeline; what cannot be used becomes a dead letter or is
+counted.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -66,8 +68,8 @@ class Intake:
             if home != self.partition:
                 raise BadRecord(
                     "wrong_partition",
-                    f"{symbol} belongs on partition {home} by {self.partitioner}; set kafka.partitioner to what the producer uses"
-                    " (librdkafka: crc32), or to as_is",
+                    f"{symbol} belongs on partition {home} by {self.partitioner};"
+                    " set kafka.partitioner to what the producer uses (librdkafka: crc32), or to as_is",
                 )
         self._keys[symbol] = key
 

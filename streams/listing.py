@@ -43,7 +43,8 @@ async def publish_listing(kafka: Kafka, writer: Writer) -> None:
 def changes(topic: str, ours: Sequence[PluginEntry], listed: dict[str, PluginEntry]) -> Iterable[Record]:
     """Records that bring the listing up to date.
 
-    An entry of the same distribution in a newer version stays; one of a distribution that is not installed here is not ours to erase.
+    An entry of the same distribution in a newer version stays; one of a distribution that is not installed here is
+    not ours to erase.
     """
     mine = {f"{entry.category}/{entry.key}": entry for entry in ours}
     for key, entry in mine.items():

@@ -57,7 +57,9 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
 
 
 class Writer:
-    """Writes records of one partition number, in order, and returns when the broker has acknowledged them all: at least once."""
+    """Writes records of one partition number, in order, and returns when the broker has acknowledged them all: at
+    least once.
+    """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer

@@ -27,8 +27,8 @@ class Names:
 class Partition:
     """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks.
 
-    Offsets, in the order in which a bar passes them: `position` (fed to the pipeline), `published` (its signals are acknowledged),
-    `marked` (the log says so).
+    Offsets, in the order in which a bar passes them: `position` (fed to the pipeline), `published` (its signals are
+    acknowledged), `marked` (the log says so).
     """
 
     def __init__(self, number: int, names: Names, intake: Intake, pipeline: Pipeline, plan: Plan) -> None:
@@ -81,7 +81,9 @@ class Partition:
         return records, self.position
 
     def marker_record(self) -> Record:
-        """Says that everything before `published` is on the log; never goes back while earlier bars are folded silently."""
+        """Says that everything before `published` is on the log; never goes back while earlier bars are folded
+        silently.
+        """
         offset = max(self.plan.marked, self.published)
         published = {name: max(begun, self.published) for name, begun in self.plan.published.items()}
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)

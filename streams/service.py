@@ -11,7 +11,7 @@ from typing import NoReturn
 from plugins.pipeline import prepare
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import AlphawireError, ConfigurationError
+from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import open_producer
 from streams.exits import Exit
@@ -76,4 +76,3 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     finally:
         watching.cancel()
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))
-

@@ -1,8 +1,8 @@
 """What the log knows of one partition, and where its owner goes on from it.
 
-The `state` topic holds snapshots, the roster of the last complete round of them, and the marker of what is published; `control` holds what
-was applied. A round is trusted only whole: every state that the roster lists must be there, at its count of bars or further. Anything
-else is folded again from its origin.
+The `state` topic holds snapshots, the roster of the last complete round of them, and the marker of what is published;
+`control` holds what was applied. A round is trusted only whole: every state that the roster lists must be there, at
+its count of bars or further. Anything else is folded again from its origin.
 """
 
 import logging
@@ -131,15 +131,18 @@ def _applied(
             continue
         if known.config_hash != strategy.config_hash:
             raise ConfigurationError(
-                f"strategy {strategy.name} runs with configuration {known.config_hash} on the log, and is {strategy.config_hash} here;"
-                " a running strategy cannot be changed yet: give the changed one another name, or restore its configuration and model"
+                f"strategy {strategy.name} runs with configuration {known.config_hash} on the log, and is"
+                f" {strategy.config_hash} here; a running strategy cannot be changed yet:"
+                " give the changed one another name, or restore its configuration and model"
             )
         found[strategy.name] = known
     return found, new
 
 
 def _first(strategy: ReadyStrategy, topic: str, partition: int, begin: int, end: int) -> Applied:
-    """A new strategy's state begins as far back as the configuration says and the topic holds; it publishes from `start`."""
+    """A new strategy's state begins as far back as the configuration says and the topic holds; it publishes from
+    `start`.
+    """
     origin = begin if strategy.config["origin"] == "earliest" else end
     publish_from = max(origin, end) if strategy.config["start"] == "now" else origin
     return Applied(

@@ -1,8 +1,8 @@
 """A Faust transport that hands an agent one chunk per partition and fetch, not one record.
 
-Registered under the entry point group ``faust.transports``: ``broker="alphawire://host:port"`` picks it, and agents stay ordinary
-Faust agents whose events have a `Chunk` as their value. What it changes of the stock consumer, and why, is said at each method; line
-references are to faust-streaming 0.15.3.
+Registered under the entry point group ``faust.transports``: ``broker="alphawire://host:port"`` picks it, and agents
+stay ordinary Faust agents whose events have a `Chunk` as their value. What it changes of the stock consumer, and why,
+is said at each method; line references are to faust-streaming 0.15.3.
 """
 
 from collections import defaultdict, deque
@@ -78,8 +78,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message per partition and fetch.
 
-        The generation is taken before the fetch (stock takes it after, C:739, and lets records of an old assignment pass as new).
-        What cannot be handed on is sought back to, never dropped (stock drops, C:758).
+        The generation is taken before the fetch (stock takes it after, C:739, and lets records of an old assignment
+        pass as new). What cannot be handed on is sought back to, never dropped (stock drops, C:758).
         """
         generation = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
@@ -114,8 +114,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def _chunk_message(self, chunk: Chunk) -> ConsumerMessage:
         record = chunk.records[-1]
         return ConsumerMessage(
-            chunk.tp.topic, chunk.tp.partition, chunk.next - 1, (record.timestamp or 0) / 1000, record.timestamp_type, [], None, chunk,
-            None, None, None, chunk.tp, generation_id=chunk.generation,
+            chunk.tp.topic, chunk.tp.partition, chunk.next - 1, (record.timestamp or 0) / 1000, record.timestamp_type,
+            [], None, chunk, None, None, None, chunk.tp, generation_id=chunk.generation,
         )  # fmt: skip
 
     async def _read_again(self, tps: set[TP]) -> None:
@@ -126,7 +126,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self.seek_wait(targets)
 
     async def perform_seek(self) -> None:
-        """To the owner's positions; for other topics to the committed offsets. The only place that decides where to read."""
+        """To the owner's positions; for other topics to the committed offsets. The only place that decides where to
+        read.
+        """
         await super().perform_seek()
         self._wipe()
         assigned = self.assignment()

@@ -12,12 +12,16 @@ from streams.worker import Worker
 
 
 async def watch(
-    app: Any, worker: Worker, stall_timeout: float, die: Callable[[Exit, str], None], clock: Callable[[], float] = time.monotonic
+    app: Any,
+    worker: Worker,
+    stall_timeout: float,
+    die: Callable[[Exit, str], None],
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall.
 
-    Behind means that the log's end (as the last fetch told) lies after what is published, or that bars are fed and not published.
-    Faust's own detector subtracts wall clock from monotonic and never fires.
+    Behind means that the log's end (as the last fetch told) lies after what is published, or that bars are fed and
+    not published. Faust's own detector subtracts wall clock from monotonic and never fires.
     """
     seen: dict[int, tuple[int, float]] = {}
     while True:

@@ -1,7 +1,7 @@
 """The owner of partitions: restores them when they come, feeds them, publishes what they say, lets them go.
 
-Everything here runs on the app's event loop. The order that makes it safe: a marker is written only when every signal that it covers is
-acknowledged, and states are restored before the first record after a rebalance is read.
+Everything here runs on the app's event loop. The order that makes it safe: a marker is written only when every signal
+that it covers is acknowledged, and states are restored before the first record after a rebalance is read.
 """
 
 import asyncio
@@ -35,7 +35,8 @@ BARS_BETWEEN_ROUNDS = 500_000
 class Worker:
     """Owner of partitions (see `streams.transport.Owner`).
 
-    `die(exit, reason)` ends the process; `partitions` of the bars topic are `count`; `version` goes into the provenance.
+    `die(exit, reason)` ends the process; `partitions` of the bars topic are `count`; `version` goes into the
+    provenance.
     """
 
     def __init__(
@@ -66,8 +67,6 @@ class Worker:
     def start(self, writer: Writer) -> None:
         self._writer = writer
 
-    # --- what the transport asks -------------------------------------------------------------------------------------------
-
     def positions(self) -> Mapping[TP, int]:
         return {TP(self.names.bars, number): part.position for number, part in self.partitions.items()}
 
@@ -79,7 +78,9 @@ class Worker:
         return {tp: offset for tp, offset in allowed.items() if offset > 0}
 
     async def on_revoke(self, revoked: set[TP]) -> None:
-        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions: another may own them now."""
+        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions: another may
+        own them now.
+        """
         numbers = [tp.partition for tp in revoked if tp.topic == self.names.bars and tp.partition in self.partitions]
         parts = [self.partitions.pop(number) for number in numbers]
         for number in numbers:
@@ -96,8 +97,6 @@ class Worker:
             await self._publish(part)
             if part.published > part.marked:
                 await self._mark(part)
-
-    # --- rebalance ---------------------------------------------------------------------------------------------------------
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Restores the bars partitions that this worker now owns."""
@@ -116,7 +115,9 @@ class Worker:
         begin, end = await self._log_range(number)
         restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
         if restored.why_rebuilt:
-            log.warning("bars/%d: states are folded again from offset %d: %s", number, restored.position, restored.why_rebuilt)
+            log.warning(
+                "bars/%d: states are folded again from offset %d: %s", number, restored.position, restored.why_rebuilt
+            )
         return restored
 
     async def _log_range(self, number: int) -> tuple[int, int]:
@@ -133,8 +134,6 @@ class Worker:
         self.partitions[number] = part
         self._publishers[number] = asyncio.create_task(self._keep_publishing(part), name=f"publish-{number}")
 
-    # --- feeding -----------------------------------------------------------------------------------------------------------
-
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, whole and without an await; then waits while too much is pending."""
         part = self.partitions.get(chunk.tp.partition)
@@ -148,10 +147,10 @@ class Worker:
             part.drained.clear()
             await part.drained.wait()
 
-    # --- publishing --------------------------------------------------------------------------------------------------------
-
     async def _keep_publishing(self, part: Partition) -> None:
-        """Publishes as soon as there is something, marks at least every `commit_interval`, takes snapshots now and then."""
+        """Publishes as soon as there is something, marks at least every `commit_interval`, takes snapshots now and
+        then.
+        """
         settings = self.config.worker
         marked_at = snapshot_at = self.clock()
         try:
@@ -170,7 +169,10 @@ class Worker:
         except asyncio.CancelledError:
             raise
         except TimeoutError:
-            self.die(Exit.BROKER, f"bars/{part.number}: the broker did not acknowledge within {settings.delivery_timeout:g} s")
+            self.die(
+                Exit.BROKER,
+                f"bars/{part.number}: the broker did not acknowledge within {settings.delivery_timeout:g} s",
+            )
         except Exception as error:
             log.exception("bars/%d: publishing failed", part.number)
             self.die(Exit.BROKER, f"bars/{part.number}: publishing failed: {error!r}")
@@ -192,7 +194,9 @@ class Worker:
         return bars > BARS_BETWEEN_ROUNDS or (bars > 0 and self.clock() - last >= self.config.worker.snapshot_interval)
 
     async def _snapshot(self, part: Partition) -> None:
-        """A round of snapshots, its roster, and the marker that names it; states are copied at once, written at leisure."""
+        """A round of snapshots, its roster, and the marker that names it; states are copied at once, written at
+        leisure.
+        """
         capture = part.capture()
         records = part.round_records(capture)
         for first in range(0, len(records), ROUND_BATCH):

@@ -11,14 +11,22 @@ from schemas.config import Config
 
 @click.command("replay")
 @click.argument("strategy")
-@click.option("--source", default="kafka", show_default=True, metavar="kafka|FILE", help="the bars topic, or a CSV or Parquet file of bars")
+@click.option(
+    "--source",
+    default="kafka",
+    show_default=True,
+    metavar="kafka|FILE",
+    help="the bars topic, or a CSV or Parquet file of bars",
+)
 @click.option("--from", "start", type=TIME, help="first close time to put out")
 @click.option("--to", "end", type=TIME, help="last close time to put out")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines, or Parquet for FILE.parquet")
 @config_option
 @plugins_option
 @json_option
-def command(strategy: str, source: str, start: int | None, end: int | None, out: Path, config: Config, as_json: bool) -> None:
+def command(
+    strategy: str, source: str, start: int | None, end: int | None, out: Path, config: Config, as_json: bool
+) -> None:
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live."""
     import json
 
@@ -28,4 +36,6 @@ def command(strategy: str, source: str, start: int | None, end: int | None, out:
         result = replay(config, strategy, source, start, end, progress)
     write_signals(result.raw, out)
     summary = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw), "out": str(out)}
-    click.echo(json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}")
+    click.echo(
+        json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
+    )

@@ -22,7 +22,9 @@ SHOWN = 10
 @plugins_option
 @json_option
 def command(strategy: str, start: int | None, end: int | None, config: Config, as_json: bool) -> None:
-    """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they differ."""
+    """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they
+    differ.
+    """
     from backtest.verify import verify
 
     with counted("bars") as progress:
@@ -51,7 +53,11 @@ def describe(verdict: object) -> str:
     for difference in verdict.differences[:SHOWN]:
         time = datetime.fromtimestamp(difference.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         where = f"{difference.symbol} {time}Z (bars/{difference.partition} offset {difference.offset})"
-        what = f"{difference.field}: live {difference.live!r}, replayed {difference.replayed!r}" if difference.field else difference.kind
+        what = (
+            f"{difference.field}: live {difference.live!r}, replayed {difference.replayed!r}"
+            if difference.field
+            else difference.kind
+        )
         lines.append(f"  {where}: {what}")
     if len(verdict.differences) > SHOWN:
         lines.append(f"  and {len(verdict.differences) - SHOWN} more")

@@ -17,7 +17,9 @@ from schemas.config import Config
 @plugins_option
 @click.option("--http-port", type=click.IntRange(0, 65535), help="port of the read-only pages (0: any free one)")
 @click.option("--no-http", is_flag=True, help="without the read-only pages")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 def command(config: Config, http_port: int | None, no_http: bool, log_level: str) -> None:
     """The live service: bars in, signals out, until SIGTERM or ctrl-C. Run several to share the partitions."""
     from plugins.strategy import ready_strategy

@@ -12,7 +12,17 @@ from schemas.config import Config
 from streams.brokers import Broker, TansuBroker
 from streams.produce import produce_bars
 from streams.topics import create_topics
-from tests.support.live import SignalCount, WorkerProcess, digest, minute_bars, random_kills, run_to_end, topics_and_bars, wait_for, write_config
+from tests.support.live import (
+    SignalCount,
+    WorkerProcess,
+    digest,
+    minute_bars,
+    random_kills,
+    run_to_end,
+    topics_and_bars,
+    wait_for,
+    write_config,
+)
 
 
 def undisturbed(folder: Path, broker: Broker, bars: pd.DataFrame) -> list[bytes]:

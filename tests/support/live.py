@@ -22,7 +22,12 @@ from streams.topics import create_topics, topic_name
 ROOT = Path(__file__).parents[2]
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
 
-FEATURES: list[Any] = ["technical.rsi", "technical.atr", {"statistical.momentum": {"window": 20}}, "statistical.z_score"]
+FEATURES: list[Any] = [
+    "technical.rsi",
+    "technical.atr",
+    {"statistical.momentum": {"window": 20}},
+    "statistical.z_score",
+]
 
 
 def strategy(**changes: Any) -> dict[str, Any]:
@@ -36,11 +41,21 @@ def strategy(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def write_config(path: Path, bootstrap: str, prefix: str, strategies: dict[str, Any] | None = None, **worker: Any) -> Config:
+def write_config(
+    path: Path, bootstrap: str, prefix: str, strategies: dict[str, Any] | None = None, **worker: Any
+) -> Config:
     """A configuration file for one test's topics; `path` is its name."""
     settings = {"http": False, "commit_interval": 0.05, "snapshot_interval": 0.3, "chunk": 200} | worker
-    kafka = {"bootstrap": bootstrap, "prefix": prefix, "group": f"g-{prefix.strip('.')}", "session_timeout": 2.0, "partitions": 2}
-    path.write_text(yaml.safe_dump({"kafka": kafka, "worker": settings, "strategies": strategies or {"demo": strategy()}}))
+    kafka = {
+        "bootstrap": bootstrap,
+        "prefix": prefix,
+        "group": f"g-{prefix.strip('.')}",
+        "session_timeout": 2.0,
+        "partitions": 2,
+    }
+    path.write_text(
+        yaml.safe_dump({"kafka": kafka, "worker": settings, "strategies": strategies or {"demo": strategy()}})
+    )
     return load_config(path)
 
 

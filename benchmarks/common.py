@@ -1,0 +1,122 @@
+"""What the benchmarks share: a broker, bars in plenty, a trained strategy, a worker process."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from schemas.config import Config, load_config
+from streams.clients import open_consumer
+from streams.produce import produce_bars
+from streams.topics import create_topics, topic_name
+
+FEATURES: list[Any] = [
+    "technical.rsi",
+    "technical.atr",
+    {"statistical.momentum": {"window": 20}},
+    {"statistical.z_score": {"window": 20}},
+]
+
+
+def generated_bars(symbols: int, each: int, seed: int = 7) -> pd.DataFrame:
+    """Minute bars of `symbols` random walks, interleaved by time as they would come."""
+    rng = np.random.default_rng(seed)
+    closes = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.001, (each, symbols)), axis=0))
+    opens = np.vstack([np.full(symbols, 100.0), closes[:-1]])
+    spread = rng.uniform(0.0, 0.05, (2, each, symbols))
+    times = 1_380_000_000_000 // 60_000 * 60_000 + 60_000 * np.arange(each)
+    return pd.DataFrame(
+        {
+            "symbol": np.tile([f"S{i:04}" for i in range(symbols)], each),
+            "interval": "1m",
+            "open_time": np.repeat(times, symbols),
+            "close_time": np.repeat(times + 60_000, symbols),
+            "open": opens.round(4).ravel(),
+            "high": (np.maximum(opens, closes) + spread[0]).round(4).ravel() + 1e-4,
+            "low": (np.minimum(opens, closes) - spread[1]).round(4).ravel() - 1e-4,
+            "close": closes.round(4).ravel(),
+            "volume": rng.integers(100, 10_000, symbols * each).astype(float),
+        }
+    )
+
+
+def write_config(folder: Path, bootstrap: str, prefix: str = "", **worker: Any) -> tuple[Path, Config]:
+    """One strategy of four features, LightGBM with 200 trees and a threshold; its model is trained once."""
+    strategy = {
+        "interval": "1m",
+        "features": FEATURES,
+        "model": {"key": "ml.lightgbm", "artifact": str(folder / "model")},
+        "signal": {"key": "signal.threshold", "buy_threshold": 0.0005, "sell_threshold": -0.0005},
+        "start": "earliest",
+    }
+    kafka = {
+        "bootstrap": bootstrap,
+        "prefix": prefix,
+        "group": f"{prefix}bench",
+        "session_timeout": 6.0,
+        "partitions": 4,
+    }
+    path = folder / f"{prefix or 'bench'}.yaml"
+    path.write_text(
+        yaml.safe_dump({"kafka": kafka, "worker": {"http": False} | worker, "strategies": {"demo": strategy}})
+    )
+    config = load_config(path)
+    if not (folder / "model").exists():
+        from backtest.training import train
+
+        train("demo", config, generated_bars(20, 1_000, seed=1))
+    return path, config
+
+
+def fill(config: Config, bars: pd.DataFrame) -> None:
+    async def run() -> None:
+        await create_topics(config.kafka)
+        await produce_bars(config.kafka, bars)
+
+    asyncio.run(run())
+
+
+async def end_offset(config: Config, topic: str, consumer: Any) -> int:
+    """Records ever written to a topic, over its partitions."""
+    from aiokafka import TopicPartition
+
+    tps = [TopicPartition(topic_name(config.kafka, topic), number) for number in range(config.kafka.partitions)]
+    return sum((await consumer.end_offsets(tps)).values())
+
+
+async def growth(config: Config, topic: str, until: int, seconds: float = 300.0) -> list[tuple[float, int]]:
+    """(time, records) every 50 ms until the topic holds `until` records."""
+    loop = asyncio.get_running_loop()
+    seen = []
+    async with open_consumer(config.kafka) as consumer, asyncio.timeout(seconds):
+        while not seen or seen[-1][1] < until:
+            seen.append((loop.time(), await end_offset(config, topic, consumer)))
+            await asyncio.sleep(0.05)
+    return seen
+
+
+@contextlib.contextmanager
+def worker(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """``alphawire worker`` until the block ends."""
+    with path.with_suffix(".log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "alphawire", "worker", "-c", str(path)],
+            stdout=log,
+            stderr=log,
+            env=os.environ.copy(),
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
