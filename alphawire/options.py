@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,30 @@ import click
 from schemas.config import Config, config_path, load_config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Time(click.ParamType):
+    """ISO 8601 (UTC unless it says otherwise), a date, or milliseconds since the epoch; the value is milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value.isdigit() and len(value) > 8:
+            return int(value)
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time; write 2013-10-04, 2013-10-04T14:30:00Z or milliseconds since the epoch",
+                param,
+                ctx,
+            )
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+TIME = Time()
 
 
 def config_option(command: F) -> F:

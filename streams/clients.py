@@ -5,11 +5,12 @@ import contextlib
 import ipaddress
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
+from streams.quiet import quiet_aiokafka
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -199,34 +200,6 @@ async def _stop(client: Any) -> None:
         logging.getLogger(__name__).debug("stopping a Kafka client: %r", error)
 
 
-class _Listen(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
-
-
-_hushed = 0
-
-
-@contextlib.contextmanager
-def quiet_aiokafka() -> Iterator[list[str]]:
-    """Keep what aiokafka logs from the terminal; the value is the list of its warnings and errors so far."""
-    global _hushed
-    logger = logging.getLogger("aiokafka")
-    listener = _Listen()
-    logger.addHandler(listener)
-    _hushed, logger.propagate = _hushed + 1, False
-    try:
-        yield listener.heard
-    finally:
-        _hushed -= 1
-        logger.propagate = _hushed == 0
-        logger.removeHandler(listener)
-
-
 async def offset_range(
     kafka: Kafka, topic: str, partition: int, isolation: str = "read_uncommitted"
 ) -> tuple[int, int]:
@@ -273,7 +246,7 @@ async def _range(consumer: "AIOKafkaConsumer", at: "TopicPartition", isolation: 
 
 async def read_batches_to_end(
     kafka: Kafka, topic: str, partition: int, start: int = 0, isolation: str = "read_uncommitted"
-) -> AsyncIterator[list["ConsumerRecord[bytes | None, bytes | None]"]]:
+) -> AsyncGenerator[list["ConsumerRecord[bytes | None, bytes | None]"], None]:
     """As `read_partition_to_end`, a list of records at a time, which costs less."""
     from aiokafka import TopicPartition
 
@@ -303,7 +276,7 @@ async def read_batches_to_end(
 
 async def read_partition_to_end(
     kafka: Kafka, topic: str, partition: int, start: int = 0, isolation: str = "read_uncommitted"
-) -> AsyncIterator["ConsumerRecord[bytes | None, bytes | None]"]:
+) -> AsyncGenerator["ConsumerRecord[bytes | None, bytes | None]", None]:
     """Records of one partition from offset `start` up to the end that it had when this began.
 
     It ends on empty topics, on compacted ones with holes, and where the last records are a transaction's markers; with

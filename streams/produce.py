@@ -14,8 +14,9 @@ from plugins.bars import COLUMNS
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from schemas.messages import INTERVAL_UNITS, Bar, encode
-from streams.clients import gives_producer_ids, open_producer, quiet_aiokafka
+from streams.clients import gives_producer_ids, open_producer
 from streams.partitioner import partition_of
+from streams.quiet import quiet_aiokafka
 from streams.topics import partition_count, topic_name
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Expected hashes: Apache Kafka's `UtilsTest.testMurmur2`, librdkafka's `tests/0048-partitioner.c`, and aiokafka itself."""
+"""Expected: Apache Kafka's `UtilsTest.testMurmur2`, librdkafka's `tests/0048-partitioner.c`, aiokafka itself."""
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
