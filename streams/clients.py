@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
+DELIVERY_TIMEOUT = 30.0
 
 
 def client_settings(kafka: Kafka) -> dict[str, Any]:
@@ -108,7 +109,7 @@ async def open_producer(kafka: Kafka, **options: Any) -> AsyncIterator["AIOKafka
     """
     from aiokafka import AIOKafkaProducer
 
-    options = {"acks": "all", "request_timeout_ms": 30_000, **options}
+    options = {"acks": "all", "request_timeout_ms": int(DELIVERY_TIMEOUT * 1000), **options}
     async with _opened(AIOKafkaProducer(**client_settings(kafka), **options), kafka) as producer:
         yield producer
 
@@ -131,9 +132,8 @@ async def open_admin(kafka: Kafka) -> AsyncIterator["AIOKafkaAdminClient"]:
             try:
                 yield admin
             except (KafkaError, TimeoutError) as error:
-                raise BrokerError(
-                    f"the broker at {kafka.bootstrap} refuses: {type(error).__name__} {error}".rstrip()
-                ) from error
+                reason = str(error) or type(error).__name__
+                raise BrokerError(f"the broker at {kafka.bootstrap} refuses: {reason}") from error
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ STEP = 1_000
 """Bars encoded at once for each partition: small enough that sending goes on meanwhile."""
 OUTSTANDING = 64
 """Batches that may wait for the broker's acknowledgement."""
-TICK = 0.005
+TICK = 0.001
 """Seconds: bars due within it are sent together."""
 
 Progress = Callable[[int], None]
@@ -76,23 +76,32 @@ async def produce_bars(
     due = _due(frame, rate, speed)
     count = await partition_count(kafka)
     partitions = _partitions(frame, count, kafka)
-    loop = asyncio.get_running_loop()
-    async with open_producer(
-        kafka, max_batch_size=BATCH_BYTES, enable_idempotence=await gives_producer_ids(kafka)
-    ) as producer:
-        sender = _Sender(producer, topic_name(kafka, "bars"), progress)
-        began, sent = loop.time(), 0
-        with quiet_aiokafka():
-            while sent < len(frame):
-                upto = min(sent + STEP * count, len(frame))
-                if due is not None:
-                    await sender.settle()
-                    await asyncio.sleep(max(due[sent] - (loop.time() - began), 0))
-                    upto = min(upto, int(np.searchsorted(due, loop.time() - began + TICK, "right")))
-                await sender.send(frame.iloc[sent:upto], partitions[sent:upto])
-                sent = upto
+    options = {"max_batch_size": BATCH_BYTES, "enable_idempotence": await gives_producer_ids(kafka)}
+    with quiet_aiokafka():
+        async with open_producer(kafka, **options) as producer:
+            sender = _Sender(producer, topic_name(kafka, "bars"), progress)
+            seconds = await _send(sender, frame, partitions, due, STEP * count)
+    times = frame["close_time"]
+    first, last = (int(times.min()), int(times.max())) if len(frame) else (None, None)
+    return Produced(len(frame), int(frame["symbol"].nunique()), first, last, seconds)
+
+
+async def _send(
+    sender: "_Sender", frame: pd.DataFrame, partitions: NDArray[np.int64], due: NDArray[np.float64] | None, step: int
+) -> float:
+    """All bars, each not before it is due; returns how many seconds that took."""
+    clock = asyncio.get_running_loop().time
+    began, sent = clock(), 0
+    while sent < len(frame):
+        upto = min(sent + step, len(frame))
+        if due is not None:
             await sender.settle()
-        return _summary(frame, loop.time() - began)
+            await asyncio.sleep(max(due[sent] - (clock() - began), 0))
+            upto = min(upto, int(np.searchsorted(due, clock() - began + TICK, "right")))
+        await sender.send(frame.iloc[sent:upto], partitions[sent:upto])
+        sent = upto
+    await sender.settle()
+    return clock() - began
 
 
 def _due(frame: pd.DataFrame, rate: float | None, speed: float | None) -> NDArray[np.float64] | None:
@@ -138,12 +147,6 @@ def interval_name(length: int) -> str:
         if length > 0 and length % size == 0:
             return f"{length // size}{unit}"
     raise ConfigurationError(f"close_time minus open_time is {length} ms, which is no interval of whole seconds")
-
-
-def _summary(frame: pd.DataFrame, seconds: float) -> Produced:
-    times = frame["close_time"]
-    first, last = (int(times.min()), int(times.max())) if len(frame) else (None, None)
-    return Produced(len(frame), int(frame["symbol"].nunique()), first, last, seconds)
 
 
 class _Sender:
@@ -195,4 +198,4 @@ class _Sender:
         self._progress(count)
 
     def _failed(self, error: Exception) -> BrokerError:
-        return BrokerError(f"the broker did not take bars for {self._topic}: {type(error).__name__} {error}".rstrip())
+        return BrokerError(f"the broker did not take bars for {self._topic}: {error}")
