@@ -16,12 +16,13 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
 LONG_SUITES :=
 
-.PHONY: help demo test check format lock clean long-suites $(LONG_SUITES)
+.PHONY: help demo test bench check format lock clean long-suites $(LONG_SUITES)
 .SILENT:
 
 help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
 	echo "make test    the tests, brokers included"
+	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
 	echo "make format  ruff format, and what ruff can mend"
 	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"
@@ -39,6 +40,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 	$(BIN)/alphawire schemas --check
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
 
 long-suites:
 	echo $(LONG_SUITES)
