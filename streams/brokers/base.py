@@ -40,7 +40,7 @@ class Broker(ABC):
     def __init__(self, port: int = 0, data_dir: Path | None = None) -> None:
         self.port = port
         self._keep = data_dir is not None
-        self._dir = data_dir
+        self._dir = data_dir.resolve() if data_dir else None
         self._process: GuardedProcess | None = None
 
     @property

@@ -74,10 +74,17 @@ class ApacheKafkaBroker(Broker):
         self.version = version
 
     def _command(self) -> list[str]:
-        program = [java(), *JVM, *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
+        # Java takes the encoding of file names from the locale
+        program = [
+            "env",
+            "LC_ALL=C.UTF-8",
+            java(),
+            *JVM,
+            *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING),
+        ]
         program += ["-cp", f"{kafka_jars(self.version)}/*"]
         settings = self._folder / "server.properties"
-        settings.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()), encoding="utf-8")
+        settings.write_text("".join(f"{name}={_escaped(value)}\n" for name, value in self._settings().items()), "ascii")
         if not (self._folder / "data" / "meta.properties").exists():
             self._format([*program, "kafka.tools.StorageTool"], settings)
         return [*program, "kafka.Kafka", str(settings)]
@@ -98,3 +105,9 @@ class ApacheKafkaBroker(Broker):
         if run.returncode:
             said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
             raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[0][:300]}")
+
+
+def _escaped(value: str) -> str:
+    """As Java reads a properties file: Latin-1, with escapes."""
+    escaped = (f"\\u{ord(letter):04x}" if ord(letter) > 126 or letter == "\\" else letter for letter in value)
+    return "".join(escaped)

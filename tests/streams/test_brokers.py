@@ -257,7 +257,8 @@ async def _values(kafka: Kafka) -> list[bytes | None]:
 
 
 def test_apache_kafka_goes_on_from_its_data(java: None, tmp_path: Path, kafka_config: MakeConfig) -> None:
-    with ApacheKafkaBroker(data_dir=tmp_path, properties={"message.max.bytes": "2000000"}) as broker:
+    folder = tmp_path / "Börse 東京"
+    with ApacheKafkaBroker(data_dir=folder, properties={"message.max.bytes": "2000000"}) as broker:
         kafka = kafka_config(broker)
         asyncio.run(create_topics(kafka))
         asyncio.run(_put(kafka, b"before the kill"))
@@ -268,7 +269,7 @@ def test_apache_kafka_goes_on_from_its_data(java: None, tmp_path: Path, kafka_co
         assert broker.port == port
         asyncio.run(_put(kafka, b"before the stop"))
     assert port_is_free(port)
-    with ApacheKafkaBroker(data_dir=tmp_path) as other:
+    with ApacheKafkaBroker(data_dir=folder) as other:
         kafka = kafka.model_copy(update={"bootstrap": other.bootstrap})
         assert asyncio.run(_values(kafka)) == [b"before the kill", b"before the stop"]
 
