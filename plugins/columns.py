@@ -28,5 +28,5 @@ def column_fault(given: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 def _few(names: Sequence[str]) -> str:
     """The first names, so that an error about 777 columns stays one line."""
-    shown = ", ".join(names[:8])
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in names[:8])
     return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown

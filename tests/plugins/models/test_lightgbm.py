@@ -110,8 +110,8 @@ def test_serving_does_not_need_the_library(tmp_path: Path) -> None:
     ("columns", "fault"),
     [
         (["rsi", NAMES[2], NAMES[1]], "the order differs: rsi"),
-        (["rsi", NAMES[1], "atr"], f"missing {NAMES[2]}; unknown atr"),
-        (["rsi", NAMES[1]], f"missing {NAMES[2]}"),
+        (["rsi", NAMES[1], "atr"], f"missing {NAMES[2]!r}; unknown atr"),
+        (["rsi", NAMES[1]], f"missing {NAMES[2]!r}"),
         ([*NAMES, "rsi"], "twice rsi"),
     ],
 )

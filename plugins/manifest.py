@@ -1,0 +1,121 @@
+"""``manifest.json``: what a model artifact is, what it was trained on, and the hashes of its files."""
+
+import contextlib
+import platform
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel as Schema
+
+from plugins.base import BaseModel
+from schemas.canonical import canonical_json, sha256_hex
+from schemas.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1024 * 1024
+LIBRARIES = ("python", "numpy", "pandas", "alphawire")
+"""Recorded beside the plugin's own `packages`."""
+
+
+def plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", name) or name == MANIFEST:
+        raise ValueError(f"{name!r} is not the plain name of a file in the artifact's folder")
+    return name
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, AfterValidator(plain_name)]
+
+
+class TrainedOn(Schema):
+    """The data and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's close."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    interval: str
+    symbols: list[str]
+    target: str
+    horizon_bars: int
+    first_time: int
+    last_time: int
+    rows: int
+    data_sha256: Sha256
+
+
+class Manifest(Schema):
+    """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+
+    format: Literal[1]
+    key: str
+    version: str
+    params: dict[str, Any]
+    columns: list[str] = Field(min_length=1)
+    training: TrainedOn
+    libraries: dict[str, str]
+    model_file: FileName
+    files: dict[FileName, Sha256]
+
+    @property
+    def sha256(self) -> str:
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The manifest in `folder`; `ArtifactError` when there is none or it is not as it must be."""
+    path = Path(folder) / MANIFEST
+    missing = f"there is no model artifact ({MANIFEST} is missing); `alphawire train` makes one"
+    check_plain(Path(folder), MANIFEST, missing)
+    with readable(path), path.open("rb") as file:
+        data = file.read(MAX_MANIFEST_BYTES + 1)
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ArtifactError(f"{path}: more than {MAX_MANIFEST_BYTES} bytes, so no manifest of a model")
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+        text = " ".join(f"{place}: {fault['msg']}".split()).removeprefix(": ")
+        raise ArtifactError(f"{path}: not a manifest: {text}") from None
+    if manifest.model_file not in manifest.files:
+        raise ArtifactError(f"{path}: not a manifest: `files` lacks the model's file {manifest.model_file}")
+    return manifest
+
+
+def library_versions(cls: type[BaseModel]) -> dict[str, str]:
+    """Versions of Python and of the libraries that have a say in a model of `cls`."""
+    found = {name: installed_version(name) for name in sorted({*LIBRARIES, *cls.packages})}
+    return {name: known for name, known in found.items() if known}
+
+
+def installed_version(name: str) -> str | None:
+    """Version of Python, or of the distribution `name` or the one that has a module `name`; None: not installed."""
+    if name == "python":
+        return platform.python_version()
+    with contextlib.suppress(PackageNotFoundError):
+        return version(name)
+    distributions = packages_distributions().get(name)  # sklearn is in scikit-learn
+    return version(distributions[0]) if distributions else None
+
+
+def check_plain(folder: Path, name: str, missing: str) -> None:
+    """The file is there, and in this folder: what a link points to could be anything, and change."""
+    path = folder / name
+    with readable(path):
+        if path.is_symlink():
+            raise ArtifactError(f"{folder}: {name} is a link; put the file itself there")
+        if not path.is_file():
+            raise ArtifactError(f"{folder}: {missing}")
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
