@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec
+from importlib.util import find_spec, module_from_spec
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ class Fault:
     fault: str
     mend: str
     path: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.fault}; {self.mend}"
 
 
 faults: list[Fault] = []
@@ -134,20 +137,26 @@ def _take_back(registries: list[PluginRegistry[Any]]) -> None:
 
 
 def _fault(name: str, module: str, error: BaseException) -> Fault:
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and frame.filename != __file__
-    ]
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else module
-    kind = type(error).__name__
+    place = _place(module, error)
     text = " ".join(str(error).split())
-    if isinstance(error, PluginError):
+    if isinstance(error, PluginError):  # says its mend itself
         return Fault(name, text, f"see {place}", place)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        mend = f"install {error.name.partition('.')[0]}, or import it inside the method that uses it"
-        return Fault(name, text, mend, place)
+        library = error.name.partition(".")[0]
+        return Fault(name, text, f"install {library}, or import it inside the method that uses it", place)
     if isinstance(error, SyntaxError):
-        place = f"{error.filename}:{error.lineno}"
-        return Fault(name, f"{kind}: {error.msg}", f"correct {place}", place)
-    return Fault(name, f"{kind}: {text}" if text else kind, f"correct {place}", place)
+        text = error.msg
+    return Fault(name, f"{type(error).__name__}: {text}".removesuffix(": "), f"correct {place}", place)
+
+
+def _place(module: str, error: BaseException) -> str:
+    """File and line of the plugin where `error` arose, as near to it as can be told."""
+    try:
+        spec = find_spec(module)
+        own = (spec.origin if spec else None) or module
+    except Exception:  # a package around it that cannot be imported either
+        own = module
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f"{own}:{lines[-1]}" if lines else own

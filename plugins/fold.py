@@ -4,7 +4,7 @@ equals live.
 
 import math
 from collections.abc import Sequence
-from inspect import getattr_static
+from inspect import getattr_static, signature
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import numpy as np
@@ -115,6 +115,8 @@ class FoldFeature(BaseFeature):
             return "a FoldFeature needs both `state` and a static `step(state, bar, params, out)`"
         if not isinstance(getattr_static(cls, "step"), staticmethod):
             return "`step` is not static; write @staticmethod above step(state, bar, params, out)"
+        if len(signature(cls.step).parameters) != 4:
+            return "`step` does not take four arguments; write step(state, bar, params, out)"
         if cls.outputs == ():
             return "it does not name its columns; write outputs = ('rsi',)"
         return super().class_fault()

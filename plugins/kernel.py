@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -58,7 +59,7 @@ def compile_kernel(
     loop.__qualname__ = f"{re.sub(r'[^A-Za-z0-9_.]', '', step.__qualname__)}_{variant}"
     try:
         return _jit(loop, signature)
-    except numba.core.errors.NumbaError as error:
+    except Exception as error:  # for a wrong field numba raises a KeyError
         raise PluginError(
             f"{step.__qualname__} cannot be compiled: {_reason(error)}; use numbers, `math` and named fields only"
         ) from error
@@ -88,10 +89,9 @@ def _jit(loop: Any, signature: Any) -> Kernel:
 
     try:
         compiled: Kernel = numba.njit(signature, cache=True, **OPTIONS)(loop)
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        compiled = numba.njit(signature, **OPTIONS)(loop)  # no folder can be written: compiled anew at each start
+    except (OSError, EOFError, UnpicklingError, RuntimeError):
+        # No folder for the cache can be written, the disk is full, or a file there is damaged: done without it.
+        compiled = numba.njit(signature, **OPTIONS)(loop)
     return compiled
 
 
@@ -144,13 +144,13 @@ def _source(thing: Any) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """The line of numba's report that says what is wrong."""
-    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
-    told = [
-        line
-        for line in lines
-        if not line.startswith(
-            ("Failed in", "During", "File ", "No implementation", ">>>", "There are", "- ", "<source")
-        )
-    ]
-    return (told or lines or [type(error).__name__])[0].rstrip(".")
+    """What numba's long report says is wrong, and where."""
+    if isinstance(error, KeyError):
+        return f"there is no field {error} in state, bar, params or out"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("specific error:")[2]
+    lines = [line.strip().removeprefix("TypingError: ") for line in text.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Failed in", "During", ">>>"))]
+    place = re.search(r'File "(.*?)", line (\d+)', text)
+    return " ".join(told[:1]).rstrip(".:") + (
+        f" ({place[1]}:{place[2]})" if place and "kernel.py" not in place[1] else ""
+    )

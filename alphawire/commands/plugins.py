@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from alphawire.options import json_option, plugins_option
-from plugins.discovery import CATEGORIES, Fault, faults
+from plugins.discovery import CATEGORIES, faults
 from plugins.listing import entries
 from schemas.errors import ConfigurationError
 from schemas.messages import PluginEntry
@@ -34,7 +34,7 @@ def command(category: str | None, as_json: bool, key: str | None) -> None:
     else:
         _print_tables(chosen)
     for fault in faults:
-        click.echo(_line(fault), err=True)
+        click.echo(f"faulty plugin {fault}", err=True)
 
 
 def _schema(key: str, chosen: list[PluginEntry]) -> dict[str, Any]:
@@ -83,7 +83,3 @@ def _parameters(entry: PluginEntry) -> str:
 
 def _short(value: Any) -> str:
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _line(fault: Fault) -> str:
-    return f"faulty plugin {fault.name}: {fault.fault}; {fault.mend}"
