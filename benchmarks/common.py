@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from aiokafka.admin import NewTopic
 
 from schemas.config import Config, load_config
-from streams.clients import open_consumer
+from streams.clients import open_admin, open_consumer
 from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
 
@@ -85,22 +86,25 @@ def fill(config: Config, bars: pd.DataFrame) -> None:
     asyncio.run(run())
 
 
-async def end_offset(config: Config, topic: str, consumer: Any) -> int:
-    """Records ever written to a topic, over its partitions."""
-    from aiokafka import TopicPartition
-
-    tps = [TopicPartition(topic_name(config.kafka, topic), number) for number in range(config.kafka.partitions)]
-    return sum((await consumer.end_offsets(tps)).values())
+async def copy_topic(config: Config) -> None:
+    """The topic that the yardsticks write to."""
+    async with open_admin(config.kafka) as admin:
+        await admin.create_topics([NewTopic(f"{config.kafka.prefix}copy", config.kafka.partitions, 1)])
 
 
 async def growth(config: Config, topic: str, until: int, seconds: float = 300.0) -> list[tuple[float, int]]:
-    """(time, records) every 50 ms until the topic holds `until` records."""
+    """(time, records so far) at each fetch until the topic has given `until` records."""
+    from aiokafka import TopicPartition
+
     loop = asyncio.get_running_loop()
-    seen = []
+    tps = [TopicPartition(topic_name(config.kafka, topic), number) for number in range(config.kafka.partitions)]
+    seen = [(loop.time(), 0)]
     async with open_consumer(config.kafka) as consumer, asyncio.timeout(seconds):
-        while not seen or seen[-1][1] < until:
-            seen.append((loop.time(), await end_offset(config, topic, consumer)))
-            await asyncio.sleep(0.05)
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        while seen[-1][1] < until:
+            fetched = await consumer.getmany(timeout_ms=1000)
+            seen.append((loop.time(), seen[-1][1] + sum(len(batch) for batch in fetched.values())))
     return seen
 
 

@@ -14,13 +14,12 @@ from streams.clients import open_consumer, open_producer
 from streams.topics import topic_name
 
 
-async def main(path: str) -> None:
+async def main(path: str, total: int) -> None:
     kafka = load_config(Path(path)).kafka
     source, target = topic_name(kafka, "bars"), f"{kafka.prefix}copy"
     tps = [TopicPartition(source, number) for number in range(kafka.partitions)]
     async with open_producer(kafka, linger_ms=5) as producer, open_consumer(kafka) as consumer:
-        ends = await consumer.end_offsets(tps)
-        total, copied, futures = sum(ends.values()), 0, []
+        copied, futures = 0, []
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         began = time.perf_counter()
@@ -35,4 +34,4 @@ async def main(path: str) -> None:
         print(time.perf_counter() - began, copied)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))

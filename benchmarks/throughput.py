@@ -7,20 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aiokafka.admin import NewTopic
-
-from benchmarks.common import fill, generated_bars, growth, worker, write_config
+from benchmarks.common import copy_topic, fill, generated_bars, growth, worker, write_config
 from schemas.config import Config
 from streams.brokers import Broker, TansuBroker
-from streams.clients import open_admin
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 3
 
 
-def copy_rate(path: Path) -> float:
-    printed = subprocess.run(
-        [sys.executable, "-m", "benchmarks.copy_records", str(path)], capture_output=True, text=True, check=True
-    )
+def copy_rate(path: Path, bars: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.copy_records", str(path), str(bars)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, records = printed.stdout.split()
     return int(records) / float(seconds)
 
@@ -33,19 +29,14 @@ def worker_rate(path: Path, config: Config, bars: int) -> float:
     return (seen[-1][1] - seen[first][1]) / (seen[-1][0] - seen[first][0])
 
 
-async def _copy_topic(config: Config) -> None:
-    async with open_admin(config.kafka) as admin:
-        await admin.create_topics([NewTopic(f"{config.kafka.prefix}copy", config.kafka.partitions, 1)])
-
-
 def measure(broker: Broker, folder: Path) -> dict[str, float]:
     bars = generated_bars(SYMBOLS, EACH)
     copies, workers = [], []
     for number in range(ROUNDS):
         path, config = write_config(folder, broker.bootstrap, f"r{number}.")
         fill(config, bars)
-        asyncio.run(_copy_topic(config))
-        copies.append(copy_rate(path))
+        asyncio.run(copy_topic(config))
+        copies.append(copy_rate(path, len(bars)))
         workers.append(worker_rate(path, config, len(bars)))
     copy, live = statistics.median(copies), statistics.median(workers)
     return {"copy, records/s": copy, "worker, bars/s": live, "ratio": live / copy}

@@ -17,7 +17,7 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.errors import ConfigurationError, PluginError
-from streams.clients import open_consumer
+from streams.clients import offset_range
 from streams.exits import Exit
 from streams.intake import Intake
 from streams.outlet import Record, Writer
@@ -105,14 +105,14 @@ class Worker:
         began = self.clock()
         plans = await asyncio.gather(*(self._plan(number) for number in numbers))
         for number, restored in zip(numbers, plans, strict=True):
-            self._open(number, restored)
+            self.open(number, restored)
         if numbers:
             log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)), self.clock() - began)
 
     async def _plan(self, number: int) -> Plan:
         kafka = self.config.kafka
         stored = await load(kafka, number)
-        begin, end = await self._log_range(number)
+        begin, end = await offset_range(kafka, self.names.bars, number)
         restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
         if restored.why_rebuilt:
             log.warning(
@@ -120,13 +120,8 @@ class Worker:
             )
         return restored
 
-    async def _log_range(self, number: int) -> tuple[int, int]:
-        tp = TP(self.names.bars, number)
-        async with open_consumer(self.config.kafka) as consumer:
-            begin, end = await asyncio.gather(consumer.beginning_offsets([tp]), consumer.end_offsets([tp]))
-        return int(begin[tp]), int(end[tp])
-
-    def _open(self, number: int, restored: Plan) -> None:
+    def open(self, number: int, restored: Plan) -> None:
+        """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
         pipeline = Pipeline(self.strategies, source)
         intake = Intake(number, self.partition_count, self.config.kafka.partitioner)

@@ -1,0 +1,110 @@
+"""From a bar's sending to its signal being readable at a steady rate, against a raw echo of the same bars."""
+
+import asyncio
+import contextlib
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+
+from benchmarks.common import copy_topic, generated_bars, worker, write_config
+from schemas.config import Config
+from schemas.messages import Bar, encode
+from streams.brokers import Broker, TansuBroker
+from streams.clients import open_consumer, open_producer
+from streams.partitioner import partition_of
+from streams.topics import create_topics, topic_name
+
+RATE, SECONDS, SYMBOLS = 1_000, 15, 500
+WARM = 3 * RATE
+_signal = msgspec.json.Decoder(dict[str, Any])
+
+
+@contextlib.contextmanager
+def echo(path: Path) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo_records", str(path)])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def bar_of(value: dict[str, Any]) -> tuple[str, int]:
+    content = value.get("content", value)
+    return content["symbol"], content.get("time") or content["close_time"]
+
+
+async def delays(config: Config, out: str) -> list[float]:
+    """Milliseconds from send to read, of every bar after the warm-up; the run starts when the first bars come through."""
+    kafka, loop = config.kafka, asyncio.get_running_loop()
+    bars = list(generated_bars(SYMBOLS, (RATE * SECONDS) // SYMBOLS + 2).itertuples(index=False))
+    sent: dict[tuple[str, int], float] = {}
+    found: dict[tuple[str, int], float] = {}
+
+    async def read(consumer: Any) -> None:
+        async for record in consumer:
+            found[bar_of(_signal.decode(record.value))] = loop.time()
+
+    async def send(producer: Any, row: Any) -> None:
+        bar, key = Bar(*row), row.symbol.encode()
+        sent[(bar.symbol, bar.close_time)] = loop.time()
+        home = partition_of(key, kafka.partitions, kafka.partitioner)
+        await producer.send(topic_name(kafka, "bars"), encode(bar), key, home, bar.close_time)
+
+    tps = [TopicPartition(out, number) for number in range(kafka.partitions)]
+    async with open_producer(kafka) as producer, open_consumer(kafka, isolation_level="read_committed") as consumer:
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        reading = asyncio.create_task(read(consumer))
+        for row in bars[:SYMBOLS]:
+            await send(producer, row)
+        async with asyncio.timeout(120):
+            while len(found) < SYMBOLS:
+                await asyncio.sleep(0.05)
+        began = loop.time()
+        for number, row in enumerate(bars[SYMBOLS : SYMBOLS + RATE * SECONDS]):
+            if (wait := began + number / RATE - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            await send(producer, row)
+        await asyncio.sleep(1)
+        reading.cancel()
+    keys = [(row.symbol, row.close_time) for row in bars[SYMBOLS + WARM : SYMBOLS + RATE * SECONDS]]
+    assert all(key in found for key in keys), "not every bar came through"
+    return [1000 * (found[key] - sent[key]) for key in keys]
+
+
+def quantiles(values: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(values, n=100)
+    return cuts[49], cuts[98]
+
+
+def measure(broker: Broker, folder: Path) -> dict[str, float]:
+    results = {}
+    for name, running, out in (("echo", echo, "copy"), ("worker", worker, "signals")):
+        path, config = write_config(folder, broker.bootstrap, f"{name}.")
+        asyncio.run(create_topics(config.kafka))
+        asyncio.run(copy_topic(config))
+        with running(path):
+            results[name] = quantiles(asyncio.run(delays(config, f"{config.kafka.prefix}{out}")))
+    (echo50, echo99), (ours50, ours99) = results["echo"], results["worker"]
+    return {
+        "echo p50, ms": echo50, "echo p99, ms": echo99, "worker p50, ms": ours50, "worker p99, ms": ours99,
+        "ratio p50": ours50 / echo50, "ratio p99": ours99 / echo99,
+    }  # fmt: skip
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, TansuBroker() as broker:
+        for name, value in measure(broker, Path(folder)).items():
+            print(f"latency     {name:<20} {value:12,.2f}")
+
+
+if __name__ == "__main__":
+    main()
