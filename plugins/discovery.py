@@ -141,6 +141,11 @@ def _fault(name: str, module: str, error: BaseException) -> Fault:
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):  # says its mend itself
         return Fault(name, text, f"see {place}", place)
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.startswith(FILES_PACKAGE):
+        file = f"{error.name.partition('.')[2]}.py"
+        return Fault(
+            name, f"there is no {file} in its folder", "put it there (a file's name has no further dot)", place
+        )
     if isinstance(error, ModuleNotFoundError) and error.name:
         library = error.name.partition(".")[0]
         return Fault(name, text, f"install {library}, or import it inside the method that uses it", place)

@@ -83,9 +83,9 @@ class WindowedFeature:
             outs[i] = self._values(self._window(rings[slot], int(counts[slot])))
 
     def _window(self, ring: Rows, count: int) -> Rows:
-        """The bars of a ring from the oldest to the newest, as a copy."""
+        """The bars of a ring from the oldest to the newest."""
         if count < self.lookback:
-            return ring[:count].copy()
+            return ring[:count]
         return np.roll(ring, -(count % self.lookback))
 
     def _values(self, bars: Rows) -> FloatArray:

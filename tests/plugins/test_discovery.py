@@ -109,6 +109,13 @@ BROKEN = {
         "No module named 'no_such_library'",
         "install no_such_library, or import it inside the method that uses it",
     ),
+    "sibling.py": (
+        "from . import other",
+        "ImportError: cannot import name 'other' from",
+        "correct {path}:1",
+    ),
+    "relative.py": ("from .other import x", "there is no other.py in its folder", "put it there"),
+    "two.dots.py": ("x = 1", "there is no two.py in its folder", "put it there (a file's name has no further dot)"),
     "raises.py": ("x = 1\nraise RuntimeError('no\\nluck')", "RuntimeError: no luck", "correct {path}:2"),
     "exits.py": ("import sys\nsys.exit(3)", "SystemExit: 3", "correct {path}:2"),
     "bytes.py": ("\x00", "SyntaxError: source code string cannot contain null bytes", "correct {path}"),
@@ -154,7 +161,8 @@ def test_a_faulty_file_is_named_and_does_no_harm(tmp_path, name):
     discover([tmp_path])
     assert feature_registry.list_keys() == sorted([*before, "my.other"])
     (found,) = faults
-    assert (found.name, found.fault) == (str(path), fault)
+    assert found.name == str(path)
+    assert found.fault.startswith(fault)
     assert found.mend.startswith(mend.format(path=path))
     assert str(found) == f"{found.name}: {found.fault}; {found.mend}"
     assert "\n" not in str(found)
