@@ -5,6 +5,7 @@ Not yet known or undefined is ``None``, never zero.
 
 import math
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ MAX_BAR_BYTES = 64 * 1024
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 
 
+@lru_cache(maxsize=256)
 def interval_ms(interval: str) -> int:
     """Length of an interval such as ``1m``, ``4h`` or ``1d`` in milliseconds; `ValueError` for anything else."""
     match = _INTERVAL.fullmatch(interval)
@@ -48,14 +50,14 @@ class Bar(Struct, forbid_unknown_fields=True, gc=False):
     closed: bool = True
 
 
-class Model(Struct):
+class Model(Struct, gc=False):
     """The model behind a prediction."""
 
     key: str
     sha256: str
 
 
-class Origin(Struct):
+class Origin(Struct, gc=False):
     """Where the fold of a state began: the first record that it includes."""
 
     partition: int
@@ -63,7 +65,7 @@ class Origin(Struct):
     time: int | None = None
 
 
-class SignalContent(Struct):
+class SignalContent(Struct, gc=False):
     """What the signal says. Equal input gives equal content, to the byte: live, replayed, from a file."""
 
     id: Annotated[str, Meta(description="hash of strategy, symbol and bar time")]
@@ -82,7 +84,7 @@ class SignalContent(Struct):
     valid_until: Annotated[int, Meta(description="a consumer that reads the signal later must not trade on it")]
 
 
-class Provenance(Struct):
+class Provenance(Struct, gc=False):
     """Where the signal came from."""
 
     topic: str
@@ -93,7 +95,7 @@ class Provenance(Struct):
     worker: Annotated[str, Meta(description="version of the worker that published it")]
 
 
-class Signal(Struct):
+class Signal(Struct, gc=False):
     """One decision for one bar: topic `signals`, key symbol, the partition of the symbol's bars."""
 
     content: SignalContent

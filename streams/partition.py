@@ -48,7 +48,6 @@ class Partition:
         self.pending = [applied_record(names.control, entry) for entry in plan.new]
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
-        self.lock = asyncio.Lock()
         if self.pending:
             self.wake.set()
 

@@ -40,7 +40,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     if kafka.delivery == "exactly_once":
         raise ConfigurationError("kafka.delivery exactly_once is not there yet; use auto or at_least_once")
     await require_topics(kafka)
-    worker = Worker(config, strategies, await partition_count(kafka), version, die)
+    partitions = await partition_count(kafka)
     prepare(strategies)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         loop.add_signal_handler(number, stop.set)
     async with open_producer(kafka, max_batch_size=BATCH_BYTES, linger_ms=0, max_request_size=16 << 20) as producer:
         writer = Writer(producer)
-        worker.start(writer)
+        worker = Worker(config, strategies, partitions, version, writer, die)
         await publish_listing(kafka, writer)
         await _serve(create_app(config, worker, writer), worker, config, stop)
 

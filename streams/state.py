@@ -35,6 +35,25 @@ class Stored:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     applied: dict[str, Applied] = field(default_factory=dict)
 
+    def take_state(self, value: bytes | None) -> None:
+        """A record of `state`, in log order."""
+        try:
+            record = _state_decoder.decode(value or b"")
+        except msgspec.MsgspecError as error:
+            log.warning("a foreign record on the state topic is ignored: %s", error)
+            return
+        if isinstance(record, Marker):
+            self.marker = record
+        elif isinstance(record, Roster):
+            self.roster, self.roster_sha256 = record, sha256_hex(value or b"")
+        else:
+            self.snapshots[f"{record.owner}/{record.symbol}"] = record
+
+    def take_control(self, value: bytes | None) -> None:
+        """A record of `control`, in log order."""
+        if applied := decode_applied(value):
+            self.applied[applied.strategy] = applied
+
 
 def marker_key(topic: str, partition: int) -> bytes:
     return f"{topic}/{partition}".encode()
@@ -52,10 +71,9 @@ async def load(kafka: Kafka, partition: int) -> Stored:
     """Reads the partition of `state` and `control` to their ends."""
     stored = Stored()
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition):
-        _take_state(stored, record.value)
+        stored.take_state(record.value)
     async for record in read_partition_to_end(kafka, topic_name(kafka, "control"), partition):
-        if applied := decode_applied(record.value):
-            stored.applied[applied.strategy] = applied
+        stored.take_control(record.value)
     return stored
 
 
@@ -67,25 +85,12 @@ def decode_applied(value: bytes | None) -> Applied | None:
         return None
 
 
-def _take_state(stored: Stored, value: bytes | None) -> None:
-    try:
-        record = _state_decoder.decode(value or b"")
-    except msgspec.MsgspecError as error:
-        log.warning("a foreign record on the state topic is ignored: %s", error)
-        return
-    if isinstance(record, Marker):
-        stored.marker = record
-    elif isinstance(record, Roster):
-        stored.roster, stored.roster_sha256 = record, sha256_hex(value or b"")
-    else:
-        stored.snapshots[f"{record.owner}/{record.symbol}"] = record
-
-
 @dataclass
 class Plan:
     """How a partition goes on: read from `position`, with these states, and what to write first.
 
-    Everything before offset `marked` is on the log already (for a strategy: before its offset in `published`).
+    Everything before offset `marked` is on the log already (for a strategy: before its offset in `published`). From
+    `settled` on no state is ahead of the reading any more.
     """
 
     position: int
@@ -94,6 +99,7 @@ class Plan:
     new: list[Applied]
     published: dict[str, int]
     marked: int
+    settled: int
     floor: int | None = None
     roster: str | None = None
     why_rebuilt: str | None = None
@@ -112,9 +118,10 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     if fault is None and marker is not None and marker.floor is not None:
         wanted = {strategy.name for strategy in ready} | {f":{strategy.interval}" for strategy in ready}
         snapshots = [snapshot for snapshot in stored.snapshots.values() if snapshot.owner in wanted]
-        return Plan(marker.floor, snapshots, applied, new, published, marked, marker.floor, marker.roster)
+        settled = max((snapshot.offset for snapshot in snapshots), default=marker.floor)
+        return Plan(marker.floor, snapshots, applied, new, published, marked, settled, marker.floor, marker.roster)
     position = min((entry.origin.offset for entry in applied.values()), default=end)
-    return Plan(position, [], applied, new, published, marked, why_rebuilt=fault)
+    return Plan(position, [], applied, new, published, marked, position, why_rebuilt=fault)
 
 
 def _applied(

@@ -16,20 +16,18 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import ConfigurationError, PluginError
+from schemas.errors import PluginError
 from streams.clients import offset_range
 from streams.exits import Exit
 from streams.intake import Intake
-from streams.outlet import Record, Writer
+from streams.outlet import Writer
 from streams.partition import Names, Partition
+from streams.publisher import Publisher
 from streams.state import Plan, load, plan
 from streams.topics import topic_name
 from streams.transport import Chunk
 
 log = logging.getLogger("alphawire.worker")
-
-ROUND_BATCH = 500
-BARS_BETWEEN_ROUNDS = 500_000
 
 
 class Worker:
@@ -45,6 +43,7 @@ class Worker:
         strategies: Sequence[ReadyStrategy],
         count: int,
         version: str,
+        writer: Writer,
         die: Callable[[Exit, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,11 +60,9 @@ class Worker:
         self.partitions: dict[int, Partition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1
-        self._writer: Writer | None = None
-        self._publishers: dict[int, asyncio.Task[None]] = {}
-
-    def start(self, writer: Writer) -> None:
         self._writer = writer
+        self._publishers: dict[int, Publisher] = {}
+        self._epoch = 0
 
     def positions(self) -> Mapping[TP, int]:
         return {TP(self.names.bars, number): part.position for number, part in self.partitions.items()}
@@ -81,29 +78,23 @@ class Worker:
         """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions: another may
         own them now.
         """
+        self._epoch += 1
         numbers = [tp.partition for tp in revoked if tp.topic == self.names.bars and tp.partition in self.partitions]
-        parts = [self.partitions.pop(number) for number in numbers]
         for number in numbers:
-            self._publishers.pop(number).cancel()
+            self.counts += self.partitions.pop(number).counts
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
-        results = await asyncio.gather(*(self._finish(part, deadline) for part in parts), return_exceptions=True)
-        for part, result in zip(parts, results, strict=True):
-            self.counts += part.counts
-            if isinstance(result, BaseException):
-                log.warning("bars/%d: the last commit before it was given up failed: %r", part.number, result)
-
-    async def _finish(self, part: Partition, deadline: float) -> None:
-        async with asyncio.timeout(deadline), part.lock:
-            await self._publish(part)
-            if part.published > part.marked:
-                await self._mark(part)
+        await asyncio.gather(*(self._publishers.pop(number).close(deadline) for number in numbers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
-        """Restores the bars partitions that this worker now owns."""
-        self.generation = generation
+        """Restores the bars partitions that this worker now owns, unless a new rebalance overtakes it."""
+        epoch = self._epoch
         numbers = sorted(tp.partition for tp in assigned if tp.topic == self.names.bars)
         began = self.clock()
         plans = await asyncio.gather(*(self._plan(number) for number in numbers))
+        if epoch != self._epoch:
+            log.info("partitions were taken away while they were restored")
+            return
+        self.generation = generation
         for number, restored in zip(numbers, plans, strict=True):
             self.open(number, restored)
         if numbers:
@@ -126,8 +117,9 @@ class Worker:
         pipeline = Pipeline(self.strategies, source)
         intake = Intake(number, self.partition_count, self.config.kafka.partitioner)
         part = Partition(number, self.names, intake, pipeline, restored)
-        self.partitions[number] = part
-        self._publishers[number] = asyncio.create_task(self._keep_publishing(part), name=f"publish-{number}")
+        publisher = Publisher(part, self._writer, self.config.worker, self.die, self.clock)
+        self.partitions[number], self._publishers[number] = part, publisher
+        publisher.start()
 
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, whole and without an await; then waits while too much is pending."""
@@ -142,77 +134,6 @@ class Worker:
             part.drained.clear()
             await part.drained.wait()
 
-    async def _keep_publishing(self, part: Partition) -> None:
-        """Publishes as soon as there is something, marks at least every `commit_interval`, takes snapshots now and
-        then.
-        """
-        settings = self.config.worker
-        marked_at = snapshot_at = self.clock()
-        try:
-            while True:
-                wait = settings.commit_interval if part.published > part.marked else None
-                await _wait(part.wake, wait)
-                part.wake.clear()
-                async with asyncio.timeout(settings.delivery_timeout), part.lock:
-                    await self._publish(part)
-                    if part.published > part.marked and self.clock() - marked_at >= settings.commit_interval:
-                        await self._mark(part)
-                        marked_at = self.clock()
-                    if self._round_due(part, snapshot_at):
-                        await self._snapshot(part)
-                        snapshot_at = self.clock()
-        except asyncio.CancelledError:
-            raise
-        except TimeoutError:
-            self.die(
-                Exit.BROKER,
-                f"bars/{part.number}: the broker did not acknowledge within {settings.delivery_timeout:g} s",
-            )
-        except Exception as error:
-            log.exception("bars/%d: publishing failed", part.number)
-            self.die(Exit.BROKER, f"bars/{part.number}: publishing failed: {error!r}")
-
-    async def _publish(self, part: Partition) -> None:
-        records, position = part.take()
-        if records:
-            await self._write(part, records)
-        part.published = position
-
-    async def _mark(self, part: Partition) -> None:
-        """The marker covers acknowledged signals only: `published` moves after their acknowledgement."""
-        offset = part.published
-        await self._write(part, [part.marker_record()])
-        part.marked = max(part.marked, offset)
-
-    def _round_due(self, part: Partition, last: float) -> bool:
-        bars = part.published - part.snapshot_position
-        return bars > BARS_BETWEEN_ROUNDS or (bars > 0 and self.clock() - last >= self.config.worker.snapshot_interval)
-
-    async def _snapshot(self, part: Partition) -> None:
-        """A round of snapshots, its roster, and the marker that names it; states are copied at once, written at
-        leisure.
-        """
-        capture = part.capture()
-        records = part.round_records(capture)
-        for first in range(0, len(records), ROUND_BATCH):
-            await self._write(part, records[first : first + ROUND_BATCH])
-            await self._publish(part)
-        part.complete(capture, records[-1])
-        await self._mark(part)
-
-    async def _write(self, part: Partition, records: Sequence[Record]) -> None:
-        if self._writer is None:
-            raise ConfigurationError("the worker has no producer yet")
-        await self._writer.write(part.number, records)
-
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""
         return sum((part.counts for part in self.partitions.values()), self.counts.copy())
-
-
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -22,6 +22,7 @@ from schemas.config import Config
 )
 def command(config: Config, http_port: int | None, no_http: bool, log_level: str) -> None:
     """The live service: bars in, signals out, until SIGTERM or ctrl-C. Run several to share the partitions."""
+    from plugins import discovery
     from plugins.strategy import ready_strategy
     from streams.brokers.embedded import embedded
     from streams.service import run_worker
@@ -31,6 +32,8 @@ def command(config: Config, http_port: int | None, no_http: bool, log_level: str
     )
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel("ERROR" if log_level != "debug" else "DEBUG")
+    for fault in discovery.faults:
+        logging.getLogger("alphawire.plugins").warning("%s", fault)
     changes = {"http": False} if no_http else {"http_port": http_port} if http_port is not None else {}
     config = config.model_copy(update={"worker": config.worker.model_copy(update=changes)})
     strategies = [ready_strategy(name, strategy, Path()) for name, strategy in config.strategies.items()]

@@ -42,6 +42,7 @@ class Broker(ABC):
         self._keep = data_dir is not None
         self._dir = data_dir.resolve() if data_dir else None
         self._process: GuardedProcess | None = None
+        self._log_start = 0
 
     @property
     def bootstrap(self) -> str:
@@ -59,8 +60,8 @@ class Broker(ABC):
 
     @property
     def said(self) -> str:
-        """The last line of its log that tells of an error, or just the last."""
-        return tail(self.log)
+        """The last line that it logged since its start and that tells of an error, or just the last."""
+        return tail(self.log, self._log_start)
 
     @property
     def _folder(self) -> Path:
@@ -96,6 +97,7 @@ class Broker(ABC):
         if not port_is_free(self.port, HOST):
             raise BrokerError(f"port {self.port} is in use; choose another with --port, or stop what listens there")
         command = self._command()
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = process = GuardedProcess(command, self.log, None if self._keep else self._folder)
         deadline = time.monotonic() + self.start_timeout
         while not answers(self.port, HOST):

@@ -83,11 +83,14 @@ class GuardedProcess:
         self._guard.wait()
 
 
-def tail(log: Path, lines: int = 1) -> str:
-    """The end of a log, in one line; of the lines that tell an error, if there are any."""
+def tail(log: Path, start: int = 0) -> str:
+    """The last line of a log from byte `start` on; of the lines that tell an error, if there are any."""
     try:
-        text = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        with log.open("rb") as file:
+            file.seek(start)
+            text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    errors = [line for line in text if "ERROR" in line or "FATAL" in line or "Error" in line]
-    return " ".join((errors or text)[-lines:])[:500]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line or "FATAL" in line or "Error" in line]
+    return (errors or lines or [""])[-1][:500]

@@ -1,0 +1,122 @@
+"""Puts one partition's output on the log: signals as soon as there are any, then the marker, now and then a round of
+snapshots.
+
+The order is the promise: a marker is written only when all that it covers is acknowledged. One task does all writing
+for a partition, so nothing is ever taken out of `pending` and then forgotten.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from schemas.config import Worker as Settings
+from streams.exits import Exit
+from streams.outlet import Writer
+from streams.partition import Partition
+
+log = logging.getLogger("alphawire.publisher")
+
+ROUND_BATCH = 500
+BARS_BETWEEN_ROUNDS = 500_000
+
+
+class Publisher:
+    """The writing side of a partition, from `start` to `close`."""
+
+    def __init__(
+        self,
+        part: Partition,
+        writer: Writer,
+        settings: Settings,
+        die: Callable[[Exit, str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.part = part
+        self._writer = writer
+        self._settings = settings
+        self._die = die
+        self._clock = clock
+        self._closing = False
+        self._marked_at = self._snapshot_at = clock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.number}")
+
+    async def close(self, deadline: float) -> None:
+        """Publishes and marks what was fed; after `deadline` seconds it is given up, and what is not marked is
+        published again by the next owner.
+        """
+        self._closing = True
+        self.part.wake.set()
+        if self._task is not None:
+            _, late = await asyncio.wait({self._task}, timeout=deadline)
+            if late:
+                self._task.cancel()
+                log.warning("bars/%d: given up before all was acknowledged", self.part.number)
+        self.part.drained.set()
+
+    async def _run(self) -> None:
+        part, settings = self.part, self._settings
+        try:
+            while not self._closing:
+                await _wait(part.wake, settings.commit_interval if part.published > part.marked else None)
+                part.wake.clear()
+                async with asyncio.timeout(settings.delivery_timeout):
+                    await self._cycle()
+        except TimeoutError:
+            self._die(Exit.BROKER, f"bars/{part.number}: no acknowledgement within {settings.delivery_timeout:g} s")
+        except Exception as error:
+            log.exception("bars/%d: publishing failed", part.number)
+            self._die(Exit.BROKER, f"bars/{part.number}: publishing failed: {error!r}")
+
+    async def _cycle(self) -> None:
+        part = self.part
+        await self._publish()
+        now = self._clock()
+        if part.published > part.marked and (self._closing or now - self._marked_at >= self._settings.commit_interval):
+            await self._mark()
+            self._marked_at = now
+        if not self._closing and self._round_due(now):
+            await self._snapshot()
+            self._snapshot_at = now
+
+    async def _publish(self) -> None:
+        records, position = self.part.take()
+        if records:
+            await self._writer.write(self.part.number, records)
+        self.part.published = position
+
+    async def _mark(self) -> None:
+        offset = self.part.published
+        await self._writer.write(self.part.number, [self.part.marker_record()])
+        self.part.marked = max(self.part.marked, offset)
+
+    def _round_due(self, now: float) -> bool:
+        """Not while bars are passed over that some states, of an unfinished round, already include."""
+        part = self.part
+        bars = part.published - part.snapshot_position
+        if bars <= 0 or part.position < part.plan.settled:
+            return False
+        return bars > BARS_BETWEEN_ROUNDS or now - self._snapshot_at >= self._settings.snapshot_interval
+
+    async def _snapshot(self) -> None:
+        """A round of snapshots, its roster, and the marker that names it; states are copied at once and written at
+        leisure, signals in between.
+        """
+        part = self.part
+        capture = part.capture()
+        records = part.round_records(capture)
+        for first in range(0, len(records), ROUND_BATCH):
+            await self._writer.write(part.number, records[first : first + ROUND_BATCH])
+            await self._publish()
+        part.complete(capture, records[-1])
+        await self._mark()
+
+
+async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
