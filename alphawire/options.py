@@ -34,14 +34,17 @@ class Time(click.ParamType):
 
 
 TIME = Time()
+KAFKA = ("bootstrap", "prefix", "partitions")
+"""Options for the configuration's section `kafka`; each is eager, so known when the configuration is loaded."""
 
 
 def config_option(command: F) -> F:
     """``-c FILE`` and ``--bootstrap HOST:PORT``; the command gets one argument `config`."""
 
     def load(ctx: click.Context, _param: click.Parameter, value: str | None) -> Config:
-        bootstrap = ctx.params.pop("bootstrap", None)
-        return load_config(config_path(value), {"kafka": {"bootstrap": bootstrap}} if bootstrap else None)
+        given = {name: ctx.params.pop(name, None) for name in KAFKA}
+        kafka = {name: setting for name, setting in given.items() if setting is not None}
+        return load_config(config_path(value), {"kafka": kafka} if kafka else None)
 
     command = click.option(
         "-c",
@@ -54,6 +57,13 @@ def config_option(command: F) -> F:
     return click.option(
         "--bootstrap", metavar="HOST:PORT", is_eager=True, help="Kafka to use, over the configuration's"
     )(command)
+
+
+def prefix_option(command: F) -> F:
+    """``--prefix TEXT``, beside `config_option` and below it."""
+    return click.option("--prefix", is_eager=True, help="prefix of the topics' names, over the configuration's")(
+        command
+    )
 
 
 def plugins_option(command: F) -> F:

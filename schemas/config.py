@@ -186,7 +186,7 @@ class Config(BaseSettings):
         return self.strategies[name]
 
 
-def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
+def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Config:
     """The configuration in `path` (none: defaults and environment alone), with `overrides` (``{"kafka": {"bootstrap":
     …}}``) on top.
     """
@@ -203,15 +203,13 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
             raise ConfigurationError(f"{path}: the file is not a mapping; it starts with `kafka:` or `strategies:`")
     try:
         config = Config(**data)
-        return Config.model_validate(_merged(config.model_dump(), overrides)) if overrides else config
+        # section by section: validating the whole again would let the environment win over the overrides
+        for section, values in (overrides or {}).items():
+            now = getattr(config, section)
+            config = config.model_copy(update={section: type(now).model_validate(now.model_dump() | values)})
+        return config
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from None
-
-
-def _merged(data: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    for key, value in overrides.items():
-        data[key] = _merged(data[key], value) if isinstance(value, dict) and isinstance(data.get(key), dict) else value
-    return data
 
 
 def _explain(error: ValidationError, path: Path | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from alphawire.options import TIME, config_option, json_option
+from alphawire.options import TIME, config_option, json_option, prefix_option
 from alphawire.progress import counted
 from schemas.config import Config
 
@@ -27,6 +27,7 @@ def command() -> None:
 @click.option("--symbols", metavar="A,B", help="only these")
 @click.option("--from", "start", type=TIME, help="first close time to send")
 @click.option("--to", "end", type=TIME, help="last close time to send")
+@prefix_option
 @config_option
 @json_option
 def bars(

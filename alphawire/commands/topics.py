@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from alphawire.options import config_option, json_option
+from alphawire.options import config_option, json_option, prefix_option
 from schemas.config import Config
 
 
@@ -16,6 +16,10 @@ def command() -> None:
 
 
 @command.command("create")
+@click.option(
+    "--partitions", type=int, is_eager=True, help="of those that are joined with bars, over the configuration's"
+)
+@prefix_option
 @config_option
 @json_option
 def create(config: Config, as_json: bool) -> None:
@@ -33,6 +37,7 @@ def create(config: Config, as_json: bool) -> None:
 
 
 @command.command("list")
+@prefix_option
 @config_option
 @json_option
 def show(config: Config, as_json: bool) -> None:

@@ -147,7 +147,7 @@ class Shell(Broker):
 
     kind = "shell"
     title = "a shell"
-    start_timeout = 0.2
+    start_timeout = 1.0
     script = ""
 
     def _command(self) -> list[str]:

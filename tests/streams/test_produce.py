@@ -170,8 +170,8 @@ def produce(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     """Run ``alphawire produce bars``; its exit code, output and errors."""
 
     def run(kafka: Kafka, *arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setenv("ALPHAWIRE_KAFKA__PREFIX", kafka.prefix)
-        command = ["alphawire", "produce", "bars", "--bootstrap", kafka.bootstrap, *map(str, arguments)]
+        at = ["--bootstrap", kafka.bootstrap, "--prefix", kafka.prefix]
+        command = ["alphawire", "produce", "bars", *at, *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as exit_:
             main()

@@ -46,6 +46,9 @@ def test_only_the_missing_ones_are_made(broker: Broker, kafka_config: MakeConfig
     async def delete() -> None:
         async with open_admin(kafka) as admin:
             await admin.delete_topics([topic_name(kafka, "signals")])
+        async with asyncio.timeout(10):
+            while (await list_topics(kafka))[topic_name(kafka, "signals")] is not None:
+                pass  # the broker answers a moment before it is done
 
     asyncio.run(delete())
     with pytest.raises(
@@ -150,19 +153,18 @@ def alphawire(
 
 
 def test_create_and_list(
-    tansu: TansuBroker,
-    kafka_config: MakeConfig,
-    monkeypatch: pytest.MonkeyPatch,
-    alphawire: Callable[..., tuple[int, str, str]],
+    tansu: TansuBroker, kafka_config: MakeConfig, alphawire: Callable[..., tuple[int, str, str]]
 ) -> None:
     prefix = kafka_config(tansu).prefix
-    monkeypatch.setenv("ALPHAWIRE_KAFKA__PREFIX", prefix)
-    at = ("--bootstrap", tansu.bootstrap)
+    at = ("--bootstrap", tansu.bootstrap, "--prefix", prefix)
     code, out, _ = alphawire("topics", "list", *at)
     assert (code, out.count("missing")) == (1, len(TOPICS))
     code, out, _ = alphawire("topics", "create", *at, "--json")
     assert code == 0
     assert json.loads(out) == {"created": [prefix + name for name in TOPICS], "existing": []}
+    code, _, err = alphawire("topics", "create", *at, "--partitions", "7")
+    assert code == 2
+    assert "bars has 4 partitions and kafka.partitions says 7" in err
     code, out, _ = alphawire("topics", "create", *at)
     assert (code, out.count("was there")) == (0, len(TOPICS))
     code, out, _ = alphawire("topics", "list", *at, "--json")
@@ -170,8 +172,11 @@ def test_create_and_list(
     assert {"topic": f"{prefix}bars", "partitions": 4, "kept": "for ever"} in json.loads(out)
 
 
-def test_no_broker_is_one_line_and_code_2(alphawire: Callable[..., tuple[int, str, str]]) -> None:
+def test_no_broker_is_one_line_and_code_2(
+    alphawire: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = nobody()
+    monkeypatch.setenv("ALPHAWIRE_KAFKA__BOOTSTRAP", "127.0.0.1:9")  # the command line wins
     code, out, err = alphawire("topics", "create", "--bootstrap", address)
     assert (code, out) == (2, "")
     assert err.startswith(f"alphawire: no Kafka broker answers at {address}")
