@@ -123,10 +123,9 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
             part.reason = "what it should follow was cut"
             return 0
         execution, mark = self.execution, order.data.open[0]
-        last = self.values[part.symbol]
-        self.values[part.symbol] = held * execution.lot * mark
-        equity, shorts = self.equity(), -sum(value for value in self.values if value < 0.0)
-        self.values[part.symbol] = last
+        values = self.values.copy()
+        values[part.symbol] = held * execution.lot * mark
+        equity, shorts = self.balance + sum(values), -sum(value for value in values if value < 0.0)
         costs = (execution.commission, execution.leverage, execution.lot)
         if part.opens:
             part.reason = "limit of exposure"

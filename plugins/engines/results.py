@@ -125,11 +125,11 @@ def _fills(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
         "symbol": _names(market, table["symbol"]),
         "signal_time": clock.bars[table["decided"].to_numpy(np.int64)],
         "part": table["part"].astype(str),
-        "size": table["lots"].to_numpy(np.float64) * lot,
+        "size": _shares(table["lots"], lot),
         "price": table["price"].astype(np.float64),
         "commission": table["commission"].astype(np.float64),
         "cash": table["cash"].astype(np.float64),
-        "position": table["position"].to_numpy(np.float64) * lot,
+        "position": _shares(table["position"], lot),
     })  # fmt: skip
 
 
@@ -142,8 +142,8 @@ def _cuts(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
         "symbol": _names(market, table["symbol"]),
         "signal_time": clock.bars[table["decided"].to_numpy(np.int64)],
         "part": table["part"].astype(str),
-        "wanted": table["wanted"].to_numpy(np.float64) * lot,
-        "filled": table["filled"].to_numpy(np.float64) * lot,
+        "wanted": _shares(table["wanted"], lot),
+        "filled": _shares(table["filled"], lot),
         "reason": table["reason"].astype(str),
     })  # fmt: skip
 
@@ -154,8 +154,14 @@ def _pending(market: Market, log: Log, lot: float) -> pd.DataFrame:
         "symbol": _names(market, table["symbol"]),
         "signal_time": market.times[table["decided"].to_numpy(np.int64)],
         "weight": table["weight"].astype(np.float64),
-        "size": table["lots"].to_numpy(np.float64) * lot,
+        "size": _shares(table["lots"], lot),
     })  # fmt: skip
+
+
+def _shares(lots: Any, lot: float) -> FloatArray:
+    """Lots as shares, without the last bits of the product: 33594624 lots of 1e-4 are 3359.4624."""
+    rounded: FloatArray = np.round(np.asarray(lots, np.float64) * lot, 12)
+    return rounded
 
 
 def _names(market: Market, numbers: "pd.Series[int]") -> "pd.Series[str]":
@@ -167,8 +173,8 @@ def _positions(market: Market, log: Log, lot: float) -> pd.DataFrame:
     lots[0] = 0.0
     for fill in log.fills:
         lots[fill.row, fill.symbol] = fill.position
-    held: FloatArray = pd.DataFrame(lots).ffill().to_numpy() * lot
-    return pd.DataFrame(held, index=market.times, columns=market.symbols)
+    held = pd.DataFrame(lots).ffill().to_numpy()
+    return pd.DataFrame(_shares(held, lot), index=market.times, columns=market.symbols)
 
 
 @dataclass
@@ -199,7 +205,7 @@ def _trades(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame
     return pd.DataFrame({
         "symbol": _names(market, table["symbol"]),
         "direction": pd.Series(np.where(size > 0, "long", "short"), dtype=str),
-        "size": np.abs(size),
+        "size": _shares(np.abs(size), 1.0),
         "entry_time": clock.fills[entry],
         "entry_price": prices["entry_price"],
         "exit_time": clock.fills[exit_],

@@ -224,7 +224,10 @@ def test_buying_back_is_cut_by_cash() -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10), (2, 40, 40)])
     done = run(prices, says(A={0: "SELL", 1: "BUY"}))
     assert sizes(done) == [(1, "A", -100), (2, "A", 50)]
-    assert done["cuts"][["part", "wanted", "filled"]].to_numpy().tolist() == [["reduce", 100, 50], ["open", 100, 0]]
+    assert done["cuts"][["part", "wanted", "filled", "reason"]].to_numpy().tolist() == [
+        ["reduce", 100, 50, "not enough cash to buy back"],
+        ["open", 100, 0, "what it should follow was cut"],
+    ]
     assert done["equity_curve"]["equity"].tolist() == [1000, 1000, -2000]
 
 

@@ -1,0 +1,103 @@
+"""``alphawire backtest``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.progress import counted
+from schemas.config import Config
+
+SHOWN = (
+    "final_equity", "total_return", "cagr", "volatility", "sharpe", "max_drawdown", "trades", "win_rate",
+    "profit_factor", "turnover", "exposure", "fills",
+)  # fmt: skip
+
+
+@click.command("backtest")
+@click.argument("strategy")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    default=("backtrader",),
+    show_default=True,
+    metavar="KEY",
+    help="an engine; give it several times for several",
+)
+@click.option(
+    "--source",
+    default="kafka",
+    show_default=True,
+    metavar="kafka|FILE",
+    help="the bars topic, or a CSV or Parquet file of bars",
+)
+@click.option("--from", "start", type=TIME, help="first close time to trade on")
+@click.option("--to", "end", type=TIME, help="last close time to trade on")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="a new or empty folder, or an earlier backtest's",
+)
+@config_option
+@plugins_option
+@json_option
+def command(
+    strategy: str,
+    engines: tuple[str, ...],
+    source: str,
+    start: int | None,
+    end: int | None,
+    out: Path,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """STRATEGY replayed through backtest engines: trades, equity and metrics in a folder, and a report to look at.
+
+    Signals come from the pipeline that runs live, and are filled at the symbol's next open unless the strategy's
+    execution section says otherwise.
+    """
+    from backtest.backtest import SUMMARY, check_engines, check_folder, run_backtest
+    from backtest.replay import replay
+
+    keys = list(dict.fromkeys(engines))
+    chosen = config.strategy(strategy)
+    check_engines(keys)
+    check_folder(out)
+    with counted("bars") as progress:
+        replayed = replay(config, strategy, source, start, end, progress)
+    used = replayed.raw[0].content.config_hash if replayed.raw else ""
+    with counted("engines", len(keys)) as done:
+        run_backtest(chosen, replayed.bars, replayed.signals, keys, out, name=strategy, config_hash=used, progress=done)
+    told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    if as_json:
+        click.echo(json.dumps(told | {"out": str(out)}))
+    else:
+        _show(told, out)
+
+
+def _show(told: dict[str, Any], out: Path) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from backtest.report import METRICS, shown
+
+    columns = {key: engine["metrics"] for key, engine in told["engines"].items()} | {
+        "buy and hold": told["buy_and_hold"]
+    }
+    table = Table("", *columns, box=SIMPLE)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in SHOWN:
+        label, kind = METRICS[name]
+        table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
+    console = Console()
+    console.print(table, markup=False)
+    for warning in told["warnings"]:
+        console.print(warning, markup=False, highlight=False)
+    click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")

@@ -1,0 +1,1 @@
+"""Replay, verification and backtests over the bars that a worker would have seen."""

@@ -1,0 +1,263 @@
+"""The report of a backtest: one HTML page that fetches nothing.
+
+Charts are inline SVG, drawn by `backtest.chart`: for two lines and an area a plotting library would embed megabytes of
+script; this page has some 50 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
+"""
+
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backtest.chart import Line, chart
+from schemas.config import Strategy
+from schemas.messages import interval_ms
+
+ROWS_SHOWN = 15
+SHORT_DAYS = 90
+NOTHING = "\u2013"
+
+PERCENT, NUMBER, COUNT, MONEY = "percent", "number", "count", "money"
+METRICS = {
+    "final_equity": ("Final equity", MONEY),
+    "total_return": ("Total return", PERCENT),
+    "cagr": ("Yearly growth (CAGR)", PERCENT),
+    "volatility": ("Volatility, yearly", PERCENT),
+    "sharpe": ("Sharpe ratio", NUMBER),
+    "sortino": ("Sortino ratio", NUMBER),
+    "calmar": ("Calmar ratio", NUMBER),
+    "max_drawdown": ("Maximum drawdown", PERCENT),
+    "max_drawdown_bars": ("Its length in bars", COUNT),
+    "max_drawdown_days": ("Its length in days", NUMBER),
+    "var_95": ("Value at risk, a bar, 95\u00a0%", PERCENT),
+    "var_99": ("Value at risk, a bar, 99\u00a0%", PERCENT),
+    "cvar_95": ("Expected shortfall, 95\u00a0%", PERCENT),
+    "cvar_99": ("Expected shortfall, 99\u00a0%", PERCENT),
+    "trades": ("Trades (round trips)", COUNT),
+    "win_rate": ("Won", PERCENT),
+    "profit_factor": ("Profit factor", NUMBER),
+    "average_win": ("Average win", MONEY),
+    "average_loss": ("Average loss", MONEY),
+    "expectancy": ("Expectancy of a trade", MONEY),
+    "turnover": ("Turnover, yearly", NUMBER),
+    "exposure": ("Exposure, mean", PERCENT),
+    "bars_in_market": ("Bars in the market", COUNT),
+    "commission": ("Commission paid", MONEY),
+    "fills": ("Fills", COUNT),
+    "bars": ("Bars", COUNT),
+    "periods_per_year": ("Bars in a year", COUNT),
+}
+RULES = {
+    "next_open": "A signal on a bar's close is filled at the open of the symbol's next bar",
+    "next_close": "A signal on a bar's close is filled at the close of the symbol's next bar",
+    "this_close": "A signal on a bar's close is filled at that same close, which nobody can do",
+}
+TILES = {
+    "total_return": "Total return",
+    "cagr": "Yearly growth",
+    "sharpe": "Sharpe ratio",
+    "max_drawdown": "Drawdown",
+    "trades": "Trades",
+    "win_rate": "Won",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a report is about: `results` by engine, equity of buying and holding by time."""
+
+    name: str
+    config_hash: str
+    strategy: Strategy
+    symbols: list[str]
+    bars: int
+    signals: int
+    results: dict[str, dict[str, Any]]
+    benchmark: "pd.Series[float]"
+    benchmark_metrics: dict[str, Any]
+
+    def opens(self) -> pd.DatetimeIndex:
+        """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
+        return pd.DatetimeIndex(self.benchmark.index) - pd.Timedelta(milliseconds=interval_ms(self.strategy.interval))
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """What a reader must know first: (bad or note, text)."""
+        found = []
+        if self.strategy.execution.price == "this_close":
+            found.append(
+                ("bad", "This backtest looks ahead: orders fill at the very close that decided them (this_close).")
+            )
+        days = (self.benchmark.index[-1] - self.benchmark.index[0]) / pd.Timedelta(days=1)
+        if days < SHORT_DAYS:
+            found.append(("note", f"The data spans {days:.0f} days: what is said of a year is an extrapolation."))
+        if not self.signals:
+            found.append(("note", "There are no signals in this range."))
+        for key, result in self.results.items():
+            if float(equity_of(result).min()) <= 0:
+                found.append(("bad", f"{key}: the equity fell to nothing or below; what comes after it means little."))
+            if cuts := len(result.get("cuts", ())):
+                found.append(
+                    ("note", f"{key}: {counted(cuts, 'order')} cut, for want of cash or by the limit of exposure.")
+                )
+            if pending := len(result.get("pending", ())):
+                found.append(
+                    ("note", f"{key}: {counted(pending, 'order')} still waiting for a bar when the data ended.")
+                )
+        return found
+
+
+def equity_of(result: dict[str, Any]) -> "pd.Series[float]":
+    """The equity of an engine's result; an engine of others may return a bare series."""
+    curve = result["equity_curve"]
+    return curve["equity"] if isinstance(curve, pd.DataFrame) else curve
+
+
+def html_page(run: Run) -> str:
+    """The whole page."""
+    page = Template(files("backtest").joinpath("report.html").read_text(encoding="utf-8"))
+    return page.substitute(
+        title=escape(run.name),
+        facts=_facts(run),
+        warnings="".join(f'<p class="{kind}">{escape(text)}</p>' for kind, text in run.warnings()),
+        tiles=_tiles(run),
+        legend=_legend(run),
+        equity=_equity_chart(run),
+        drawdown=_drawdown_chart(run),
+        metrics=_metrics_table(run),
+        cuts=_list(run, "cuts", "Cut orders", "No order was cut."),
+        pending=_list(run, "pending", "Pending orders", "No order is pending."),
+        execution=_execution_table(run),
+        rule=RULES[run.strategy.execution.price],
+    )
+
+
+def counted(number: int, what: str) -> str:
+    """
+    >>> counted(1, "order"), counted(1200, "order")
+    ('1 order', '1,200 orders')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def shown(value: Any, kind: str) -> str:
+    """A metric as text; undefined is a dash."""
+    if value is None:
+        return NOTHING
+    if kind == PERCENT:
+        return f"{value:.2%}".replace("%", " %")
+    return f"{value:,.0f}" if kind == COUNT else f"{value:,.2f}"
+
+
+def _facts(run: Run) -> str:
+    opens = run.opens()
+    symbols = ", ".join(run.symbols[:6]) + (f" and {len(run.symbols) - 6} more" if len(run.symbols) > 6 else "")
+    facts = [
+        f"{opens[0]:%Y-%m-%d} to {opens[-1]:%Y-%m-%d}",
+        f"{counted(run.bars, 'bar')} of {run.strategy.interval}",
+        symbols,
+        counted(run.signals, "signal"),
+    ]
+    hashed = f"<span>configuration <code>{escape(run.config_hash)}</code></span>" if run.config_hash else ""
+    return "".join(f"<span>{escape(fact)}</span>" for fact in facts) + hashed
+
+
+def _tiles(run: Run) -> str:
+    found = next(iter(run.results.values()))["metrics"]
+    tiles = []
+    for name, label in TILES.items():
+        value = found.get(name)
+        low = ' class="low"' if isinstance(value, float) and value < 0 else ""
+        tiles.append(f"<div><dt>{label}</dt><dd{low}>{shown(value, METRICS[name][1])}</dd></div>")
+    return "".join(tiles)
+
+
+def _legend(run: Run) -> str:
+    entries = [(f"engine{number % 3}", key) for number, key in enumerate(run.results)] + [("hold", "buy and hold")]
+    return "".join(f'<li><i class="{style}"></i>{escape(text)}</li>' for style, text in entries)
+
+
+def _lines(run: Run, of: Any) -> list[Line]:
+    """Buy and hold first, so that the engines are drawn over it."""
+    index = run.benchmark.index
+    engines = [
+        Line(f"engine{number % 3}", of(equity_of(result).reindex(index).to_numpy(np.float64)))
+        for number, result in enumerate(run.results.values())
+    ]
+    return [Line("hold", of(run.benchmark.to_numpy(np.float64))), *engines]
+
+
+def _equity_chart(run: Run) -> str:
+    return chart(_lines(run, lambda values: values), run.opens(), lambda value: f"{value:,.0f}")
+
+
+def _drawdown_chart(run: Run) -> str:
+    capital = run.strategy.execution.capital
+    lines = _lines(run, lambda values: values / np.maximum.accumulate(np.fmax(values, capital)) - 1.0)
+    return chart(lines, run.opens(), lambda value: f"{100 * value:.3g} %", filled=True)
+
+
+def _metrics_table(run: Run) -> str:
+    columns = {key: result["metrics"] for key, result in run.results.items()} | {"buy and hold": run.benchmark_metrics}
+    head = "".join(f"<th>{escape(key)}</th>" for key in columns)
+    body = "".join(
+        f"<tr><th>{label}</th>{''.join(f'<td>{shown(found.get(name), kind)}</td>' for found in columns.values())}</tr>"
+        for name, (label, kind) in METRICS.items()
+    )
+    table = f'<table class="metrics"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="wide">{table}</div>'
+
+
+def _list(run: Run, name: str, title: str, nothing: str) -> str:
+    """One table for each engine that has rows."""
+    parts = []
+    for key, result in run.results.items():
+        table = result.get(name)
+        if table is None or not len(table):
+            continue
+        heading = f"{title}: {key}" if len(run.results) > 1 else title
+        more = len(table) - ROWS_SHOWN
+        rest = f"<p class=quiet>and {more:,} more in {escape(key)}/{name}.csv</p>" if more > 0 else ""
+        parts.append(f"<h2>{escape(heading)} ({len(table):,})</h2>{_rows(table.head(ROWS_SHOWN))}{rest}")
+    return "".join(parts) or f"<h2>{title}</h2><p class=quiet>{nothing}</p>"
+
+
+def _rows(table: pd.DataFrame) -> str:
+    shown_columns = [column for column in table.columns if column != "bar"]
+    head = "".join(
+        f"<th{_side(table[column])}>{escape(str(column).replace('_', ' '))}</th>" for column in shown_columns
+    )
+    body = "".join(
+        f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table[shown_columns].itertuples(index=False)
+    )
+    return f'<div class="wide"><table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _side(column: "pd.Series[Any]") -> str:
+    return "" if pd.api.types.is_numeric_dtype(column) else " class=text"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return f"<td class=text>{value:%Y-%m-%d %H:%M}</td>"
+    if isinstance(value, float):
+        return f"<td>{value:,.6g}</td>" if abs(value) < 1e5 else f"<td>{value:,.0f}</td>"
+    return f"<td class=text>{escape(str(value))}</td>"
+
+
+def _execution_table(run: Run) -> str:
+    rows = "".join(
+        f"<tr><th>{name.replace('_', ' ')}</th><td>{escape(_plain(value))}</td></tr>"
+        for name, value in run.strategy.execution.model_dump().items()
+        if name != "i_know_this_looks_ahead"
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.10g}" if isinstance(value, float) else str(value).replace("_", " ")

@@ -1,0 +1,186 @@
+"""The report: self-contained, well-formed, and with the warnings that matter on top."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backtest.chart import BUCKETS, HEIGHT, Line, chart, nice_ticks, thinned
+from backtest.report import METRICS, Run, html_page, shown
+from plugins.engines.metrics import metrics
+from schemas.config import Execution, Strategy
+
+TIMES = pd.date_range("2024-03-05", periods=200, freq="1D", tz="UTC")
+VOID = {"meta"}
+
+
+def run(equity: Any = None, name: str = "mine", cuts: int = 0, pending: int = 0, **rules: Any) -> Run:
+    values = np.linspace(1000.0, 1500.0, len(TIMES)) if equity is None else np.asarray(equity, float)
+    curve = pd.DataFrame({"equity": values, "cash": 0.0, "long": values, "short": 0.0}, index=TIMES[: len(values)])
+    none = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
+    measured = metrics(curve, none, none, capital=1000.0)
+    cut = pd.DataFrame({"time": TIMES[:cuts], "symbol": "A<B>", "wanted": 2.5, "reason": "limit of exposure"})
+    waiting = pd.DataFrame({"symbol": ["A"] * pending, "size": 1.0})
+    return Run(
+        name=name,
+        config_hash="3f9a1c0e5b7d2468",
+        strategy=Strategy(
+            interval="1d", features=["technical.rsi"], prediction="rsi", signal="signal.threshold",
+            execution=Execution(capital=1000.0, **rules),
+        ),
+        symbols=["AAA", "BBB"],
+        bars=400,
+        signals=7,
+        results={"backtrader": {"equity_curve": curve, "metrics": measured, "cuts": cut, "pending": waiting}},
+        benchmark=curve["equity"] * 0.9,
+        benchmark_metrics=measured,
+    )  # fmt: skip
+
+
+class Checker(HTMLParser):
+    """Every tag is closed in turn; what the page would fetch is collected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [
+            f"{name}={value}" for name, value in attrs if name in ("src", "href", "data", "action", "srcset")
+        ]
+        if tag in ("script", "link", "iframe", "object", "embed", "img"):
+            self.fetched.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(page: str) -> Checker:
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert not checker.open
+    return checker
+
+
+def test_page_is_well_formed_and_fetches_nothing() -> None:
+    page = html_page(run(cuts=40, pending=2))
+    assert read(page).fetched == []
+    assert not re.search(r"https?:|url\(|@import|\bNaN\b|\bnan\b|None", page)
+    assert len(page) < 200_000
+
+
+def test_names_are_escaped() -> None:
+    page = html_page(run(name="<b>mine</b> & $yours", cuts=1))
+    assert "<b>" not in page
+    assert "A<B>" not in page
+    assert "<b>mine</b> & $yours" in "".join(read(page).text)
+
+
+def test_every_metric_is_in_the_table() -> None:
+    some = run()
+    assert set(METRICS) == set(some.benchmark_metrics)
+    text = "".join(read(html_page(some)).text)
+    for label, _ in METRICS.values():
+        assert label in text
+    assert "3f9a1c0e5b7d2468" in text
+    assert "2024-03-04 to" in text, "a daily bar is told by its day, not by its close at midnight"
+
+
+def test_looking_ahead_is_told_in_red_on_top() -> None:
+    page = html_page(run(price="this_close", i_know_this_looks_ahead=True))
+    warning = '<p class="bad">This backtest looks ahead'
+    assert 0 < page.index(warning) < page.index("Total return")
+    assert "which nobody can do" in page
+    assert warning not in html_page(run())
+
+
+def test_cuts_pending_and_ruin_are_told() -> None:
+    texts = dict(run(equity=[1000.0, -5.0] * 60, cuts=3, pending=1).warnings()[i][::-1] for i in range(3))
+    assert [(kind, text.split(";")[0]) for text, kind in texts.items()] == [
+        ("bad", "backtrader: the equity fell to nothing or below"),
+        ("note", "backtrader: 3 orders cut, for want of cash or by the limit of exposure."),
+        ("note", "backtrader: 1 order still waiting for a bar when the data ended."),
+    ]
+    page = html_page(run(cuts=40))
+    assert "Cut orders (40)" in page
+    assert page.count("limit of exposure</td>") == 15
+    assert "and 25 more in backtrader/cuts.csv" in page
+    assert "No order was cut." in html_page(run())
+
+
+def test_short_data_is_told() -> None:
+    assert any("extrapolation" in text for _, text in run(equity=[1000.0] * 30).warnings())
+    assert run().warnings() == []
+
+
+def test_page_stands_for_a_flat_and_for_a_single_bar() -> None:
+    for equity in ([1000.0] * 50, [1000.0]):
+        read(html_page(run(equity=equity)))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (None, "percent", "\u2013"),
+        (0.1234, "percent", "12.34 %"),
+        (-1234.5, "money", "-1,234.50"),
+        (1234, "count", "1,234"),
+    ],
+)
+def test_shown(value: float | None, kind: str, text: str) -> None:
+    assert shown(value, kind) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (97_234.0, 101_300.0, [96_000, 98_000, 100_000, 102_000]),
+        (0.0, 1.0, [0.0, 0.5, 1.0]),
+        (-0.23, 0.0, [-0.3, -0.2, -0.1, 0.0]),
+        (5.0, 5.0, [4.95, 5.0, 5.05]),
+    ],
+)
+def test_ticks_are_round_and_hold_the_data(low: float, high: float, ticks: list[float]) -> None:
+    found = nice_ticks(low, high)
+    assert found[0] <= low <= high <= found[-1]
+    assert len(found) <= 8
+    steps = np.diff(found)
+    assert np.allclose(steps, steps[0])
+    if low != high:
+        assert found == pytest.approx(ticks)
+
+
+def test_thinning_keeps_ends_and_extremes() -> None:
+    values = np.sin(np.arange(100_000) / 999.0)
+    values[54_321] = 9.0
+    values[12_345] = -9.0
+    values[:500] = np.nan
+    places, kept = thinned(values)
+    assert len(places) <= 4 * BUCKETS
+    assert np.all(np.diff(places) > 0)
+    assert (kept.max(), kept.min()) == (9.0, -9.0)
+    assert (places[0], places[-1]) == (500, 99_999)
+    assert np.array_equal(kept, values[places])
+
+
+def test_chart_draws_the_values_where_they_belong() -> None:
+    drawn = chart([Line("engine0", np.array([0.0, 50.0, np.nan, 100.0]))], TIMES[:4], str)
+    points = re.search(r'<polyline class="engine0" points="([^"]+)"', drawn)
+    assert points is not None
+    assert points[1].split() == [f"0.0,{HEIGHT:.1f}", f"333.3,{HEIGHT / 2}", "1000.0,0.0"]
