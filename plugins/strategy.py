@@ -133,7 +133,7 @@ def _load_model(name: str, strategy: Strategy, columns: list[str], base: Path) -
         raise ConfigurationError(f"strategies.{name}.model: {error.args[0]}") from None
     from plugins.artifacts import load_artifact
 
-    loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted)
+    loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy)
     return loaded.model, Model(use.key, loaded.sha256)
 
 
