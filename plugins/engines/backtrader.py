@@ -49,6 +49,7 @@ class BacktraderEngine(BaseBacktestEngine):
     """
 
     Params = EngineParams
+    cost = "fast"
     packages = {"backtrader": "alphawire[backtest]"}
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:

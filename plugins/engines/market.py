@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
     _check_prices(prices, times, names)
     rows, row_of_bar = np.unique(times, return_inverse=True)
     order = np.lexsort((numbers, row_of_bar))
-    close = prices["close"].to_numpy(np.float64)
+    close = _numbers(prices["close"], "prices")
     _check_lot(close, names, execution)
     bar_row = row_of_bar[order]
     decisions = _decisions(
@@ -101,7 +102,7 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
 def target_weights(signals: pd.DataFrame, execution: Execution) -> FloatArray:
     """The target weight that each row of `signals` means; NaN keeps the position (the execution contract, 2)."""
     if "weight" in signals:
-        return pd.to_numeric(signals["weight"]).to_numpy(np.float64)
+        return _numbers(signals["weight"], "signals")
     if "signal" not in signals:
         raise ConfigurationError("signals: there is neither a `signal` nor a `weight` column")
     given = signals["signal"]
@@ -178,6 +179,15 @@ def _keys(frame: pd.DataFrame, what: str) -> tuple[IntArray, pd.Index]:
     return times, index.get_level_values(1).astype(str) if level is not index else pd.Index([ONE_SYMBOL] * len(frame))
 
 
+def _numbers(column: "pd.Series[Any]", what: str) -> FloatArray:
+    try:
+        return pd.to_numeric(column).to_numpy(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{what}: the column {column.name!r} holds something else than numbers: {error}"
+        ) from None
+
+
 def _check_ascending(times: IntArray, numbers: IntArray, names: pd.Index, what: str) -> None:
     order = np.argsort(numbers, kind="stable")
     step = np.diff(times[order])
@@ -197,7 +207,7 @@ def _check_prices(prices: pd.DataFrame, times: IntArray, names: pd.Index) -> Non
     for name in (*PRICES, "volume"):
         if name not in prices:
             continue
-        values = prices[name].to_numpy(np.float64)
+        values = _numbers(prices[name], "prices")
         bad = (values < 0) if name == "volume" else ~((values > 0) & np.isfinite(values))
         if bad.any():
             value = values[bad][0]

@@ -47,6 +47,7 @@ def _set(column: str, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (_set("open", 0.0), "prices: open is 0 at 2024-03-06 .* of BBB; prices are positive"),
         (_set("open", np.inf), "prices: open is inf"),
         (_set("volume", -1.0), "prices: volume is -1"),
+        (lambda p: p.assign(close="ten"), "prices: the column 'close' holds something else than numbers"),
         (_set("close", 1e-4), "execution.lot: 0.0001 of BBB at 0.0001 is too little .* use more than 0.466"),
     ],
 )
@@ -76,6 +77,7 @@ def test_bad_prices(change: Callable[[pd.DataFrame], pd.DataFrame], message: str
         ),
         (lambda s: s.replace("BUY", "buy"), "signals: 'buy' is not a signal; use BUY, SELL, FLAT, HOLD or a number"),
         (lambda s: s.rename(columns={"signal": "x"}), "signals: there is neither a `signal` nor a `weight` column"),
+        (lambda s: s.assign(weight="much"), "signals: the column 'weight' holds something else than numbers"),
         (lambda s: s.assign(weight=np.inf), "signals: the weight at 2024-03-04 .* of AAA is infinite"),
         (lambda s: s.reset_index(drop=True).rename(str), "signals: the index holds no times"),
     ],
