@@ -14,7 +14,9 @@ from command_lines import parse
 from pydantic import BaseModel
 
 from alphawire.cli import COMMANDS
+from plugins.discovery import discover
 from plugins.features import feature_registry
+from plugins.windowed import batch
 from schemas import config as c
 from streams.topics import TOPICS
 
@@ -102,11 +104,11 @@ def test_the_plugin_of_the_readme_is_short_and_listed_without_touching_another_f
     assert '"mydesk.volume_surprise"' in listing
 
 
-def run_plugin(source: str, key: str, data: pd.DataFrame) -> pd.DataFrame:
+def run_plugin(source: str, key: str, data: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """The columns of the plugin in `source`, as a worker computes them; the registry is left as it was."""
-    from plugins.windowed import batch
-
-    exec(compile(source, key, "exec"), {"__name__": f"documented_{key.replace('.', '_')}"})
+    file = folder / "documented.py"
+    file.write_text(source)
+    discover([file])
     try:
         return batch(feature_registry.create(key), data)
     finally:
@@ -127,9 +129,9 @@ def bars(count: int) -> pd.DataFrame:
     ).astype(float)
 
 
-def test_the_plugin_of_the_readme_computes_what_it_says() -> None:
+def test_the_plugin_of_the_readme_computes_what_it_says(tmp_path) -> None:
     data = bars(60)
-    result = run_plugin(code("README.md"), "mydesk.volume_surprise", data)["volume_surprise"]
+    result = run_plugin(code("README.md"), "mydesk.volume_surprise", data, tmp_path)["volume_surprise"]
     for row in range(60):
         window = data["volume"].iloc[row - 19 : row + 1]
         assert (
@@ -139,7 +141,7 @@ def test_the_plugin_of_the_readme_computes_what_it_says() -> None:
         )
 
 
-def test_the_fold_of_the_docs_computes_what_it_says() -> None:
+def test_the_fold_of_the_docs_computes_what_it_says(tmp_path) -> None:
     data = bars(40)
-    result = run_plugin(code("docs/plugins.md"), "mydesk.open_gap", data)["open_gap"]
+    result = run_plugin(code("docs/plugins.md"), "mydesk.open_gap", data, tmp_path)["open_gap"]
     pd.testing.assert_series_equal(result, (data["open"] / data["close"].shift() - 1).rename("open_gap"))
