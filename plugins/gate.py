@@ -80,6 +80,6 @@ def judge(
     """Verdict and gap (in intervals, `FIRST` for a symbol's first bar) of each bar, in order; `states` moves on."""
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
-    words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), -1)
+    words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
     _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, verdicts, gaps)
     return verdicts, gaps
