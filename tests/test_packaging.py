@@ -103,3 +103,11 @@ def test_licences_of_what_ships_and_of_optional_engines_are_told() -> None:
     ):
         assert word in notice
     assert "Apache License" in (ROOT / "LICENSE").read_text().splitlines()[1]
+
+
+def test_every_file_beside_the_code_is_shipped(project) -> None:
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
+                assert any(path.match(pattern) for pattern in patterns), path
