@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, selected, topic_steps
+from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, topic_steps
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.messages import Applied, Signal, encode
+from streams.files import during, select_bars
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
@@ -46,7 +47,7 @@ def replay(
     end: int | None = None,
     progress: Progress | None = None,
 ) -> ReplayResult:
-    """Signals of strategy `name` for bars that close in [start, end] (ms); the state always begins at its origin.
+    """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
 
     `source` is ``kafka`` or a file of bars.
     """
@@ -55,13 +56,15 @@ def replay(
         result = asyncio.run(replay_topic(config.kafka, ready, progress))
     else:
         result = replay_file(ready, source, progress)
-    result.raw = [signal for signal in result.raw if _inside(signal.content.time, start, end)]
-    result.bars = result.bars[selected(result.bars["close_time"], start, end)].reset_index(drop=True)
+    result.raw = signals_during(result.raw, start, end)
+    result.bars = select_bars(result.bars, start=start, end=end)
     return result
 
 
-def _inside(time: int, start: int | None, end: int | None) -> bool:
-    return (start is None or time >= start) and (end is None or time <= end)
+def signals_during(signals: list[Signal], start: int | None, end: int | None) -> list[Signal]:
+    """The signals for bars that close in [start, end)."""
+    inside = during([signal.content.time for signal in signals], start, end)
+    return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
 
 
 def replay_file(ready: ReadyStrategy, source: str, progress: Progress | None = None) -> ReplayResult:

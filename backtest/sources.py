@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from plugins.bars import COLUMNS, BarBatch
@@ -93,14 +92,3 @@ def in_order(bars: pd.DataFrame) -> pd.DataFrame:
     """By close time, then symbol; where one bar came twice, the first stays, as live."""
     ordered = bars.sort_values(["close_time", "symbol", "offset"], kind="stable")
     return ordered.drop_duplicates(["symbol", "close_time"]).reset_index(drop=True)
-
-
-def selected(times: pd.Series, start: int | None, end: int | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which close times lie in [start, end]."""
-    values = times.to_numpy(np.int64)
-    chosen = np.ones(len(values), np.bool_)
-    if start is not None:
-        chosen &= values >= start
-    if end is not None:
-        chosen &= values <= end
-    return chosen

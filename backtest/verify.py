@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay import replay_topic
+from backtest.replay import replay_topic, signals_during
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
@@ -63,7 +63,7 @@ class Live:
 def verify(
     config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
 ) -> Verdict:
-    """Compares all signals of strategy `name` for bars that close in [start, end] with a replay of the same log."""
+    """Compares all signals of strategy `name` for bars that close in [start, end) with a replay of the same log."""
     return asyncio.run(verify_topic(config.kafka, ready_strategy(name, config.strategy(name)), start, end, progress))
 
 
@@ -83,21 +83,16 @@ async def verify_topic(
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
         return verdict
 
-    def chosen(signal: Signal) -> bool:
-        time = signal.content.time
-        return (start is None or time >= start) and (end is None or time <= end)
-
+    recomputed = signals_during(replayed.raw, start, end)
     for partition, applied in replayed.applied.items():
         live = await _live(kafka, ready.name, partition)
         marker = (await load(kafka, partition)).marker
         until = marker.published.get(ready.name, applied.publish_from) if marker else applied.publish_from
         expected = [
-            s
-            for s in replayed.raw
-            if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from and chosen(s)
+            s for s in recomputed if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from
         ]
         verdict.foreign += live.foreign
-        _compare(verdict, [s for s in live.signals if chosen(s)], expected, until)
+        _compare(verdict, signals_during(live.signals, start, end), expected, until)
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 

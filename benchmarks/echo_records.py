@@ -18,9 +18,7 @@ async def main(path: str) -> None:
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         async for record in consumer:
-            await producer.send(
-                f"{kafka.prefix}copy", record.value, record.key, record.partition, record.timestamp
-            )
+            await producer.send(f"{kafka.prefix}copy", record.value, record.key, record.partition, record.timestamp)
 
 
 asyncio.run(main(sys.argv[1]))

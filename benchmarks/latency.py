@@ -42,7 +42,9 @@ def bar_of(value: dict[str, Any]) -> tuple[str, int]:
 
 
 async def delays(config: Config, out: str) -> list[float]:
-    """Milliseconds from send to read, of every bar after the warm-up; the run starts when the first bars come through."""
+    """Milliseconds from send to read, of every bar after the warm-up; the run starts when the first bars come
+    through.
+    """
     kafka, loop = config.kafka, asyncio.get_running_loop()
     bars = list(generated_bars(SYMBOLS, (RATE * SECONDS) // SYMBOLS + 2).itertuples(index=False))
     sent: dict[tuple[str, int], float] = {}

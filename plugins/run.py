@@ -57,6 +57,7 @@ class Run:
         self.book = np.zeros(0, BOOK)
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
+        self._origins: dict[int, Origin] = {}
         self.states: list[Rows] = [bound.feature.new_states(0) for bound in strategy.features]
 
     def wants(self, symbol: str) -> bool:
@@ -120,23 +121,31 @@ class Run:
         decisions = strategy.generator.decide({**columns, "prediction": predictions})
         weights = self._weights(decisions)
         reasons = self._reasons(decisions.reason, counts)
-        book, source, interval = self.book, self.source, strategy.interval_ms
-        origins = zip(book["origin_offset"][slots].tolist(), book["origin_time"][slots].tolist(), strict=True)
+        source, interval = self.source, strategy.interval_ms
+        places = slots.tolist()
         signals = []
-        for symbol, time, offset, gap, prediction, signal, weight, reason, (origin_offset, origin_time) in zip(
-            [symbols[slot] for slot in slots.tolist()], times.tolist(), offsets.tolist(), gaps.tolist(),
-            predictions.tolist(), decisions.signal, weights, reasons, origins, strict=True,
+        for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
+            [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
+            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, strict=True,
         ):  # fmt: skip
             content = SignalContent(
                 signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,
                 none_if_nan(prediction), strategy.model_id, strategy.config_hash, None if gap == FIRST else gap,
                 time + interval,
             )  # fmt: skip
-            origin = Origin(source.partition, origin_offset, origin_time)
             signals.append(
                 Signal(content, Provenance(source.topic, source.partition, offset, None, origin, source.worker))
             )
         return signals
+
+    def _origin(self, slot: int) -> Origin:
+        """Where the symbol's fold began; one object for all its signals."""
+        origin = self._origins.get(slot)
+        if origin is None:
+            entry = self.book[slot]
+            origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
+            self._origins[slot] = origin
+        return origin
 
     def _predict(self, values: FloatArray, counts: IntArray) -> FloatArray:
         """NaN while the features warm up: a tree would make a number even of missing values."""

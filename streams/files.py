@@ -86,7 +86,7 @@ def refused(frame: pd.DataFrame) -> Refused:
 def select_bars(
     frame: pd.DataFrame, symbols: Iterable[str] | None = None, start: int | None = None, end: int | None = None
 ) -> pd.DataFrame:
-    """Bars of `symbols` with a close time from `start` to `end` (ms, both included).
+    """Bars of `symbols` with a close time in [start, end), in ms.
 
     Raises
     ------
@@ -101,10 +101,19 @@ def select_bars(
                 f"there are no bars of {', '.join(sorted(absent))}; there are of: {', '.join(sorted(there)[:20])}"
             )
         keep &= frame["symbol"].isin(wanted).to_numpy()
-    times = frame["close_time"].to_numpy()
-    keep &= (times >= start) if start is not None else True
-    keep &= (times <= end) if end is not None else True
+    keep &= during(frame["close_time"].to_numpy(), start, end)
     return frame[keep].reset_index(drop=True)
+
+
+def during(times: Iterable[int], start: int | None, end: int | None) -> NDArray[np.bool_]:
+    """Which times lie in [start, end); None: no limit. What ``--from`` and ``--to`` mean everywhere."""
+    values = np.fromiter(times, np.int64)
+    inside = np.ones(len(values), np.bool_)
+    if start is not None:
+        inside &= values >= start
+    if end is not None:
+        inside &= values < end
+    return inside
 
 
 def _files(paths: Iterable[str | Path]) -> list[Path]:

@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.messages import Applied, Signal, encode
@@ -15,8 +15,7 @@ MAX_DEAD_LETTER = 256 * 1024
 BATCH_BYTES = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record to write, on the partition that its symbol lives on."""
 
     topic: str
@@ -39,7 +38,7 @@ def applied_record(topic: str, applied: Applied) -> Record:
 
 
 def dead_record(topic: str, dead: DeadLetter) -> Record:
-    """The original key and bytes; headers say where it came from and why. What is too large is cut, with its SHA-256."""
+    """The original key and bytes; headers say where from and why. What is too large is cut, with its SHA-256."""
     record, value = dead.record, dead.record.value
     headers = [
         ("topic", record.topic.encode()),

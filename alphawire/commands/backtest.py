@@ -35,7 +35,7 @@ SHOWN = (
     help="the bars topic, or a CSV or Parquet file of bars",
 )
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
-@click.option("--to", "end", type=TIME, help="last close time to trade on")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -26,7 +26,7 @@ def command() -> None:
 @click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X", help="times real time, by close time")
 @click.option("--symbols", metavar="A,B", help="only these")
 @click.option("--from", "start", type=TIME, help="first close time to send")
-@click.option("--to", "end", type=TIME, help="last close time to send")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
 @prefix_option
 @config_option
 @json_option

@@ -19,7 +19,7 @@ from schemas.config import Config
     help="the bars topic, or a CSV or Parquet file of bars",
 )
 @click.option("--from", "start", type=TIME, help="first close time to put out")
-@click.option("--to", "end", type=TIME, help="last close time to put out")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines, or Parquet for FILE.parquet")
 @config_option
 @plugins_option

@@ -38,7 +38,7 @@ class Fraction(click.ParamType):
     help="a CSV or Parquet file of bars or a folder of them (any number of times), or kafka: the topic bars",
 )  # fmt: skip
 @click.option("--from", "start", type=TIME, help="train on bars that close at this time or later; earlier ones warm up")
-@click.option("--to", "end", type=TIME, help="use only bars that close before this time")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--holdout", type=Fraction(), help="20%: keep the latest rows out of the training, and score on them")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="over the configuration's model.artifact"

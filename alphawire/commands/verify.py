@@ -17,7 +17,7 @@ SHOWN = 10
 @click.command("verify")
 @click.argument("strategy")
 @click.option("--from", "start", type=TIME, help="first close time to compare")
-@click.option("--to", "end", type=TIME, help="last close time to compare")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
 @config_option
 @plugins_option
 @json_option

@@ -173,7 +173,7 @@ def test_a_file_without_rows(tmp_path: Path) -> None:
 def test_select(tmp_path: Path) -> None:
     rows = "".join(f"{symbol},{T + i * 60_000},1,1,1,1,{i}\n" for i in range(5) for symbol in "AB")
     bars = read_bars(write(tmp_path / "a.csv", HEADER + rows), "1m")
-    some = select_bars(bars, ["B"], T + 120_000, T + 240_000)
+    some = select_bars(bars, ["B"], T + 120_000, T + 300_000)  # the end does not belong to it
     assert some["close_time"].tolist() == [T + 120_000, T + 180_000, T + 240_000]
     assert set(some["symbol"]) == {"B"}
     with pytest.raises(ConfigurationError, match="no bars of C; there are of: A, B"):
