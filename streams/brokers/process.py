@@ -49,6 +49,11 @@ class GuardedProcess:
     def running(self) -> bool:
         return self._guard.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """The command's, once it has ended by itself or by SIGTERM; None while it runs."""
+        return self._guard.poll()
+
     def wait(self) -> None:
         self._guard.wait()
 
