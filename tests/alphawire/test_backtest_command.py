@@ -49,7 +49,7 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
         cli, arguments(config, tmp_path / "run", "--json", "--from", "2015-01-01", "--to", "2016-01-01")
     )
     told = json.loads(done.stdout)
-    assert (told["first_open"][:10], told["last_close"][:10]) == ("2014-12-31", "2016-01-01")
+    assert (told["first_open"][:10], told["last_close"][:10]) == ("2014-12-31", "2015-12-31")
     assert told["symbols"] == ["AAPL", "JNJ"]
     assert told["engines"]["backtrader"]["metrics"]["trades"] > 0
     assert len(told["config_hash"]) == 16
