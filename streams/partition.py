@@ -1,7 +1,7 @@
 """One partition of the bars in its owner's hands: the pipeline, where it stands, and what still has to be written."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 
 from plugins.pipeline import Capture, Pipeline
@@ -45,14 +45,15 @@ class Partition:
         self.floor = plan.floor
         self.roster = plan.roster
         self.counts: Counter[str] = Counter()
-        self.pending = [applied_record(names.control, entry) for entry in plan.new]
+        self.waiting = 0
+        self._output: deque[tuple[list[Record], int]] = deque()
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
-        if self.pending:
-            self.wake.set()
+        if plan.new:
+            self._put([applied_record(names.control, entry) for entry in plan.new])
 
     def feed(self, chunk: Chunk) -> None:
-        """Steps over a chunk; what it comes to waits in `pending`."""
+        """Steps over a chunk; what it comes to waits until the publisher takes it."""
         if chunk.next <= self.position:
             return
         if chunk.start > self.position:
@@ -65,26 +66,36 @@ class Partition:
             by_offset = {record.offset: record for record in records}
             dead = dead + [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]
         dead = [letter for letter in dead if letter.record.offset >= self.plan.marked]
-        self.pending += [signal_record(self.names.signals, signal) for signal in outcome.signals]
-        self.pending += [dead_record(self.names.dead_letters, letter) for letter in dead]
         self.counts += taken.counts + outcome.counts
         self.counts["signals"] += len(outcome.signals)
         self.counts["dead_letters"] += len(dead)
         self.position = chunk.next
+        output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+
+    def _put(self, records: list[Record]) -> None:
+        self._output.append((records, self.position))
+        self.waiting += len(records)
         self.wake.set()
 
-    def take(self) -> tuple[list[Record], int]:
-        """All that waits, and the offset that is published once it is written."""
-        records, self.pending = self.pending, []
+    def take(self, limit: int) -> tuple[list[Record], int]:
+        """What waits, whole chunks up to about `limit` records, and the offset that is published once it is written."""
+        records: list[Record] = []
+        position = self.published
+        while self._output and (not records or len(records) + len(self._output[0][0]) <= limit):
+            part, position = self._output.popleft()
+            records += part
+        self.waiting -= len(records)
         self.drained.set()
-        return records, self.position
+        if self._output:
+            self.wake.set()
+        return records, position
 
-    def marker_record(self) -> Record:
-        """Says that everything before `published` is on the log; never goes back while earlier bars are folded
-        silently.
+    def marker_record(self, offset: int) -> Record:
+        """Says that everything before `offset` is on the log; never goes back while earlier bars are folded silently.
         """
-        offset = max(self.plan.marked, self.published)
-        published = {name: max(begun, self.published) for name, begun in self.plan.published.items()}
+        published = {name: max(begun, offset) for name, begun in self.plan.published.items()}
+        offset = max(self.plan.marked, offset)
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)
         return Record(self.names.state, marker_key(self.names.bars, self.number), encode(value))
 
@@ -93,12 +104,14 @@ class Partition:
         self.snapshot_position = self.position
         return Capture(self.pipeline, self.position)
 
-    def round_records(self, capture: Capture) -> list[Record]:
-        """A round of snapshots and, last, its roster."""
-        state = self.names.state
-        records = [Record(state, snapshot_key(snapshot), encode(snapshot)) for snapshot in capture.snapshots()]
+    def snapshot_records(self, capture: Capture) -> Iterator[Record]:
+        """A round of snapshots; its roster comes after them."""
+        for snapshot in capture.snapshots():
+            yield Record(self.names.state, snapshot_key(snapshot), encode(snapshot))
+
+    def roster_record(self, capture: Capture) -> Record:
         roster = Roster(self.names.bars, self.number, capture.offset, dict(sorted(capture.counts.items())))
-        return [*records, Record(state, roster_key(self.names.bars, self.number), encode(roster))]
+        return Record(self.names.state, roster_key(self.names.bars, self.number), encode(roster))
 
     def complete(self, capture: Capture, roster: Record) -> None:
         """The round is on the log: the next marker names it."""

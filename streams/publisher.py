@@ -2,12 +2,13 @@
 snapshots.
 
 The order is the promise: a marker is written only when all that it covers is acknowledged. One task does all writing
-for a partition, so nothing is ever taken out of `pending` and then forgotten.
+for a partition, so nothing is ever taken and then forgotten.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 
 from schemas.config import Worker as Settings
 from streams.exits import Exit
@@ -16,6 +17,7 @@ from streams.partition import Partition
 
 log = logging.getLogger("alphawire.publisher")
 
+WRITE_RECORDS = 5_000
 ROUND_BATCH = 500
 BARS_BETWEEN_ROUNDS = 500_000
 
@@ -32,7 +34,7 @@ class Publisher:
         clock: Callable[[], float],
     ) -> None:
         self.part = part
-        self._writer = writer
+        self.writer = writer
         self._settings = settings
         self._die = die
         self._clock = clock
@@ -40,7 +42,9 @@ class Publisher:
         self._marked_at = self._snapshot_at = clock()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Returns when what was applied is on the log: before the first signal that it affects."""
+        await self._publish()
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.number}")
 
     async def close(self, deadline: float) -> None:
@@ -59,7 +63,7 @@ class Publisher:
     async def _run(self) -> None:
         part, settings = self.part, self._settings
         try:
-            while not self._closing:
+            while not self._closing or part.waiting or part.published > part.marked:
                 await _wait(part.wake, settings.commit_interval if part.published > part.marked else None)
                 part.wake.clear()
                 async with asyncio.timeout(settings.delivery_timeout):
@@ -73,6 +77,8 @@ class Publisher:
     async def _cycle(self) -> None:
         part = self.part
         await self._publish()
+        if self._closing and part.waiting:
+            return
         now = self._clock()
         if part.published > part.marked and (self._closing or now - self._marked_at >= self._settings.commit_interval):
             await self._mark()
@@ -82,15 +88,24 @@ class Publisher:
             self._snapshot_at = now
 
     async def _publish(self) -> None:
-        records, position = self.part.take()
+        """With transactions each write carries its marker; without, the marker may only come after the
+        acknowledgement.
+        """
+        part = self.part
+        records, position = part.take(WRITE_RECORDS)
+        together = self.writer.transactional and position > part.marked
+        if together:
+            records.append(part.marker_record(position))
         if records:
-            await self._writer.write(self.part.number, records)
-        self.part.published = position
+            await self.writer.write(part.number, records)
+        part.published = position
+        if together:
+            part.marked = position
 
     async def _mark(self) -> None:
-        offset = self.part.published
-        await self._writer.write(self.part.number, [self.part.marker_record()])
-        self.part.marked = max(self.part.marked, offset)
+        part, offset = self.part, self.part.published
+        await self.writer.write(part.number, [part.marker_record(offset)])
+        part.marked = max(part.marked, offset)
 
     def _round_due(self, now: float) -> bool:
         """Not while bars are passed over that some states, of an unfinished round, already include."""
@@ -108,7 +123,7 @@ class Publisher:
         capture = part.capture()
         records = part.round_records(capture)
         for first in range(0, len(records), ROUND_BATCH):
-            await self._writer.write(part.number, records[first : first + ROUND_BATCH])
+            await self.writer.write(part.number, records[first : first + ROUND_BATCH])
             await self._publish()
         part.complete(capture, records[-1])
         await self._mark()
