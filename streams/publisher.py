@@ -118,14 +118,21 @@ class Publisher:
     async def _snapshot(self) -> None:
         """A round of snapshots, its roster, and the marker that names it; states are copied at once and written at
         leisure, signals in between.
+
+        A state on the log says that its bars are dealt with, even when the round breaks off: so what they came to is
+        acknowledged first.
         """
         part = self.part
         capture = part.capture()
-        records = part.round_records(capture)
-        for first in range(0, len(records), ROUND_BATCH):
-            await self.writer.write(part.number, records[first : first + ROUND_BATCH])
+        while part.published < capture.offset:
             await self._publish()
-        part.complete(capture, records[-1])
+        snapshots = part.snapshot_records(capture)
+        while records := list(islice(snapshots, ROUND_BATCH)):
+            await self.writer.write(part.number, records)
+            await self._publish()
+        roster = part.roster_record(capture)
+        await self.writer.write(part.number, [roster])
+        part.complete(capture, roster)
         await self._mark()
 
 
