@@ -1,18 +1,22 @@
 """What a partition has to say, and the producer that says it: every future is kept and awaited."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from schemas.config import Kafka
 from schemas.messages import Applied, Signal, encode
+from streams.clients import open_producer
 from streams.intake import DeadLetter
 
 MAX_DEAD_LETTER = 256 * 1024
-BATCH_BYTES = 512 * 1024
+PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
+"""Settings of every producer that publishes: batches are made here, and nothing waits."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +64,8 @@ class Writer:
     least once.
     """
 
+    transactional = False
+
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
@@ -87,6 +93,71 @@ class Writer:
                 if not _append(batch, record):
                     raise ValueError(f"a record of {record.size} bytes for {record.topic} does not fit into a batch")
         yield from open_batches.items()
+
+
+class TransactionalWriter(Writer):
+    """Each write is one transaction: all of it is on the log, or nothing.
+
+    After an error its outcome may be unknown, so the process must end and nothing may be tried again: a client that
+    goes on can tear or lose transactions (Jepsen, Bufstream 0.1.0, 2024).
+    """
+
+    transactional = True
+
+    async def write(self, partition: int, records: Iterable[Record]) -> None:
+        await self._producer.begin_transaction()
+        await super().write(partition, records)
+        await self._producer.commit_transaction()
+
+
+class Outlets(Protocol):
+    """Gives each partition that is taken over its writer."""
+
+    exactly_once: bool
+
+    async def open(self, partition: int) -> Writer:
+        """With transactions this is what fences the former owner, so it comes before its state is read."""
+
+    async def close(self, writer: Writer) -> None: ...
+
+
+class SharedOutlets:
+    """One producer for all: at least once."""
+
+    exactly_once = False
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def open(self, partition: int) -> Writer:
+        return self._writer
+
+    async def close(self, writer: Writer) -> None:
+        """The producer belongs to whoever made it."""
+
+
+class TransactionalOutlets:
+    """A producer for each partition, with a transactional id of the partition's own: exactly once for readers with
+    ``read_committed``.
+    """
+
+    exactly_once = True
+
+    def __init__(self, kafka: Kafka, bars: str) -> None:
+        self._kafka = kafka
+        self._bars = bars
+        self._open: dict[int, contextlib.AsyncExitStack] = {}
+
+    async def open(self, partition: int) -> Writer:
+        stack = contextlib.AsyncExitStack()
+        identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}"
+        producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
+        writer = TransactionalWriter(producer)
+        self._open[id(writer)] = stack
+        return writer
+
+    async def close(self, writer: Writer) -> None:
+        await self._open.pop(id(writer)).aclose()
 
 
 def _append(batch: Any, record: Record) -> bool:

@@ -10,14 +10,14 @@ from typing import NoReturn
 
 from plugins.pipeline import prepare
 from plugins.strategy import ReadyStrategy
-from schemas.config import Config
+from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
-from streams.clients import open_producer
+from streams.clients import gives_producer_ids, open_producer
 from streams.exits import Exit
 from streams.listing import publish_listing
-from streams.outlet import BATCH_BYTES, Writer
-from streams.topics import partition_count, require_topics
+from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
+from streams.topics import partition_count, require_topics, topic_name
 from streams.watchdog import watch
 from streams.worker import Worker
 
@@ -37,8 +37,6 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     if not strategies:
         raise ConfigurationError("no strategy is configured; add one under `strategies:`")
     kafka = config.kafka
-    if kafka.delivery == "exactly_once":
-        raise ConfigurationError("kafka.delivery exactly_once is not there yet; use auto or at_least_once")
     await require_topics(kafka)
     partitions = await partition_count(kafka)
     prepare(strategies)
@@ -46,11 +44,29 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_producer(kafka, max_batch_size=BATCH_BYTES, linger_ms=0, max_request_size=16 << 20) as producer:
+    async with open_producer(kafka, **PRODUCER) as producer:
         writer = Writer(producer)
-        worker = Worker(config, strategies, partitions, version, writer, die)
+        outlets = await choose_outlets(kafka, writer)
+        worker = Worker(config, strategies, partitions, version, outlets, die)
         await publish_listing(kafka, writer)
         await _serve(create_app(config, worker, writer), worker, config, stop)
+
+
+async def choose_outlets(kafka: Kafka, writer: Writer) -> Outlets:
+    """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which."""
+    if kafka.delivery == "at_least_once":
+        log.info("delivery: at least once, as configured; signals may be repeated with equal ids and bytes")
+        return SharedOutlets(writer)
+    if await gives_producer_ids(kafka):
+        log.info("delivery: exactly once, for consumers with isolation_level read_committed")
+        return TransactionalOutlets(kafka, topic_name(kafka, "bars"))
+    if kafka.delivery == "exactly_once":
+        raise ConfigurationError(
+            f"kafka.delivery is exactly_once, and the broker at {kafka.bootstrap} has no transactions;"
+            " use Apache Kafka, or delivery: at_least_once"
+        )
+    log.info("delivery: at least once (no transactions here); signals may be repeated with equal ids and bytes")
+    return SharedOutlets(writer)
 
 
 async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:

@@ -70,9 +70,11 @@ def snapshot_key(snapshot: Snapshot) -> bytes:
 async def load(kafka: Kafka, partition: int) -> Stored:
     """Reads the partition of `state` and `control` to their ends."""
     stored = Stored()
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition):
+    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
         stored.take_state(record.value)
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "control"), partition):
+    async for record in read_partition_to_end(
+        kafka, topic_name(kafka, "control"), partition, isolation="read_committed"
+    ):
         stored.take_control(record.value)
     return stored
 

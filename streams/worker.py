@@ -10,17 +10,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import PluginError
+from schemas.errors import BrokerError, ConfigurationError, PluginError
 from streams.clients import offset_range
 from streams.exits import Exit
 from streams.intake import Intake
-from streams.outlet import Writer
+from streams.outlet import Outlets, Writer
 from streams.partition import Names, Partition
 from streams.publisher import Publisher
 from streams.state import Plan, load, plan
@@ -43,7 +44,7 @@ class Worker:
         strategies: Sequence[ReadyStrategy],
         count: int,
         version: str,
-        writer: Writer,
+        outlets: Outlets,
         die: Callable[[Exit, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,7 +61,7 @@ class Worker:
         self.partitions: dict[int, Partition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1
-        self._writer = writer
+        self.outlets = outlets
         self._publishers: dict[int, Publisher] = {}
         self._epoch = 0
 
@@ -83,22 +84,36 @@ class Worker:
         for number in numbers:
             self.counts += self.partitions.pop(number).counts
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
-        await asyncio.gather(*(self._publishers.pop(number).close(deadline) for number in numbers))
+        publishers = [self._publishers.pop(number) for number in numbers]
+        await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
+        await asyncio.gather(*(self.outlets.close(publisher.writer) for publisher in publishers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
-        """Restores the bars partitions that this worker now owns, unless a new rebalance overtakes it."""
-        epoch = self._epoch
+        """Restores the bars partitions that this worker now owns, unless a new rebalance overtakes it; ends the process
+        when that cannot be.
+        """
         numbers = sorted(tp.partition for tp in assigned if tp.topic == self.names.bars)
         began = self.clock()
+        try:
+            async with asyncio.timeout(self.config.worker.delivery_timeout):
+                await self._take_over(numbers, generation)
+        except ConfigurationError as error:
+            self.die(Exit.CONFIGURATION, str(error))
+        except (BrokerError, KafkaError, TimeoutError) as error:
+            self.die(Exit.BROKER, f"partitions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
+        log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)) or "none", self.clock() - began)
+
+    async def _take_over(self, numbers: list[int], generation: int) -> None:
+        """First the writers, which with transactions fences the former owner, then what the log says."""
+        epoch = self._epoch
+        writers = await asyncio.gather(*(self.outlets.open(number) for number in numbers))
         plans = await asyncio.gather(*(self._plan(number) for number in numbers))
         if epoch != self._epoch:
-            log.info("partitions were taken away while they were restored")
+            log.info("partitions %s were taken away while they were restored", numbers)
+            await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
             return
         self.generation = generation
-        for number, restored in zip(numbers, plans, strict=True):
-            self.open(number, restored)
-        if numbers:
-            log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)), self.clock() - began)
+        await asyncio.gather(*map(self.open, numbers, plans, writers))
 
     async def _plan(self, number: int) -> Plan:
         kafka = self.config.kafka
@@ -111,15 +126,15 @@ class Worker:
             )
         return restored
 
-    def open(self, number: int, restored: Plan) -> None:
+    async def open(self, number: int, restored: Plan, writer: Writer) -> None:
         """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
         pipeline = Pipeline(self.strategies, source)
         intake = Intake(number, self.partition_count, self.config.kafka.partitioner)
         part = Partition(number, self.names, intake, pipeline, restored)
-        publisher = Publisher(part, self._writer, self.config.worker, self.die, self.clock)
+        publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher
-        publisher.start()
+        await publisher.start()
 
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, whole and without an await; then waits while too much is pending."""
@@ -130,7 +145,7 @@ class Worker:
             part.feed(chunk)
         except PluginError as error:
             self.die(Exit.PLUGIN, str(error))
-        while len(part.pending) > self.config.worker.pending and self.partitions.get(part.number) is part:
+        while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
             part.drained.clear()
             await part.drained.wait()
 
