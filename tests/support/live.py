@@ -97,11 +97,17 @@ class WorkerProcess:
 
     def __init__(self, config: Path, *options: str, log: Path | None = None) -> None:
         self._log = (log or config.with_suffix(".log")).open("ab")
+        self._log_begin = self._log.tell()
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "alphawire", "worker", "-c", str(config), *options],
             stdout=self._log, stderr=self._log, env=environment, cwd=ROOT,
         )  # fmt: skip
+
+    def ready(self) -> bool:
+        """It owns partitions, or has ended: before that, SIGTERM ends it as it would end any process."""
+        said = Path(self._log.name).read_bytes()[self._log_begin :]
+        return b" restored in " in said or self.process.poll() is not None
 
     def kill(self) -> None:
         self.process.kill()
@@ -154,6 +160,7 @@ def run_to_end(config_file: Path, config: Config, count: int, *options: str, sec
     """One undisturbed worker until `count` signals are there."""
     signals = SignalCount(config)
     with WorkerProcess(config_file, *options) as worker:
+        wait_for(worker.ready, seconds)
         wait_for(lambda: signals() >= count or worker.process.poll() is not None, seconds)
         assert worker.stop() == 0
 
