@@ -63,12 +63,12 @@ clean:
 $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	test -e $(VENV)/.dev -a $(VENV)/.dev -nt requirements.lock || { \
 		echo "Installing what the demo needs into $(VENV) (about 700 MB, once)."; \
-		$(INSTALL) --require-hashes -r requirements.lock && $(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .; }
+		$(INSTALL) --require-hashes --only-binary :all: -r requirements.lock && $(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .; }
 	touch $@
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	echo "Installing what the tests need into $(VENV) (about 900 MB, once)."
-	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.lock
 	$(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .
 	touch $@
 

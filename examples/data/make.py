@@ -1,6 +1,7 @@
 """Cut the two excerpts that ship from the full files: ``python examples/data/make.py FOLDER``.
 
-FOLDER holds `equities_minute.parquet` and `equities_daily.parquet` (README.md says where they come from). Rows are selected, never changed.
+FOLDER holds `equities_minute.parquet` and `equities_daily.parquet` (README.md says where they come from). Rows are
+selected, never changed.
 """
 
 import sys
