@@ -18,6 +18,7 @@ from plugins.discovery import discover
 from plugins.features import feature_registry
 from plugins.windowed import batch
 from schemas import config as c
+from streams.exits import Exit
 from streams.topics import TOPICS
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +88,11 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
             assert row == "*required*"
         elif not isinstance(default, BaseModel | dict):
             assert row == shown(default), field
+
+
+def test_every_exit_code_of_a_worker_is_documented() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == sorted(Exit)
 
 
 def test_every_topic_is_documented() -> None:

@@ -12,6 +12,7 @@ from alphawire.commands.schemas import command
 from schemas import export
 from schemas import messages as m
 from schemas.errors import BadRecord
+from streams.topics import TOPICS
 
 ORIGIN = m.Origin(partition=0, offset=12, time=1_380_873_960_000)
 MODEL = m.Model(key="ml.lightgbm", sha256="ab" * 32)
@@ -85,8 +86,8 @@ def test_nothing_shipped_is_stale() -> None:
     assert export.stale() == []
 
 
-def test_every_topic_has_samples() -> None:
-    assert SAMPLES.keys() == export.TOPICS.keys()
+def test_every_topic_has_a_schema_and_samples() -> None:
+    assert SAMPLES.keys() == export.TOPICS.keys() == TOPICS.keys() - {"dead-letters"}
 
 
 @pytest.mark.parametrize(
