@@ -84,6 +84,8 @@ class Run:
         if not len(bars):
             return []
         values, counts = self.step(bars, slots, offsets)
+        # a strategy that began later than the gate knows of no bar before its own first one
+        gaps = np.where(counts == 1, FIRST, gaps)
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
         if not len(loud):
             return []

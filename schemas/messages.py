@@ -125,13 +125,14 @@ class Marker(Struct, tag="marker", tag_field="kind"):
 
 class Roster(Struct, tag="roster", tag_field="kind"):
     """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its
-    symbol's count of bars.
+    symbol's count of bars, and the strategies whose states it holds (some may have seen no symbol yet).
     """
 
     topic: str
     partition: int
     floor: int
     counts: dict[str, int]
+    strategies: list[str] = []
 
 
 class Snapshot(Struct, tag="snapshot", tag_field="kind"):

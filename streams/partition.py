@@ -93,9 +93,9 @@ class Partition:
         return records, position
 
     def marker_record(self, offset: int) -> Record:
-        """Says that everything before `offset` is on the log; never goes back while earlier bars are folded silently.
-        """
-        published = {name: max(begun, offset) for name, begun in self.plan.published.items()}
+        """Says that everything before `offset` is on the log; never goes back while earlier bars are folded silently."""
+        published = self.plan.published
+        published = published | {name: max(published[name], offset) for name in self.plan.applied}
         offset = max(self.plan.marked, offset)
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)
         return Record(self.names.state, marker_key(self.names.bars, self.number), encode(value))
@@ -111,7 +111,8 @@ class Partition:
             yield Record(self.names.state, snapshot_key(snapshot), encode(snapshot))
 
     def roster_record(self, capture: Capture) -> Record:
-        roster = Roster(self.names.bars, self.number, capture.offset, dict(sorted(capture.counts.items())))
+        counts = dict(sorted(capture.counts.items()))
+        roster = Roster(self.names.bars, self.number, capture.offset, counts, sorted(self.plan.applied))
         return Record(self.names.state, roster_key(self.names.bars, self.number), encode(roster))
 
     def complete(self, capture: Capture, roster: Record) -> None:

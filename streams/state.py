@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from plugins import gate
 from plugins.pipeline import Pipeline
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import sha256_hex
@@ -91,8 +92,8 @@ def decode_applied(value: bytes | None) -> Applied | None:
 class Plan:
     """How a partition goes on: read from `position`, with these states, and what to write first.
 
-    Everything before offset `marked` is on the log already (for a strategy: before its offset in `published`). From
-    `settled` on no state is ahead of the reading any more.
+    Everything before offset `marked` is on the log already; for a strategy (also for those that do not run here):
+    before its offset in `published`. From `settled` on no state is ahead of the reading any more.
     """
 
     position: int
@@ -108,22 +109,47 @@ class Plan:
 
 
 def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int) -> Plan:
-    """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now."""
+    """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now.
+
+    Raises `ConfigurationError` for a strategy that was changed, and for bars that are gone though their signals are
+    there.
+    """
     ready = list(strategies)
+    marker = stored.marker or Marker(topic, partition, 0, {})
+    if marker.offset > end:
+        raise ConfigurationError(
+            f"{topic}/{partition} ends at offset {end}, but its signals up to offset {marker.offset} are published:"
+            " the topic was made anew, or has lost records; choose another kafka.prefix"
+        )
     applied, new = _applied(stored, ready, topic, partition, begin, end)
-    marker = stored.marker
-    published = {
-        name: max(entry.publish_from, marker.published.get(name, 0) if marker else 0) for name, entry in applied.items()
-    }
-    marked = marker.offset if marker else 0
-    fault = _snapshot_fault(stored, ready, new)
-    if fault is None and marker is not None and marker.floor is not None:
-        wanted = {strategy.name for strategy in ready} | {f":{strategy.interval}" for strategy in ready}
-        snapshots = [snapshot for snapshot in stored.snapshots.values() if snapshot.owner in wanted]
-        settled = max((snapshot.offset for snapshot in snapshots), default=marker.floor)
-        return Plan(marker.floor, snapshots, applied, new, published, marked, settled, marker.floor, marker.roster)
-    position = min((entry.origin.offset for entry in applied.values()), default=end)
-    return Plan(position, [], applied, new, published, marked, position, why_rebuilt=fault)
+    snapshots, fault = _usable(stored, ready, applied)
+    floor = marker.floor
+    if fault is None and floor is not None and floor < begin:
+        fault = f"bars before offset {begin} are gone, and the last round of snapshots is of offset {floor}"
+    if fault is None and floor is not None:
+        settled = max((snapshot.offset for snapshot in snapshots), default=floor)
+        published = marker.published | _published(applied, marker)
+        return Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
+    for name in [name for name, entry in applied.items() if entry.origin.offset < begin]:
+        fault = (
+            f"{fault or 'there are no snapshots'}; {name} has a new origin, as the log no longer reaches its old one"
+        )
+        applied[name] = _moved(applied[name], max(begin, _published(applied, marker)[name]), begin)
+        new.append(applied[name])
+    position = max(begin, _memory_begin(stored, applied, end))
+    published = marker.published | _published(applied, marker)
+    return Plan(position, [], applied, new, published, marker.offset, position, why_rebuilt=fault)
+
+
+def _published(applied: dict[str, Applied], marker: Marker) -> dict[str, int]:
+    return {name: max(entry.publish_from, marker.published.get(name, 0)) for name, entry in applied.items()}
+
+
+def _memory_begin(stored: Stored, applied: dict[str, Applied], end: int) -> int:
+    """The oldest origin of these strategies, and of all that ever shared their memory of repeats."""
+    intervals = {entry.config.get("interval") for entry in applied.values()}
+    entries = [*applied.values(), *(e for e in stored.applied.values() if e.config.get("interval") in intervals)]
+    return min((entry.origin.offset for entry in entries), default=end)
 
 
 def _applied(
@@ -168,38 +194,60 @@ def _first(strategy: ReadyStrategy, topic: str, partition: int, begin: int, end:
     )
 
 
-def _snapshot_fault(stored: Stored, strategies: list[ReadyStrategy], new: list[Applied]) -> str | None:
-    """Why the stored states cannot be used, or None when they can."""
+def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
+    return msgspec.structs.replace(
+        known, offset=publish_from, publish_from=publish_from, origin=Origin(known.partition, begin)
+    )
+
+
+def _usable(
+    stored: Stored, strategies: list[ReadyStrategy], applied: dict[str, Applied]
+) -> tuple[list[Snapshot], str | None]:
+    """The states to go on with: those of the last complete round, and later ones. Or why there are none.
+
+    What a round does not list, and is not newer, was left behind by a strategy that did not run then.
+    """
     marker, roster = stored.marker, stored.roster
     if marker is None or marker.floor is None:
-        return None
+        return [], None
     floor = marker.floor
     if roster is None or stored.roster_sha256 != marker.roster or roster.floor != floor:
-        return "the roster of the last round of snapshots is missing or another one's"
-    if early := [entry.strategy for entry in new if entry.origin.offset < floor]:
-        return f"{', '.join(early)} is new and begins before the last round of snapshots"
+        return [], "the roster of the last round of snapshots is missing or another one's"
+    begun = {name for name, entry in applied.items() if entry.origin.offset < floor}
+    if absent := sorted(begun.difference(roster.strategies)):
+        return [], f"{', '.join(absent)} is not in the last round of snapshots"
     layouts = {strategy.name: strategy.layout for strategy in strategies}
+    layouts |= {f":{strategy.interval}": gate.LAYOUT for strategy in strategies}
+    used = {
+        key: snapshot
+        for key, snapshot in stored.snapshots.items()
+        if snapshot.owner in layouts and (key in roster.counts or snapshot.offset > floor)
+    }
     for key, count in roster.counts.items():
-        snapshot = stored.snapshots.get(key)
-        if snapshot is None or snapshot.count < count or (snapshot.offset <= floor and snapshot.count != count):
-            return f"the snapshot {key} is missing or stale"
+        if key.partition("/")[0] in layouts and _stale(used.get(key), count, floor):
+            return [], f"the snapshot {key} is missing or stale"
+    for key, snapshot in used.items():
         if sha256_hex(snapshot.payload) != snapshot.sha256:
-            return f"the snapshot {key} is damaged"
-        if layouts.get(snapshot.owner, snapshot.layout) != snapshot.layout:
-            return f"the snapshot {key} has the layout of another plugin version or other parameters"
-    return _order_fault(stored, strategies, floor)
+            return [], f"the snapshot {key} is damaged"
+        if layouts[snapshot.owner] != snapshot.layout:
+            return [], f"the snapshot {key} has the layout of another plugin version or other parameters"
+    fault = _order_fault(used, strategies, floor)
+    return ([], fault) if fault else (list(used.values()), None)
 
 
-def _order_fault(stored: Stored, strategies: list[ReadyStrategy], floor: int) -> str | None:
+def _stale(snapshot: Snapshot | None, count: int, floor: int) -> bool:
+    return snapshot is None or snapshot.count < count or (snapshot.offset <= floor and snapshot.count != count)
+
+
+def _order_fault(snapshots: dict[str, Snapshot], strategies: list[ReadyStrategy], floor: int) -> str | None:
     """A gate ahead of a strategy behind it would take that strategy's next bars for repeats."""
     for strategy in strategies:
-        gate_owner = f":{strategy.interval}"
-        for snapshot in stored.snapshots.values():
-            if snapshot.owner != gate_owner or snapshot.offset <= floor:
+        for snapshot in snapshots.values():
+            if snapshot.owner != f":{strategy.interval}" or snapshot.offset <= floor:
                 continue
             if strategy.universe is not None and snapshot.symbol not in strategy.universe:
                 continue
-            behind = stored.snapshots.get(f"{strategy.name}/{snapshot.symbol}")
+            behind = snapshots.get(f"{strategy.name}/{snapshot.symbol}")
             if behind is None or behind.offset < snapshot.offset:
                 return f"the snapshot {strategy.name}/{snapshot.symbol} is older than the memory of repeats"
     return None

@@ -1,0 +1,72 @@
+"""A worker that dies, stops and comes back at any point writes what an undisturbed one does.
+
+The oracle is the pipeline fed with all bars in one go, each strategy alone. Real partitions, publishers and states;
+only the broker is a list, of which a crash keeps any part of the write in flight.
+"""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.support.memory import Log, fetched, live, messy_bars, ready, undisturbed
+
+SYMBOLS = ["A", "B", "C", "D"]
+
+
+def difference(found: dict[str, bytes], expected: dict[str, bytes]) -> dict[str, list[str]]:
+    both = found.keys() & expected.keys()
+    faults = {
+        "missing": sorted(expected.keys() - both),
+        "invented": sorted(found.keys() - both),
+        "altered": sorted(identity for identity in both if found[identity] != expected[identity]),
+    }
+    return {fault: ids for fault, ids in faults.items() if ids}
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+@pytest.mark.parametrize("seed", range(40))
+def test_lives_cut_short_lose_nothing(seed: int, transactional: bool) -> None:
+    rng = random.Random(seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, 400))
+    strategies = [ready("one"), ready("two", universe=["A", "C"], interval=rng.choice(["1m", "5m"]))]
+    log = Log()
+
+    async def run() -> None:
+        for _ in range(rng.randint(1, 12)):
+            await live(log, bars, strategies, rng, dies_at=rng.randint(0, 25), transactional=transactional)
+            if rng.random() < 0.3:
+                await live(log, bars, strategies, rng, stops_at=rng.randint(0, 400), transactional=transactional)
+        await live(log, bars, strategies, rng, transactional=transactional)
+
+    asyncio.run(run())
+    assert difference(log.signals(), undisturbed(bars, strategies)) == {}
+    if transactional:
+        assert len(log.of("signals")) == len(log.signals())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_strategies_come_and_go(seed: int) -> None:
+    """Beside a strategy that is always there, others are started, dropped and taken up again while the log grows."""
+    rng = random.Random(1000 + seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, 400))
+    always = ready("always")
+    others = [
+        ready("old", universe=["A", "C"]),
+        ready("fresh", universe=["B", "C"], start="now"),
+        ready("young", start="now", origin="now"),
+        ready("slow", interval="5m"),
+    ]
+    log = Log()
+
+    async def run() -> None:
+        reached = 0
+        for _ in range(rng.randint(2, 10)):
+            reached = rng.randint(reached, 400)
+            some = [always, *rng.sample(others, rng.randint(0, 4))]
+            await live(log, bars[:reached], some, rng, dies_at=rng.choice([None, rng.randint(0, 25)]))
+        await live(log, bars, [always, *others], rng)
+
+    asyncio.run(run())
+    applied = log.stored().applied
+    assert difference(log.signals(), undisturbed(bars, [always, *others], applied)) == {}

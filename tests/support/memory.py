@@ -1,0 +1,237 @@
+"""A worker without a broker: its real partitions, publishers and states, its records in plain lists."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import msgspec
+
+from plugins.pipeline import Pipeline
+from plugins.run import Source
+from plugins.strategy import ReadyStrategy, ready_strategy
+from schemas.config import Config, Strategy
+from schemas.messages import Applied, Signal, encode
+from streams.exits import Exit
+from streams.intake import Intake
+from streams.outlet import Record
+from streams.state import Stored, plan
+from streams.transport import TP, Chunk
+from streams.worker import Worker
+
+MINUTE = 60_000
+FEATURES: list[Any] = ["technical.rsi", {"statistical.z_score": {"window": 5}}]
+CONFIG = Config(worker={"commit_interval": 60, "snapshot_interval": 60, "delivery_timeout": 3600, "pending": 50})
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A record as a consumer hands it out."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None
+    topic: str = "bars"
+    partition: int = 0
+    timestamp: int = 0
+
+
+def ready(name: str, **changes: Any) -> ReadyStrategy:
+    """A strategy that needs no model."""
+    settings: dict[str, Any] = {
+        "interval": "1m",
+        "features": FEATURES,
+        "prediction": "rsi",
+        "signal": {"key": "signal.threshold", "buy_threshold": 60.0, "sell_threshold": 40.0},
+        "start": "earliest",
+    }
+    return ready_strategy(name, Strategy.model_validate(settings | changes))
+
+
+def bar(symbol: str, minute: int, close: float, interval: str = "1m", **changes: Any) -> dict[str, Any]:
+    """A valid bar that opens at `minute`."""
+    length = {"1m": MINUTE, "5m": 5 * MINUTE}[interval]
+    opened = 1_380_000_000_000 + minute * MINUTE
+    return {
+        "symbol": symbol, "interval": interval, "open_time": opened, "close_time": opened + length,
+        "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 100.0,
+    } | changes  # fmt: skip
+
+
+def fetched(bars: Iterable[dict[str, Any] | bytes]) -> list[Fetched]:
+    """Bars (or raw bytes) as records of one partition, by offset; the key is the symbol."""
+    return [
+        Fetched(offset, value, b"?") if isinstance(value, bytes)
+        else Fetched(offset, encode(value), value["symbol"].encode())
+        for offset, value in enumerate(bars)
+    ]  # fmt: skip
+
+
+def messy_bars(rng: random.Random, symbols: Sequence[str], count: int) -> list[dict[str, Any] | bytes]:
+    """Bars as they come: gaps, repeats, corrections, late ones, other intervals, rubbish."""
+    log: list[dict[str, Any] | bytes] = []
+    minutes = dict.fromkeys(symbols, 0)
+    while len(log) < count:
+        symbol, dice = rng.choice(symbols), rng.random()
+        if dice < 0.05:
+            log.append(rng.choice([b"rubbish", b"{}", b'{"symbol":"A"}']))
+        elif dice < 0.15 and log:
+            log.append(rng.choice(log))
+        elif dice < 0.20 and isinstance(log[-1:] and log[-1], dict):
+            log.append(log[-1] | {"volume": rng.uniform(1, 9)})
+        elif dice < 0.25:
+            log.append(bar(symbol, minutes[symbol], 100 + rng.gauss(0, 1), "5m"))
+        else:
+            minutes[symbol] += rng.choice([1, 1, 1, 1, 2, 7])
+            log.append(bar(symbol, minutes[symbol], 100 + rng.gauss(0, 1)))
+    return log
+
+
+class Crash(Exception):
+    """The process died at this point."""
+
+
+@dataclass
+class Log:
+    """What the broker has."""
+
+    records: list[Record] = field(default_factory=list)
+
+    def of(self, topic: str) -> list[Record]:
+        return [record for record in self.records if record.topic == topic]
+
+    def stored(self, compacted: bool = False) -> Stored:
+        stored = Stored()
+        state = self.of("state")
+        for record in {r.key: r for r in state}.values() if compacted else state:
+            stored.take_state(record.value)
+        for record in self.of("control"):
+            stored.take_control(record.value)
+        return stored
+
+    def signals(self) -> dict[str, bytes]:
+        """Each id's bytes; an id with two different ones is an error."""
+        found: dict[str, bytes] = {}
+        for record in self.of("signals"):
+            identity = msgspec.json.decode(record.value or b"", type=Signal).content.id
+            assert found.setdefault(identity, record.value) == record.value
+        return found
+
+    def dead(self) -> set[tuple[bytes, bytes]]:
+        return {(dict(r.headers)["offset"], dict(r.headers)["error"]) for r in self.of("dead-letters")}
+
+
+class Writer:
+    """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends."""
+
+    def __init__(self, log: Log, rng: random.Random, dies_at: int | None, transactional: bool) -> None:
+        self._log, self._rng, self._left, self.transactional = log, rng, dies_at, transactional
+
+    async def write(self, _partition: int, records: Iterable[Record]) -> None:
+        records = list(records)
+        await breathe(self._rng)
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self._log.records += self._torn(records)
+                raise Crash
+        self._log.records += records
+        await breathe(self._rng)
+
+    def _torn(self, records: list[Record]) -> list[Record]:
+        """All of a transaction or nothing; else of each topic, which knows nothing of the others, what came first."""
+        if self.transactional:
+            return self._rng.choice([records, []])
+        keep = {topic: self._rng.randint(0, len(records)) for topic in sorted({r.topic for r in records})}
+        arrived = []
+        for record in records:
+            keep[record.topic] -= 1
+            if keep[record.topic] >= 0:
+                arrived.append(record)
+        return arrived
+
+
+async def breathe(rng: random.Random) -> None:
+    """Others go on for a while."""
+    for _ in range(rng.choice([0, 0, 1, 3])):
+        await asyncio.sleep(0)
+
+
+class Outlets:
+    """None: each life gets its writer."""
+
+    exactly_once = False
+
+    async def open(self, partition: int) -> Any:
+        raise AssertionError(partition)
+
+    async def close(self, writer: Any) -> None:
+        """Nothing to close."""
+
+
+class Clock:
+    """Jumps when it is read, so that commits and snapshots fall anywhere."""
+
+    def __init__(self, rng: random.Random, pace: float) -> None:
+        self._rng, self._now, self._pace = rng, 0.0, pace
+
+    def __call__(self) -> float:
+        self._now += self._pace * self._rng.random()
+        return self._now
+
+
+async def live(
+    log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
+    dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
+) -> Worker:  # fmt: skip
+    """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
+    read all.
+    """
+    died, before = False, asyncio.all_tasks()
+
+    def die(_exit: Exit, _reason: str) -> NoReturn:
+        nonlocal died
+        died = True
+        raise Crash
+
+    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, Clock(rng, rng.choice([5.0, 60.0, 300.0])))
+    worker.generation = 1
+    writer: Any = Writer(log, rng, dies_at, transactional)
+    try:
+        await worker.open(0, plan(log.stored(rng.random() < 0.5), strategies, "bars", 0, begin, len(bars)), writer)
+    except Crash:
+        return worker
+    part = worker.partitions[0]
+    end = len(bars) if stops_at is None else stops_at
+    while part.position < end and not died:
+        following = min(part.position + rng.randint(1, 40), end)
+        feeding = asyncio.create_task(
+            worker.feed(Chunk(TP("bars", 0), 1, part.position, following, list(bars[part.position : following])))
+        )
+        while not (feeding.done() or died):
+            await asyncio.sleep(0)
+        feeding.cancel()
+        await breathe(rng)
+    if not died:
+        await worker.on_revoke({TP("bars", 0)})
+    others = asyncio.all_tasks() - before
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    return worker
+
+
+def undisturbed(
+    bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], applied: Mapping[str, Applied] | None = None
+) -> dict[str, bytes]:
+    """The oracle: the pipeline over all bars in one go, each strategy alone, from where `applied` says."""
+    found: dict[str, bytes] = {}
+    for strategy in strategies:
+        pipeline = Pipeline([strategy], Source("bars", 0, "v"))
+        if applied is not None:
+            run = pipeline.runs[strategy.name]
+            run.begin, run.publish_from = applied[strategy.name].origin.offset, applied[strategy.name].publish_from
+        outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
+        found |= {signal.content.id: encode(signal) for signal in outcome.signals}
+    return found
