@@ -93,7 +93,7 @@ class Partition:
         return records, position
 
     def marker_record(self, offset: int) -> Record:
-        """Says that everything before `offset` is on the log; never goes back while earlier bars are folded silently."""
+        """Everything before `offset` is on the log. It never goes back while earlier bars are folded silently."""
         published = self.plan.published
         published = published | {name: max(published[name], offset) for name in self.plan.applied}
         offset = max(self.plan.marked, offset)

@@ -63,16 +63,18 @@ class Worker:
         self.generation = -1
         self.outlets = outlets
         self._publishers: dict[int, Publisher] = {}
+        self._left_at: dict[int, int] = {}
         self._epoch = 0
 
     def positions(self) -> Mapping[TP, int]:
         return {TP(self.names.bars, number): part.position for number, part in self.partitions.items()}
 
     def committable(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
-        allowed = {}
-        for tp, offset in offsets.items():
-            part = self.partitions.get(tp.partition) if tp.topic == self.names.bars else None
-            allowed[tp] = offset if part is None else min(offset, part.marked)
+        marked = self._left_at | {number: part.marked for number, part in self.partitions.items()}
+        allowed = {
+            tp: min(offset, marked.get(tp.partition, 0)) if tp.topic == self.names.bars else offset
+            for tp, offset in offsets.items()
+        }
         return {tp: offset for tp, offset in allowed.items() if offset > 0}
 
     async def on_revoke(self, revoked: set[TP]) -> None:
@@ -86,6 +88,7 @@ class Worker:
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
         publishers = [self._publishers.pop(number) for number in numbers]
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
+        self._left_at |= {publisher.part.number: publisher.part.marked for publisher in publishers}
         await asyncio.gather(*(self.outlets.close(publisher.writer) for publisher in publishers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
@@ -145,6 +148,9 @@ class Worker:
             part.feed(chunk)
         except PluginError as error:
             self.die(Exit.PLUGIN, str(error))
+        except Exception as error:  # an agent that raises has its chunk acked all the same, and the bars would be lost
+            log.exception("bars/%d: the chunk from offset %d failed", part.number, chunk.start)
+            self.die(Exit.FAILED, f"bars/{part.number}: the chunk from offset {chunk.start} failed: {error!r}")
         while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
             part.drained.clear()
             await part.drained.wait()
