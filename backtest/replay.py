@@ -13,6 +13,7 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.messages import Applied, Signal, encode
+from streams.clients import offset_range
 from streams.files import during, select_bars
 from streams.state import load
 from streams.topics import partition_count, topic_name
@@ -22,11 +23,17 @@ VERSION = "replay"
 
 @dataclass
 class ReplayResult:
-    """The signals, as structs and as a frame, and the bars that they were made of."""
+    """The signals, as structs and as a frame, and the bars that they were made of.
+
+    From a topic also, by partition: what is applied, since which offset the strategy has ever published, and the
+    oldest offset that the log still has.
+    """
 
     raw: list[Signal] = field(default_factory=list)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame)
     applied: dict[int, Applied] = field(default_factory=dict)
+    since: dict[int, int] = field(default_factory=dict)
+    oldest: dict[int, int] = field(default_factory=dict)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -85,12 +92,15 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
     frames: list[pd.DataFrame] = []
     count = await partition_count(kafka)
     for partition in range(count):
-        applied = (await load(kafka, partition)).applied
+        stored = await load(kafka, partition)
+        applied = stored.applied
         pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION))
         run = pipeline.runs[ready.name]
         run.start_time = 0
         if ready.name in applied:
             result.applied[partition] = applied[ready.name]
+            result.since[partition] = stored.since[ready.name]
+            result.oldest[partition], _ = await offset_range(kafka, topic_name(kafka, "bars"), partition)
             run.begin = applied[ready.name].origin.offset
         async for step in topic_steps(kafka, partition, count, _memory_begin(applied, ready), progress):
             result.raw += pipeline.feed(step.batches).signals

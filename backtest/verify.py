@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay import replay_topic, signals_during
+from backtest.replay import ReplayResult, replay_topic, signals_during
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
-from schemas.messages import Applied, Signal, encode
+from schemas.messages import Signal, encode
 from streams.clients import read_partition_to_end
 from streams.state import load
-from streams.topics import topic_name
+from streams.topics import partition_count, topic_name
 
 _decoder = msgspec.json.Decoder(Signal)
 
@@ -36,7 +36,10 @@ class Difference:
 
 @dataclass
 class Verdict:
-    """What `verify` found; `ok` when live and replay are one."""
+    """What `verify` found; `ok` when live and replay are one.
+
+    `older`: signals from before the state's origin, which lie too far back for the log as it is now.
+    """
 
     strategy: str
     signals: int = 0
@@ -44,6 +47,7 @@ class Verdict:
     repeats: int = 0
     foreign: int = 0
     unpublished: int = 0
+    older: int = 0
     not_reproducible: str | None = None
     differences: list[Difference] = field(default_factory=list)
 
@@ -54,8 +58,9 @@ class Verdict:
 
 @dataclass
 class Live:
-    """Signals of one strategy on one partition of the topic."""
+    """Signals of one strategy on one partition of the topic; those of bars before offset `until` must all be there."""
 
+    until: int
     signals: list[Signal] = field(default_factory=list)
     foreign: int = 0
 
@@ -75,37 +80,45 @@ async def verify_topic(
     progress: Progress | None = None,
 ) -> Verdict:
     verdict = Verdict(ready.name)
+    # a worker may be at work meanwhile: first what it says is published, then that, then the bars it was made of
+    live = [await _live(kafka, ready.name, partition) for partition in range(await partition_count(kafka))]
     replayed = await replay_topic(kafka, ready, progress)
-    if fault := _other_configuration(replayed.applied, ready):
+    if fault := _not_reproducible(replayed, ready, topic_name(kafka, "bars")):
         verdict.not_reproducible = fault
         return verdict
-    if not replayed.applied:
-        verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
-        return verdict
-
-    recomputed = signals_during(replayed.raw, start, end)
-    for partition, applied in replayed.applied.items():
-        live = await _live(kafka, ready.name, partition)
-        marker = (await load(kafka, partition)).marker
-        until = marker.published.get(ready.name, applied.publish_from) if marker else applied.publish_from
-        expected = [
-            s for s in recomputed if s.provenance.partition == partition and s.provenance.offset >= applied.publish_from
-        ]
-        verdict.foreign += live.foreign
-        _compare(verdict, signals_during(live.signals, start, end), expected, until)
+    begun = ready.config["start"] if isinstance(ready.config["start"], int) else 0
+    recomputed = signals_during(replayed.raw, max(begun, start or 0), end)
+    for partition, found in enumerate(live):
+        applied = replayed.applied.get(partition)
+        begin = applied.publish_from if applied else 0
+        expected = [s for s in recomputed if applied and _lies(s, partition, begin)]
+        comparable = [s for s in found.signals if not replayed.since.get(partition, 0) <= s.provenance.offset < begin]
+        verdict.foreign += found.foreign
+        verdict.older += len(found.signals) - len(comparable)
+        _compare(verdict, signals_during(comparable, start, end), expected, found.until)
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 
 
-def _other_configuration(applied: dict[int, Applied], ready: ReadyStrategy) -> str | None:
-    for partition, entry in applied.items():
+def _lies(signal: Signal, partition: int, begin: int) -> bool:
+    return signal.provenance.partition == partition and signal.provenance.offset >= begin
+
+
+def _not_reproducible(replayed: ReplayResult, ready: ReadyStrategy, bars: str) -> str | None:
+    for partition, entry in replayed.applied.items():
         if entry.config_hash != ready.config_hash:
-            return f"bars/{partition} ran configuration {entry.config_hash}, here it is {ready.config_hash}"
-    return None
+            return f"{bars}/{partition} ran configuration {entry.config_hash}, here it is {ready.config_hash}"
+        if replayed.oldest[partition] > entry.origin.offset:
+            return (
+                f"{bars}/{partition} begins at offset {replayed.oldest[partition]} now,"
+                f" after the origin {entry.origin.offset} of the state"
+            )
+    return None if replayed.applied else f"no worker has ever run strategy {ready.name} on {bars}"
 
 
 async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:
-    live = Live()
+    marker = (await load(kafka, partition)).marker
+    live = Live(marker.published.get(strategy, 0) if marker else 0)
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
     ):

@@ -6,6 +6,7 @@ its count of bars or further. Anything else is folded again from its origin.
 """
 
 import logging
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,8 @@ class Stored:
     roster_sha256: str | None = None
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     applied: dict[str, Applied] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+    """Offset from which each strategy has ever published; its `applied` now may begin later."""
 
     def take_state(self, value: bytes | None) -> None:
         """A record of `state`, in log order."""
@@ -54,6 +57,7 @@ class Stored:
         """A record of `control`, in log order."""
         if applied := decode_applied(value):
             self.applied[applied.strategy] = applied
+            self.since[applied.strategy] = min(applied.publish_from, self.since.get(applied.strategy, sys.maxsize))
 
 
 def marker_key(topic: str, partition: int) -> bytes:
