@@ -28,6 +28,10 @@ FEATURES: list[Any] = [
 ]
 
 
+FETCH: dict[str, Any] = {"fetch_max_wait_ms": 5}
+"""Of the yardsticks' consumers too: Tansu answers an empty fetch only when its wait is over."""
+
+
 def generated_bars(symbols: int, each: int, seed: int = 7) -> pd.DataFrame:
     """Minute bars of `symbols` random walks, interleaved by time as they would come."""
     rng = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiokafka import TopicPartition
 
+from benchmarks.common import FETCH
 from schemas.config import load_config
 from streams.clients import open_consumer, open_producer
 from streams.topics import topic_name
@@ -14,7 +15,7 @@ from streams.topics import topic_name
 async def main(path: str) -> None:
     kafka = load_config(Path(path)).kafka
     tps = [TopicPartition(topic_name(kafka, "bars"), number) for number in range(kafka.partitions)]
-    async with open_producer(kafka) as producer, open_consumer(kafka) as consumer:
+    async with open_producer(kafka) as producer, open_consumer(kafka, **FETCH) as consumer:
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         async for record in consumer:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from benchmarks.common import copy_topic, generated_bars, worker, write_config
+from benchmarks.common import FETCH, copy_topic, generated_bars, worker, write_config
 from schemas.config import Config
 from schemas.messages import Bar, encode
 from streams.brokers import Broker, TansuBroker
@@ -61,7 +61,10 @@ async def delays(config: Config, out: str) -> list[float]:
         await producer.send(topic_name(kafka, "bars"), encode(bar), key, home, bar.close_time)
 
     tps = [TopicPartition(out, number) for number in range(kafka.partitions)]
-    async with open_producer(kafka) as producer, open_consumer(kafka, isolation_level="read_committed") as consumer:
+    async with (
+        open_producer(kafka) as producer,
+        open_consumer(kafka, isolation_level="read_committed", **FETCH) as consumer,
+    ):
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         reading = asyncio.create_task(read(consumer))

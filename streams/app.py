@@ -24,12 +24,13 @@ class SignalApp(faust.App):  # type: ignore[misc]
 
     owner: Worker
     chunk_records: int
+    fetch_wait_ms: int
 
     def _create_directories(self) -> None:
         """None: state lives on the log, so Faust's data folder would only litter the current one."""
 
 
-def create_app(config: Config, worker: Worker, writer: Writer) -> SignalApp:
+def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait_ms: int) -> SignalApp:
     """An app that feeds `worker`; topics must exist. Resumption is by the worker's positions, so the group's offsets
     tell lag only.
     """
@@ -61,6 +62,7 @@ def create_app(config: Config, worker: Worker, writer: Writer) -> SignalApp:
     )
     app.owner = worker
     app.chunk_records = settings.chunk
+    app.fetch_wait_ms = fetch_wait_ms
     _add_agents(app, config, worker, writer)
     add_pages(app)
     return app

@@ -23,6 +23,10 @@ from streams.worker import Worker
 
 log = logging.getLogger("alphawire.service")
 
+FETCH_WAIT_MS = 500
+TANSU_FETCH_WAIT_MS = 5
+"""Tansu 0.6 answers a fetch that found nothing only when its wait is over, even when records come meanwhile (seen)."""
+
 
 def die(code: Exit, reason: str) -> NoReturn:
     """Ends the process at once: nothing may be published after an error whose outcome is unknown."""
@@ -46,18 +50,20 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         loop.add_signal_handler(number, stop.set)
     async with open_producer(kafka, **PRODUCER) as producer:
         writer = Writer(producer)
-        outlets = await choose_outlets(kafka, writer)
+        has_transactions = await gives_producer_ids(kafka)
+        outlets = choose_outlets(kafka, writer, has_transactions)
         worker = Worker(config, strategies, partitions, version, outlets, die)
         await publish_listing(kafka, writer)
-        await _serve(create_app(config, worker, writer), worker, config, stop)
+        wait = FETCH_WAIT_MS if has_transactions else TANSU_FETCH_WAIT_MS
+        await _serve(create_app(config, worker, writer, wait), worker, config, stop)
 
 
-async def choose_outlets(kafka: Kafka, writer: Writer) -> Outlets:
+def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outlets:
     """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which."""
     if kafka.delivery == "at_least_once":
         log.info("delivery: at least once, as configured; signals may be repeated with equal ids and bytes")
         return SharedOutlets(writer)
-    if await gives_producer_ids(kafka):
+    if has_transactions:
         log.info("delivery: exactly once, for consumers with isolation_level read_committed")
         return TransactionalOutlets(kafka, topic_name(kafka, "bars"))
     if kafka.delivery == "exactly_once":
