@@ -28,6 +28,8 @@ COMPACT = {
     "segment.ms": "60000",
     "segment.bytes": str(32 << 20),
     "min.cleanable.dirty.ratio": "0.1",
+    # one record lists all states of a round: with many thousand symbols on a partition beyond the usual megabyte
+    "max.message.bytes": str(16 << 20),
     **EVENT_TIME,
 }
 
