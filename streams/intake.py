@@ -48,7 +48,7 @@ class Intake:
         for record in records:
             try:
                 bar = decode_bar(record.value)
-                if self._keys.get(bar.symbol) != record.key:
+                if record.key is None or self._keys.get(bar.symbol) != record.key:
                     self._check_key(bar.symbol, record.key)
             except BadRecord as bad:
                 taken.dead.append(DeadLetter(record, bad.kind, bad.reason))
@@ -75,7 +75,8 @@ class Intake:
 
 
 def _batch(bars: list[tuple[Bar, int]]) -> BarBatch:
-    rows = np.array([(b.close_time, b.open, b.high, b.low, b.close, b.volume) for b, _ in bars], BAR)
+    # + 0.0: a volume of -0.0 is 0.0, not another value
+    rows = np.array([(b.close_time, b.open, b.high, b.low, b.close, b.volume + 0.0) for b, _ in bars], BAR)
     offsets = np.array([offset for _, offset in bars], np.int64)
     return BarBatch([bar.symbol for bar, _ in bars], rows, offsets)
 
