@@ -1,0 +1,104 @@
+"""Records of one partition become batches, dead letters, or counts."""
+
+import zlib
+
+import pytest
+
+from schemas.messages import encode
+from streams.intake import Intake
+from streams.outlet import MAX_DEAD_LETTER, dead_record
+from streams.partitioner import murmur2
+from tests.support.memory import Fetched, bar
+
+
+def record(symbol: str = "A", minute: int = 0, key: bytes | None = b"", offset: int = 0, **changes: object) -> Fetched:
+    return Fetched(offset, encode(bar(symbol, minute, 100.0, **changes)), symbol.encode() if key == b"" else key)
+
+
+def test_a_batch_for_each_interval_in_log_order() -> None:
+    records = [
+        record("A", 0, offset=5),
+        record("B", 0, offset=7),
+        record("A", 0, offset=8, interval="5m", close_time=1_380_000_300_000),
+        record("A", 1, offset=9),
+    ]
+    taken = Intake(0, 1, "murmur2").read(records)
+    assert {
+        interval: list(zip(b.symbols, b.offsets.tolist(), strict=True)) for interval, b in taken.batches.items()
+    } == {
+        "1m": [("A", 5), ("B", 7), ("A", 9)],
+        "5m": [("A", 8)],
+    }
+    assert taken.batches["1m"].bars["time"].tolist() == [1_380_000_060_000, 1_380_000_060_000, 1_380_000_120_000]
+    assert not taken.dead
+
+
+def test_nothing_is_nothing() -> None:
+    taken = Intake(0, 1, "murmur2").read([])
+    assert (taken.batches, taken.dead, dict(taken.counts)) == ({}, [], {})
+
+
+def test_a_bar_that_is_still_forming_is_counted() -> None:
+    taken = Intake(0, 1, "murmur2").read([record(closed=False), record(closed=True, offset=1)])
+    assert taken.counts["unclosed"] == 1
+    assert taken.batches["1m"].offsets.tolist() == [1]
+
+
+@pytest.mark.parametrize("before", [[], [record()]], ids=["first of its symbol", "after a good one"])
+@pytest.mark.parametrize("key", [None, b"a", b"A ", b"AA", b"\xff\xfe"])
+def test_a_key_that_is_not_the_symbol(key: bytes | None, before: list[Fetched]) -> None:
+    taken = Intake(0, 1, "murmur2").read([*before, record(minute=9, key=key, offset=1)])
+    (letter,) = taken.dead
+    assert (letter.kind, letter.record.offset) == ("wrong_key", 1)
+    assert "is not the symbol 'A'" in letter.reason
+    assert str(key[:1])[2:-1] in letter.reason if key else "none" in letter.reason
+
+
+def test_an_empty_key() -> None:
+    (letter,) = Intake(0, 1, "murmur2").read([Fetched(0, encode(bar("A", 0, 1.5)), b"")]).dead
+    assert letter.kind == "wrong_key"
+
+
+@pytest.mark.parametrize(
+    ("kind", "home"),
+    [("murmur2", (murmur2(b"AAPL") & 0x7FFFFFFF) % 4), ("crc32", zlib.crc32(b"AAPL") % 4)],
+)
+def test_a_symbol_is_taken_on_its_own_partition_only(kind: str, home: int) -> None:
+    for partition in range(4):
+        taken = Intake(partition, 4, kind).read([record("AAPL")])
+        assert [letter.kind for letter in taken.dead] == ([] if partition == home else ["wrong_partition"])
+        if taken.dead:
+            assert f"AAPL belongs on partition {home} by {kind}" in taken.dead[0].reason
+            assert "set kafka.partitioner to what the producer uses" in taken.dead[0].reason
+
+
+def test_as_is_takes_a_symbol_anywhere() -> None:
+    assert not Intake(3, 4, "as_is").read([record("AAPL")]).dead
+
+
+def test_no_volume_is_no_volume_whatever_its_sign() -> None:
+    taken = Intake(0, 1, "murmur2").read([record(volume=0.0), record(volume=-0.0, offset=1)])
+    first, second = taken.batches["1m"].bars
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_dead_letter_is_the_record_as_it_came() -> None:
+    bad = Fetched(41, b"\x00rubbish\xff", b"\xfe\xff", "p.bars", 3, 1_380_000_000_000)
+    (letter,) = Intake(3, 4, "murmur2").read([bad]).dead
+    dead = dead_record("p.dead-letters", letter)
+    assert (dead.topic, dead.key, dead.value, dead.timestamp) == ("p.dead-letters", bad.key, bad.value, bad.timestamp)
+    headers = dict(dead.headers)
+    assert (headers["topic"], headers["partition"], headers["offset"]) == (b"p.bars", b"3", b"41")
+    assert headers["error"] == b"undecodable"
+    assert headers["reason"] == letter.reason.encode()
+
+
+def test_a_dead_letter_that_is_too_large_is_cut_and_says_so() -> None:
+    import hashlib
+
+    value = b"x" * 5_000_000
+    dead = dead_record("dead-letters", Intake(0, 1, "murmur2").read([Fetched(0, value, b"A")]).dead[0])
+    assert dead.value == value[:MAX_DEAD_LETTER]
+    headers = dict(dead.headers)
+    assert (headers["error"], headers["truncated"]) == (b"too_large", b"5000000")
+    assert headers["sha256"] == hashlib.sha256(value).hexdigest().encode()
