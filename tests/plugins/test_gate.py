@@ -1,0 +1,107 @@
+"""The memory of repeats against its rule written out with a list and a dictionary (rules of time, 4)."""
+
+from collections import deque
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins import gate
+from plugins.bars import BAR
+from plugins.gate import Verdict
+
+MINUTE = 60_000
+ACCEPTED, REPEAT, CORRECTION, LATE = Verdict
+
+
+def rows(*bars: tuple[int, float]) -> np.ndarray:
+    """Bars by opening minute and close."""
+    return np.array([((minute + 1) * MINUTE, close, close + 1, close - 1, close, 5.0) for minute, close in bars], BAR)
+
+
+def judged(*bars: tuple[int, float], interval: int = MINUTE) -> tuple[list[int], list[int]]:
+    """All of one symbol."""
+    verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(len(bars), np.int64), rows(*bars), interval)
+    return verdicts.tolist(), gaps.tolist()
+
+
+def test_bars_go_forward() -> None:
+    assert judged((0, 5.0), (1, 5.0), (2, 6.0)) == ([ACCEPTED] * 3, [gate.FIRST, 0, 0])
+
+
+def test_a_gap_is_told_in_intervals() -> None:
+    verdicts, gaps = judged((0, 5.0), (4, 5.0), (10, 5.0))
+    assert (verdicts, gaps) == ([ACCEPTED] * 3, [gate.FIRST, 3, 5])
+
+
+def test_a_repeat_a_correction_and_a_late_bar() -> None:
+    bars = [(5, 5.0), (7, 6.0), (7, 6.0), (5, 5.0), (7, 6.5), (5, 4.0), (6, 5.0), (8, 5.0)]
+    assert judged(*bars)[0] == [ACCEPTED, ACCEPTED, REPEAT, REPEAT, CORRECTION, CORRECTION, LATE, ACCEPTED]
+
+
+@pytest.mark.parametrize("name", BAR.names)
+def test_every_value_of_a_bar_makes_it_another(name: str) -> None:
+    """But its time, which makes it another bar."""
+    bars = rows((0, 5.0), (0, 5.0))
+    bars[name][1] = np.nextafter(bars[name][1], np.inf) if name != "time" else bars[name][1] + 1
+    verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(2, np.int64), bars, MINUTE)
+    assert verdicts.tolist() == [ACCEPTED, LATE if name == "time" else CORRECTION]
+
+
+def test_the_memory_holds_64_bars() -> None:
+    run = [(minute, 5.0) for minute in range(65)]
+    verdicts, _ = judged(*run, *run)
+    assert verdicts == [ACCEPTED] * 65 + [LATE] + [REPEAT] * 64
+
+
+def test_a_bar_that_overlaps_the_last_one_is_late() -> None:
+    bars = rows((0, 5.0), (0, 5.0))
+    bars["time"][1] += MINUTE // 2
+    verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(2, np.int64), bars, MINUTE)
+    assert verdicts.tolist() == [ACCEPTED, LATE]
+
+
+def test_no_bars() -> None:
+    verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(0, np.int64), rows(), MINUTE)
+    assert (len(verdicts), len(gaps)) == (0, 0)
+
+
+def by_the_rule(bars: list[tuple[int, int, float]]) -> tuple[list[int], list[int]]:
+    memory: dict[int, deque[tuple[int, float]]] = {}
+    verdicts, gaps = [], []
+    for symbol, minute, close in bars:
+        seen = memory.setdefault(symbol, deque(maxlen=64))
+        verdict, gap = ACCEPTED, 0
+        if not seen:
+            gap = gate.FIRST
+        elif minute > seen[-1][0]:
+            gap = minute - seen[-1][0] - 1
+        elif minute in (known := dict(seen)):
+            verdict = REPEAT if known[minute] == close else CORRECTION
+        else:
+            verdict = LATE
+        if verdict == ACCEPTED:
+            seen.append((minute, close))
+        verdicts.append(verdict)
+        gaps.append(gap)
+    return verdicts, gaps
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 90), st.sampled_from([5.0, 6.0])), max_size=250),
+    st.lists(st.integers(0, 250), max_size=4),
+)
+def test_any_sequence_in_any_batches(bars: list[tuple[int, int, float]], cuts: list[int]) -> None:
+    states = np.zeros(3, gate.STATE)
+    verdicts, gaps = [], []
+    edges = [0, *sorted(min(cut, len(bars)) for cut in cuts), len(bars)]
+    for first, last in pairwise(edges):
+        part = bars[first:last]
+        slots = np.array([symbol for symbol, _, _ in part], np.int64)
+        found = gate.judge(states, slots, rows(*((minute, close) for _, minute, close in part)), MINUTE)
+        verdicts += found[0].tolist()
+        gaps += found[1].tolist()
+    assert (verdicts, gaps) == by_the_rule(bars)
