@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 	--no-annotate --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
-LONG_SUITES :=
+LONG_SUITES := faults scenarios
 
 .PHONY: help demo test bench check format lock clean long-suites $(LONG_SUITES)
 .SILENT:
@@ -22,6 +22,7 @@ LONG_SUITES :=
 help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
 	echo "make test    the tests, brokers included"
+	echo "make faults, make scenarios   the long suites: workers killed twenty times on both brokers; formulas over all data"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
 	echo "make format  ruff format, and what ruff can mend"
@@ -40,6 +41,12 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 	$(BIN)/alphawire schemas --check
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/streams tests/faults $(ARGS)
+
+scenarios: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow --ignore tests/streams --ignore tests/faults $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
