@@ -1,10 +1,8 @@
 """``alphawire demo``: all of it on real bars in about a minute."""
 
 import json
-import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -27,11 +25,10 @@ def command(folder: Path, as_json: bool) -> None:
     """
     from rich.console import Console
 
+    from alphawire.demo.interrupt import Interrupt
     from alphawire.demo.screen import Screen
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without it
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    screen = Screen(Console(stderr=as_json))
+    screen = Screen(Console(stderr=as_json), Interrupt().check)
     screen.title(TITLE)
     try:
         from alphawire.demo.story import Story
@@ -47,8 +44,3 @@ def command(folder: Path, as_json: bool) -> None:
     else:
         show_end(story)
     sys.exit(0 if held else 1)
-
-
-def _as_interrupt(_number: int, _frame: Any) -> None:
-    """SIGTERM ends the demo as ctrl-C does: asyncio cancels what is under way, and everything is put away."""
-    signal.raise_signal(signal.SIGINT)

@@ -1,5 +1,6 @@
 """What the demo reads, and what it writes."""
 
+import logging
 import os
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -58,7 +59,7 @@ def prepare_folder(folder: Path) -> None:
     """Makes it, without what an earlier run wrote at its end."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("summary.json", "plugins.json", "live.jsonl", "replay.jsonl", "worker.log"):
+        for name in ("summary.json", "plugins.json", "live.jsonl", "replay.jsonl", "worker.log", "demo.log"):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be the demo's folder: {error.strerror or error}") from None
@@ -68,3 +69,9 @@ def forget_settings() -> None:
     """Takes ALPHAWIRE_* out of the environment: it overrides any file, and the demo must not reach another broker."""
     for name in [name for name in os.environ if name.startswith("ALPHAWIRE_")]:
         del os.environ[name]
+
+
+def log_to(path: Path) -> None:
+    """What the libraries of this process log and warn goes there, not between the lines on the screen."""
+    logging.basicConfig(handlers=[logging.FileHandler(path, delay=True)], level=logging.WARNING)
+    logging.captureWarnings(True)

@@ -25,8 +25,8 @@ from streams.topics import topic_name
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
-RATE = 450.0
-"""Bars a second: nearly two hours of this market."""
+RATE = 300.0
+"""Bars a second: more than an hour of this market."""
 PATIENCE = 30.0
 """Seconds without anything new after which something is wrong."""
 SILENCE = 0.5

@@ -50,9 +50,13 @@ class Step:
 
 @dataclass
 class Screen:
-    """Everything that is printed; for a terminal with a spinner and a bar, elsewhere in plain lines."""
+    """Everything that is printed; for a terminal with a spinner and a bar, elsewhere in plain lines.
+
+    `check` is called at the end of each step, and may end the demo.
+    """
 
     console: Console
+    check: Callable[[], None] = lambda: None
     steps: list[Step] = field(default_factory=list)
     _shown_at: float = 0.0
 
@@ -81,6 +85,7 @@ class Screen:
         try:
             with self._spinner(step, doing):
                 yield step
+            self.check()
         except AlphawireError as error:
             step.fault = str(error)
             raise

@@ -13,7 +13,16 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from alphawire.demo.files import SPLIT, SPLIT_MS, STRATEGY, forget_settings, prepare_folder, shipped_bars, write_config
+from alphawire.demo.files import (
+    SPLIT,
+    SPLIT_MS,
+    STRATEGY,
+    forget_settings,
+    log_to,
+    prepare_folder,
+    shipped_bars,
+    write_config,
+)
 from alphawire.demo.live import RATE, Live
 from alphawire.demo.screen import Screen
 from alphawire.demo.seen import lines_of
@@ -31,6 +40,7 @@ FILES = {
     "model/manifest.json": "what the model was trained on",
     "alphawire.yaml": "the configuration",
     "worker.log": "what the workers logged",
+    "demo.log": "what the demo itself was warned of",
     "summary.json": "this table, for programs",
 }
 
@@ -49,6 +59,7 @@ class Story:
         forget_settings()
         check_engines([ENGINE])
         prepare_folder(self.folder)
+        log_to(self.folder / "demo.log")
         with contextlib.suppress(AlphawireError), self._broker() as config:  # the line of its step has said it
             self._tell(config)
         self.figures["seconds"] = round(time.monotonic() - began, 1)
@@ -79,6 +90,7 @@ class Story:
         try:
             yield write_config(self.folder, broker.bootstrap)
         finally:
+            broker.kill()  # it keeps nothing, and would wait for clients that ctrl-C has cut off
             broker.stop()
         with self.screen.step("end", "") as step:
             step.said = "the broker and the workers are stopped"
