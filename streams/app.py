@@ -64,7 +64,7 @@ def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait_ms: in
     app.chunk_records = settings.chunk
     app.fetch_wait_ms = fetch_wait_ms
     _add_agents(app, config, worker, writer)
-    add_pages(app)
+    add_pages(app, worker)
     return app
 
 

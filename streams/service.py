@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 from plugins.pipeline import prepare
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config, Kafka
+from schemas.config import Worker as Settings
 from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
@@ -40,6 +42,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
     if not strategies:
         raise ConfigurationError("no strategy is configured; add one under `strategies:`")
+    _check_port(config.worker)
     kafka = config.kafka
     await require_topics(kafka)
     partitions = await partition_count(kafka)
@@ -56,6 +59,20 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         await publish_listing(kafka, writer)
         wait = FETCH_WAIT_MS if has_transactions else TANSU_FETCH_WAIT_MS
         await _serve(create_app(config, worker, writer, wait), worker, config, stop)
+
+
+def _check_port(settings: Settings) -> None:
+    """`ConfigurationError` when the pages cannot be served."""
+    if not settings.http:
+        return
+    host, port = settings.http_host, settings.http_port
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the pages cannot be served on {host}:{port} ({error.strerror or error});"
+            " choose another port with --http-port (0: any free one), or leave them out with --no-http"
+        ) from None
 
 
 def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outlets:

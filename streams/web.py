@@ -1,10 +1,11 @@
-"""The worker's read-only pages: the plugins that it has."""
+"""The worker's read-only pages: the plugins that it has, and how it stands."""
 
 from typing import Any
 
 import msgspec
 
 from plugins.listing import entries
+from streams.worker import Worker
 
 PAGES = {
     "/features/plugins/available": ("features", "plugins"),
@@ -12,6 +13,8 @@ PAGES = {
     "/signals/plugins/available": ("signals", "plugins"),
     "/backtests/engines/available": ("engines", "engines"),
 }
+COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval")
+"""What is counted of the records read."""
 
 
 def keys(category: str) -> list[str]:
@@ -19,14 +22,37 @@ def keys(category: str) -> list[str]:
     return sorted(entry.key for entry in entries() if entry.category == category)
 
 
-def add_pages(app: Any) -> None:
-    """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry."""
+def status(worker: Worker) -> dict[str, Any]:
+    """How far each partition is that the worker owns (offsets, each the next one), and what became of the records that
+    it read since it started.
+    """
+    totals = worker.totals()
+    return {
+        "version": worker.version,
+        "strategies": sorted(strategy.name for strategy in worker.strategies),
+        "exactly_once": worker.outlets.exactly_once,
+        "partitions": {
+            str(number): {"position": part.position, "published": part.published, "marked": part.marked}
+            for number, part in sorted(worker.partitions.items())
+        },
+        "counts": {name: totals[name] for name in COUNTS},
+    }
+
+
+def add_pages(app: Any, worker: Worker) -> None:
+    """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry;
+    ``GET /status``.
+    """
     for path, (category, name) in PAGES.items():
         _add_page(app, path, category, name)
 
     @app.page("/plugins", name="plugins")  # type: ignore[untyped-decorator]
     async def everything(view: Any, request: Any) -> Any:
         return view.json({"plugins": msgspec.to_builtins(entries())})
+
+    @app.page("/status", name="status")  # type: ignore[untyped-decorator]
+    async def standing(view: Any, request: Any) -> Any:
+        return view.json(status(worker))
 
 
 def _add_page(app: Any, path: str, category: str, name: str) -> None:

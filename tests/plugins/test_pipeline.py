@@ -178,10 +178,13 @@ def test_a_state_begins_at_its_own_offset() -> None:
 
 def test_bars_that_a_restored_state_includes_are_passed_over() -> None:
     first = pipeline()
-    fed(first, BARS[:120])
+    fed(first, BARS[:60])
     second = pipeline()
-    second.restore(list(Capture(first, 120).snapshots()))
-    assert min(s.provenance.offset for s in fed(second, BARS)) >= 120
+    second.restore(list(Capture(first, 60).snapshots()))
+    outcome = second.feed(Intake(0, 1, "murmur2").read(BARS).batches)
+    assert min(s.provenance.offset for s in outcome.signals) >= 60
+    assert outcome.refusals
+    assert min(r.offset for r in outcome.refusals) >= 60
 
 
 @pytest.mark.parametrize(
