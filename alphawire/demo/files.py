@@ -14,8 +14,8 @@ from schemas.errors import ConfigurationError
 from streams.files import read_bars
 
 STRATEGY = "demo"
-SPLIT = datetime(2013, 10, 9, tzinfo=UTC)
-"""Bars that close before it are history, to train on; the rest comes live."""
+SPLIT = datetime(2013, 10, 9, 4, tzinfo=UTC)
+"""Midnight in New York. Bars that close before it are history, to train on; the rest comes live."""
 SPLIT_MS = int(SPLIT.timestamp() * 1000)
 HEADER = f"""\
 # The strategy of examples/alphawire.yaml as `alphawire demo` ran it: broker, the model's folder and what its worker
