@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.config import Kafka
 from schemas.messages import Applied, Signal, encode
 from streams.clients import open_producer
+from streams.failpoints import failpoint
 from streams.intake import DeadLetter
 
 MAX_DEAD_LETTER = 256 * 1024
@@ -107,7 +108,9 @@ class TransactionalWriter(Writer):
     async def write(self, partition: int, records: Iterable[Record]) -> None:
         await self._producer.begin_transaction()
         await super().write(partition, records)
+        failpoint("before_commit")
         await self._producer.commit_transaction()
+        failpoint("after_commit")
 
 
 class Outlets(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from plugins.pipeline import Capture, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
+from streams.failpoints import failpoint
 from streams.intake import DeadLetter, Intake
 from streams.outlet import Record, applied_record, dead_record, signal_record
 from streams.state import Plan, marker_key, restore, roster_key, snapshot_key
@@ -60,8 +61,11 @@ class Partition:
         if chunk.start > self.position:
             raise AssertionError(f"{self.names.bars}/{self.number}: a gap from {self.position} to {chunk.start}")
         records = [record for record in chunk.records if record.offset >= self.position]
+        if chunk.start < self.plan.marked:
+            failpoint("in_silent_fold")
         taken = self.intake.read(records)
         outcome = self.pipeline.feed(taken.batches)
+        failpoint("mid_chunk")
         dead = taken.dead
         if outcome.refusals:
             by_offset = {record.offset: record for record in records}
@@ -73,6 +77,7 @@ class Partition:
         self.position = chunk.next
         output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
         self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+        failpoint("after_chunk")
 
     def _put(self, records: list[Record]) -> None:
         self._output.append((records, self.position))

@@ -12,6 +12,7 @@ from itertools import islice
 
 from schemas.config import Worker as Settings
 from streams.exits import Exit
+from streams.failpoints import failpoint
 from streams.outlet import Writer
 from streams.partition import Partition
 
@@ -64,7 +65,7 @@ class Publisher:
         part, settings = self.part, self._settings
         try:
             while not self._closing or part.waiting or part.published > part.marked:
-                await _wait(part.wake, settings.commit_interval if part.published > part.marked else None)
+                await _wait(part.wake, self._patience())
                 part.wake.clear()
                 async with asyncio.timeout(settings.delivery_timeout):
                     await self._cycle()
@@ -73,6 +74,13 @@ class Publisher:
         except Exception as error:
             log.exception("bars/%d: publishing failed", part.number)
             self._die(Exit.BROKER, f"bars/{part.number}: publishing failed: {error!r}")
+
+    def _patience(self) -> float | None:
+        """Seconds until something is due even if nothing comes: a marker, a round of snapshots."""
+        part = self.part
+        if part.published > part.marked:
+            return self._settings.commit_interval
+        return self._settings.snapshot_interval if part.published > part.snapshot_position else None
 
     async def _cycle(self) -> None:
         part = self.part
@@ -97,7 +105,9 @@ class Publisher:
         if together:
             records.append(part.marker_record(position))
         if records:
+            failpoint("before_signals")
             await self.writer.write(part.number, records)
+            failpoint("after_signals")
         part.published = position
         if together:
             part.marked = position
@@ -105,6 +115,7 @@ class Publisher:
     async def _mark(self) -> None:
         part, offset = self.part, self.part.published
         await self.writer.write(part.number, [part.marker_record(offset)])
+        failpoint("after_marker")
         part.marked = max(part.marked, offset)
 
     def _round_due(self, now: float) -> bool:
@@ -129,9 +140,12 @@ class Publisher:
         snapshots = part.snapshot_records(capture)
         while records := list(islice(snapshots, ROUND_BATCH)):
             await self.writer.write(part.number, records)
+            failpoint("mid_round")
             await self._publish()
+        failpoint("before_roster")
         roster = part.roster_record(capture)
         await self.writer.write(part.number, [roster])
+        failpoint("after_round")
         part.complete(capture, roster)
         await self._mark()
 

@@ -15,6 +15,8 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.failpoints import failpoint
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -51,11 +53,14 @@ class ChunkSchema(faust.Schema):  # type: ignore[misc]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Stock, but for how long the broker may hold a fetch back (stock: 1.5 s, K:606)."""
+    """Stock, but for how long the broker may hold a fetch back (stock: 1.5 s, K:606), and without what was aborted: a
+    replay does not see that either.
+    """
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        consumer._isolation_level = "read_committed"
         return consumer
 
 
@@ -97,6 +102,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
+        failpoint("after_fetch")
         batches = {ensure_TP(tp): batch for tp, batch in records.items() if batch}
         for tp, batch in batches.items():
             for chunk in self._slices(tp, batch, generation):

@@ -20,6 +20,7 @@ from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError, PluginError
 from streams.clients import offset_range
 from streams.exits import Exit
+from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.outlet import Outlets, Writer
 from streams.partition import Names, Partition
@@ -83,6 +84,8 @@ class Worker:
         """
         self._epoch += 1
         numbers = [tp.partition for tp in revoked if tp.topic == self.names.bars and tp.partition in self.partitions]
+        if numbers:
+            failpoint("in_revoke")
         for number in numbers:
             self.counts += self.partitions.pop(number).counts
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
@@ -121,6 +124,7 @@ class Worker:
     async def _plan(self, number: int) -> Plan:
         kafka = self.config.kafka
         stored = await load(kafka, number)
+        failpoint("in_load")
         begin, end = await offset_range(kafka, self.names.bars, number)
         restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
         if restored.why_rebuilt:

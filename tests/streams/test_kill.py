@@ -1,7 +1,6 @@
 """Workers killed for real: the set of signals is that of a run that nobody disturbed."""
 
 import asyncio
-import threading
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +9,9 @@ import pytest
 from backtest.verify import verify
 from schemas.config import Config
 from streams.brokers import Broker, TansuBroker
-from streams.produce import produce_bars
 from streams.topics import create_topics
 from tests.support.live import (
+    Producer,
     SignalCount,
     WorkerProcess,
     digest,
@@ -32,18 +31,6 @@ def undisturbed(folder: Path, broker: Broker, bars: pd.DataFrame) -> list[bytes]
     topics_and_bars(config, bars)
     run_to_end(file, config, len(bars))
     return digest(config)
-
-
-class Producer(threading.Thread):
-    """Bars at a steady rate, while the test does other things."""
-
-    def __init__(self, config: Config, bars: pd.DataFrame, rate: float) -> None:
-        super().__init__(daemon=True)
-        self._work = (config, bars, rate)
-
-    def run(self) -> None:
-        config, bars, rate = self._work
-        asyncio.run(produce_bars(config.kafka, bars, rate=rate))
 
 
 def disturbed(folder: Path, broker: Broker, bars: pd.DataFrame, kills: int, rate: float) -> Config:

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,15 @@ def random_kills(config_file: Path, kills: int, seed: int, longest: float) -> No
     for _ in range(kills):
         with WorkerProcess(config_file):
             time.sleep(rng.uniform(0.5, longest))
+
+
+class Producer(threading.Thread):
+    """Bars at a steady rate, while the test does other things."""
+
+    def __init__(self, config: Config, bars: pd.DataFrame, rate: float) -> None:
+        super().__init__(daemon=True)
+        self._work = (config, bars, rate)
+
+    def run(self) -> None:
+        config, bars, rate = self._work
+        asyncio.run(produce_bars(config.kafka, bars, rate=rate))

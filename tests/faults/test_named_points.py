@@ -1,0 +1,83 @@
+"""Workers that die at named places of their own code; what readers of committed signals see is an undisturbed run's."""
+
+import asyncio
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backtest.verify import verify
+from schemas.config import Config
+from streams.brokers import Broker, TansuBroker
+from streams.failpoints import NAMES, armed
+from streams.produce import produce_bars
+from streams.topics import create_topics
+from tests.support.live import (
+    WorkerProcess,
+    digest,
+    minute_bars,
+    records,
+    run_to_end,
+    topics_and_bars,
+    wait_for,
+    write_config,
+)
+
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in ("before_commit", "after_commit")]
+WITH_TRANSACTIONS = [name for name in NAMES if name != "after_marker"]
+
+
+def die_at(config: Path, point: str, count: int, seconds: float = 40.0) -> None:
+    """One worker that kills itself there."""
+    log = config.with_suffix(".log")
+    before = len(log.read_text()) if log.exists() else 0
+    os.environ["ALPHAWIRE_FAILPOINTS"] = f"{point}={count}"
+    try:
+        with WorkerProcess(config) as worker:
+            if point == "in_revoke":
+                wait_for(lambda: "restored in" in log.read_text()[before:], seconds)
+                worker.process.terminate()
+            wait_for(lambda: worker.process.poll() is not None, seconds)
+            assert worker.process.returncode == -9, f"{point}: ended with {worker.process.returncode}"
+    finally:
+        del os.environ["ALPHAWIRE_FAILPOINTS"]
+
+
+def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: int) -> Config:
+    bars = minute_bars(bars_count)
+    calm = folder / "calm.yaml"
+    oracle = write_config(calm, broker.bootstrap, f"{folder.name}-calm.")
+    topics_and_bars(oracle, bars)
+    run_to_end(calm, oracle, len(bars))
+    file = folder / "faults.yaml"
+    config = write_config(file, broker.bootstrap, f"{folder.name}-faults.", chunk=50)
+    asyncio.run(create_topics(config.kafka))
+    for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
+        asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
+        die_at(file, point, count=3 if point.endswith("chunk") else 1)
+    run_to_end(file, config, len(bars))
+    assert digest(config) == digest(oracle)
+    verdict = verify(config, "demo")
+    assert verdict.ok, verdict.differences[:3]
+    assert verdict.unpublished == 0
+    return config
+
+
+def test_failpoints_are_named() -> None:
+    assert armed({"ALPHAWIRE_FAILPOINTS": "mid_chunk=3,in_load"}) == {"mid_chunk": 3, "in_load": 1}
+    with pytest.raises(ValueError, match="no failpoint mid_chnk; there is: after_fetch"):
+        armed({"ALPHAWIRE_FAILPOINTS": "mid_chnk"})
+
+
+@pytest.mark.slow
+def test_every_point_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_faults(tmp_path, tansu, WITHOUT_TRANSACTIONS, 6_000)
+
+
+@pytest.mark.slow
+def test_every_point_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_faults(tmp_path, kafka, WITH_TRANSACTIONS, 6_000)
+    ids = Counter(record.value[:60] for record in records(config, "signals"))
+    assert max(ids.values()) == 1, "a signal is committed twice"
