@@ -69,8 +69,9 @@ def _check_port(settings: Settings) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
         raise ConfigurationError(
-            f"the pages cannot be served on {host}:{port} ({error.strerror or error});"
+            f"the pages cannot be served on {host}:{port} ({reason});"
             " choose another port with --http-port (0: any free one), or leave them out with --no-http"
         ) from None
 
