@@ -161,7 +161,7 @@ class Story:
             listed = asyncio.run(read_listing(config.kafka))
             counts = {name: sum(entry.category == name for entry in listed.values()) for name in CATEGORIES}
             parts = ", ".join(f"{name} {count}" for name, count in counts.items())
-            step.said = f"{len(listed)} plugins on their topic ({parts})"
+            step.said = f"{len(listed)} plugins: {parts}"
             ours = {f"{entry.category}/{entry.key}": entry for entry in entries()}
             step.check(listed == ours, "the topic does not list the plugins that are here")
         self._write("plugins.json", json.dumps(msgspec.to_builtins(list(listed.values())), indent=2).encode() + b"\n")
@@ -176,7 +176,7 @@ class Story:
             self._write("live.jsonl", ours)
             self._write("replay.jsonl", theirs)
             digest = sha256(theirs).hexdigest()
-            step.said = f"{len(result.raw):,} signals again from the topic; SHA-256 of both {digest[:12]}"
+            step.said = f"{len(result.raw):,} signals again; SHA-256 of both {digest[:12]}"
             step.check(ours == theirs, f"{self.folder}/live.jsonl and replay.jsonl differ")
         self.figures["sha256"] = {"live": sha256(ours).hexdigest(), "replay": digest}
         return result.signals, result.bars
