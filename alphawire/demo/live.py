@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RATE = 300.0
 """Bars a second: more than an hour of this market."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds without anything new after which something is wrong."""
 SILENCE = 0.5
 """Seconds: after the kill, a pause as long as this is the outage, not what was under way."""
