@@ -65,7 +65,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except AlphawireError as error:
-        click.echo(f"alphawire: {error}", err=True)
+        click.echo(f"alphawire: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
 
 

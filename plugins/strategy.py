@@ -58,6 +58,8 @@ def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
         raise ConfigurationError(f"{place}: {error.args[0]}") from None
     except PluginError as error:
         raise ConfigurationError(f"{place}: {error}") from None
+    except Exception as error:  # foreign code, whatever it raises
+        raise ConfigurationError(f"{place}: {use.key}: cannot be created: {type(error).__name__}: {error}") from error
 
 
 def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:

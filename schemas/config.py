@@ -3,13 +3,14 @@
 Environment variables override the file: ``ALPHAWIRE_KAFKA__BOOTSTRAP=host:9092``; they are the place for secrets.
 """
 
+import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
@@ -20,7 +21,16 @@ def _interval(value: str) -> str:
     return value
 
 
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"{address.strip()!r} is no address of a broker; write HOST:PORT, such as localhost:9092")
+    return value
+
+
 Interval = Annotated[str, AfterValidator(_interval)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -31,7 +41,7 @@ class Section(BaseModel):
 class Kafka(Section):
     """How to reach the broker, and where the topics are."""
 
-    bootstrap: str = "localhost:9092"
+    bootstrap: Addresses = "localhost:9092"
     embedded: bool = Field(False, description="start the broker that the package ships, on `bootstrap`'s port")
     prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="prefix of every topic name")
     group: Name = "alphawire"
@@ -190,17 +200,7 @@ def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
     """The configuration in `path` (none: defaults and environment alone), with `overrides` (``{"kafka": {"bootstrap":
     …}}``) on top.
     """
-    data: Any = {}
-    if path is not None:
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror or error}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            place = getattr(error, "problem_mark", None)
-            raise ConfigurationError(f"{path}{f':{place.line + 1}' if place else ''}: not valid YAML") from None
-        if not isinstance(data, dict):
-            raise ConfigurationError(f"{path}: the file is not a mapping; it starts with `kafka:` or `strategies:`")
+    data = _read(path) if path is not None else {}
     try:
         config = Config(**data)
         # section by section: validating the whole again would let the environment win over the overrides
@@ -210,6 +210,40 @@ def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
         return config
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"environment: {error}; write JSON, or name one setting, such as ALPHAWIRE_KAFKA__BOOTSTRAP"
+        ) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML forbids it, and PyYAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"{path}:{place.line + 1}" if place else str(path)
+        raise ConfigurationError(f"{where}: not valid YAML{f': {problem}' if problem else ''}") from None
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise ConfigurationError(
+            f"{path}: the file is no mapping of sections; it starts with `kafka:` or `strategies:`"
+        )
+    return data
 
 
 def _explain(error: ValidationError, path: Path | None) -> str:
@@ -217,8 +251,32 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_context=True):
         place = ".".join(str(part) for part in fault["loc"]) or "top level"
-        lines.append(f"{source}: {place}: {fault['msg'].removeprefix('Value error, ')}")
+        unknown = fault["type"] == "extra_forbidden"
+        text = (
+            f"there is no such setting; {_near(fault['loc'])}"
+            if unknown
+            else fault["msg"].removeprefix("Value error, ")
+        )
+        lines.append(f"{source}: {place}: {text}")
     return "; ".join(lines)
+
+
+def _near(place: tuple[str | int, ...]) -> str:
+    """The settings that there are at `place`: those like its last name, else all."""
+    kinds: list[type[BaseModel]] = [Config]
+    for part in place[:-1]:
+        fields = [kind.model_fields[str(part)] for kind in kinds if str(part) in kind.model_fields]
+        # not a field: a name or a number in a mapping or list of the same kind
+        kinds = [model for field in fields for model in _models(field.annotation)] or kinds
+    names = sorted({name for kind in kinds for name in kind.model_fields})
+    near = difflib.get_close_matches(str(place[-1]), names, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"there is: {', '.join(names)}"
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def config_path(given: str | None) -> Path | None:
