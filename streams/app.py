@@ -12,7 +12,7 @@ from streams.clients import client_settings
 from streams.listing import reply_records
 from streams.outlet import Writer
 from streams.topics import topic_name
-from streams.transport import ChunkSchema
+from streams.transport import ChunkSchema, FetchWait
 from streams.web import add_pages
 from streams.worker import Worker
 
@@ -24,13 +24,13 @@ class SignalApp(faust.App):  # type: ignore[misc]
 
     owner: Worker
     chunk_records: int
-    fetch_wait_ms: int
+    fetch_wait: FetchWait
 
     def _create_directories(self) -> None:
         """None: state lives on the log, so Faust's data folder would only litter the current one."""
 
 
-def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait_ms: int) -> SignalApp:
+def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait) -> SignalApp:
     """An app that feeds `worker`; topics must exist. Resumption is by the worker's positions, so the group's offsets
     tell lag only.
     """
@@ -62,7 +62,7 @@ def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait_ms: in
     )
     app.owner = worker
     app.chunk_records = settings.chunk
-    app.fetch_wait_ms = fetch_wait_ms
+    app.fetch_wait = fetch_wait
     _add_agents(app, config, worker, writer)
     add_pages(app, worker)
     return app

@@ -20,14 +20,18 @@ from streams.exits import Exit
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
 from streams.topics import partition_count, require_topics, topic_name
+from streams.transport import FetchWait
 from streams.watchdog import watch
 from streams.worker import Worker
 
 log = logging.getLogger("alphawire.service")
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds. Faust fetches in a thread of its own; with Python's 5 ms each hand-over between the two may wait that
+long.
+"""
 FETCH_WAIT_MS = 500
-TANSU_FETCH_WAIT_MS = 5
-"""Tansu 0.6 answers a fetch that found nothing only when its wait is over, even when records come meanwhile (seen)."""
+SHORT_FETCH_WAIT_MS = 5
 
 
 def die(code: Exit, reason: str) -> NoReturn:
@@ -47,6 +51,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     await require_topics(kafka)
     partitions = await partition_count(kafka)
     prepare(strategies)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +62,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         outlets = choose_outlets(kafka, writer, has_transactions)
         worker = Worker(config, strategies, partitions, version, outlets, die)
         await publish_listing(kafka, writer)
-        wait = FETCH_WAIT_MS if has_transactions else TANSU_FETCH_WAIT_MS
+        wait = FetchWait(FETCH_WAIT_MS if has_transactions else SHORT_FETCH_WAIT_MS, FETCH_WAIT_MS)
         await _serve(create_app(config, worker, writer, wait), worker, config, stop)
 
 

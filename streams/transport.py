@@ -52,6 +52,34 @@ class ChunkSchema(faust.Schema):  # type: ignore[misc]
         return decode
 
 
+@dataclass
+class FetchWait:
+    """For how long (ms) the broker may hold a fetch back: `shortest` at the end of the log, `longest` behind it.
+
+    Apache Kafka answers as soon as there is something, so there both are the same. Tansu 0.6 answers an empty fetch
+    only when the wait is over, and takes the wait as the time that it may search for records, longer with each batch
+    on the log (seen): a wait that found nothing, though there was something, is doubled.
+    """
+
+    shortest: int
+    longest: int
+    missed: bool = False
+
+    def __post_init__(self) -> None:
+        self.now = self.longest
+
+    def after(self, found: bool, behind: bool) -> int:
+        """The wait of the next fetch, after one that `found` records and left the reader `behind` the end, or not."""
+        if not found:
+            self.missed, self.now = self.now < self.longest, self.longest
+        elif behind:
+            self.now = self.longest
+        else:
+            self.shortest = min(self.longest, 2 * self.shortest) if self.missed else self.shortest
+            self.missed, self.now = False, self.shortest
+        return self.now
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Stock, but for how long the broker may hold a fetch back (stock: 1.5 s, K:606), and without what was aborted: a
     replay does not see that either.
@@ -59,9 +87,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        consumer._fetch_max_wait_ms = self.app.fetch_wait.now
         consumer._isolation_level = "read_committed"
         return consumer
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        ends = {tp: batch[-1].offset + 1 for tp, batch in records.items() if batch}
+        behind = any((consumer.highwater(tp) or 0) > end for tp, end in ends.items() if tp in consumer.assignment())
+        consumer._fetcher._fetch_max_wait_ms = self.app.fetch_wait.after(bool(ends), behind)
+        return records
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]

@@ -39,7 +39,7 @@ def disturbed(folder: Path, broker: Broker, bars: pd.DataFrame, kills: int, rate
     asyncio.run(create_topics(config.kafka))
     producer = Producer(config, bars, rate)
     producer.start()
-    random_kills(file, kills, seed=1, longest=6.0)
+    random_kills(file, kills, seed=1, longest=1.5)
     producer.join()
     run_to_end(file, config, len(bars))
     return config

@@ -167,11 +167,15 @@ def run_to_end(config_file: Path, config: Config, count: int, *options: str, sec
 
 
 def random_kills(config_file: Path, kills: int, seed: int, longest: float) -> None:
-    """Workers one after the other, each SIGKILLed after a random time at work."""
+    """Workers one after the other, each SIGKILLed a random time after it has its partitions, or while it gets them."""
     rng = random.Random(seed)
-    for _ in range(kills):
+    log = config_file.with_suffix(".log")
+    for number in range(kills):
+        before = len(log.read_text()) if log.exists() else 0
         with WorkerProcess(config_file):
-            time.sleep(rng.uniform(0.5, longest))
+            if number % 4:
+                wait_for(lambda before=before: "restored in" in log.read_text()[before:])
+            time.sleep(rng.uniform(0.0, longest))
 
 
 class Producer(threading.Thread):
