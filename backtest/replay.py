@@ -12,6 +12,7 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
+from schemas.errors import ConfigurationError
 from schemas.messages import Applied, Signal, encode
 from streams.clients import offset_range
 from streams.files import during, select_bars
@@ -58,6 +59,8 @@ def replay(
 
     `source` is ``kafka`` or a file of bars.
     """
+    if start is not None and end is not None and start >= end:
+        raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
     if source == "kafka":
         result = asyncio.run(replay_topic(config.kafka, ready, progress))
@@ -120,12 +123,25 @@ def _memory_begin(applied: dict[str, Applied], ready: ReadyStrategy) -> int:
 
 def write_signals(signals: list[Signal], out: Path) -> None:
     """JSON lines, or Parquet for a name that ends so; written aside, then renamed."""
+    check_file(out)
     aside = out.with_name(out.name + ".part")
-    if out.suffix == ".parquet":
-        _frame(signals).to_parquet(aside, index=False)
-    else:
-        aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
-    aside.replace(out)
+    try:
+        if out.suffix == ".parquet":
+            _frame(signals).to_parquet(aside, index=False)
+        else:
+            aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}") from None
+
+
+def check_file(out: Path) -> None:
+    """`ConfigurationError` when `out` cannot become a file: known before the work, not after it."""
+    if out.is_dir():
+        raise ConfigurationError(f"{out} is a folder; name a file, such as {out / 'signals.jsonl'}")
+    if not out.absolute().parent.is_dir():
+        raise ConfigurationError(f"there is no folder {out.absolute().parent} to write {out.name} to; make it first")
 
 
 def _frame(signals: list[Signal]) -> pd.DataFrame:

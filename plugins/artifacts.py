@@ -53,6 +53,8 @@ def save_artifact(model: BaseModel, folder: str | Path, *, columns: Sequence[str
     cannot save.
     """
     folder = Path(folder).resolve()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise ArtifactError(f"{folder} holds files that are no model artifact; name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:

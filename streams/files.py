@@ -137,10 +137,26 @@ def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
     opened, unknown = _open_times(path, raw)
     frame["open_time"] = opened
     frame["close_time"] = opened + length
+    _check_spacing(path, frame, length)
     for name in COLUMNS:
         frame[name] = pd.to_numeric(raw[name], errors="coerce").astype("float64") if name in raw else 0.0
     faults = {"of another interval": other, "without a time": unknown, **_faults(frame)}
     return _clean(path, frame, faults, out)
+
+
+def _check_spacing(path: Path, frame: pd.DataFrame, length: "pd.Series[int]") -> None:
+    """Bars of one symbol that begin closer together than they are long are not of that interval."""
+    ordered = (
+        frame.assign(length=length).dropna(subset=["open_time"]).sort_values(["symbol", "open_time"], kind="stable")
+    )
+    apart = ordered.groupby(["symbol", "interval"], dropna=False)["open_time"].diff()
+    wrong = ordered[(apart > 0) & (apart < ordered["length"])]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise ConfigurationError(
+            f"{path}: bars of {first['symbol']} are {int(apart[wrong.index[0]]) // 1000} s apart, so they are no"
+            f" {first['interval']} bars; give the interval that they have with --interval"
+        )
 
 
 def _load(path: Path) -> pd.DataFrame:

@@ -28,6 +28,13 @@ class Chunk:
     next: int
     records: list[Any]
 
+    def pieces(self, size: int) -> "list[Chunk]":
+        """The same in parts of at most `size` records."""
+        starts = range(0, len(self.records), size)
+        parts = [self.records[first : first + size] for first in starts]
+        bounds = [self.start, *(part[0].offset for part in parts[1:]), self.next]
+        return [Chunk(self.tp, self.generation, bounds[i], bounds[i + 1], part) for i, part in enumerate(parts)]
+
 
 class Owner(Protocol):
     """Who knows where partitions stand: the worker. The transport asks it, and tells it what is taken away."""

@@ -31,6 +31,9 @@ from streams.transport import Chunk
 
 log = logging.getLogger("alphawire.worker")
 
+PIECE_SECONDS = 0.05
+FIRST_PIECE = 50
+
 
 class Worker:
     """Owner of partitions (see `streams.transport.Owner`).
@@ -66,6 +69,7 @@ class Worker:
         self._publishers: dict[int, Publisher] = {}
         self._left_at: dict[int, int] = {}
         self._epoch = 0
+        self._piece = FIRST_PIECE
 
     def positions(self) -> Mapping[TP, int]:
         return {TP(self.names.bars, number): part.position for number, part in self.partitions.items()}
@@ -144,10 +148,23 @@ class Worker:
         await publisher.start()
 
     async def feed(self, chunk: Chunk) -> None:
-        """One chunk, whole and without an await; then waits while too much is pending."""
-        part = self.partitions.get(chunk.tp.partition)
-        if part is None or chunk.generation != self.generation:
-            return
+        """One chunk, in pieces that take about `PIECE_SECONDS` each: what else the loop has to do (heartbeats, pages, a
+        stop) does not wait for a slow plugin. Then waits while too much is pending.
+        """
+        for piece in chunk.pieces(self._piece):
+            part = self.partitions.get(chunk.tp.partition)
+            if part is None or chunk.generation != self.generation:
+                return
+            began = self.clock()
+            self._feed(part, piece)
+            pace = max(self.clock() - began, 1e-6) / len(piece.records)
+            self._piece = min(max(int(PIECE_SECONDS / pace), 1), self.config.worker.chunk)
+            await asyncio.sleep(0)
+            while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
+                part.drained.clear()
+                await part.drained.wait()
+
+    def _feed(self, part: Partition, chunk: Chunk) -> None:
         try:
             part.feed(chunk)
         except PluginError as error:
@@ -155,9 +172,6 @@ class Worker:
         except Exception as error:  # an agent that raises has its chunk acked all the same, and the bars would be lost
             log.exception("bars/%d: the chunk from offset %d failed", part.number, chunk.start)
             self.die(Exit.FAILED, f"bars/{part.number}: the chunk from offset {chunk.start} failed: {error!r}")
-        while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
-            part.drained.clear()
-            await part.drained.wait()
 
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -63,3 +64,5 @@ def bars(
     pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
+    if not done.bars:
+        sys.exit(1)

@@ -31,10 +31,11 @@ def command(
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live."""
     import json
 
-    from backtest.replay import replay, write_signals
+    from backtest.replay import check_file, replay, write_signals
 
     if not out.parent.is_dir() or out.is_dir():
         raise ConfigurationError(f"--out {out} cannot be written; name a file in a folder that is there")
+    check_file(out)
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress)
     write_signals(result.raw, out)
