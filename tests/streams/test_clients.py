@@ -124,6 +124,19 @@ def test_all_of_the_last_batch_is_read(broker: Broker, kafka_config: MakeConfig)
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_records_are_read(codec: str, kafka: ApacheKafkaBroker, kafka_config: MakeConfig) -> None:
+    """As most Java producers send them."""
+    config = kafka_config(kafka)
+
+    async def run() -> list[tuple[int, bytes | None]]:
+        await create_topics(config)
+        await put(config, 200, compression_type=codec)
+        return await read(config)
+
+    assert asyncio.run(run()) == [(number, str(number).encode()) for number in range(200)]
+
+
 def test_what_comes_later_is_not_read(broker: Broker, kafka_config: MakeConfig) -> None:
     async def check() -> None:
         kafka = kafka_config(broker)
