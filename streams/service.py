@@ -48,6 +48,11 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         raise ConfigurationError("no strategy is configured; add one under `strategies:`")
     _check_port(config.worker)
     kafka = config.kafka
+    if topic_name(kafka, "bars") in config.strategies:
+        # else the key of a snapshot, strategy/symbol, could be that of a marker, topic/partition
+        raise ConfigurationError(
+            f"strategies.{topic_name(kafka, 'bars')}: a strategy cannot have the name of the topic of bars"
+        )
     await require_topics(kafka)
     partitions = await partition_count(kafka)
     prepare(strategies)

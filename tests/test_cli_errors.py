@@ -145,13 +145,14 @@ def one_line(code: Any, err: str) -> str:
             {"strategies": {"demo": WITH_MODEL | {"model": {"key": "ml.lightgbm", "artifact": "models/none"}}}},
             "models/none: there is no model artifact (manifest.json is missing); `alphawire train` makes one",
         ),
+        ({"strategies": {"bars": DEMO}}, "strategies.bars: a strategy cannot have the name of the topic of bars"),
         ("", "no strategy is configured; add one under `strategies:`"),
     ],
 )
 def test_a_bad_configuration(
     text: Any, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert said(capsys, monkeypatch, "worker", "-c", configured(text)).startswith(line)
+    assert said(capsys, monkeypatch, "worker", "--no-http", "-c", configured(text)).startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_topics_with_another_number_of_partitions(
         (["train", "dmo", "--bars", BARS, "-c", "a.yaml"], "there is no strategy 'dmo'"),
         (["backtest", "dmo", "--engine", "backtrader", "--out", "o", "-c", "a.yaml"], "there is no strategy 'dmo'"),
         (["replay", "demo", "--source", "none.csv", "--out", "x", "-c", "a.yaml"], "there is no file none.csv; give"),
-        (["replay", "demo", "--source", BARS, "--out", "no/x", "-c", "a.yaml"], "--out no/x cannot be written; name a"),
+        (["replay", "demo", "--source", BARS, "--out", "no/x", "-c", "a.yaml"], "there is no folder "),
         (
             ["backtest", "demo", "--engine", "backtradr", "--out", "o", "--source", BARS, "-c", "a.yaml"],
             "no plugin 'backtradr' in engines; did you mean backtrader?",

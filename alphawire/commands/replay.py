@@ -7,7 +7,6 @@ import click
 from alphawire.options import TIME, config_option, json_option, plugins_option
 from alphawire.progress import counted
 from schemas.config import Config
-from schemas.errors import ConfigurationError
 
 
 @click.command("replay")
@@ -33,8 +32,6 @@ def command(
 
     from backtest.replay import check_file, replay, write_signals
 
-    if not out.parent.is_dir() or out.is_dir():
-        raise ConfigurationError(f"--out {out} cannot be written; name a file in a folder that is there")
     check_file(out)
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress)
