@@ -67,9 +67,8 @@ def main() -> None:
     except AlphawireError as error:
         click.echo(f"alphawire: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except (
-        OSError
-    ) as error:  # a disk that is full, a file that may not be read: the user's to mend, not a fault of ours
+    except OSError as error:
+        # a disk that is full, a file that may not be read: the user's to mend, not a fault of ours
         click.echo(f"alphawire: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         sys.exit(2)
 

@@ -64,6 +64,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path, broker: Broker) -> None:
     check(tmp_path, broker, minute_bars(), kills=20, rate=150.0)
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_partitions_and_one_dies(tmp_path: Path, tansu: TansuBroker) -> None:
     bars = minute_bars(3_000)
     file = tmp_path / "shared.yaml"
