@@ -216,7 +216,7 @@ async def offset_range(
     """
     from aiokafka import TopicPartition
 
-    async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=10) as consumer:
+    async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=500) as consumer:
         return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
 
 
@@ -251,8 +251,9 @@ async def read_batches_to_end(
     from aiokafka import TopicPartition
 
     at = TopicPartition(topic, partition)
-    # a short wait: all that is asked for is there, so only the last, idle fetch ever waits
-    options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 10, "auto_offset_reset": "earliest"}
+    # Tansu takes the wait as the time that it may search for records, longer with each batch on the log: a short one
+    # would find nothing in the end. All that is asked for is there, so only the last, idle fetch ever waits
+    options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 500, "auto_offset_reset": "earliest"}
     async with open_consumer(kafka, isolation_level=isolation, **options) as consumer:
         oldest, end = await _range(consumer, at, isolation, kafka)
         position = max(start, oldest)
