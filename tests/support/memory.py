@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -188,12 +188,11 @@ async def live(
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all.
     """
-    died, before = False, asyncio.all_tasks()
+    died = False
 
-    def die(_exit: Exit, _reason: str) -> NoReturn:
+    def die(_exit: Exit, _reason: str) -> None:
         nonlocal died
         died = True
-        raise Crash
 
     worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, Clock(rng, rng.choice([5.0, 60.0, 300.0])))
     worker.generation = 1
@@ -215,10 +214,10 @@ async def live(
         await breathe(rng)
     if not died:
         await worker.on_revoke({TP("bars", 0)})
-    others = asyncio.all_tasks() - before
-    for task in others:
+    left = [publisher._task for publisher in worker._publishers.values() if publisher._task]
+    for task in left:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*left, return_exceptions=True)
     return worker
 
 
