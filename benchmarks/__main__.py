@@ -1,4 +1,4 @@
-"""``make bench``: all benchmarks, on the embedded broker and (with ``--kafka``) on Apache Kafka."""
+"""``make bench``: all benchmarks, on the embedded broker; names (``throughput``) choose some."""
 
 import platform
 import sys
