@@ -6,7 +6,7 @@ symbols in arrays).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,6 +84,12 @@ class Lane:
             run.member[slot] = run.wants(symbol)
         return slot
 
+    def look_again(self) -> None:
+        """A run has woken up: who wants which symbol is asked anew."""
+        self.slots = {symbol: slot for symbol, slot in self.slots.items() if slot >= 0}
+        for run in self.runs:
+            run.member[: len(self.symbols)] = [run.wants(symbol) for symbol in self.symbols]
+
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
         slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
         rows = np.flatnonzero(slots >= 0)
@@ -125,6 +131,7 @@ class Capture:
 
     def __init__(self, pipeline: "Pipeline", offset: int) -> None:
         self.offset = offset
+        self.strategies = sorted(name for name, run in pipeline.runs.items() if not run.asleep)
         self.counts = pipeline.counts()
         self._partition = pipeline.source.partition
         self._parts: list[tuple[list[str], list[_Copy]]] = []
@@ -162,14 +169,17 @@ class Capture:
 
 
 class Pipeline:
-    """All strategies on one partition of the bars."""
+    """All strategies on one partition of the bars; those in `asleep` wait until another pipeline brings their states
+    (`take_in`).
+    """
 
-    def __init__(self, strategies: Iterable[ReadyStrategy], source: Source) -> None:
+    def __init__(self, strategies: Iterable[ReadyStrategy], source: Source, asleep: Container[str] = ()) -> None:
         self.source = source
         self.runs = {strategy.name: Run(strategy, source) for strategy in strategies}
         self.lanes: dict[str, Lane] = {}
         for run in self.runs.values():
             interval = run.strategy.interval
+            run.asleep = run.strategy.name in asleep
             self.lanes.setdefault(interval, Lane(interval, [])).runs.append(run)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
@@ -208,6 +218,28 @@ class Pipeline:
                 self._restore_gate(snapshot)
             else:
                 self._restore_run(snapshot)
+
+    def knows(self, interval: str, symbol: str) -> bool:
+        """Has this memory of repeats seen a bar of the symbol?"""
+        lane = self.lanes.get(interval)
+        slot = lane.slots.get(symbol, -1) if lane else -1
+        return lane is not None and slot >= 0 and bool(lane.gate["count"][slot])
+
+    def take_in(self, other: "Pipeline", offset: int) -> None:
+        """The strategies of `other`, which sleep here, go on here; both pipelines stand at `offset`.
+
+        The memory of repeats stays as it is for symbols that it knows: on them the two agree.
+        """
+        for name in other.runs:
+            self.runs[name].asleep = False
+        for lane in self.lanes.values():
+            lane.look_again()
+        for snapshot in Capture(other, offset).snapshots():
+            is_gate = snapshot.owner.startswith(":")
+            lane = self.lanes[snapshot.owner[1:] if is_gate else self.runs[snapshot.owner].strategy.interval]
+            if not (is_gate and self.knows(lane.interval, snapshot.symbol)):
+                self.restore([snapshot])
+            lane.dirty[lane.slot(snapshot.symbol)] = True
 
     def _restore_gate(self, snapshot: Snapshot) -> None:
         lane = self.lanes[snapshot.owner[1:]]

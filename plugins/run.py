@@ -44,7 +44,8 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently.
+    `start_time`, earlier ones are folded silently. While it is `asleep` it wants no symbol: its states are being folded
+    elsewhere.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
@@ -52,6 +53,7 @@ class Run:
         self.source = source
         self.begin = 0
         self.publish_from = 0
+        self.asleep = False
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
         self.book = np.zeros(0, BOOK)
@@ -61,7 +63,7 @@ class Run:
         self.states: list[Rows] = [bound.feature.new_states(0) for bound in strategy.features]
 
     def wants(self, symbol: str) -> bool:
-        return self.strategy.universe is None or symbol in self.strategy.universe
+        return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""

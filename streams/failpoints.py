@@ -22,6 +22,7 @@ NAMES = (
     "after_commit",
     "in_load",
     "in_silent_fold",
+    "in_catch_up",
     "in_revoke",
 )
 

@@ -4,14 +4,16 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from plugins.pipeline import Capture, Pipeline
+from plugins.pipeline import Capture, Outcome, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter, Intake
 from streams.outlet import Record, applied_record, dead_record, signal_record
-from streams.state import Plan, marker_key, restore, roster_key, snapshot_key
+from streams.plan import Plan, begin_where_planned, restore
+from streams.state import marker_key, roster_key, snapshot_key
 from streams.transport import Chunk
 
 
@@ -26,6 +28,41 @@ class Names:
     dead_letters: str
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far a partition is: everything before `position` is dealt with; for the strategies that are folded by
+    themselves (None: there are none), before `behind`.
+    """
+
+    position: int
+    behind: int | None = None
+
+
+RECENT = 20_000
+
+
+class Behind:
+    """Strategies of a partition that are folded by themselves, with a memory of repeats of their own.
+
+    `recent`: what the others have read lately, from offset `recent_from` on, so that the last stretch needs no log.
+    Before offset `loud_from` all is folded silently.
+    """
+
+    def __init__(self, pipeline: Pipeline, intake: Intake, plan: Plan) -> None:
+        begin_where_planned(pipeline, plan)
+        self.pipeline = pipeline
+        self.intake = intake
+        self.position = plan.behind_from
+        self.recent: deque[Any] = deque()
+        self.recent_from = plan.position
+        self.loud_from = min(plan.published[name] for name in plan.behind)
+
+    def remember(self, records: list[Any]) -> None:
+        self.recent.extend(records)
+        while len(self.recent) > RECENT:
+            self.recent_from = self.recent.popleft().offset + 1
+
+
 class Partition:
     """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks.
 
@@ -33,26 +70,62 @@ class Partition:
     acknowledged), `marked` (the log says so).
     """
 
-    def __init__(self, number: int, names: Names, intake: Intake, pipeline: Pipeline, plan: Plan) -> None:
+    def __init__(
+        self,
+        number: int,
+        names: Names,
+        intake: Intake,
+        pipeline: Pipeline,
+        plan: Plan,
+        behind: Behind | None = None,
+    ) -> None:
         restore(pipeline, plan)
         self.number = number
         self.names = names
         self.intake = intake
         self.pipeline = pipeline
         self.plan = plan
+        self.behind = behind
         self.position = plan.position
-        self.published = plan.position
-        self.marked = plan.marked
+        self.reached = self._now()
+        self.noted = Reached(plan.marked, self.reached.behind)
         self.snapshot_position = plan.position
+        self.round_wanted = False
         self.floor = plan.floor
         self.roster = plan.roster
         self.counts: Counter[str] = Counter()
         self.waiting = 0
-        self._output: deque[tuple[list[Record], int]] = deque()
+        self._output: deque[tuple[list[Record], Reached]] = deque()
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
+        self.moved = asyncio.Event()
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
+
+    @property
+    def published(self) -> int:
+        return self.reached.position
+
+    @property
+    def marked(self) -> int:
+        return self.noted.position
+
+    @property
+    def unmarked(self) -> bool:
+        """Is more published than the log says?"""
+        return self.news(self.reached)
+
+    def acknowledged(self, offset: int) -> bool:
+        """Is all on the log that states at this offset include, of those that have just joined the others too?"""
+        return self.published >= offset and (self.behind is not None or self.reached.behind is None)
+
+    def note(self, reached: Reached) -> None:
+        """A marker of what is `reached` is on the log."""
+        self.noted = Reached(max(self.noted.position, reached.position), reached.behind)
+
+    def news(self, reached: Reached) -> bool:
+        """Would a marker of what is `reached` say more than the last one?"""
+        return reached.position > self.noted.position or reached.behind != self.noted.behind
 
     def feed(self, chunk: Chunk) -> None:
         """Steps over a chunk; what it comes to waits until the publisher takes it."""
@@ -63,51 +136,85 @@ class Partition:
         records = [record for record in chunk.records if record.offset >= self.position]
         if chunk.start < self.plan.marked:
             failpoint("in_silent_fold")
+        if self.behind is not None:
+            self.behind.remember(records)
         taken = self.intake.read(records)
         outcome = self.pipeline.feed(taken.batches)
         failpoint("mid_chunk")
-        dead = taken.dead
-        if outcome.refusals:
-            by_offset = {record.offset: record for record in records}
-            dead = dead + [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]
+        dead = taken.dead + _refused(records, outcome)
         dead = [letter for letter in dead if letter.record.offset >= self.plan.marked]
         self.counts += taken.counts + outcome.counts
-        self.counts["signals"] += len(outcome.signals)
-        self.counts["dead_letters"] += len(dead)
         self.position = chunk.next
-        output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
-        self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+        self.moved.set()
+        self._say(outcome, dead)
         failpoint("after_chunk")
 
+    def feed_behind(self, records: list[Any], following: int) -> None:
+        """The same for the strategies that are folded by themselves: records up to, not including, offset `following`,
+        which the others have passed. Where both stand at one offset, and no state of the others is ahead of it, they
+        go on together.
+        """
+        behind = self.behind
+        if behind is None or not behind.position <= following <= self.position:
+            raise AssertionError(f"{self.names.bars}/{self.number}: nobody is behind offset {following}")
+        taken = behind.intake.read(records)
+        outcome = behind.pipeline.feed(taken.batches)
+        failpoint("in_catch_up")
+        # what cannot be decoded, and symbols that the others know, are dealt with by the others
+        symbols = {int(offset): (interval, symbol) for interval, batch in taken.batches.items()
+                   for offset, symbol in zip(batch.offsets, batch.symbols, strict=True)}  # fmt: skip
+        dead = [
+            letter
+            for letter in _refused(records, outcome)
+            if letter.record.offset >= behind.loud_from and not self.pipeline.knows(*symbols[letter.record.offset])
+        ]
+        behind.position = following
+        if following == self.position >= self.plan.settled:
+            self.pipeline.take_in(behind.pipeline, following)
+            self.behind, self.round_wanted = None, True
+        self._say(outcome, dead)
+
+    def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
+        self.counts["signals"] += len(outcome.signals)
+        self.counts["dead_letters"] += len(dead)
+        output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+
+    def _now(self) -> Reached:
+        behind = self.behind
+        return Reached(self.position, max(behind.position, behind.loud_from) if behind else None)
+
     def _put(self, records: list[Record]) -> None:
-        self._output.append((records, self.position))
+        self._output.append((records, self._now()))
         self.waiting += len(records)
         self.wake.set()
 
-    def take(self, limit: int) -> tuple[list[Record], int]:
-        """What waits, whole chunks up to about `limit` records, and the offset that is published once it is written."""
+    def take(self, limit: int) -> tuple[list[Record], Reached]:
+        """What waits, whole chunks up to about `limit` records, and what is reached once it is written."""
         records: list[Record] = []
-        position = self.published
+        reached = self.reached
         while self._output and (not records or len(records) + len(self._output[0][0]) <= limit):
-            part, position = self._output.popleft()
+            part, reached = self._output.popleft()
             records += part
         self.waiting -= len(records)
         self.drained.set()
         if self._output:
             self.wake.set()
-        return records, position
+        return records, reached
 
-    def marker_record(self, offset: int) -> Record:
-        """Everything before `offset` is on the log. It never goes back while earlier bars are folded silently."""
-        published = self.plan.published
-        published = published | {name: max(published[name], offset) for name in self.plan.applied}
-        offset = max(self.plan.marked, offset)
+    def marker_record(self, reached: Reached) -> Record:
+        """What is reached is on the log. The marker never goes back while earlier bars are folded silently."""
+        published = dict(self.plan.published)
+        for name in self.plan.applied:
+            alone = reached.behind if name in self.plan.behind else None
+            published[name] = max(published[name], reached.position if alone is None else alone)
+        offset = max(self.plan.marked, reached.position)
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)
         return Record(self.names.state, marker_key(self.names.bars, self.number), encode(value))
 
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""
-        self.snapshot_position = self.position
+        self.snapshot_position, self.round_wanted = self.position, False
         return Capture(self.pipeline, self.position)
 
     def snapshot_records(self, capture: Capture) -> Iterator[Record]:
@@ -117,10 +224,17 @@ class Partition:
 
     def roster_record(self, capture: Capture) -> Record:
         counts = dict(sorted(capture.counts.items()))
-        roster = Roster(self.names.bars, self.number, capture.offset, counts, sorted(self.plan.applied))
+        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies)
         return Record(self.names.state, roster_key(self.names.bars, self.number), encode(roster))
 
     def complete(self, capture: Capture, roster: Record) -> None:
         """The round is on the log: the next marker names it."""
         self.floor = capture.offset
         self.roster = sha256_hex(roster.value or b"")
+
+
+def _refused(records: list[Any], outcome: Outcome) -> list[DeadLetter]:
+    if not outcome.refusals:
+        return []
+    by_offset = {record.offset: record for record in records}
+    return [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]

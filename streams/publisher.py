@@ -64,7 +64,7 @@ class Publisher:
     async def _run(self) -> None:
         part, settings = self.part, self._settings
         try:
-            while not self._closing or part.waiting or part.published > part.marked:
+            while not self._closing or part.waiting or part.unmarked:
                 await _wait(part.wake, self._patience())
                 part.wake.clear()
                 async with asyncio.timeout(settings.delivery_timeout):
@@ -78,7 +78,7 @@ class Publisher:
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing comes: a marker, a round of snapshots."""
         part = self.part
-        if part.published > part.marked:
+        if part.unmarked:
             return self._settings.commit_interval
         return self._settings.snapshot_interval if part.published > part.snapshot_position else None
 
@@ -88,7 +88,7 @@ class Publisher:
         if self._closing and part.waiting:
             return
         now = self._clock()
-        if part.published > part.marked and (self._closing or now - self._marked_at >= self._settings.commit_interval):
+        if part.unmarked and (self._closing or now - self._marked_at >= self._settings.commit_interval):
             await self._mark()
             self._marked_at = now
         if not self._closing and self._round_due(now):
@@ -100,31 +100,32 @@ class Publisher:
         acknowledgement.
         """
         part = self.part
-        records, position = part.take(WRITE_RECORDS)
-        together = self.writer.transactional and position > part.marked
+        records, reached = part.take(WRITE_RECORDS)
+        together = self.writer.transactional and part.news(reached)
         if together:
-            records.append(part.marker_record(position))
+            records.append(part.marker_record(reached))
         if records:
             failpoint("before_signals")
             await self.writer.write(part.number, records)
             failpoint("after_signals")
-        part.published = position
+        part.reached = reached
         if together:
-            part.marked = position
+            part.note(reached)
 
     async def _mark(self) -> None:
-        part, offset = self.part, self.part.published
-        await self.writer.write(part.number, [part.marker_record(offset)])
+        part, reached = self.part, self.part.reached
+        await self.writer.write(part.number, [part.marker_record(reached)])
         failpoint("after_marker")
-        part.marked = max(part.marked, offset)
+        part.note(reached)
 
     def _round_due(self, now: float) -> bool:
         """Not while bars are passed over that some states, of an unfinished round, already include."""
         part = self.part
         bars = part.published - part.snapshot_position
-        if bars <= 0 or part.position < part.plan.settled:
+        if part.position < part.plan.settled:
             return False
-        return bars > BARS_BETWEEN_ROUNDS or now - self._snapshot_at >= self._settings.snapshot_interval
+        waited = now - self._snapshot_at >= self._settings.snapshot_interval
+        return part.round_wanted or bars > BARS_BETWEEN_ROUNDS or (bars > 0 and waited)
 
     async def _snapshot(self) -> None:
         """A round of snapshots, its roster, and the marker that names it; states are copied at once and written at
@@ -135,7 +136,7 @@ class Publisher:
         """
         part = self.part
         capture = part.capture()
-        while part.published < capture.offset:
+        while not part.acknowledged(capture.offset):
             await self._publish()
         snapshots = part.snapshot_records(capture)
         while records := list(islice(snapshots, ROUND_BATCH)):

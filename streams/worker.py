@@ -18,14 +18,16 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError, PluginError
+from streams.catchup import Reader, catch_up, log_reader
 from streams.clients import offset_range
 from streams.exits import Exit
 from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.outlet import Outlets, Writer
-from streams.partition import Names, Partition
+from streams.partition import Behind, Names, Partition
+from streams.plan import Plan, plan
 from streams.publisher import Publisher
-from streams.state import Plan, load, plan
+from streams.state import Stored, load, look_beyond
 from streams.topics import topic_name
 from streams.transport import Chunk
 
@@ -51,6 +53,7 @@ class Worker:
         outlets: Outlets,
         die: Callable[[Exit, str], None],
         clock: Callable[[], float] = time.monotonic,
+        reader: Callable[[int], Reader] | None = None,
     ) -> None:
         self.config = config
         self.strategies = strategies
@@ -67,6 +70,8 @@ class Worker:
         self.generation = -1
         self.outlets = outlets
         self._publishers: dict[int, Publisher] = {}
+        self._catching_up: dict[int, asyncio.Task[None]] = {}
+        self._reader = reader or (lambda number: log_reader(kafka, self.names.bars, number))
         self._left_at: dict[int, int] = {}
         self._epoch = 0
         self._piece = FIRST_PIECE
@@ -92,6 +97,8 @@ class Worker:
             failpoint("in_revoke")
         for number in numbers:
             self.counts += self.partitions.pop(number).counts
+            if number in self._catching_up:
+                self._catching_up.pop(number).cancel()
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
         publishers = [self._publishers.pop(number) for number in numbers]
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
@@ -129,23 +136,58 @@ class Worker:
         kafka = self.config.kafka
         stored = await load(kafka, number)
         failpoint("in_load")
+        if not self.outlets.exactly_once and (changed := self._changed(stored)):
+            stored.beyond = await look_beyond(kafka, number, changed)
         begin, end = await offset_range(kafka, self.names.bars, number)
         restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
         if restored.why_rebuilt:
             log.warning(
                 "bars/%d: states are folded again from offset %d: %s", number, restored.position, restored.why_rebuilt
             )
+        for name, why in restored.behind.items():
+            log.warning(
+                "bars/%d: %s is folded again from offset %d, beside the others: %s",
+                number, name, restored.behind_from, why,
+            )  # fmt: skip
+        for entry in restored.new:
+            log.info(
+                "bars/%d: %s is in force from offset %d on, configuration %s, its state from offset %d on",
+                number, entry.strategy, entry.offset, entry.config_hash, entry.origin.offset,
+            )  # fmt: skip
         return restored
+
+    def _changed(self, stored: Stored) -> list[str]:
+        """The strategies that ran with another configuration until now."""
+        ours = {strategy.name: strategy.config_hash for strategy in self.strategies}
+        return [name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]]
 
     async def open(self, number: int, restored: Plan, writer: Writer) -> None:
         """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
-        pipeline = Pipeline(self.strategies, source)
-        intake = Intake(number, self.partition_count, self.config.kafka.partitioner)
-        part = Partition(number, self.names, intake, pipeline, restored)
+        late = [strategy for strategy in self.strategies if strategy.name in restored.behind]
+        part = Partition(
+            number, self.names, self._intake(number), Pipeline(self.strategies, source, restored.behind), restored,
+            Behind(Pipeline(late, source), self._intake(number), restored) if late else None,
+        )  # fmt: skip
         publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher
         await publisher.start()
+        if late:
+            self._catching_up[number] = asyncio.create_task(self._catch_up(part), name=f"catch-up-{number}")
+
+    def _intake(self, number: int) -> Intake:
+        return Intake(number, self.partition_count, self.config.kafka.partitioner)
+
+    async def _catch_up(self, part: Partition) -> None:
+        try:
+            await catch_up(part, self._reader(part.number), self.config.worker.pending, self.clock)
+        except PluginError as error:
+            self.die(Exit.PLUGIN, str(error))
+        except (BrokerError, KafkaError) as error:
+            self.die(Exit.BROKER, f"bars/{part.number}: strategies that are behind cannot read on: {error!r}")
+        except Exception as error:
+            log.exception("bars/%d: catching up failed", part.number)
+            self.die(Exit.FAILED, f"bars/{part.number}: catching up failed: {error!r}")
 
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, in pieces that take about `PIECE_SECONDS` each: what else the loop has to do (heartbeats, pages, a

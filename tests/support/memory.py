@@ -16,7 +16,8 @@ from schemas.messages import Applied, Signal, encode
 from streams.exits import Exit
 from streams.intake import Intake
 from streams.outlet import Record
-from streams.state import Stored, plan
+from streams.plan import plan
+from streams.state import Stored
 from streams.transport import TP, Chunk
 from streams.worker import Worker
 
@@ -108,6 +109,10 @@ class Log:
             stored.take_state(record.value)
         for record in self.of("control"):
             stored.take_control(record.value)
+        for record in self.of("signals"):
+            signal = msgspec.json.decode(record.value or b"", type=Signal)
+            name, after = signal.content.strategy, signal.provenance.offset + 1
+            stored.beyond[name] = max(stored.beyond.get(name, 0), after)
         return stored
 
     def signals(self) -> dict[str, bytes]:
@@ -194,7 +199,16 @@ async def live(
         nonlocal died
         died = True
 
-    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, Clock(rng, rng.choice([5.0, 60.0, 300.0])))
+    def reader(_partition: int) -> Any:
+        async def read(start: int) -> Any:
+            for first in range(start, len(bars), 70):
+                yield bars[first : first + 70]
+                await breathe(rng)
+
+        return read
+
+    clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
+    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader)
     worker.generation = 1
     writer: Any = Writer(log, rng, dies_at, transactional)
     try:
@@ -212,9 +226,12 @@ async def live(
             await asyncio.sleep(0)
         feeding.cancel()
         await breathe(rng)
+    while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
+        await asyncio.sleep(0)
     if not died:
         await worker.on_revoke({TP("bars", 0)})
     left = [publisher._task for publisher in worker._publishers.values() if publisher._task]
+    left += worker._catching_up.values()
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
