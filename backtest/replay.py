@@ -7,34 +7,25 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.history import VERSION
 from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, topic_steps
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
-from schemas.messages import Applied, Signal, encode
-from streams.clients import offset_range
+from schemas.messages import Signal, encode
 from streams.files import during, select_bars
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
-VERSION = "replay"
-
 
 @dataclass
 class ReplayResult:
-    """The signals, as structs and as a frame, and the bars that they were made of.
-
-    From a topic also, by partition: what is applied, since which offset the strategy has ever published, and the
-    oldest offset that the log still has.
-    """
+    """The signals, as structs and as a frame, and the bars that they were made of."""
 
     raw: list[Signal] = field(default_factory=list)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame)
-    applied: dict[int, Applied] = field(default_factory=dict)
-    since: dict[int, int] = field(default_factory=dict)
-    oldest: dict[int, int] = field(default_factory=dict)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -96,16 +87,14 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
     count = await partition_count(kafka)
     for partition in range(count):
         stored = await load(kafka, partition)
-        applied = stored.applied
+        applied = stored.applied.get(ready.name)
         pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION))
         run = pipeline.runs[ready.name]
         run.start_time = 0
-        if ready.name in applied:
-            result.applied[partition] = applied[ready.name]
-            result.since[partition] = stored.since[ready.name]
-            result.oldest[partition], _ = await offset_range(kafka, topic_name(kafka, "bars"), partition)
-            run.begin = applied[ready.name].origin.offset
-        async for step in topic_steps(kafka, partition, count, _memory_begin(applied, ready), progress):
+        if applied is not None:
+            run.begin = applied.origin.offset
+        begin = stored.memory_begin({ready.interval}) or 0
+        async for step in topic_steps(kafka, partition, count, begin, progress):
             result.raw += pipeline.feed(step.batches).signals
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval))
@@ -114,11 +103,6 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
     else:
         result.bars = pd.DataFrame({"symbol": [], "close_time": []})
     return result
-
-
-def _memory_begin(applied: dict[str, Applied], ready: ReadyStrategy) -> int:
-    """Where the memory of repeats began: it belongs to the interval, so with the first strategy of it."""
-    return min((a.origin.offset for a in applied.values() if a.config.get("interval") == ready.interval), default=0)
 
 
 def write_signals(signals: list[Signal], out: Path) -> None:

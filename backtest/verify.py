@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay import ReplayResult, replay_topic, signals_during
+from backtest.history import Stretch, recompute, stretches
+from backtest.replay import signals_during
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
@@ -38,7 +39,8 @@ class Difference:
 class Verdict:
     """What `verify` found; `ok` when live and replay are one.
 
-    `older`: signals from before the state's origin, which lie too far back for the log as it is now.
+    `older`: signals from before the state's origin, which lie too far back for the log as it is now. `other`: the
+    configuration in force, where that is not the one here; each signal is compared with what was in force for it.
     """
 
     strategy: str
@@ -49,6 +51,7 @@ class Verdict:
     unpublished: int = 0
     older: int = 0
     not_reproducible: str | None = None
+    other: str | None = None
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -69,51 +72,54 @@ def verify(
     config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
 ) -> Verdict:
     """Compares all signals of strategy `name` for bars that close in [start, end) with a replay of the same log."""
-    return asyncio.run(verify_topic(config.kafka, ready_strategy(name, config.strategy(name)), start, end, progress))
+    ready = ready_strategy(name, config.strategy(name))
+    return asyncio.run(verify_topic(config, ready, start, end, progress))
 
 
 async def verify_topic(
-    kafka: Kafka,
+    config: Config,
     ready: ReadyStrategy,
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
+    kafka = config.kafka
     verdict = Verdict(ready.name)
     # a worker may be at work meanwhile: first what it says is published, then that, then the bars it was made of
-    live = [await _live(kafka, ready.name, partition) for partition in range(await partition_count(kafka))]
-    replayed = await replay_topic(kafka, ready, progress)
-    if fault := _not_reproducible(replayed, ready, topic_name(kafka, "bars")):
-        verdict.not_reproducible = fault
-        return verdict
-    begun = ready.config["start"] if isinstance(ready.config["start"], int) else 0
-    recomputed = signals_during(replayed.raw, max(begun, start or 0), end)
+    count = await partition_count(kafka)
+    live = [await _live(kafka, ready.name, partition) for partition in range(count)]
+    ran = False
     for partition, found in enumerate(live):
-        applied = replayed.applied.get(partition)
-        begin = applied.publish_from if applied else 0
-        expected = [s for s in recomputed if applied and _lies(s, partition, begin)]
-        comparable = [s for s in found.signals if not replayed.since.get(partition, 0) <= s.provenance.offset < begin]
+        stored = await load(kafka, partition)
+        past = await stretches(stored, partition, ready, config)
+        if past and past[-1].gone:
+            verdict.not_reproducible = verdict.not_reproducible or past[-1].fault
+        if past and past[-1].applied.config_hash != ready.config_hash:
+            verdict.other = past[-1].applied.config_hash
+        ran = ran or bool(past)
+        expected = await recompute(kafka, stored, partition, count, past, progress)
         verdict.foreign += found.foreign
-        verdict.older += len(found.signals) - len(comparable)
-        _compare(verdict, signals_during(comparable, start, end), expected, found.until)
+        comparable = signals_during(_comparable(verdict, found.signals, past), start, end)
+        _compare(verdict, comparable, signals_during(expected, start, end), found.until)
+    if not ran:
+        verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 
 
-def _lies(signal: Signal, partition: int, begin: int) -> bool:
-    return signal.provenance.partition == partition and signal.provenance.offset >= begin
-
-
-def _not_reproducible(replayed: ReplayResult, ready: ReadyStrategy, bars: str) -> str | None:
-    for partition, entry in replayed.applied.items():
-        if entry.config_hash != ready.config_hash:
-            return f"{bars}/{partition} ran configuration {entry.config_hash}, here it is {ready.config_hash}"
-        if replayed.oldest[partition] > entry.origin.offset:
-            return (
-                f"{bars}/{partition} begins at offset {replayed.oldest[partition]} now,"
-                f" after the origin {entry.origin.offset} of the state"
-            )
-    return None if replayed.applied else f"no worker has ever run strategy {ready.name} on {bars}"
+def _comparable(verdict: Verdict, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
+    """Without those of stretches that cannot be recomputed, which are counted or told."""
+    lost = [stretch for stretch in past if stretch.fault]
+    kept = []
+    for signal in signals:
+        stretch = next((stretch for stretch in lost if stretch.covers(signal)), None)
+        if stretch is None:
+            kept.append(signal)
+        elif stretch.gone and stretch is not past[-1]:
+            verdict.older += 1
+        else:
+            verdict.not_reproducible = verdict.not_reproducible or stretch.fault
+    return kept
 
 
 async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:

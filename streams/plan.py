@@ -71,8 +71,8 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     published = marker.published | {name: wishes.published(entry) for name, entry in applied.items()}
     back = max(begin, _memory_begin(stored, applied.values(), end))
     if together or marker.floor is None:
-        why = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) or None
-        return Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=why)
+        reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+        return Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
     floor = marker.floor
     settled = max((snapshot.offset for snapshot in snapshots), default=floor)
     found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)

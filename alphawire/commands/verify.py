@@ -48,6 +48,8 @@ def describe(verdict: object) -> str:
         + (f", {verdict.repeats} repeated with equal bytes" if verdict.repeats else "")
         + (f", {verdict.unpublished} bars not published yet" if verdict.unpublished else "")
     ]
+    if verdict.other:
+        lines.append(f"configuration {verdict.other} is in force, not the one here; each is compared with its own")
     if verdict.older:
         lines.append(f"{verdict.older} signals are older than the state's origin: the log no longer reaches theirs")
     if verdict.foreign:

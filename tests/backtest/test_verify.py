@@ -11,6 +11,7 @@ import pytest
 from alphawire.commands.verify import describe
 from backtest.replay import replay
 from backtest.verify import Verdict, _compare, verify
+from plugins.strategy import ready_strategy
 from schemas.config import Config
 from schemas.messages import Signal, encode
 from streams.brokers import ApacheKafkaBroker, TansuBroker
@@ -86,13 +87,30 @@ def test_a_strategy_that_never_ran_is_not_verified(worked: Config) -> None:
     assert describe(verdict) == "not reproducible here: no worker has ever run strategy never on verify.bars"
 
 
-def test_another_configuration_is_not_verified(worked: Config) -> None:
+def test_signals_are_compared_with_the_configuration_in_force(worked: Config) -> None:
     from schemas.config import Strategy
 
     changed = Strategy.model_validate(strategy(universe=["IBM"]))
     verdict = verify(worked.model_copy(update={"strategies": {"demo": changed}}), "demo")
+    assert verdict.ok
+    assert verdict.equal == verdict.signals > 0
+    assert verdict.other == verify_hash(worked)
+
+
+def verify_hash(config: Config) -> str:
+    return ready_strategy("demo", config.strategy("demo")).config_hash
+
+
+def test_what_ran_with_plugins_that_are_not_here_is_not_reproducible(
+    worked: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plugins.features.rsi import RSI
+
+    was = verify_hash(worked)
+    monkeypatch.setattr(RSI, "version", "99")
+    verdict = verify(worked, "demo")
     assert not verdict.ok
-    assert "verify.bars/0 ran configuration" in (verdict.not_reproducible or "")
+    assert f"ran configuration {was} from offset 0 on, which cannot be made here" in (verdict.not_reproducible or "")
 
 
 def put(config: Config, partition: int, value: bytes) -> None:
@@ -202,7 +220,7 @@ def test_bars_that_the_log_no_longer_holds(kafka: ApacheKafkaBroker, tmp_path: P
     asyncio.run(produce_bars(config.kafka, bars[1]))
     forget(config, {gone: 20})
     log = work(file, config, 300, log="second.log")
-    assert "demo has a new origin, as the log no longer reaches its old one" in log
+    assert "demo: there are no snapshots; it has a new origin, as the log no longer reaches its old one" in log
     verdict = verify(config, "demo")
     assert verdict.ok, verdict
     assert (verdict.older, verdict.equal) == (published, 300 - published)

@@ -57,11 +57,14 @@ class Owner:
             part.feed_behind(self.bars[begin:end], end)
         return self.publish()
 
+    def publish_once(self) -> None:
+        records, self.part.reached = self.part.take(1_000)
+        self.write(records)
+
     def publish(self) -> "Owner":
         part = self.part
         while part.waiting or not part.acknowledged(part.position):
-            records, part.reached = part.take(1_000)
-            self.write(records)
+            self.publish_once()
         self.write([part.marker_record(part.reached)])
         return self
 
@@ -313,3 +316,17 @@ def test_a_strategy_knows_of_no_bar_before_its_own_first_one() -> None:
     late.bars = bars
     signals = [msgspec.json.decode(value)["content"] for value in late.work(4).signals.values()]
     assert {s["strategy"]: s["gap"] for s in signals} == {"old": 0, "late": None}
+
+
+def test_a_round_waits_for_the_signals_of_those_that_have_just_joined() -> None:
+    """Its states include bars whose signals may still be on their way, though the others' are all on the log."""
+    stored, two = stored_at_200(), ready("two")
+    owner = Owner(stored, ONE, two)
+    part = owner.part
+    part.feed(Chunk(TP("bars", 0), 1, part.position, END, BARS[part.position :]))
+    owner.publish_once()
+    part.feed_behind(BARS, END)
+    assert (part.behind, part.published) == (None, END)
+    assert not part.acknowledged(END)
+    owner.publish_once()
+    assert part.acknowledged(END)
