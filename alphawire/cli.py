@@ -19,6 +19,7 @@ COMMANDS = {
     "produce": "CSV or Parquet files to topics",
     "train": "train a strategy's model: a versioned artifact with its manifest",
     "worker": "the live service; run several to share the partitions",
+    "state": "the states on the log, and how to have them folded anew",
     "replay": "signals recomputed from history",
     "verify": "live signals against a replay, byte for byte",
     "backtest": "a replay through backtest engines: trades, equity, metrics, report",

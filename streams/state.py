@@ -46,17 +46,20 @@ class Stored:
         entries = [entry for entries in self.history.values() for entry in entries]
         return min((e.origin.offset for e in entries if e.config.get("interval") in intervals), default=None)
 
-    def take_state(self, value: bytes | None) -> None:
+    def take_state(self, value: bytes | None, key: bytes | None = None) -> None:
         """A record of `state`, in log order."""
+        if value is None:
+            self.snapshots.pop((key or b"").decode("utf-8", "replace"), None)
+            return
         try:
-            record = _state_decoder.decode(value or b"")
+            record = _state_decoder.decode(value)
         except msgspec.MsgspecError as error:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker):
             self.marker = record
         elif isinstance(record, Roster):
-            self.roster, self.roster_sha256 = record, sha256_hex(value or b"")
+            self.roster, self.roster_sha256 = record, sha256_hex(value)
         else:
             self.snapshots[f"{record.owner}/{record.symbol}"] = record
 
@@ -82,7 +85,7 @@ async def load(kafka: Kafka, partition: int) -> Stored:
     """Reads the partition of `state` and `control` to their ends."""
     stored = Stored()
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
-        stored.take_state(record.value)
+        stored.take_state(record.value, record.key)
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "control"), partition, isolation="read_committed"
     ):

@@ -42,7 +42,7 @@ class Owner:
     def write(self, records: list[Record]) -> None:
         for record in records:
             if record.topic == "state":
-                self.stored.take_state(record.value)
+                self.stored.take_state(record.value, record.key)
             elif record.topic == "control":
                 self.stored.take_control(record.value)
             elif record.topic == "signals":
