@@ -23,6 +23,7 @@ __all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "column_of"]
 Column = Literal["open", "high", "low", "close", "volume"]
 """Type of a parameter that names a bar's column; a step sees its number and reads it with `column_of`."""
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
+StepParam = int | float | bool | tuple[float, ...]
 TRIAL_BARS = 5_000
 
 
@@ -66,10 +67,10 @@ class FoldFeature(BaseFeature):
             self._warmup = self._measured_warmup()
         return self._warmup
 
-    def step_params(self) -> dict[str, int | float | bool]:
-        """What `step` sees as `params`; override it to derive others."""
+    def step_params(self) -> dict[str, StepParam]:
+        """What `step` sees as `params`; override it to derive others (a tuple of floats is an array there)."""
         fields = self.Params.model_fields if self.Params else {}
-        seen: dict[str, int | float | bool] = {}
+        seen: dict[str, StepParam] = {}
         for name, value in self.params.items():
             annotation = fields[name].annotation if name in fields else None
             if isinstance(value, bool | int | float):
@@ -185,7 +186,11 @@ def column_of(bar: Any, column: int) -> Any:
     return bar.volume
 
 
-def _record(values: dict[str, int | float | bool]) -> Rows:
+def _record(values: dict[str, StepParam]) -> Rows:
     """One row with a field for each value."""
     kinds = {bool: "?", int: "i8", float: "f8"}
-    return np.array([tuple(values.values())], [(name, kinds[type(value)]) for name, value in values.items()])
+    fields = [
+        (name, "f8", (len(value),)) if isinstance(value, tuple) else (name, kinds[type(value)])
+        for name, value in values.items()
+    ]
+    return np.array([tuple(values.values())], np.dtype(fields))
