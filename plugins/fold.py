@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import COLUMNS, PRICES
+from plugins.bars import BAR, COLUMNS, PRICES, bar_dtype
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.kernel import Kernel, compile_kernel
@@ -32,12 +32,13 @@ class FoldFeature(BaseFeature):
 
     Parameters are declared in a `Params` model; `step` sees the numbers, booleans and choices (a `Literal`, as its
     position) among them as ``params.name``. A state begins as zeros. `step` is plain Python over one bar: ``bar.open
-    .high .low .close .volume .time``, fields of the state, ``out.name`` for each of `outputs` (NaN unless it is set).
-    It may call plain functions of its module, and `math`.
+    .high .low .close .volume .time`` and ``bar.name`` for each of `requires`, fields of the state, ``out.name`` for
+    each of `outputs` (NaN unless it is set). It may call plain functions of its module, and `math`.
 
     Notes
     -----
-    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was. Write ``d * d``, not ``d ** 2``
+    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was (one with NaN in a column of
+    `requires` does not: the step sees it). Write ``d * d``, not ``d ** 2``
     (numba's power differs in the last bit), and sum a ring from the oldest value on, relative to it.
     """
 
@@ -84,6 +85,10 @@ class FoldFeature(BaseFeature):
         self._params = _record(self.step_params() or {"none": 0})
         self._out = np.dtype([(name, "f8") for name in self.outputs])
         self.state_dtype = self._checked_state()
+        if own := set(self.requires) & set(BAR.names or ()):
+            raise PluginError(
+                f"{name_of(self)}: {', '.join(sorted(own))} is a bar's own; `requires` names columns of other features"
+            )
         if unknown := set(self.reads) - set(COLUMNS):
             raise PluginError(
                 f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name {', '.join(COLUMNS)}"
@@ -101,7 +106,8 @@ class FoldFeature(BaseFeature):
 
     def _measured_warmup(self) -> int:
         outs = np.empty((TRIAL_BARS, len(self.outputs)))
-        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), trial_bars(TRIAL_BARS), outs)
+        bars = trial_bars(TRIAL_BARS, self.requires)
+        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), bars, outs)
         known = np.flatnonzero(~np.isnan(outs).any(axis=1))
         if not len(known):
             raise PluginError(
@@ -140,7 +146,12 @@ class FoldFeature(BaseFeature):
     def prepare(self) -> None:
         if self._kernel is None:
             self._kernel = compile_kernel(
-                type(self).step, tuple(self.reads), self.state_dtype, self._params.dtype, self._out
+                type(self).step,
+                tuple(self.reads),
+                self.state_dtype,
+                self._params.dtype,
+                self._out,
+                bar_dtype(self.requires),
             )
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
