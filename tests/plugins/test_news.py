@@ -14,7 +14,7 @@ from plugins.news import NEWS_COLUMNS, SCORES, uncertainty, with_news
 from plugins.streaming import over_frame
 from schemas.errors import PluginError
 from tests.support.bars import SHARED, SHIPPED, needs_shared
-from tests.support.memory import ready
+from tests.support.memory import ready, stepped
 
 MINUTE = 60_000
 FINBERT = ("positive_score", "negative_score", "neutral_score", "uncertainty_score", "article_volume")
