@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a strategy's model: a versioned artifact with its manifest",
     "worker": "the live service; run several to share the partitions",
     "replay": "signals recomputed from history",
+    "dead-letters": "what could not be used: list it, show it, mend it and put it back once",
     "verify": "live signals against a replay, byte for byte",
     "backtest": "a replay through backtest engines: trades, equity, metrics, report",
     "schemas": "JSON Schemas of the messages, for consumers in other languages",
@@ -28,8 +29,8 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands by name, each in `alphawire.commands.NAME` as `command`; imported when used, so that ``--help`` is
-    quick.
+    """Commands by name, each in `alphawire.commands.NAME` (with _ for -) as `command`; imported when used, so that
+    ``--help`` is quick.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,7 +39,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"alphawire.commands.{name}").command
+        command: click.Command = importlib.import_module(f"alphawire.commands.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -58,6 +58,7 @@ def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait: Fetch
         web_bind=settings.http_host,
         web_port=settings.http_port or free_port(),
         web_host=settings.http_host,
+        web_application_options=LIMITS,
         worker_redirect_stdouts=False,
     )
     app.owner = worker

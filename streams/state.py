@@ -17,8 +17,8 @@ from plugins.pipeline import Pipeline
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.config import Kafka
-from schemas.errors import ConfigurationError
-from schemas.messages import Applied, Marker, Origin, Roster, Snapshot, StateRecord
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.messages import Applied, Marker, Origin, Roster, Snapshot, StateRecord, decode
 from streams.clients import read_partition_to_end
 from streams.topics import topic_name
 
@@ -42,8 +42,8 @@ class Stored:
     def take_state(self, value: bytes | None) -> None:
         """A record of `state`, in log order."""
         try:
-            record = _state_decoder.decode(value or b"")
-        except msgspec.MsgspecError as error:
+            record = decode(_state_decoder, value)
+        except BadRecord as error:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker):
@@ -87,8 +87,8 @@ async def load(kafka: Kafka, partition: int) -> Stored:
 def decode_applied(value: bytes | None) -> Applied | None:
     """The `applied` record, or None for anything else on `control`."""
     try:
-        return _applied_decoder.decode(value or b"")
-    except msgspec.MsgspecError:
+        return decode(_applied_decoder, value)
+    except BadRecord:
         return None
 
 
