@@ -37,7 +37,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Kafka(Section):
@@ -60,7 +60,7 @@ class Kafka(Section):
     cert_file: Path | None = Field(None, description="the client's certificate, for a broker that wants one")
     key_file: Path | None = Field(None, description="its private key, not encrypted; none: it is in cert_file")
     session_timeout: float = Field(
-        10.0, ge=1.0, description="seconds without a heartbeat after which a worker is given up"
+        10.0, ge=1.0, le=3600.0, description="seconds without a heartbeat after which a worker is given up"
     )
 
 
@@ -241,7 +241,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # PyYAML's constructors raise what they like: for !!timestamp x, !!map [1], numbers of 5,000 digits, deep nesting
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f"{path}:{place.line + 1}" if place else str(path)
         raise ConfigurationError(f"{where}: not valid YAML{f': {problem}' if problem else ''}") from None

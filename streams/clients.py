@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from streams.quiet import quiet_aiokafka
+from streams.quiet import keep_secrets, quiet_aiokafka
 from streams.refusals import refusal
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
         "client_id": "alphawire",
         "security_protocol": kafka.security,
     }
+    if _has_password(kafka):
+        keep_secrets()
     if _has_password(kafka) or kafka.security.startswith("SASL"):
         settings |= _credentials(kafka)
     if kafka.security.endswith("SSL"):
@@ -135,6 +137,9 @@ async def open_consumer(kafka: Kafka, *topics: str, **options: Any) -> AsyncIter
     """
     from aiokafka import AIOKafkaConsumer
 
+    from streams.tolerant import read_tolerantly
+
+    read_tolerantly()
     options = {"enable_auto_commit": False, **options}
     async with _opened(AIOKafkaConsumer(*topics, **client_settings(kafka), **options), kafka) as consumer:
         yield consumer
@@ -208,14 +213,15 @@ async def gives_producer_ids(kafka: Kafka) -> bool:
     BrokerError
         When no broker answers within 10 s.
     """
-    from aiokafka.errors import AuthorizationError, KafkaError
+    from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TransactionalIdAuthorizationFailed
 
+    denied = (ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
     try:
         async with open_producer(kafka, enable_idempotence=True):
             return True
     except BrokerError as error:
         # what is not allowed is there: without this a missing permission would silently cost exactly once
-        if isinstance(error.__cause__, KafkaError) and not isinstance(error.__cause__, AuthorizationError):
+        if isinstance(error.__cause__, KafkaError) and not isinstance(error.__cause__, denied):
             return False
         raise
 

@@ -2,13 +2,18 @@
 
 from schemas.config import Kafka
 
-_CREDENTIALS = "it does not take the user name or the password; check kafka.username, the password and kafka.sasl_mechanism"
+_CREDENTIALS = (
+    "it does not take the user name or the password; check kafka.username, the password and kafka.sasl_mechanism"
+)
 REFUSALS = (
     ("Hostname mismatch", "its certificate is for another host; write kafka.bootstrap as the certificate names it"),
     ("IP address mismatch", "its certificate is for another host; write kafka.bootstrap as the certificate names it"),
     ("certificate has expired", "its certificate has expired; renew it, or set this machine's clock"),
     ("certificate is not yet valid", "its certificate is not valid yet; set this machine's clock"),
-    ("CERTIFICATE_VERIFY_FAILED", "its certificate is of an authority not trusted here; name that one's in kafka.ca_file"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "its certificate is of an authority not trusted here; name that one's in kafka.ca_file",
+    ),
     ("SaslAuthenticationFailed", _CREDENTIALS),
     ("UnsupportedSaslMechanism", "it does not offer kafka.sasl_mechanism; choose one that it has"),
     ("sasl mechanism", "it does not offer kafka.sasl_mechanism; choose one that it has"),

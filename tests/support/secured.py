@@ -108,8 +108,6 @@ def _properties(folder: Path, certificates: dict[str, trustme.LeafCert], ca: Pat
 def _key_store(file: Path, certificate: trustme.LeafCert) -> Path:
     """Key and certificates in one file; Kafka reads keys as PKCS #8 alone."""
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     file.write_bytes(pem + b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     return file
