@@ -21,6 +21,7 @@ COMMANDS = {
     "worker": "the live service; run several to share the partitions",
     "state": "the states on the log, and how to have them folded anew",
     "replay": "signals recomputed from history",
+    "dead-letters": "what could not be used: list it, show it, mend it and put it back once",
     "verify": "live signals against a replay, byte for byte",
     "backtest": "a replay through backtest engines: trades, equity, metrics, report",
     "schemas": "JSON Schemas of the messages, for consumers in other languages",
@@ -29,8 +30,8 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands by name, each in `alphawire.commands.NAME` as `command`; imported when used, so that ``--help`` is
-    quick.
+    """Commands by name, each in `alphawire.commands.NAME` (with _ for -) as `command`; imported when used, so that
+    ``--help`` is quick.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -39,7 +40,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"alphawire.commands.{name}").command
+        command: click.Command = importlib.import_module(f"alphawire.commands.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

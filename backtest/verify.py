@@ -12,7 +12,8 @@ from backtest.replay import signals_during
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
-from schemas.messages import Signal, encode
+from schemas.errors import BadRecord
+from schemas.messages import Signal, decode, encode
 from streams.clients import read_partition_to_end
 from streams.state import load
 from streams.topics import partition_count, topic_name
@@ -129,8 +130,8 @@ async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:
         kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
     ):
         try:
-            signal = _decoder.decode(record.value or b"")
-        except msgspec.MsgspecError:
+            signal = decode(_decoder, record.value)
+        except BadRecord:
             live.foreign += 1
             continue
         if signal.content.strategy == strategy:

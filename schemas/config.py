@@ -23,6 +23,8 @@ def _interval(value: str) -> str:
 
 def _addresses(value: str) -> str:
     for address in value.split(","):
+        if "@" in address:  # a mistake that could hold a password, so it is not shown
+            raise ValueError("an address of a broker has no user; write HOST:PORT, and kafka.username")
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError(f"{address.strip()!r} is no address of a broker; write HOST:PORT, such as localhost:9092")
@@ -35,7 +37,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Kafka(Section):
@@ -52,10 +54,13 @@ class Kafka(Section):
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     username: str | None = None
-    password: SecretStr | None = None
+    password: SecretStr | None = Field(None, description="in the environment, never in the file")
+    password_file: Path | None = Field(None, description="a file that holds the password alone")
     ca_file: Path | None = None
+    cert_file: Path | None = Field(None, description="the client's certificate, for a broker that wants one")
+    key_file: Path | None = Field(None, description="its private key, not encrypted; none: it is in cert_file")
     session_timeout: float = Field(
-        10.0, ge=1.0, description="seconds without a heartbeat after which a worker is given up"
+        10.0, ge=1.0, le=3600.0, description="seconds without a heartbeat after which a worker is given up"
     )
 
 
@@ -201,6 +206,7 @@ def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
     …}}``) on top.
     """
     data = _read(path) if path is not None else {}
+    _check_secrets(data, path)
     try:
         config = Config(**data)
         # section by section: validating the whole again would let the environment win over the overrides
@@ -235,7 +241,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # PyYAML's constructors raise what they like: for !!timestamp x, !!map [1], numbers of 5,000 digits, deep nesting
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f"{path}:{place.line + 1}" if place else str(path)
         raise ConfigurationError(f"{where}: not valid YAML{f': {problem}' if problem else ''}") from None
@@ -244,6 +251,16 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: the file is no mapping of sections; it starts with `kafka:` or `strategies:`"
         )
     return data
+
+
+def _check_secrets(data: dict[str, Any], path: Path | None) -> None:
+    """The file is copied, shown and kept under version control."""
+    kafka = data.get("kafka")
+    if isinstance(kafka, dict) and kafka.get("password") is not None:
+        raise ConfigurationError(
+            f"{path}: kafka.password: a password does not belong in this file; set ALPHAWIRE_KAFKA__PASSWORD,"
+            " or name a file with it in kafka.password_file"
+        )
 
 
 def _explain(error: ValidationError, path: Path | None) -> str:

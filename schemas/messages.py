@@ -6,7 +6,7 @@ Not yet known or undefined is ``None``, never zero.
 import math
 import re
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +15,13 @@ from schemas.errors import BadRecord
 
 INTERVAL_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MAX_BAR_BYTES = 64 * 1024
-_SYMBOL = re.compile(r"[^\s\x00-\x1f\x7f]+")
+MAX_REQUEST_BYTES = 4 * 1024
+# white space, control, and what cannot be seen: soft hyphen, zero width, directions of text, tags
+_SYMBOL_PATTERN = (
+    r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_SYMBOL = re.compile(_SYMBOL_PATTERN + "{1,64}")
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 
 
@@ -28,9 +34,11 @@ def interval_ms(interval: str) -> int:
 
 
 Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the epoch, UTC")]
+T = TypeVar("T")
+_SYMBOL_SCHEMA = f"^{_SYMBOL_PATTERN}+$"
 # msgspec would run a pattern on each record, which costs more than the rest of the decoding: `check_bar` looks at a new
 # symbol or interval once
-Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 64, "pattern": r"^[^\s\x00-\x1f\x7f]+$"})]
+Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 64, "pattern": _SYMBOL_SCHEMA})]
 Interval = Annotated[
     str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,4}[smhd]$"}, description="such as 1m, 1h or 1d")
 ]
@@ -203,8 +211,24 @@ class PluginReply(Struct):
     error: str | None = None
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be: text that is no UTF-8 and deep nesting, too."""
 _bar_decoder = msgspec.json.Decoder(Bar)
+_request_decoder = msgspec.json.Decoder(PluginRequest)
 encode = msgspec.json.Encoder(order=None).encode
+
+
+def decode(decoder: "msgspec.json.Decoder[T]", value: bytes | None) -> T:
+    """What `decoder` makes of the value, or `BadRecord` that says why not; no value is an empty one."""
+    try:
+        return decoder.decode(value or b"")
+    except UNREADABLE as error:
+        raise unreadable(error) from None
+
+
+def unreadable(error: Exception) -> BadRecord:
+    """The class of the error that a decoder raised, and its text."""
+    return BadRecord("invalid" if isinstance(error, msgspec.ValidationError) else "undecodable", str(error))
 
 
 def decode_bar(value: bytes | None) -> Bar:
@@ -215,12 +239,17 @@ def decode_bar(value: bytes | None) -> Bar:
         raise BadRecord("too_large", f"{len(value)} bytes; a bar has at most {MAX_BAR_BYTES}")
     try:
         bar = _bar_decoder.decode(value)
-    except msgspec.ValidationError as error:
-        raise BadRecord("invalid", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord("undecodable", str(error)) from None
+    except UNREADABLE as error:
+        raise unreadable(error) from None
     check_bar(bar)
     return bar
+
+
+def decode_request(value: bytes | None) -> PluginRequest:
+    """A valid request, or `BadRecord` that says why not."""
+    if value is not None and len(value) > MAX_REQUEST_BYTES:
+        raise BadRecord("too_large", f"{len(value)} bytes; a request has at most {MAX_REQUEST_BYTES}")
+    return decode(_request_decoder, value)
 
 
 @lru_cache(maxsize=1024)
@@ -229,7 +258,11 @@ def _known_interval(interval: str) -> int | None:
 
 
 @lru_cache(maxsize=65_536)
-def _is_symbol(symbol: str) -> bool:
+def is_symbol(symbol: str) -> bool:
+    """1 to 64 characters, none of them white space, control or invisible (zero width, turning the direction of text).
+
+    Two symbols are the same when their bytes are; nothing is normalised.
+    """
     return len(symbol) <= 64 and _SYMBOL.fullmatch(symbol) is not None
 
 
@@ -238,8 +271,11 @@ def check_bar(bar: Bar) -> None:
     length = _known_interval(bar.interval)
     if length is None:
         raise BadRecord("invalid", f"{bar.interval[:80]!r} is not an interval such as 1m, 1h or 1d")
-    if not _is_symbol(bar.symbol):
-        raise BadRecord("invalid", f"{bar.symbol[:80]!r} is not a symbol: 1 to 64 characters, no white space")
+    if not is_symbol(bar.symbol):
+        raise BadRecord(
+            "invalid",
+            f"{bar.symbol[:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible",
+        )
     low, high = bar.low, bar.high
     if not low <= bar.open <= high or not low <= bar.close <= high:
         raise BadRecord("invalid", _price_fault(bar))

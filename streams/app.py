@@ -13,7 +13,7 @@ from streams.listing import reply_records
 from streams.outlet import Writer
 from streams.topics import topic_name
 from streams.transport import ChunkSchema, FetchWait
-from streams.web import add_pages
+from streams.web import OPTIONS, add_pages
 from streams.worker import Worker
 
 log = logging.getLogger("alphawire.app")
@@ -58,6 +58,7 @@ def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait: Fetch
         web_bind=settings.http_host,
         web_port=settings.http_port or free_port(),
         web_host=settings.http_host,
+        web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )
     app.owner = worker

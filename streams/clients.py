@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from streams.quiet import quiet_aiokafka
+from streams.quiet import keep_secrets, quiet_aiokafka
+from streams.refusals import refusal
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -28,18 +29,30 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        For a password that would travel in the clear to another machine, or a `ca_file` that cannot be read.
+        For a password that would travel in the clear to another machine, or a file that cannot be read.
     """
     settings: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap,
         "client_id": "alphawire",
         "security_protocol": kafka.security,
     }
-    if kafka.password is not None or kafka.security.startswith("SASL"):
+    if _has_password(kafka):
+        keep_secrets()
+    if _has_password(kafka) or kafka.security.startswith("SASL"):
         settings |= _credentials(kafka)
     if kafka.security.endswith("SSL"):
         settings["ssl_context"] = _tls(kafka)
+    elif kafka.ca_file or kafka.cert_file or kafka.key_file:
+        # whoever names certificates believes that they are looked at
+        raise ConfigurationError(
+            f"kafka.security {kafka.security} uses no certificates; set kafka.security: SSL or SASL_SSL,"
+            " or leave out kafka.ca_file, cert_file and key_file"
+        )
     return settings
+
+
+def _has_password(kafka: Kafka) -> bool:
+    return kafka.password is not None or kafka.password_file is not None
 
 
 def _credentials(kafka: Kafka) -> dict[str, Any]:
@@ -47,17 +60,35 @@ def _credentials(kafka: Kafka) -> dict[str, Any]:
         raise ConfigurationError(
             f"kafka.password is set, but kafka.security {kafka.security} does not use it; set kafka.security: SASL_SSL"
         )
-    if kafka.username is None or kafka.password is None:
+    if kafka.username is None or not _has_password(kafka):
         raise ConfigurationError(
-            f"kafka.security {kafka.security} needs kafka.username and kafka.password (ALPHAWIRE_KAFKA__PASSWORD)"
+            f"kafka.security {kafka.security} needs kafka.username and a password:"
+            " ALPHAWIRE_KAFKA__PASSWORD in the environment, or kafka.password_file"
         )
     if kafka.security == "SASL_PLAINTEXT" and not _on_loopback(kafka.bootstrap):
         raise ConfigurationError(f"a password would go to {kafka.bootstrap} unencrypted; set kafka.security: SASL_SSL")
     return {
         "sasl_mechanism": kafka.sasl_mechanism,
         "sasl_plain_username": kafka.username,
-        "sasl_plain_password": kafka.password.get_secret_value(),
+        "sasl_plain_password": _password(kafka),
     }
+
+
+def _password(kafka: Kafka) -> str:
+    """From the environment or the file; its last line end is none of the password."""
+    if kafka.password is not None and kafka.password_file is not None:
+        raise ConfigurationError("there is both a kafka.password and a kafka.password_file; give one of them")
+    if kafka.password is not None:
+        return kafka.password.get_secret_value()
+    assert kafka.password_file is not None
+    try:
+        password = kafka.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigurationError(f"kafka.password_file {kafka.password_file} cannot be read: {reason}") from None
+    if not password or len(password.splitlines()) > 1:
+        raise ConfigurationError(f"kafka.password_file {kafka.password_file} does not hold one line, the password")
+    return password
 
 
 def _on_loopback(bootstrap: str) -> bool:
@@ -73,9 +104,22 @@ def _is_loopback(host: str) -> bool:
 
 def _tls(kafka: Kafka) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=str(kafka.ca_file) if kafka.ca_file else None)
+        context = ssl.create_default_context(cafile=str(kafka.ca_file) if kafka.ca_file else None)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"kafka.ca_file {kafka.ca_file} cannot be used: {error}") from None
+    if kafka.key_file is not None and kafka.cert_file is None:
+        raise ConfigurationError("kafka.key_file needs kafka.cert_file, the certificate that it belongs to")
+    if kafka.cert_file is not None:
+        key = str(kafka.key_file) if kafka.key_file else None
+        try:
+            # without a password here OpenSSL would ask for one at the terminal
+            context.load_cert_chain(str(kafka.cert_file), key, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"kafka.cert_file {kafka.cert_file} with key_file {kafka.key_file} cannot be used: {error};"
+                " both are PEM, and the key is not encrypted"
+            ) from None
+    return context
 
 
 class Client(Protocol):
@@ -93,6 +137,9 @@ async def open_consumer(kafka: Kafka, *topics: str, **options: Any) -> AsyncIter
     """
     from aiokafka import AIOKafkaConsumer
 
+    from streams.tolerant import read_tolerantly
+
+    read_tolerantly()
     options = {"enable_auto_commit": False, **options}
     async with _opened(AIOKafkaConsumer(*topics, **client_settings(kafka), **options), kafka) as consumer:
         yield consumer
@@ -166,18 +213,22 @@ async def gives_producer_ids(kafka: Kafka) -> bool:
     BrokerError
         When no broker answers within 10 s.
     """
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TransactionalIdAuthorizationFailed
 
+    denied = (ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
     try:
         async with open_producer(kafka, enable_idempotence=True):
             return True
     except BrokerError as error:
-        if isinstance(error.__cause__, KafkaError):
+        # what is not allowed is there: without this a missing permission would silently cost exactly once
+        if isinstance(error.__cause__, KafkaError) and not isinstance(error.__cause__, denied):
             return False
         raise
 
 
 def unreachable(kafka: Kafka, reason: str = "") -> BrokerError:
+    if meaning := refusal(kafka, reason):
+        return BrokerError(f"the broker at {kafka.bootstrap} refuses: {meaning} ({reason.rstrip(': ')})")
     detail = f" ({reason})" if reason else ""
     mend = "start one (`alphawire broker`) or name yours with --bootstrap"
     return BrokerError(f"no Kafka broker answers at {kafka.bootstrap}{detail}; {mend}")

@@ -25,6 +25,8 @@ NAMES = (
     "in_catch_up",
     "in_revoke",
 )
+OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
+"""In ``alphawire dead-letters replay``."""
 
 
 def armed(environment: Mapping[str, str]) -> dict[str, int]:
@@ -32,8 +34,10 @@ def armed(environment: Mapping[str, str]) -> dict[str, int]:
     text = environment.get("ALPHAWIRE_FAILPOINTS", "")
     pairs = (part.partition("=") for part in text.split(",") if part)
     found = {name.strip(): int(count or 1) for name, _, count in pairs}
-    if unknown := found.keys() - set(NAMES):
-        raise ValueError(f"there is no failpoint {', '.join(sorted(unknown))}; there is: {', '.join(NAMES)}")
+    if unknown := found.keys() - {*NAMES, *OF_REPLAY}:
+        raise ValueError(
+            f"there is no failpoint {', '.join(sorted(unknown))}; there is: {', '.join((*NAMES, *OF_REPLAY))}"
+        )
     return found
 
 

@@ -3,7 +3,6 @@
 Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from plugins.bars import COLUMNS, PRICES
 from schemas.errors import ConfigurationError
-from schemas.messages import interval_ms
+from schemas.messages import interval_ms, is_symbol
 
 TIMES = ("open_time", "timestamp", "datetime", "time", "date")
 SYMBOLS = ("symbol", "ticker")
@@ -25,7 +24,6 @@ MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "none", "-"]
 LATEST = 253_402_300_799_999
 EXAMPLES = 5
 EARLIEST = 100_000_000_000
-_SYMBOL = re.compile(r"[^\s\x00-\x1f\x7f]{1,64}")
 
 
 @dataclass
@@ -265,7 +263,7 @@ def _faults(frame: pd.DataFrame) -> dict[str, Any]:
     low, high, volume = (frame[name].to_numpy() for name in ("low", "high", "volume"))
     values = frame[list(COLUMNS)].to_numpy()
     outside = [(frame[name].to_numpy() < low) | (frame[name].to_numpy() > high) for name in ("open", "close")]
-    symbols = frame["symbol"].map({symbol: bool(_SYMBOL.fullmatch(symbol)) for symbol in frame["symbol"].unique()})
+    symbols = frame["symbol"].map({symbol: is_symbol(symbol) for symbol in frame["symbol"].unique()})
     return {
         "without a symbol": ~symbols.to_numpy(bool),
         "without values": np.isnan(values).any(axis=1),

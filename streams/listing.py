@@ -10,7 +10,8 @@ from packaging.version import InvalidVersion, Version
 
 from plugins.listing import entries
 from schemas.config import Kafka
-from schemas.messages import PluginEntry, PluginReply, PluginRequest, encode
+from schemas.errors import BadRecord
+from schemas.messages import PluginEntry, PluginReply, PluginRequest, decode, decode_request, encode
 from streams.clients import read_partition_to_end
 from streams.intake import DeadLetter
 from streams.outlet import Record, Writer, dead_record
@@ -18,7 +19,6 @@ from streams.topics import topic_name
 
 log = logging.getLogger("alphawire.listing")
 _entry_decoder = msgspec.json.Decoder(PluginEntry)
-_request_decoder = msgspec.json.Decoder(PluginRequest)
 
 
 async def read_listing(kafka: Kafka) -> dict[str, PluginEntry]:
@@ -27,8 +27,8 @@ async def read_listing(kafka: Kafka) -> dict[str, PluginEntry]:
     async for record in read_partition_to_end(kafka, topic_name(kafka, "plugins"), 0):
         key = (record.key or b"").decode("utf-8", "replace")
         try:
-            found[key] = _entry_decoder.decode(record.value or b"")
-        except msgspec.MsgspecError:
+            found[key] = decode(_entry_decoder, record.value)
+        except BadRecord:
             found.pop(key, None)
     return found
 
@@ -86,9 +86,8 @@ def reply_records(kafka: Kafka, records: Iterable[Any]) -> Iterable[Record]:
     """Replies to requests; one that cannot be read is a dead letter."""
     for record in records:
         try:
-            request = _request_decoder.decode(record.value or b"")
-        except msgspec.MsgspecError as error:
-            kind = "invalid" if isinstance(error, msgspec.ValidationError) else "undecodable"
-            yield dead_record(topic_name(kafka, "dead-letters"), DeadLetter(record, kind, str(error)))
+            request = decode_request(record.value)
+        except BadRecord as bad:
+            yield dead_record(topic_name(kafka, "dead-letters"), DeadLetter(record, bad.kind, bad.reason))
         else:
             yield Record(topic_name(kafka, "plugins.replies"), request.id.encode(), encode(answer(request, entries())))

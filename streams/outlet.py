@@ -56,7 +56,10 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
         headers.append(("truncated", str(len(value)).encode()))
         headers.append(("sha256", hashlib.sha256(value).hexdigest().encode()))
         value = value[:MAX_DEAD_LETTER]
-    key = record.key if record.key is None or len(record.key) <= MAX_DEAD_LETTER else record.key[:MAX_DEAD_LETTER]
+    key = record.key
+    if key is not None and len(key) > MAX_DEAD_LETTER:
+        headers.append(("key-truncated", str(len(key)).encode()))
+        key = key[:MAX_DEAD_LETTER]
     return Record(topic, key, value, record.timestamp, tuple(headers))
 
 

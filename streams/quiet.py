@@ -14,6 +14,28 @@ class _Listen(logging.Handler):
         self.heard.append(record.getMessage())
 
 
+class _Redact(logging.Filter):
+    """aiokafka logs each request at DEBUG, and that of SASL PLAIN is the password."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_redacted, record.args))
+        return True
+
+
+def _redacted(value: object) -> object:
+    name = type(value).__name__
+    return f"{name}(not shown)" if name.startswith("SaslAuthenticate") else value
+
+
+_redact = _Redact()
+
+
+def keep_secrets() -> None:
+    """No credentials in aiokafka's log, whatever its level; no harm when it is so already."""
+    logging.getLogger("aiokafka.conn").addFilter(_redact)
+
+
 _hushed = 0
 
 

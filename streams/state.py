@@ -12,7 +12,8 @@ import msgspec
 
 from schemas.canonical import sha256_hex
 from schemas.config import Kafka
-from schemas.messages import Applied, Marker, Roster, Signal, Snapshot, StateRecord
+from schemas.errors import BadRecord
+from schemas.messages import Applied, Marker, Roster, Signal, Snapshot, StateRecord, decode
 from streams.clients import offset_range, read_partition_to_end
 from streams.topics import topic_name
 
@@ -52,8 +53,8 @@ class Stored:
             self.snapshots.pop((key or b"").decode("utf-8", "replace"), None)
             return
         try:
-            record = _state_decoder.decode(value)
-        except msgspec.MsgspecError as error:
+            record = decode(_state_decoder, value)
+        except BadRecord as error:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker):
@@ -96,8 +97,8 @@ async def load(kafka: Kafka, partition: int) -> Stored:
 def decode_applied(value: bytes | None) -> Applied | None:
     """The `applied` record, or None for anything else on `control`."""
     try:
-        return _applied_decoder.decode(value or b"")
-    except msgspec.MsgspecError:
+        return decode(_applied_decoder, value)
+    except BadRecord:
         return None
 
 
@@ -113,8 +114,8 @@ async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> d
         beyond = {}
         async for record in read_partition_to_end(kafka, topic, partition, start):
             try:
-                signal = _signal_decoder.decode(record.value or b"")
-            except msgspec.MsgspecError:
+                signal = decode(_signal_decoder, record.value)
+            except BadRecord:
                 continue
             name, offset = signal.content.strategy, signal.provenance.offset
             beyond[name] = max(beyond.get(name, 0), offset + 1)

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.failpoints import failpoint
+from streams.tolerant import read_tolerantly
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        read_tolerantly()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_wait.now
         consumer._isolation_level = "read_committed"

@@ -1,11 +1,16 @@
 """The worker's read-only pages: the plugins that it has, and how it stands."""
 
+import logging
 from typing import Any
 
 import msgspec
+from aiohttp import web
+from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
 from streams.worker import Worker
+
+log = logging.getLogger("alphawire.web")
 
 PAGES = {
     "/features/plugins/available": ("features", "plugins"),
@@ -15,6 +20,24 @@ PAGES = {
 }
 COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval")
 """What is counted of the records read."""
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Any) -> Any:
+    """A page that fails tells the log why, and whoever asks nothing of the inside (aiohttp would show the stack of a
+    loop in debug mode).
+    """
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("the page %s failed", request.path)
+        return web.json_response({"error": "this page failed; the worker's log says why"}, status=500)
+
+
+OPTIONS: dict[str, Any] = {"middlewares": [_guarded], "client_max_size": 1024}
+"""Of aiohttp's application. Its parser bounds the request line and each header (8190 bytes), and their number (128)."""
 
 
 def keys(category: str) -> list[str]:
@@ -43,6 +66,9 @@ def add_pages(app: Any, worker: Worker) -> None:
     """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry;
     ``GET /status``.
     """
+    app.web.blueprints = (
+        BlueprintManager()
+    )  # none of Faust's own pages: tables, routes, sensors, and a graph by Graphviz
     for path, (category, name) in PAGES.items():
         _add_page(app, path, category, name)
 

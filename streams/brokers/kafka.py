@@ -3,7 +3,7 @@
 import base64
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,6 +53,11 @@ class ApacheKafkaBroker(Broker):
     properties
         Settings over ours, by Kafka's names: ``{"group.min.session.timeout.ms": "1000", "message.max.bytes":
         "10485760"}``.
+    listeners
+        More of them, beside the plain one on `port`: ``["SECURE://localhost:9093"]``; what they are, `properties` say
+        (``listener.security.protocol.map`` and the like).
+    format_options
+        Of the tool that prepares the storage: ``["--add-scram", "SCRAM-SHA-256=[name=me,password=secret]"]``.
     version
         Of Apache Kafka.
     """
@@ -67,10 +72,14 @@ class ApacheKafkaBroker(Broker):
         port: int = 0,
         data_dir: Path | None = None,
         properties: Mapping[str, str] | None = None,
+        listeners: Sequence[str] = (),
+        format_options: Sequence[str] = (),
         version: str = KAFKA_VERSION,
     ) -> None:
         super().__init__(port, data_dir)
         self.properties = dict(properties or {})
+        self.listeners = tuple(listeners)
+        self.format_options = tuple(format_options)
         self.version = version
 
     def _command(self) -> list[str]:
@@ -91,16 +100,17 @@ class ApacheKafkaBroker(Broker):
 
     def _settings(self) -> dict[str, str]:
         controller = free_port(HOST)
+        ours = [f"PLAINTEXT://{self.bootstrap}", *self.listeners]
         return SETTINGS | {
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": ",".join([*ours, f"CONTROLLER://{HOST}:{controller}"]),
+            "advertised.listeners": ",".join(ours),
             "controller.quorum.voters": f"1@{HOST}:{controller}",
             "log.dirs": str(self._folder / "data"),
         } | self.properties  # fmt: skip
 
     def _format(self, tool: list[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*tool, "format", "-t", cluster, "-c", str(settings)]
+        command = [*tool, "format", "-t", cluster, "-c", str(settings), *self.format_options]
         run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
         if run.returncode:
             said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()

@@ -33,7 +33,20 @@ pytestmark = pytest.mark.broker
 PARTITIONS = 2
 LONG_RUNS = ("a long run", "a repeated run")
 TIME = 1_380_000_000_000
-ODD = ["Ünï😀", "東証7203", "A\u202eB", "x\u200b", "😀" * 64, "BTC/USD", "demo/:1m"]
+ODD = [
+    "Ünï😀",
+    "東証7203",
+    "e\u0301",
+    "\u00e9",
+    "العربية",
+    "😀" * 64,
+    "BTC/USD",
+    "demo/:1m",
+    "../../etc/x",
+    "%s{0}$(x)",
+]
+UNSEEN = ["A\u202eB", "x\u200b", "\ufeffx", "x\u0000", "x\u0085", "x\u2066y", "x\U000e0041"]
+"""Symbols that would look like others, or turn a terminal's text round."""
 
 
 def home(symbol: str) -> int:
@@ -118,6 +131,9 @@ def fill() -> None:
     invalid("close_time not open_time + interval", shifted, reason="is not open_time")
     invalid("an interval that is none", good() | {"interval": "1w"}, reason="1w")
     invalid("a symbol with a space", good() | {"symbol": "GO OD"}, reason="symbol", key=b"GO OD")
+    for symbol in UNSEEN:
+        invalid(f"an unseen letter, {symbol!a}", good() | {"symbol": symbol}, reason="white space or invisible")
+    undecodable("half a surrogate pair", rewritten("GOOD", r"\ud800"), reason="")
     add("closed: false", good(closed=False), "count:unclosed")
     add("closed: true", good(closed=True), "signal")
     add("a bar of another interval", good(minute=1_000_000, interval="5m"), "count:other_interval")
