@@ -1,4 +1,6 @@
-"""``make bench``: all benchmarks, on the embedded broker; names (``throughput``) choose some."""
+"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka; names (``throughput``)
+choose some.
+"""
 
 import platform
 import sys
@@ -10,9 +12,11 @@ NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "star
 
 def main() -> None:
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(NAMES)
-    print(f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}, {cores()} cores")
+    engine = "kafka" if "--kafka" in sys.argv else "tansu"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{platform.machine()}, {python}, {cores()} cores, {engine}")
     for name in chosen:
-        NAMES[name].main()
+        NAMES[name].main(engine)
 
 
 def cores() -> int:

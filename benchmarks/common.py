@@ -28,8 +28,9 @@ FEATURES: list[Any] = [
 ]
 
 
-FETCH: dict[str, Any] = {"fetch_max_wait_ms": 5}
-"""Of the yardsticks' consumers too: Tansu answers an empty fetch only when its wait is over."""
+def fetch_settings(broker: str) -> dict[str, Any]:
+    """Of the yardsticks' consumers too: Tansu answers an empty fetch only when its wait is over."""
+    return {"fetch_max_wait_ms": 5} if broker == "tansu" else {}
 
 
 def generated_bars(symbols: int, each: int, seed: int = 7) -> pd.DataFrame:
@@ -54,7 +55,9 @@ def generated_bars(symbols: int, each: int, seed: int = 7) -> pd.DataFrame:
     )
 
 
-def write_config(folder: Path, bootstrap: str, prefix: str = "", **worker: Any) -> tuple[Path, Config]:
+def write_config(
+    folder: Path, bootstrap: str, prefix: str = "", delivery: str = "auto", **worker: Any
+) -> tuple[Path, Config]:
     """One strategy of four features, LightGBM with 200 trees and a threshold; its model is trained once."""
     strategy = {
         "interval": "1m",
@@ -68,6 +71,7 @@ def write_config(folder: Path, bootstrap: str, prefix: str = "", **worker: Any) 
         "prefix": prefix,
         "group": f"{prefix}bench",
         "session_timeout": 6.0,
+        "delivery": delivery,
         "partitions": 4,
     }
     path = folder / f"{prefix or 'bench'}.yaml"
@@ -103,7 +107,7 @@ async def growth(config: Config, topic: str, until: int, seconds: float = 300.0)
     loop = asyncio.get_running_loop()
     tps = [TopicPartition(topic_name(config.kafka, topic), number) for number in range(config.kafka.partitions)]
     seen = [(loop.time(), 0)]
-    async with open_consumer(config.kafka) as consumer, asyncio.timeout(seconds):
+    async with open_consumer(config.kafka, isolation_level="read_committed") as consumer, asyncio.timeout(seconds):
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         while seen[-1][1] < until:

@@ -1,4 +1,6 @@
-"""From a bar's sending to its signal being readable at a steady rate, against a raw echo of the same bars."""
+"""From a bar's sending to its signal being readable (`read_committed`) at a steady rate, against a raw echo of the same
+bars; on Apache Kafka with and without transactions.
+"""
 
 import asyncio
 import contextlib
@@ -13,10 +15,10 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from benchmarks.common import FETCH, copy_topic, generated_bars, worker, write_config
+from benchmarks.common import copy_topic, fetch_settings, generated_bars, worker, write_config
 from schemas.config import Config
 from schemas.messages import Bar, encode
-from streams.brokers import Broker, TansuBroker
+from streams.brokers import ENGINES, Broker
 from streams.clients import open_consumer, open_producer
 from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
@@ -27,8 +29,8 @@ _signal = msgspec.json.Decoder(dict[str, Any])
 
 
 @contextlib.contextmanager
-def echo(path: Path) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo_records", str(path)])
+def echo(path: Path, broker: str) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo_records", str(path), broker])
     try:
         yield
     finally:
@@ -41,7 +43,7 @@ def bar_of(value: dict[str, Any]) -> tuple[str, int]:
     return content["symbol"], content.get("time") or content["close_time"]
 
 
-async def delays(config: Config, out: str) -> list[float]:
+async def delays(config: Config, out: str, broker: str) -> list[float]:
     """Milliseconds from send to read, of every bar after the warm-up; the run starts when the first bars come
     through.
     """
@@ -63,7 +65,7 @@ async def delays(config: Config, out: str) -> list[float]:
     tps = [TopicPartition(out, number) for number in range(kafka.partitions)]
     async with (
         open_producer(kafka) as producer,
-        open_consumer(kafka, isolation_level="read_committed", **FETCH) as consumer,
+        open_consumer(kafka, isolation_level="read_committed", **fetch_settings(broker)) as consumer,
     ):
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
@@ -91,25 +93,30 @@ def quantiles(values: list[float]) -> tuple[float, float]:
 
 
 def measure(broker: Broker, folder: Path) -> dict[str, float]:
-    results = {}
-    for name, running, out in (("echo", echo, "copy"), ("worker", worker, "signals")):
-        path, config = write_config(folder, broker.bootstrap, f"{name}.")
+    """The three in turn: they need the same cores."""
+    kind, results = broker.kind, {}
+    deliveries = ["at_least_once"] if kind == "tansu" else ["at_least_once", "exactly_once"]
+    for name in ("echo", *deliveries):
+        prefix, delivery = f"{name.replace('_', '-')}.", "auto" if name == "echo" else name
+        path, config = write_config(folder, broker.bootstrap, prefix, delivery)
         asyncio.run(create_topics(config.kafka))
         asyncio.run(copy_topic(config))
-        with running(path):
-            results[name] = quantiles(asyncio.run(delays(config, f"{config.kafka.prefix}{out}")))
-    (echo50, echo99), (ours50, ours99) = results["echo"], results["worker"]
-    return {
-        "echo p50, ms": echo50, "echo p99, ms": echo99, "worker p50, ms": ours50, "worker p99, ms": ours99,
-        "ratio p50": ours50 / echo50, "ratio p99": ours99 / echo99,
-    }  # fmt: skip
+        out = f"{config.kafka.prefix}{'copy' if name == 'echo' else 'signals'}"
+        with echo(path, kind) if name == "echo" else worker(path):
+            results[name] = quantiles(asyncio.run(delays(config, out, kind)))
+    found: dict[str, float] = {}
+    for name, (p50, p99) in results.items():
+        found |= {f"{name} p50, ms": p50, f"{name} p99, ms": p99}
+        if name != "echo":
+            found |= {f"{name}/echo p50": p50 / results["echo"][0], f"{name}/echo p99": p99 / results["echo"][1]}
+    return found
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, TansuBroker() as broker:
+def main(engine: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, ENGINES[engine]() as broker:
         for name, value in measure(broker, Path(folder)).items():
-            print(f"latency     {name:<20} {value:12,.2f}")
+            print(f"latency     {name:<26} {value:12,.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main("kafka" if "--kafka" in sys.argv else "tansu")

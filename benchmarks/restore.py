@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.common import fill, generated_bars, growth, worker, write_config
 from schemas.config import Config
-from streams.brokers import Broker, TansuBroker
+from streams.brokers import ENGINES, Broker
 from streams.clients import read_partition_to_end
 from streams.topics import topic_name
 
@@ -57,11 +58,11 @@ def measure(broker: Broker, folder: Path) -> dict[str, float]:
     return {"resident, MB": memory, "snapshots on the log, MB": stored / 1e6, "restore, s": restored}
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, TansuBroker() as broker:
+def main(engine: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, ENGINES[engine]() as broker:
         for name, value in measure(broker, Path(folder)).items():
             print(f"5000 symbols {name:<25} {value:12,.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main("kafka" if "--kafka" in sys.argv else "tansu")

@@ -7,6 +7,7 @@ the same broker's group.
 import asyncio
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from benchmarks.common import worker, write_config
 from benchmarks.restore import wait_for_line
 from schemas.config import Config
-from streams.brokers import Broker, TansuBroker
+from streams.brokers import ENGINES, Broker
 from streams.clients import open_consumer
 from streams.topics import create_topics, topic_name
 
@@ -59,11 +60,11 @@ def measure(broker: Broker, folder: Path) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, TansuBroker() as broker:
+def main(engine: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, ENGINES[engine]() as broker:
         for name, value in measure(broker, Path(folder)).items():
             print(f"start       {name:<25} {value:12,.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main("kafka" if "--kafka" in sys.argv else "tansu")

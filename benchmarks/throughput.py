@@ -5,11 +5,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.common import copy_topic, fill, generated_bars, growth, worker, write_config
 from schemas.config import Config
-from streams.brokers import Broker, TansuBroker
+from streams.brokers import ENGINES, Broker
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 3
 
@@ -30,23 +31,30 @@ def worker_rate(path: Path, config: Config, bars: int) -> float:
 
 
 def measure(broker: Broker, folder: Path) -> dict[str, float]:
+    """Medians of rounds, in each of which all are measured."""
     bars = generated_bars(SYMBOLS, EACH)
-    copies, workers = [], []
+    deliveries = ["at_least_once"] if broker.kind == "tansu" else ["at_least_once", "exactly_once"]
+    rates: dict[str, list[float]] = defaultdict(list)
     for number in range(ROUNDS):
-        path, config = write_config(folder, broker.bootstrap, f"r{number}.")
-        fill(config, bars)
-        asyncio.run(copy_topic(config))
-        copies.append(copy_rate(path, len(bars)))
-        workers.append(worker_rate(path, config, len(bars)))
-    copy, live = statistics.median(copies), statistics.median(workers)
-    return {"copy, records/s": copy, "worker, bars/s": live, "ratio": live / copy}
+        for delivery in deliveries:
+            path, config = write_config(folder, broker.bootstrap, f"{delivery.replace('_', '-')}{number}.", delivery)
+            fill(config, bars)
+            if delivery == deliveries[0]:
+                asyncio.run(copy_topic(config))
+                rates["copy"].append(copy_rate(path, len(bars)))
+            rates[delivery].append(worker_rate(path, config, len(bars)))
+    found = {f"{name}, records/s": statistics.median(values) for name, values in rates.items()}
+    found |= {f"{name}/copy": found[f"{name}, records/s"] / found["copy, records/s"] for name in deliveries}
+    if len(deliveries) > 1:
+        found["exactly once/at least"] = found["exactly_once, records/s"] / found["at_least_once, records/s"]
+    return found
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, TansuBroker() as broker:
+def main(engine: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, ENGINES[engine]() as broker:
         for name, value in measure(broker, Path(folder)).items():
-            print(f"throughput  {name:<20} {value:12,.2f}")
+            print(f"throughput  {name:<26} {value:12,.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main("kafka" if "--kafka" in sys.argv else "tansu")

@@ -9,6 +9,7 @@ from faust.types import TP
 from schemas.config import Config
 from streams.brokers.probe import free_port
 from streams.clients import client_settings
+from streams.exits import no_silent_end
 from streams.listing import reply_records
 from streams.outlet import Writer
 from streams.topics import topic_name
@@ -99,6 +100,7 @@ def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) 
 
     async def restore(_app: Any, **_: Any) -> None:
         assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
-        await worker.on_assigned(assigned, app.consumer_generation_id)
+        with no_silent_end(worker.die, "taking partitions over"):
+            await worker.on_assigned(assigned, app.consumer_generation_id)
 
     app.on_rebalance_complete.connect(restore, weak=False)

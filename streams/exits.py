@@ -1,6 +1,12 @@
 """Why a worker ended itself: its exit codes, for supervisors and for the logs."""
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
+from typing import Protocol
+
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 
 class Exit(IntEnum):
@@ -18,3 +24,38 @@ class Exit(IntEnum):
     """A plugin or model failed on a bar."""
     STOP_TIMEOUT = 13
     """The graceful stop took longer than `worker.stop_timeout`."""
+    FENCED = 14
+    """Another worker owns a partition that this one still wrote: it was cut off for longer than the session."""
+
+
+class Die(Protocol):
+    """Ends the process: the exit code, why, and where (partition and offset) if that is known."""
+
+    def __call__(self, code: Exit, reason: str, /, **where: int) -> None: ...
+
+
+def cause(error: BaseException) -> Exit:
+    """Of a failed write: fenced, or an answer of the broker whose outcome is unknown."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, (ProducerFenced, InvalidProducerEpoch)):
+            return Exit.FENCED
+        found = found.__cause__ or found.__context__
+    return Exit.BROKER
+
+
+@contextlib.contextmanager
+def no_silent_end(die: Die, what: str, **where: int) -> Iterator[None]:
+    """A `CancelledError` that nobody sent to this task, but that came out of something it awaited (a Kafka client
+    which was stopped while it started: seen), ends the process.
+
+    Else it would end the task without a word, while Faust's thread goes on heartbeating: a worker that holds its
+    partitions and does nothing.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        die(Exit.FAILED, f"{what}: cancelled from inside", **where)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from schemas.config import Worker as Settings
-from streams.exits import Exit
+from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.outlet import Writer
 from streams.partition import Partition
@@ -31,7 +31,7 @@ class Publisher:
         part: Partition,
         writer: Writer,
         settings: Settings,
-        die: Callable[[Exit, str], None],
+        die: Die,
         clock: Callable[[], float],
     ) -> None:
         self.part = part
@@ -58,10 +58,16 @@ class Publisher:
             _, late = await asyncio.wait({self._task}, timeout=deadline)
             if late:
                 self._task.cancel()
-                log.warning("bars/%d: given up before all was acknowledged", self.part.number)
+                where = {"partition": self.part.number, "offset": self.part.published}
+                log.warning("bars/%d: given up before all was acknowledged", self.part.number, extra=where)
         self.part.drained.set()
 
     async def _run(self) -> None:
+        number = self.part.number
+        with no_silent_end(self._die, f"bars/{number}: publishing", partition=number):
+            await self._write_all()
+
+    async def _write_all(self) -> None:
         part, settings = self.part, self._settings
         try:
             while not self._closing or part.waiting or part.unmarked:
@@ -70,10 +76,15 @@ class Publisher:
                 async with asyncio.timeout(settings.delivery_timeout):
                     await self._cycle()
         except TimeoutError:
-            self._die(Exit.BROKER, f"bars/{part.number}: no acknowledgement within {settings.delivery_timeout:g} s")
+            self._fail(Exit.BROKER, f"no acknowledgement within {settings.delivery_timeout:g} s")
         except Exception as error:
-            log.exception("bars/%d: publishing failed", part.number)
-            self._die(Exit.BROKER, f"bars/{part.number}: publishing failed: {error!r}")
+            where = {"partition": part.number, "offset": part.published}
+            log.exception("bars/%d: publishing failed", part.number, extra=where)
+            self._fail(cause(error), f"publishing failed: {error!r}")
+
+    def _fail(self, code: Exit, reason: str) -> None:
+        number, offset = self.part.number, self.part.published
+        self._die(code, f"bars/{number}: {reason}", partition=number, offset=offset)
 
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing comes: a marker, a round of snapshots."""

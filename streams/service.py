@@ -34,9 +34,10 @@ FETCH_WAIT_MS = 500
 SHORT_FETCH_WAIT_MS = 5
 
 
-def die(code: Exit, reason: str) -> NoReturn:
+def die(code: Exit, reason: str, /, **where: int) -> NoReturn:
     """Ends the process at once: nothing may be published after an error whose outcome is unknown."""
-    log.critical("the worker ends itself (%s, exit code %d): %s", code.name.lower(), code, reason)
+    extra = {"exit_code": int(code), **where}
+    log.critical("the worker ends itself (%s, exit code %d): %s", code.name.lower(), code, reason, extra=extra)
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)

@@ -15,6 +15,7 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.exits import Die, no_silent_end
 from streams.failpoints import failpoint
 from streams.tolerant import read_tolerantly
 
@@ -39,6 +40,8 @@ class Chunk:
 
 class Owner(Protocol):
     """Who knows where partitions stand: the worker. The transport asks it, and tells it what is taken away."""
+
+    die: Die
 
     def positions(self) -> Mapping[TP, int]:
         """Where to read on, for the partitions whose state it has."""
@@ -123,6 +126,20 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def owner(self) -> Owner:
         owner: Owner = self.app.owner
         return owner
+
+    def log_end(self, tp: TP) -> int | None:
+        """Offset after the last record of `tp` that there is to read, as the last fetch told; None before one.
+
+        Records of an open transaction are not to be read yet, and where all that could be fetched was handed on, what
+        lies before the end are marks of transactions, which never are.
+        """
+        consumer = getattr(self._thread, "_consumer", None)
+        assignment = consumer and consumer._subscription.subscription and consumer._subscription.subscription.assignment
+        state = assignment and assignment.state_value(tp)
+        if not state or state.highwater is None or not state.has_valid_position:
+            return None
+        end: int = state.highwater if state.lso is None else min(state.highwater, state.lso)
+        return self._expected.get(tp, end) if state.position >= end else end
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: the ledger knows each chunk's end. (Stock counts a message's own offset as a gap, C:1164.)"""
@@ -213,7 +230,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """The last commit comes before the ledger is wiped (stock wipes first, C:657: its last commit is empty)."""
         self.stop_flow()
         self.app.flow_control.suspend()
-        await self.owner.on_revoke(revoked)
+        with no_silent_end(self.owner.die, "giving partitions up"):
+            await self.owner.on_revoke(revoked)
         await super().on_partitions_revoked(revoked)
         self._wipe()
 

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from faust.types import TP
-
-from streams.exits import Exit
+from streams.exits import Die, Exit
+from streams.health import log_end
 from streams.worker import Worker
 
 
@@ -15,7 +14,7 @@ async def watch(
     app: Any,
     worker: Worker,
     stall_timeout: float,
-    die: Callable[[Exit, str], None],
+    die: Die,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall.
@@ -32,7 +31,8 @@ async def watch(
             if part.published != at or not _behind(app, worker, number):
                 seen[number] = (part.published, now)
             elif now - since > stall_timeout:
-                die(Exit.STALLED, f"bars/{number} stands at {part.published} for {now - since:.0f} s and is behind")
+                reason = f"bars/{number} stands at {part.published} for {now - since:.0f} s and is behind"
+                die(Exit.STALLED, reason, partition=number, offset=part.published)
         seen = {number: entry for number, entry in seen.items() if number in worker.partitions}
 
 
@@ -40,8 +40,5 @@ def _behind(app: Any, worker: Worker, number: int) -> bool:
     part = worker.partitions[number]
     if part.position > part.published:
         return True
-    try:
-        end = app.consumer.highwater(TP(worker.names.bars, number))
-    except (AttributeError, AssertionError, KeyError):
-        return False
+    end = log_end(app, worker, number)
     return end is not None and end > part.position

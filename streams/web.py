@@ -1,4 +1,4 @@
-"""The worker's read-only pages: the plugins that it has, and how it stands."""
+"""The worker's read-only pages: the plugins that it has, how it stands, and whether it is fit to work."""
 
 import logging
 from typing import Any
@@ -8,6 +8,7 @@ from aiohttp import web
 from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
+from streams.health import lags, unready
 from streams.worker import Worker
 
 log = logging.getLogger("alphawire.web")
@@ -45,17 +46,22 @@ def keys(category: str) -> list[str]:
     return sorted(entry.key for entry in entries() if entry.category == category)
 
 
-def status(worker: Worker) -> dict[str, Any]:
+def status(app: Any, worker: Worker) -> dict[str, Any]:
     """How far each partition is that the worker owns (offsets, each the next one), and what became of the records that
     it read since it started.
     """
-    totals = worker.totals()
+    totals, behind = worker.totals(), lags(app, worker)
     return {
         "version": worker.version,
         "strategies": sorted(strategy.name for strategy in worker.strategies),
         "exactly_once": worker.outlets.exactly_once,
         "partitions": {
-            str(number): {"position": part.position, "published": part.published, "marked": part.marked}
+            str(number): {
+                "position": part.position,
+                "published": part.published,
+                "marked": part.marked,
+                "lag": behind[number],
+            }
             for number, part in sorted(worker.partitions.items())
         },
         "counts": {name: totals[name] for name in COUNTS},
@@ -64,7 +70,7 @@ def status(worker: Worker) -> dict[str, Any]:
 
 def add_pages(app: Any, worker: Worker) -> None:
     """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry;
-    ``GET /status``.
+    ``GET /status``, ``GET /health/live``, ``GET /health/ready``.
     """
     app.web.blueprints = (
         BlueprintManager()
@@ -78,7 +84,17 @@ def add_pages(app: Any, worker: Worker) -> None:
 
     @app.page("/status", name="status")  # type: ignore[untyped-decorator]
     async def standing(view: Any, request: Any) -> Any:
-        return view.json(status(worker))
+        return view.json(status(app, worker))
+
+    @app.page("/health/live", name="live")  # type: ignore[untyped-decorator]
+    async def live(view: Any, request: Any) -> Any:
+        """That the event loop answers is what it tells."""
+        return view.json({"live": True})
+
+    @app.page("/health/ready", name="ready")  # type: ignore[untyped-decorator]
+    async def ready(view: Any, request: Any) -> Any:
+        failed = unready(app, worker)
+        return view.json({"ready": not failed, "failed": failed}, status=503 if failed else 200)
 
 
 def _add_page(app: Any, path: str, category: str, name: str) -> None:

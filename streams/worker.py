@@ -20,7 +20,7 @@ from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError, PluginError
 from streams.catchup import Reader, catch_up, log_reader
 from streams.clients import offset_range
-from streams.exits import Exit
+from streams.exits import Die, Exit, cause
 from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.outlet import Outlets, Writer
@@ -51,7 +51,7 @@ class Worker:
         count: int,
         version: str,
         outlets: Outlets,
-        die: Callable[[Exit, str], None],
+        die: Die,
         clock: Callable[[], float] = time.monotonic,
         reader: Callable[[int], Reader] | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class Worker:
         except ConfigurationError as error:
             self.die(Exit.CONFIGURATION, str(error))
         except (BrokerError, KafkaError, TimeoutError) as error:
-            self.die(Exit.BROKER, f"partitions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
+            self.die(cause(error), f"partitions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
         log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)) or "none", self.clock() - began)
 
     async def _take_over(self, numbers: list[int], generation: int) -> None:
@@ -142,7 +142,11 @@ class Worker:
         restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
         if restored.why_rebuilt:
             log.warning(
-                "bars/%d: states are folded again from offset %d: %s", number, restored.position, restored.why_rebuilt
+                "bars/%d: states are folded again from offset %d: %s",
+                number,
+                restored.position,
+                restored.why_rebuilt,
+                extra={"partition": number, "offset": restored.position},
             )
         for name, why in restored.behind.items():
             log.warning(
@@ -210,10 +214,11 @@ class Worker:
         try:
             part.feed(chunk)
         except PluginError as error:
-            self.die(Exit.PLUGIN, str(error))
+            self.die(Exit.PLUGIN, str(error), partition=part.number, offset=chunk.start)
         except Exception as error:  # an agent that raises has its chunk acked all the same, and the bars would be lost
-            log.exception("bars/%d: the chunk from offset %d failed", part.number, chunk.start)
-            self.die(Exit.FAILED, f"bars/{part.number}: the chunk from offset {chunk.start} failed: {error!r}")
+            where = {"partition": part.number, "offset": chunk.start}
+            log.exception("bars/%d: the chunk from offset %d failed", part.number, chunk.start, extra=where)
+            self.die(Exit.FAILED, f"bars/{part.number}: the chunk from offset {chunk.start} failed: {error!r}", **where)
 
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""

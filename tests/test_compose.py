@@ -171,7 +171,7 @@ def test_http_is_reachable_and_asked_for_health(compose, config, dockerfile) -> 
     assert published.endswith(f":{port}")
     assert dict(dockerfile)["EXPOSE"] == str(port)
     code = worker["healthcheck"]["test"][-1]
-    assert f"http://127.0.0.1:{port}/plugins" in code
+    assert f"http://127.0.0.1:{port}/health/ready" in code
     compile(code, "healthcheck", "exec")
 
 

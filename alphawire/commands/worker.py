@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from alphawire import __version__
 from alphawire.options import config_option, plugins_option
 from schemas.config import Config
+from schemas.errors import AlphawireError
 
 
 @click.command("worker")
@@ -17,25 +18,35 @@ from schemas.config import Config
 @plugins_option
 @click.option("--http-port", type=click.IntRange(0, 65535), help="port of the read-only pages (0: any free one)")
 @click.option("--no-http", is_flag=True, help="without the read-only pages")
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
-def command(config: Config, http_port: int | None, no_http: bool, log_level: str) -> None:
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line, for programs")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+def command(config: Config, no_http: bool, **given: Any) -> int:
     """The live service: bars in, signals out, until SIGTERM or ctrl-C. Run several to share the partitions."""
+    from streams.logs import set_up
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    changes |= {"http": False} if no_http else {}
+    config = config.model_copy(update={"worker": config.worker.model_copy(update=changes)})
+    set_up(config)
+    try:
+        _run(config)
+    except AlphawireError as error:
+        if config.worker.log_format == "text":
+            raise
+        # what reads the log as JSON shall be able to read its last line too
+        logging.getLogger("alphawire").critical("%s", " ".join(str(error).split()), extra={"exit_code": 2})
+        return 2
+    return 0
+
+
+def _run(config: Config) -> None:
     from plugins import discovery
     from plugins.strategy import ready_strategy
     from streams.brokers.embedded import embedded
     from streams.service import run_worker
 
-    logging.basicConfig(
-        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel("ERROR" if log_level != "debug" else "DEBUG")
     for fault in discovery.faults:
         logging.getLogger("alphawire.plugins").warning("%s", fault)
-    changes = {"http": False} if no_http else {"http_port": http_port} if http_port is not None else {}
-    config = config.model_copy(update={"worker": config.worker.model_copy(update=changes)})
     strategies = [ready_strategy(name, strategy, Path()) for name, strategy in config.strategies.items()]
     with embedded(config.kafka):
         asyncio.run(run_worker(config, strategies, __version__))

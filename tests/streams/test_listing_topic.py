@@ -177,6 +177,8 @@ PAGES = [
     "/backtests/engines/available",
     "/plugins",
     "/status",
+    "/health/live",
+    "/health/ready",
 ]
 
 

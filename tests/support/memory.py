@@ -211,7 +211,7 @@ async def live(
     """
     died = False
 
-    def die(_exit: Exit, _reason: str) -> None:
+    def die(_exit: Exit, _reason: str, /, **_where: int) -> None:
         nonlocal died
         died = True
 
