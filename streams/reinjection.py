@@ -52,7 +52,9 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
     if dry_run:
         return _sorted_out(await find_letters(kafka, choice), choice, mend, kafka, await partition_count(kafka))
     transactional = await gives_producer_ids(kafka)
-    options = {"transactional_id": f"alphawire-replay-{topic_name(kafka, 'dead-letters')}"} if transactional else {}
+    identity = f"alphawire-replay-{topic_name(kafka, 'dead-letters')}"
+    # short, as an open transaction of a replay that died holds up every reader of the bars after it
+    options = {"transactional_id": identity, "transaction_timeout_ms": 15_000} if transactional else {}
     partitions = await partition_count(kafka)
     async with open_producer(kafka, **PRODUCER, **options) as producer:
         # after the start, which fences another replay: what is not marked now no one else will put back

@@ -49,7 +49,7 @@ class _Batch:
 
 def _mended(raw: Any) -> Iterator[Any]:
     batch = _DefaultRecordBatchPy(raw)
-    records = iter(batch)  # decompresses
+    records: Iterator[Any] = iter(batch)  # decompresses
     data, position = batch._buffer, batch._pos
     for _ in range(batch._num_records):
         position = _mend_record(data, position)
@@ -62,7 +62,7 @@ def _mend_record(data: bytearray, position: int) -> int:
     Record: length, attributes, time, offset (varints), key, value, number of headers, then name and value of each.
     """
     length, position = decode_varint(data, position)
-    end = position + length
+    end: int = position + length
     for _ in range(3):
         _, position = decode_varint(data, position)
     for _ in range(2):

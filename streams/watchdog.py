@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from faust.types import TP
+
 from streams.exits import Die, Exit
-from streams.health import log_end
 from streams.worker import Worker
 
 
@@ -19,8 +20,8 @@ async def watch(
 ) -> None:
     """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall.
 
-    Behind means that the log's end (as the last fetch told) lies after what is published, or that bars are fed and
-    not published. Faust's own detector subtracts wall clock from monotonic and never fires.
+    Behind means that bars are fed and not published, or that the last fetch did not reach the end of what is committed
+    on the log. Faust's own detector subtracts wall clock from monotonic and never fires.
     """
     seen: dict[int, tuple[int, float]] = {}
     while True:
@@ -40,5 +41,5 @@ def _behind(app: Any, worker: Worker, number: int) -> bool:
     part = worker.partitions[number]
     if part.position > part.published:
         return True
-    end = log_end(app, worker, number)
-    return end is not None and end > part.position
+    tp = TP(worker.names.bars, number)
+    return app.consumer is not None and bool(app.consumer.is_behind(tp, part.position))

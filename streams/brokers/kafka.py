@@ -110,11 +110,12 @@ class ApacheKafkaBroker(Broker):
 
     def _format(self, tool: list[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*tool, "format", "-t", cluster, "-c", str(settings), *self.format_options]
+        # with "=", as one in 64 such names begins with a hyphen, and would be taken for an option
+        command = [*tool, "format", f"--cluster-id={cluster}", "-c", str(settings), *self.format_options]
         run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
         if run.returncode:
             said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
-            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[0][:300]}")
+            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[-1][:300]}")
 
 
 def _escaped(value: str) -> str:

@@ -1,6 +1,7 @@
 """Clients with deadlines, and reading a partition to its end."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from schemas.config import Kafka
+from schemas.config import Kafka, load_config
 from schemas.errors import BrokerError, ConfigurationError
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.clients import (
@@ -75,12 +76,117 @@ def test_a_password_never_leaves_it_in_the_clear(bootstrap: str) -> None:
 
 
 def test_settings_that_cannot_work(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"needs kafka\.username and kafka\.password"):
+    with pytest.raises(ConfigurationError, match=r"needs kafka\.username and a password: ALPHAWIRE_KAFKA__PASSWORD"):
         client_settings(Kafka(security="SASL_SSL"))
     with pytest.raises(ConfigurationError, match="PLAINTEXT does not use it"):
         client_settings(Kafka(**SECRET))
     with pytest.raises(ConfigurationError, match=r"ca_file .*ca\.pem cannot be used"):
         client_settings(Kafka(security="SSL", ca_file=tmp_path / "ca.pem"))
+
+
+def test_certificates_that_nobody_would_look_at(tmp_path: Path) -> None:
+    for name in ("ca_file", "cert_file", "key_file"):
+        with pytest.raises(ConfigurationError, match="PLAINTEXT uses no certificates"):
+            client_settings(Kafka(**{name: tmp_path / "x.pem"}))
+
+
+def test_a_certificate_of_the_client(tmp_path: Path) -> None:
+    import trustme
+    from cryptography.hazmat.primitives import serialization
+
+    authority = trustme.CA()
+    leaf = authority.issue_cert("me@example.org")
+    whole, certificate, key, locked = (tmp_path / f"{name}.pem" for name in ("whole", "certificate", "key", "locked"))
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(whole))
+    certificate.write_bytes(leaf.cert_chain_pems[0].bytes())
+    leaf.private_key_pem.write_to_path(str(key))
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"phrase"),
+        )
+    )
+    assert client_settings(Kafka(security="SSL", cert_file=whole))["ssl_context"]
+    assert client_settings(Kafka(security="SSL", cert_file=certificate, key_file=key))["ssl_context"]
+    for wrong in ({"cert_file": certificate}, {"cert_file": certificate, "key_file": locked}, {"cert_file": key}):
+        with pytest.raises(ConfigurationError, match=r"cert_file .* cannot be used: .*the key is not encrypted"):
+            client_settings(Kafka(security="SSL", **wrong))
+    with pytest.raises(ConfigurationError, match=r"key_file needs kafka\.cert_file"):
+        client_settings(Kafka(security="SSL", key_file=key))
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_password_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    kafka = Kafka(security="SASL_SSL", username="me", password_file=file)
+    for content, password in {"s\u00e9cret\n": "s\u00e9cret", "se cret": "se cret", "secret\r\n": "secret"}.items():
+        file.write_bytes(content.encode())
+        assert client_settings(kafka)["sasl_plain_password"] == password
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe", None])
+def test_a_file_that_holds_no_password(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"kafka\.password_file .*password") as error:
+        client_settings(Kafka(security="SASL_SSL", username="me", password_file=file))
+    assert "two" not in str(error.value)
+
+
+def test_two_passwords() -> None:
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        client_settings(Kafka(security="SASL_SSL", password_file="x", **SECRET))
+
+
+def test_a_password_in_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "alphawire.yaml"
+    file.write_text("kafka: {username: me, password: hunter2, security: SASL_SSL}\n")
+    for environment in (None, "other"):
+        if environment:
+            monkeypatch.setenv("ALPHAWIRE_KAFKA__PASSWORD", environment)
+        with pytest.raises(
+            ConfigurationError, match=r"a\S*yaml: kafka\.password: .*ALPHAWIRE_KAFKA__PASSWORD"
+        ) as error:
+            load_config(file)
+        assert "hunter2" not in str(error.value)
+    file.write_text("kafka: {username: me, security: SASL_SSL}\n")
+    config = load_config(file, {"kafka": {"prefix": "x."}})
+    assert client_settings(config.kafka)["sasl_plain_password"] == "other"
+
+
+@pytest.mark.parametrize("place", ["PASSWORD", "USERNAME", "BOOTSTRAP", "PARTITIONS", "SESSION_TIMEOUT", ""])
+def test_no_message_shows_what_could_be_a_secret(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password in the wrong variable, or in an address, is as secret."""
+    secret = "me:hunter2@kafka:9092"
+    monkeypatch.setenv(f"ALPHAWIRE_KAFKA__{place}" if place else "ALPHAWIRE_KAFKA", secret)
+    monkeypatch.setenv("ALPHAWIRE_KAFKA__SECURITY", "SASL_PLAINTEXT")
+    said = ""
+    try:
+        kafka = load_config(None).kafka
+        said += repr(kafka) if place == "PASSWORD" else ""
+        client_settings(kafka)
+    except ConfigurationError as error:
+        said += str(error)
+    assert "hunter2" not in said
+
+
+def test_credentials_are_taken_out_of_the_librarys_log(caplog: pytest.LogCaptureFixture) -> None:
+    from aiokafka.protocol.admin import SaslAuthenticateRequest_v1, SaslAuthenticateResponse_v0
+
+    client_settings(Kafka(security="SASL_SSL", **SECRET))
+    log = logging.getLogger("aiokafka.conn")
+    with caplog.at_level(logging.DEBUG, "aiokafka.conn"):
+        log.debug("Request %d: %s", 1, SaslAuthenticateRequest_v1(b"\0me\0secret"))
+        log.debug("Response %d: %s", 1, SaslAuthenticateResponse_v0(0, "", b"secret"))
+        log.debug("no arguments")
+    assert "secret" not in caplog.text
+    assert "SaslAuthenticateRequest_v1(not shown)" in caplog.text
+    assert "no arguments" in caplog.text
 
 
 def test_every_client_takes_the_settings(broker: Broker, kafka_config: MakeConfig) -> None:
