@@ -56,4 +56,49 @@ FEATURES = (
     Check("speed", "feature_checks:speed", NEEDED[:3]),
 )
 
-CATALOGUE: dict[str, tuple[Check, ...]] = {"features": FEATURES}
+MODELS = (
+    Check("computes", "model_checks:computes"),
+    Check("reads_its_input_alone", "model_checks:reads_its_input_alone", ("computes",)),
+    Check("refuses_before_training", "model_checks:refuses_before_training"),
+    Check("input_untouched", "model_checks:input_untouched", ("computes",)),
+    Check("repeatable", "model_checks:repeatable", ("computes",), twin=True),
+    Check("batch_invariant", "model_checks:batch_invariant", ("computes",)),
+    Check("save_load", "model_checks:save_load", ("computes",)),
+    Check("columns_enforced", "model_checks:columns_enforced", ("computes",)),
+    Check("target_unseen", "model_checks:target_unseen", ("computes", "repeatable")),
+    Check("missing_values", "model_checks:missing_values", ("computes",)),
+    Check("shared_state", "model_checks:shared_state", ("computes",)),
+    Check("parameters", "model_checks:parameters"),
+    Check("speed", "model_checks:speed", ("computes",)),
+)
+SIGNALS = (
+    Check("reads_its_input_alone", "signal_checks:reads_its_input_alone"),
+    Check("computes", "signal_checks:computes"),
+    Check("input_untouched", "signal_checks:input_untouched", ("computes",)),
+    Check("repeatable", "signal_checks:repeatable", ("computes",), twin=True),
+    Check("no_look_ahead", "signal_checks:no_look_ahead", ("computes", "repeatable")),
+    Check("row_order", "signal_checks:row_order", ("computes", "repeatable")),
+    Check("symbols", "signal_checks:symbols", ("computes", "repeatable")),
+    Check("missing_values", "signal_checks:missing_values", ("computes",)),
+    Check("batch_equals_live", "signal_checks:batch_equals_live", ("computes", "repeatable")),
+    Check("parameters", "signal_checks:parameters"),
+    Check("speed", "signal_checks:speed", ("computes",)),
+)
+ENGINES = (
+    Check("computes", "engine_checks:computes"),
+    Check("reads_its_input_alone", "engine_checks:reads_its_input_alone", ("computes",)),
+    Check("execution_contract", "engine_checks:execution_contract", ("computes",)),
+    Check("reports", "engine_checks:reports", ("computes",)),
+    Check("input_untouched", "engine_checks:input_untouched", ("computes",)),
+    Check("repeatable", "engine_checks:repeatable", ("computes",), twin=True),
+    Check("no_look_ahead", "engine_checks:no_look_ahead", ("computes", "repeatable")),
+    Check("parameters", "engine_checks:parameters"),
+    Check("speed", "engine_checks:speed", ("computes",)),
+)
+
+CATALOGUE: dict[str, tuple[Check, ...]] = {
+    "features": FEATURES,
+    "models": MODELS,
+    "signals": SIGNALS,
+    "engines": ENGINES,
+}

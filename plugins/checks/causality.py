@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -39,38 +40,56 @@ OPTIONAL = "became NaN"
 
 def no_look_ahead(subject: FeatureSubject) -> str:
     """What comes after a bar was multiplied by 1000, cut off, replaced, made NaN: nothing up to it may change."""
-    places = _places(len(subject.bars))
-    most = subject.repeats(len(POISONS), len(places) * len(POISONS))
-    end = time.perf_counter() + 4 * BUDGET
-    done = 0
-    for place in places:
+    done = _futures(subject, _Before(subject, "daily bars", subject.bars, subject.baseline), len(POISONS), 4 * BUDGET)
+    if subject.cost < 0.1:  # what a day is can only be told from bars within one
+        minutes = walk(len(subject.bars), 6)
+        done += _futures(subject, _Before(subject, "minute bars", minutes, subject.compute(minutes)), 3, BUDGET)
+    return f"{done} changed futures changed nothing before them"
+
+
+@dataclass(frozen=True)
+class _Before:
+    """Bars, and a plugin's columns for them as they are."""
+
+    subject: FeatureSubject
+    what: str
+    bars: pd.DataFrame
+    result: pd.DataFrame
+
+
+def _futures(subject: FeatureSubject, before: _Before, least: int, seconds: float) -> int:
+    """Changes the future of some bars, at least `least` of all ways and places, more for a quick plugin."""
+    most = max(least, subject.repeats(least, 32 * len(POISONS)))
+    end, done = time.perf_counter() + seconds, 0
+    for place in _places(len(before.bars)):
         for what, poison in POISONS.items():
-            if done >= most or (done >= len(POISONS) and time.perf_counter() > end):
-                return f"{done} changed futures, at {done // len(POISONS)} bars, changed nothing before them"
-            _look(subject, place, what, poison(subject.bars, place + 1))
+            if done >= most or (done >= least and time.perf_counter() > end):
+                return done
+            _look(before, place, what, poison(before.bars, place + 1))
             done += 1
-    return f"{done} changed futures, at {len(places)} bars, changed nothing before them"
+    return done
 
 
-def _look(subject: FeatureSubject, place: int, what: str, data: pd.DataFrame) -> None:
+def _look(before: _Before, place: int, what: str, data: pd.DataFrame) -> None:
+    subject = before.subject
     try:
-        result = subject.compute(data, f"bars of which those after row {place} {what}")
+        result = subject.compute(data, f"{before.what} of which those after row {place} {what}")
     except Failed:
         if what == OPTIONAL:
             return
         raise
-    found = difference(subject.baseline.iloc[: place + 1], result.iloc[: place + 1], subject.tolerance)
+    found = difference(before.result.iloc[: place + 1], result.iloc[: place + 1], subject.tolerance)
     if found is not None:
-        raise Failed(f"when the bars after row {place} {what}, {found.text}", _mend(subject, place, found))
+        raise Failed(f"when the {before.what} after row {place} {what}, {found.text}", _mend(before, place, found))
 
 
-def _mend(subject: FeatureSubject, place: int, found: Difference) -> str:
+def _mend(before: _Before, place: int, found: Difference) -> str:
     if found.row < 0:
         return (
             "the columns and their dtypes must not depend on the data: name them yourself, no dropna(axis=1), "
             "no get_dummies"
         )
-    ahead, first = place - found.row + 1, int(np.argmax(subject.baseline.notna().any(axis=1).to_numpy()))
+    ahead, first = place - found.row + 1, int(np.argmax(before.result.notna().any(axis=1).to_numpy()))
     if found.row > first and ahead <= 60:
         return (
             f"it reaches {ahead} bar{'s' * (ahead > 1)} ahead: look for shift(-n), center=True, bfill, interpolate, "

@@ -11,12 +11,20 @@ from typing import Any
 
 from plugins.checks import outside
 from plugins.checks.catalogue import CATALOGUE, Check
+from plugins.checks.engine_checks import EngineSubject
+from plugins.checks.model_subject import ModelSubject
 from plugins.checks.outcome import Failed, Inapplicable
+from plugins.checks.signal_subject import SignalSubject
 from plugins.checks.subject import FeatureSubject, told
 from plugins.checks.target import Target
 from schemas.errors import AlphawireError
 
-SUBJECTS: dict[str, type[Any]] = {"features": FeatureSubject}
+SUBJECTS: dict[str, type[Any]] = {
+    "features": FeatureSubject,
+    "models": ModelSubject,
+    "signals": SignalSubject,
+    "engines": EngineSubject,
+}
 
 
 def main() -> None:

@@ -86,11 +86,12 @@ def _is_clock(function: Any) -> bool:
     return getattr(function, "__name__", "") in CLOCKS and name in ("time", "datetime")
 
 
-def only_input(use: Callable[[], object], file: str | None) -> str:
-    """Does `use` and says that nothing else was read; `Failed` names what was."""
-    with watched() as seen, clocks(str(Path(file)) if file else "") as times:
-        with suppress(Exception, SystemExit):  # another check tells about those
-            use()
+def only_input(use: Callable[[], object], cls: type[Any]) -> str:
+    """Does `use` and says that nothing else was read, of clocks by the module of `cls`; `Failed` names what was."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    # What it raises, another check tells about.
+    with watched() as seen, clocks(str(Path(file)) if file else "") as times, suppress(Exception, SystemExit):
+        use()
     reached = [(event, what) for event, what in seen if event != UNPICKLING]
     if reached:
         event, what = reached[0]
