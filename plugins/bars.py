@@ -1,6 +1,8 @@
 """Bars as arrays: what the pure core works on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,13 +27,32 @@ class BarBatch:
         return len(self.symbols)
 
 
-def bars_from_frame(data: pd.DataFrame) -> NDArray[np.void]:
-    """`BAR` rows of a frame with open, high, low, close, volume; `time` from a datetime index (UTC ms), else the row
-    number.
+def bar_dtype(more: Sequence[str] = ()) -> "np.dtype[Any]":
+    """`BAR`, and after it a field for each further column."""
+    return np.dtype([*BAR.descr, *((name, "f8") for name in more)]) if more else BAR
+
+
+def with_columns(
+    bars: NDArray[np.void], more: Sequence[str], columns: Sequence[NDArray[np.float64]]
+) -> NDArray[np.void]:
+    """`bars` with further columns, named as in `more`."""
+    if not more:
+        return bars
+    rows = np.empty(len(bars), bar_dtype(more))
+    for name in BAR.names or ():
+        rows[name] = bars[name]
+    for name, values in zip(more, columns, strict=True):
+        rows[name] = values
+    return rows
+
+
+def bars_from_frame(data: pd.DataFrame, more: Sequence[str] = ()) -> NDArray[np.void]:
+    """Bars of a frame with open, high, low, close, volume and the columns in `more`; `time` from a datetime index (UTC
+    ms), else the row number.
     """
-    bars = np.zeros(len(data), BAR)
+    bars = np.zeros(len(data), bar_dtype(more))
     bars["time"] = times_of(data.index)
-    for name in COLUMNS:
+    for name in (*COLUMNS, *more):
         if name in data:
             bars[name] = data[name].to_numpy(np.float64)
         else:
@@ -49,6 +70,6 @@ def times_of(index: pd.Index) -> NDArray[np.int64]:
 
 
 def frame_from_bars(bars: NDArray[np.void]) -> pd.DataFrame:
-    """The frame that a plugin's `compute` sees: the five columns, indexed by close time (UTC)."""
+    """The frame that a plugin's `compute` sees: the bars' columns, indexed by close time (UTC)."""
     index = pd.DatetimeIndex(bars["time"].astype("datetime64[ms]"), tz="UTC", name="time")
-    return pd.DataFrame({name: bars[name] for name in COLUMNS}, index=index)
+    return pd.DataFrame({name: bars[name] for name in (bars.dtype.names or ())[1:]}, index=index)

@@ -39,7 +39,7 @@ class Plugin:
     packages: ClassVar[dict[str, str]] = {}
     """Optional libraries that it imports, each with what to install: ``{"lightgbm": "alphawire[boost]"}``."""
     cost: ClassVar[str] = "unknown"
-    """What a bar costs: compiled (under 2 µs), fast (under 100 µs), slow (more)."""
+    """What a bar costs: compiled (under 2 µs), fast (under 100 µs), slow (more); more may be told after the word."""
 
     def __init__(self, **params: Any) -> None:
         self.params: dict[str, Any] = self.validate(params)
@@ -83,6 +83,12 @@ class BaseFeature(Plugin):
 
     outputs: ClassVar[tuple[str, ...] | None] = None
     """Names of its columns; None: whatever `compute` returns (a worker finds out by a trial)."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Columns of other features that it reads beside the bar's own, by the names that those plugins give them. The
+    pipeline runs those first, and `compute` finds them in its data.
+    """
+    labels: ClassVar[dict[str, dict[int, str]]] = {}
+    """What the numbers in a column stand for: ``{"volatility_regime": {0: "low", 1: "mid", 2: "high"}}``."""
     lookback: ClassVar[int | None] = None
     """Bars (rows) that a value depends on, for a plugin that has only `compute`; an instance may set its own from
     its parameters.
@@ -96,6 +102,8 @@ class BaseFeature(Plugin):
             return f"lookback = {cls.lookback!r} is not a number of bars; write a whole number from 1 on"
         if cls.outputs is not None and not isinstance(cls.outputs, property) and not _are_names(cls.outputs):
             return f"outputs = {cls.outputs!r} is not a tuple of column names; write outputs = ('rsi',)"
+        if not isinstance(cls.requires, property) and cls.requires != () and not _are_names(cls.requires):
+            return f"requires = {cls.requires!r} is not a tuple of column names; write requires = ('rsi',)"
         return super().class_fault()
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
@@ -164,6 +172,10 @@ class BaseSignalGenerator(Plugin):
     """True: the `weight` that `generate` returns is a unit (+1, -1) that ``execution.weight`` and ``long_only`` scale.
     False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus
     ``execution.weight``.
+    """
+    fold: BaseFeature | None = None
+    """For a generator whose decision depends on earlier predictions of the symbol: a fold that `requires`
+    ``prediction``. It is stepped for every bar, its state is part of the strategy's, and `decide` finds its columns.
     """
 
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import COLUMNS, PRICES
+from plugins.bars import BAR, COLUMNS, PRICES, bar_dtype
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.kernel import Kernel, compile_kernel
@@ -23,6 +23,7 @@ __all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "column_of"]
 Column = Literal["open", "high", "low", "close", "volume"]
 """Type of a parameter that names a bar's column; a step sees its number and reads it with `column_of`."""
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
+StepParam = int | float | bool | tuple[float, ...]
 TRIAL_BARS = 5_000
 
 
@@ -31,12 +32,13 @@ class FoldFeature(BaseFeature):
 
     Parameters are declared in a `Params` model; `step` sees the numbers, booleans and choices (a `Literal`, as its
     position) among them as ``params.name``. A state begins as zeros. `step` is plain Python over one bar: ``bar.open
-    .high .low .close .volume .time``, fields of the state, ``out.name`` for each of `outputs` (NaN unless it is set).
-    It may call plain functions of its module, and `math`.
+    .high .low .close .volume .time`` and ``bar.name`` for each of `requires`, fields of the state, ``out.name`` for
+    each of `outputs` (NaN unless it is set). It may call plain functions of its module, and `math`.
 
     Notes
     -----
-    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was. Write ``d * d``, not ``d ** 2``
+    A bar with NaN in a column of `reads` gives NaN and leaves the state as it was (one with NaN in a column of
+    `requires` does not: the step sees it). Write ``d * d``, not ``d ** 2``
     (numba's power differs in the last bit), and sum a ring from the oldest value on, relative to it.
     """
 
@@ -66,10 +68,10 @@ class FoldFeature(BaseFeature):
             self._warmup = self._measured_warmup()
         return self._warmup
 
-    def step_params(self) -> dict[str, int | float | bool]:
-        """What `step` sees as `params`; override it to derive others."""
+    def step_params(self) -> dict[str, StepParam]:
+        """What `step` sees as `params`; override it to derive others (a tuple of floats is an array there)."""
         fields = self.Params.model_fields if self.Params else {}
-        seen: dict[str, int | float | bool] = {}
+        seen: dict[str, StepParam] = {}
         for name, value in self.params.items():
             annotation = fields[name].annotation if name in fields else None
             if isinstance(value, bool | int | float):
@@ -83,6 +85,10 @@ class FoldFeature(BaseFeature):
         self._params = _record(self.step_params() or {"none": 0})
         self._out = np.dtype([(name, "f8") for name in self.outputs])
         self.state_dtype = self._checked_state()
+        if own := set(self.requires) & set(BAR.names or ()):
+            raise PluginError(
+                f"{name_of(self)}: {', '.join(sorted(own))} is a bar's own; `requires` names columns of other features"
+            )
         if unknown := set(self.reads) - set(COLUMNS):
             raise PluginError(
                 f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name {', '.join(COLUMNS)}"
@@ -100,7 +106,8 @@ class FoldFeature(BaseFeature):
 
     def _measured_warmup(self) -> int:
         outs = np.empty((TRIAL_BARS, len(self.outputs)))
-        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), trial_bars(TRIAL_BARS), outs)
+        bars = trial_bars(TRIAL_BARS, self.requires)
+        self.run(self.new_states(1), np.zeros(TRIAL_BARS, np.int64), bars, outs)
         known = np.flatnonzero(~np.isnan(outs).any(axis=1))
         if not len(known):
             raise PluginError(
@@ -139,7 +146,12 @@ class FoldFeature(BaseFeature):
     def prepare(self) -> None:
         if self._kernel is None:
             self._kernel = compile_kernel(
-                type(self).step, tuple(self.reads), self.state_dtype, self._params.dtype, self._out
+                type(self).step,
+                tuple(self.reads),
+                self.state_dtype,
+                self._params.dtype,
+                self._out,
+                bar_dtype(self.requires),
             )
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
@@ -185,7 +197,11 @@ def column_of(bar: Any, column: int) -> Any:
     return bar.volume
 
 
-def _record(values: dict[str, int | float | bool]) -> Rows:
+def _record(values: dict[str, StepParam]) -> Rows:
     """One row with a field for each value."""
     kinds = {bool: "?", int: "i8", float: "f8"}
-    return np.array([tuple(values.values())], [(name, kinds[type(value)]) for name, value in values.items()])
+    fields = [
+        (name, "f8", (len(value),)) if isinstance(value, tuple) else (name, kinds[type(value)])
+        for name, value in values.items()
+    ]
+    return np.array([tuple(values.values())], np.dtype(fields))

@@ -32,7 +32,12 @@ reorders sums.
 
 @cache
 def compile_kernel(
-    step: Step, reads: tuple[str, ...], state: "np.dtype[Any]", params: "np.dtype[Any]", out: "np.dtype[Any]"
+    step: Step,
+    reads: tuple[str, ...],
+    state: "np.dtype[Any]",
+    params: "np.dtype[Any]",
+    out: "np.dtype[Any]",
+    bar: "np.dtype[Any]" = BAR,
 ) -> Kernel:
     """``kernel(states, slots, bars, params, outs)``: `step` over each bar in order; a bar with NaN in a column of
     `reads` is passed over.
@@ -48,12 +53,12 @@ def compile_kernel(
     signature = numba.void(
         types(np.empty(0, state)),
         types(np.empty(0, np.int64)).copy(readonly=True),
-        types(np.empty(0, BAR)).copy(readonly=True),
+        types(np.empty(0, bar)).copy(readonly=True),
         types(np.empty(0, params)).copy(readonly=True),
         types(np.empty(0, out)),
     )
     variant = hashlib.sha256(
-        repr((fingerprint(step), reads, state.descr, params.descr, out.descr)).encode()
+        repr((fingerprint(step), reads, state.descr, params.descr, out.descr, bar.descr)).encode()
     ).hexdigest()[:16]
     loop = _loop(step, *(name in reads for name in COLUMNS))
     loop.__qualname__ = f"{re.sub(r'[^A-Za-z0-9_.]', '', step.__qualname__)}_{variant}"

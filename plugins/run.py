@@ -1,14 +1,16 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.bars import with_columns
 from plugins.base import Decisions, FloatArray
 from plugins.gate import FIRST
+from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import signal_id
 from schemas.messages import Origin, Provenance, Signal, SignalContent
@@ -58,7 +60,8 @@ class Run:
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
-        self.states: list[Rows] = [bound.feature.new_states(0) for bound in strategy.features]
+        self._bound = (*strategy.features, *([strategy.fold] if strategy.fold else []))
+        self.states: list[Rows] = [bound.feature.new_states(0) for bound in self._bound]
 
     def wants(self, symbol: str) -> bool:
         return self.strategy.universe is None or symbol in self.strategy.universe
@@ -71,7 +74,7 @@ class Run:
         self.member = np.concatenate([self.member, np.zeros(more, np.bool_)])
         self.states = [
             np.concatenate([states, bound.feature.new_states(more)])
-            for states, bound in zip(self.states, self.strategy.features, strict=True)
+            for states, bound in zip(self.states, self._bound, strict=True)
         ]
 
     def feed(
@@ -87,25 +90,54 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
+        columns = self._columns(bars, slots, values, counts, loud)
         if not len(loud):
             return []
-        return self._signals(
-            bars["time"][loud], slots[loud], offsets[loud], gaps[loud], values[loud], counts[loud], symbols
-        )
+        return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)
 
     def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
         """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
         counts = np.empty(len(bars), np.int64)
         _advance(self.book, slots, offsets, np.ascontiguousarray(bars["time"]), counts)
         values = np.empty((len(bars), len(self.strategy.columns)))
-        first = 0
-        for states, bound in zip(self.states, self.strategy.features, strict=True):
-            width = len(bound.columns)
-            part = np.empty((len(bars), width))
-            bound.feature.run(states, slots, bars, part)
-            values[:, first : first + width] = part
-            first += width
+        for number in self.strategy.order:
+            bound = self.strategy.features[number]
+            part = self._run(bound, self.states[number], bars, slots, values, {})
+            values[:, bound.first : bound.first + len(bound.columns)] = part
         return values, counts
+
+    @staticmethod
+    def _run(
+        bound: FeatureColumns,
+        states: Rows,
+        bars: Rows,
+        slots: IntArray,
+        values: FloatArray,
+        given: Mapping[str, FloatArray],
+    ) -> FloatArray:
+        """A feature's values for `bars`. What it requires and nobody gives is not known: NaN (as the news, where no
+        scorer is known to be up).
+        """
+        unknown = np.full(len(bars), np.nan) if bound.origins else np.empty(0)
+        columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
+        part = np.empty((len(bars), len(bound.columns)))
+        bound.feature.run(states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
+        return part
+
+    def _columns(
+        self, bars: Rows, slots: IntArray, values: FloatArray, counts: IntArray, loud: IntArray
+    ) -> dict[str, FloatArray]:
+        """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
+        strategy, fold = self.strategy, self.strategy.fold
+        if fold is None:
+            values, more = values[loud], {}
+            predictions = self._predict(values, counts[loud])
+        else:
+            every = self._predict(values, counts)
+            part = self._run(fold, self.states[-1], bars, slots, values, {"prediction": every})[loud]
+            more = {name: part[:, i] for i, name in enumerate(fold.columns)}
+            values, predictions = values[loud], every[loud]
+        return {name: values[:, i] for i, name in enumerate(strategy.columns)} | more | {"prediction": predictions}
 
     def _signals(
         self,
@@ -113,14 +145,12 @@ class Run:
         slots: IntArray,
         offsets: IntArray,
         gaps: IntArray,
-        values: FloatArray,
+        columns: Mapping[str, FloatArray],
         counts: IntArray,
         symbols: Sequence[str],
     ) -> list[Signal]:
-        strategy = self.strategy
-        predictions = self._predict(values, counts)
-        columns = {name: values[:, i] for i, name in enumerate(strategy.columns)}
-        decisions = strategy.generator.decide({**columns, "prediction": predictions})
+        strategy, predictions = self.strategy, columns["prediction"]
+        decisions = strategy.generator.decide(columns)
         weights = self._weights(decisions)
         reasons = self._reasons(decisions.reason, counts)
         source, interval = self.source, strategy.interval_ms

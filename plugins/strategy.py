@@ -1,28 +1,21 @@
 """A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from plugins.base import BaseModel, BaseSignalGenerator, Plugin
 from plugins.features import feature_registry
 from plugins.models import model_registry
+from plugins.news import NEWS_COLUMNS
 from plugins.registry import PluginRegistry
+from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_of
 from plugins.signals import signal_registry
-from plugins.streaming import StreamingFeature
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.config import Execution, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.messages import Model, interval_ms
-
-
-@dataclass(frozen=True)
-class FeatureColumns:
-    """One feature of a strategy and the names of its columns there."""
-
-    feature: StreamingFeature
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,12 +29,16 @@ class ReadyStrategy:
     interval_ms: int
     universe: frozenset[str] | None
     features: tuple[FeatureColumns, ...]
+    order: tuple[int, ...]
+    """In which the features run: each after those that it requires."""
     columns: list[str]
     warmup: int
     model: BaseModel | None
     model_id: Model | None
     prediction: str | None
     generator: BaseSignalGenerator
+    fold: FeatureColumns | None
+    """The generator's own, over predictions."""
     execution: Execution
     config: dict[str, Any]
     config_hash: str
@@ -63,9 +60,19 @@ def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
 
 
 def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
-    """The strategy's features with their column names: as the plugin says, or ``alias`` (one column) and
-    ``alias.column``.
+    """The strategy's features with their column names (as the plugin says, or ``alias`` (one column) and
+    ``alias.column``), and where the columns are that they require.
     """
+    found = _created(name, strategy)
+    places = [f"strategies.{name}.features.{number}" for number in range(len(found))]
+    found = [
+        replace(bound, origins=origins_of(place, bound, found)) for place, bound in zip(places, found, strict=True)
+    ]
+    run_order(f"strategies.{name}.features", found)  # a circle would have no warm-up
+    return tuple(replace(bound, warmup=warmup_of(number, found)) for number, bound in enumerate(found))
+
+
+def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
     found: list[FeatureColumns] = []
     taken: dict[str, str] = {}
     for number, use in enumerate(strategy.features):
@@ -80,9 +87,9 @@ def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
                 raise ConfigurationError(
                     f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`"
                 )
-            taken[column] = use.key
-        found.append(FeatureColumns(feature, columns))
-    return tuple(found)
+        found.append(FeatureColumns(feature, columns, first=len(taken)))
+        taken |= dict.fromkeys(columns, use.key)
+    return found
 
 
 def _column(alias: str | None, column: str, count: int) -> str:
@@ -104,7 +111,9 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
             f" the features give {', '.join(columns)}"
         )
     model, model_id = _load_model(name, strategy, columns, base)
-    generator: BaseSignalGenerator = create(signal_registry, strategy.signal, f"strategies.{name}.signal")
+    place = f"strategies.{name}.signal"
+    generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
+    fold = _fold_of(place, generator, features)
     config = _resolved(strategy, features, model, model_id, generator)
     return ReadyStrategy(
         name=name,
@@ -112,17 +121,39 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         interval_ms=interval_ms(strategy.interval),
         universe=None if strategy.universe == "*" else frozenset(strategy.universe),
         features=features,
+        order=run_order(f"strategies.{name}.features", features),
         columns=columns,
-        warmup=max(bound.feature.warmup for bound in features),
+        warmup=max(bound.warmup for bound in features),
         model=model,
         model_id=model_id,
         prediction=strategy.prediction,
         generator=generator,
+        fold=fold,
         execution=strategy.execution,
         config=config,
         config_hash=config_hash(config),
-        layout=sha256_hex(canonical_json([strategy.interval, [f.feature.layout for f in features]]))[:16],
+        layout=_layout(strategy, features, fold, model_id),
     )
+
+
+def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[FeatureColumns, ...]) -> FeatureColumns | None:
+    """The generator's fold, and where the columns are that it requires."""
+    if generator.fold is None:
+        return None
+    feature = streaming(generator.fold)
+    bound = FeatureColumns(feature, feature.columns)
+    return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
+
+
+def _layout(
+    strategy: Strategy, features: tuple[FeatureColumns, ...], fold: FeatureColumns | None, model_id: Model | None
+) -> str:
+    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too."""
+    parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in features]
+    if fold is not None:
+        predicts = strategy.prediction or (model_id.sha256 if model_id else None)
+        parts.append([fold.feature.layout, *fold.origins, predicts])
+    return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
 
 
 def _load_model(name: str, strategy: Strategy, columns: list[str], base: Path) -> tuple[BaseModel | None, Model | None]:

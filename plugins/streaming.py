@@ -1,12 +1,13 @@
 """Features bar by bar: what the pipeline needs of one, and how it runs over a frame."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import BAR, bars_from_frame
+from plugins.bars import bar_dtype, bars_from_frame
 from plugins.base import BaseFeature, FloatArray, name_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.errors import PluginError
@@ -46,8 +47,8 @@ class StreamingFeature(Protocol):
         """Do now what would make the first `run` slow (compile, or load what was compiled)."""
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
-        """Step over `bars` in order; ``slots[i]`` is the row in `states` of bar i's symbol, ``outs[i]`` gets its
-        values.
+        """Step over `bars` (with a field for each column that the plugin `requires`) in order; ``slots[i]`` is the row
+        in `states` of bar i's symbol, ``outs[i]`` gets its values.
         """
 
 
@@ -55,19 +56,21 @@ def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:
     """A feature's columns for a frame, with its index; each symbol of a (symbol, time) index is folded alone, in
     the frame's order.
     """
-    missing = [name for name in feature.reads if name not in data]
+    requires = feature.plugin.requires
+    needed = (*feature.reads, *requires)
+    missing = [name for name in needed if name not in data]
     if missing:
         raise PluginError(
-            f"{name_of(feature.plugin)}: the data has no column {', '.join(missing)}; "
-            f"it needs {', '.join(feature.reads)}"
+            f"{name_of(feature.plugin)}: the data has no column {', '.join(missing)}; it needs {', '.join(needed)}"
         )
-    slots, count = _slots(data.index)
+    slots, count = slots_of(data.index)
     outs = np.empty((len(data), len(feature.columns)))
-    feature.run(feature.new_states(count), slots, bars_from_frame(data), outs)
+    feature.run(feature.new_states(count), slots, bars_from_frame(data, requires), outs)
     return pd.DataFrame(outs, index=data.index, columns=list(feature.columns))
 
 
-def _slots(index: pd.Index) -> tuple[NDArray[np.int64], int]:
+def slots_of(index: pd.Index) -> tuple[NDArray[np.int64], int]:
+    """Each row's symbol as a number from 0 on, and how many there are; all one where the index names no symbols."""
     if not isinstance(index, pd.MultiIndex):
         return np.zeros(len(index), np.int64), 1
     codes, symbols = pd.factorize(
@@ -87,10 +90,12 @@ def layout_of(plugin: BaseFeature, state: "np.dtype[Any]") -> str:
         ) from None
 
 
-def trial_bars(count: int) -> Rows:
-    """Generated minute bars, always the same, for finding out what a plugin does not declare."""
+def trial_bars(count: int, more: Sequence[str] = ()) -> Rows:
+    """Generated minute bars, always the same, for finding out what a plugin does not declare; columns in `more` are
+    between 0 and 1.
+    """
     random = np.random.default_rng(20130104)
-    bars = np.zeros(count, BAR)
+    bars = np.zeros(count, bar_dtype(more))
     bars["time"] = 1_380_000_000_000 + 60_000 * np.arange(1, count + 1)
     closes = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.001, count)))
     bars["close"] = closes
@@ -99,4 +104,6 @@ def trial_bars(count: int) -> Rows:
     bars["high"] = np.maximum(bars["open"], closes) + spread[0]
     bars["low"] = np.minimum(bars["open"], closes) - spread[1]
     bars["volume"] = random.integers(100, 10_000, count)
+    for name in more:
+        bars[name] = random.uniform(0.0, 1.0, count)
     return bars

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import BAR, COLUMNS, frame_from_bars
+from plugins.bars import COLUMNS, bar_dtype, frame_from_bars
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.fold import FoldFeature
 from plugins.streaming import Rows, StreamingFeature, layout_of, over_frame, trial_bars
@@ -41,7 +41,7 @@ class WindowedFeature:
     def __init__(self, plugin: BaseFeature) -> None:
         self.plugin = plugin
         self.lookback = _lookback(plugin)
-        self.state_dtype = np.dtype([("count", "i8"), ("ring", BAR, (self.lookback,))])
+        self.state_dtype = np.dtype([("count", "i8"), ("ring", bar_dtype(plugin.requires), (self.lookback,))])
         declared = plugin.outputs
         self._columns: tuple[str, ...] | None = None if declared is None else tuple(declared)
 
@@ -49,7 +49,7 @@ class WindowedFeature:
     def columns(self) -> tuple[str, ...]:
         """As declared in `outputs`, else as `compute` returns them for generated bars."""
         if self._columns is None:
-            self._columns = tuple(self._compute(trial_bars(self.lookback)).columns)
+            self._columns = tuple(self._compute(trial_bars(self.lookback, self.plugin.requires)).columns)
             if not self._columns:
                 raise PluginError(
                     f"{name_of(self.plugin)}: compute returned no columns for {self.lookback} generated bars; "
@@ -70,7 +70,7 @@ class WindowedFeature:
 
     def prepare(self) -> None:
         """Finds out the columns, and with that whether the plugin works at all."""
-        self._values(trial_bars(self.lookback))
+        self._values(trial_bars(self.lookback, self.plugin.requires))
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """Step over `bars` in order: each goes into its symbol's ring, and its values are the last row of

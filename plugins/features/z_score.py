@@ -1,12 +1,12 @@
 """`statistical.z_score`."""
 
-import math
 from typing import Any
 
 from pydantic import AliasChoices, Field
 
 from plugins.features import feature_registry
 from plugins.fold import Column, FeatureParams, FoldFeature, column_of
+from plugins.rolling import score
 
 
 @feature_registry.register("statistical.z_score")
@@ -60,20 +60,5 @@ class ZScore(FoldFeature):
         value = column_of(bar, params.column)
         state.ring[state.count % n] = value
         state.count += 1
-        if state.count < n:
-            return
-        first = state.count % n
-        oldest = state.ring[first]
-        mean = 0.0
-        place = first
-        for _ in range(n):
-            mean += state.ring[place] - oldest
-            place = place + 1 if place + 1 < n else 0
-        mean /= n
-        squares = 0.0
-        for _ in range(n):
-            distance = state.ring[place] - oldest - mean
-            squares += distance * distance
-            place = place + 1 if place + 1 < n else 0
-        if squares > 0.0:
-            out.z_score = (value - oldest - mean) / math.sqrt(squares / (n - 1))
+        if state.count >= n:
+            out.z_score = score(state.ring, state.count % n, n, value)

@@ -23,14 +23,22 @@ FEATURES = [
     ("statistical.momentum", {"window": 3, "column": "volume"}),
     ("statistical.z_score", {}),
     ("statistical.z_score", {"window": 7, "column": "open"}),
+    ("statistical.mean_reversion", {}),
+    ("statistical.volatility_regime", {"window": 5, "rank_window": 30}),
+    ("statistical.hurst_exponent", {}),
+    ("statistical.hurst_exponent", {"window": 40, "min_lag": 3, "corrected": False}),
+    ("news.finbert_sentiment", {}),
+    ("news.sentiment_momentum", {}),
+    ("news.sentiment_divergence", {}),
+    ("news.sentiment_divergence", {"normalise": False}),
 ]
 
 
-def rough_bars(count: int) -> np.ndarray:
-    """Bars with holes, repeated prices and volumes of 0."""
+def rough_bars(count: int, more: tuple[str, ...] = ()) -> np.ndarray:
+    """Bars with holes, repeated prices and volumes of 0; further columns with holes and repeated values."""
     random = np.random.default_rng(5)
-    bars = trial_bars(count)
-    for name in COLUMNS:
+    bars = trial_bars(count, more)
+    for name in (*COLUMNS, *more):
         bars[name] = np.round(bars[name], 1)
         bars[name][random.random(count) < 0.05] = np.nan
     bars["volume"][random.random(count) < 0.3] = 0.0
@@ -46,9 +54,9 @@ def test_the_numbers_of_columns_are_those_of_a_bar():
 @pytest.mark.parametrize(("key", "params"), FEATURES)
 def test_compiled_and_plain_give_the_same_bytes(key, params):
     feature = feature_registry.create(key, **params)
-    bars, slots = rough_bars(3000), np.random.default_rng(6).integers(0, 7, 3000)
-    states, outs = feature.new_states(7), np.empty((3000, 1))
-    plain_states, plain_outs = feature.new_states(7), np.empty((3000, 1))
+    bars, slots = rough_bars(3000, feature.requires), np.random.default_rng(6).integers(0, 7, 3000)
+    states, outs = feature.new_states(7), np.empty((3000, len(feature.columns)))
+    plain_states, plain_outs = feature.new_states(7), np.empty_like(outs)
     feature.run(states, slots, bars, outs)
     feature.run_plain(plain_states, slots, bars, plain_outs)
     assert outs.tobytes() == plain_outs.tobytes()
@@ -59,10 +67,10 @@ def test_compiled_and_plain_give_the_same_bytes(key, params):
 @pytest.mark.parametrize(("key", "params"), FEATURES)
 def test_any_cut_into_chunks_gives_the_same_bytes(key, params):
     feature = feature_registry.create(key, **params)
-    bars, slots = rough_bars(500), np.random.default_rng(7).integers(0, 3, 500)
-    whole_states, whole = feature.new_states(3), np.empty((500, 1))
+    bars, slots = rough_bars(500, feature.requires), np.random.default_rng(7).integers(0, 3, 500)
+    whole_states, whole = feature.new_states(3), np.empty((500, len(feature.columns)))
     feature.run(whole_states, slots, bars, whole)
-    states, outs = feature.new_states(3), np.empty((500, 1))
+    states, outs = feature.new_states(3), np.empty_like(whole)
     cuts = [0, 1, 2, 3, 50, 51, 200, 200, 499, 500]
     for start, stop in pairwise(cuts):
         states = np.frombuffer(bytearray(states.tobytes()), feature.state_dtype)  # as a snapshot does

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
+import pandas as pd
 
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
+from plugins.streaming import trial_bars
 from schemas.config import Config, Strategy
 from schemas.messages import Applied, Signal, encode
 from streams.exits import Exit
@@ -47,6 +50,19 @@ def ready(name: str, **changes: Any) -> ReadyStrategy:
         "start": "earliest",
     }
     return ready_strategy(name, Strategy.model_validate(settings | changes))
+
+
+def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change") -> pd.DataFrame:
+    """The strategy's columns, bar by bar, as its run steps over them."""
+    strategy = ready("one", features=features, prediction=prediction)
+    bars = trial_bars(count)
+    run = Pipeline([strategy], Source("", 0, "")).runs["one"]
+    run.grow(1)
+    parts = []
+    for first in range(0, count, 7):
+        chunk = bars[first : first + 7]
+        parts.append(run.step(chunk, np.zeros(len(chunk), np.int64), np.arange(first, first + len(chunk)))[0])
+    return pd.DataFrame(np.concatenate(parts), columns=strategy.columns)
 
 
 def bar(symbol: str, minute: int, close: float, interval: str = "1m", **changes: Any) -> dict[str, Any]:

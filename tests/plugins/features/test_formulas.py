@@ -3,32 +3,28 @@
 Sources: TA-Lib (`RSI`, `ATR`), pandas (`pct_change`), numpy (mean and sample standard deviation of each window).
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import talib
 
-from plugins.bars import COLUMNS
 from plugins.features import feature_registry
 from schemas.errors import PluginError
+from tests.support.bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 
-DATA = Path(__file__).parents[3] / "examples" / "data"
-SHARED = Path(__file__).parents[4] / "shared" / "data"
-KEYS = ["technical.rsi", "technical.atr", "statistical.momentum", "statistical.z_score"]
-
-
-def frames(path: Path, least: int = 100) -> list[pd.DataFrame]:
-    """Each symbol's bars without holes (pandas and TA-Lib treat holes in another way than we do)."""
-    data = pd.read_parquet(path).dropna(subset=list(COLUMNS))
-    found = [bars.set_index("timestamp")[list(COLUMNS)].astype(float) for _, bars in data.groupby("symbol")]
-    return [bars for bars in found if len(bars) >= least]
+KEYS = [
+    "technical.rsi",
+    "technical.atr",
+    "statistical.momentum",
+    "statistical.z_score",
+    "statistical.mean_reversion",
+    "statistical.hurst_exponent",
+]
 
 
 @pytest.fixture(scope="module")
 def real_bars() -> list[pd.DataFrame]:
-    return frames(DATA / "equities_minute.parquet") + frames(DATA / "equities_daily.parquet")
+    return bars_in(SHIPPED)
 
 
 def compute(key: str, data: pd.DataFrame, **params: object) -> np.ndarray:
@@ -72,6 +68,8 @@ CASES = [
     ("statistical.z_score", expect_z_score, {"window": 20}, 20),
     ("statistical.z_score", expect_z_score, {"window": 5, "column": "volume"}, 5),
     ("statistical.z_score", expect_z_score, {"window": 2, "column": "high"}, 2),
+    ("statistical.mean_reversion", expect_z_score, {"window": 20}, 20),
+    ("statistical.mean_reversion", expect_z_score, {"window": 3}, 3),
 ]
 
 
@@ -81,7 +79,7 @@ def test_equals_the_independent_source_on_real_bars(key, expect, params, first, 
         ours, theirs = compute(key, data, **params), expect(data, **params)
         # A z-score near 0 is a difference of nearly equal numbers: there numpy's own sums carry an error of 1e-9 of a
         # deviation, which the absolute part allows.
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 if key == "statistical.z_score" else 0)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 if expect is expect_z_score else 0)
         assert np.isnan(ours[: first - 1]).all()
 
 
@@ -95,15 +93,10 @@ def test_first_value_and_warmup(key, expect, params, first, real_bars):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.exists(), reason="the full data set (../shared/data) is not here")
+@needs_shared
 @pytest.mark.parametrize(("key", "expect", "params", "first"), CASES)
 def test_equals_the_independent_source_on_all_shared_bars(key, expect, params, first):
-    for name in ("equities_minute.parquet", "equities_daily.parquet"):
-        test_equals_the_independent_source_on_real_bars(key, expect, params, first, frames(SHARED / name))
-
-
-def flat(count: int, price: float = 100.1, volume: float = 7.0) -> pd.DataFrame:
-    return pd.DataFrame({name: np.full(count, volume if name == "volume" else price) for name in COLUMNS})
+    test_equals_the_independent_source_on_real_bars(key, expect, params, first, bars_in(SHARED))
 
 
 @pytest.mark.parametrize("price", [100.1, 0.1, 1e-9, 3.3e7])
@@ -111,6 +104,7 @@ def test_constant_prices(price):
     data = flat(60, price)
     assert np.isnan(compute("technical.rsi", data)).all()
     assert np.isnan(compute("statistical.z_score", data)).all()
+    assert np.isnan(compute("statistical.mean_reversion", data)).all()
     assert (compute("technical.atr", data)[14:] == 0.0).all()
     assert (compute("statistical.momentum", data)[20:] == 0.0).all()
 
@@ -190,6 +184,8 @@ def test_col_is_accepted_for_column():
         ("statistical.z_score", {"window": 1}, "window"),
         ("statistical.z_score", {"column": "vwap"}, "column"),
         ("statistical.momentum", {"window": 2.5}, "window"),
+        ("statistical.mean_reversion", {"window": 1}, "window"),
+        ("statistical.mean_reversion", {"column": "open"}, "column"),
     ],
 )
 def test_impossible_parameters_are_named(key, params, told):
