@@ -1,5 +1,6 @@
 """The bars that plugins are checked on: real ones that ship with the kit, and generated ones for the edges."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def walk(count: int, seed: int = 20130104, step: float = 0.01, drift: float = 0.
     high, low = np.maximum(opened, close) + spread[0], np.minimum(opened, close) - spread[1]
     volume = random.integers(100, 10_000, count).astype(np.float64)
     return _framed(np.column_stack([opened, high, low, close, volume]), _minutes(count))
+
+
+def completed(data: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:
+    """`data` with further columns, as a plugin may require them of others: between 0 and 1, each row's from its own
+    close and volume, so that a part of a frame has the same values as the whole.
+    """
+    missing = [name for name in more if name not in data]
+    seed = data["close"] * 7919.0 + data["volume"] * 0.618 if missing else 0.0
+    return data.assign(**{name: (seed * (number + 1.37)) % 1.0 for number, name in enumerate(missing)})
 
 
 def edges(count: int) -> dict[str, pd.DataFrame]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from plugins.checks.bars import edges
+from plugins.checks.bars import edges, usual
 from plugins.checks.compare import difference, names, numbers
 from plugins.checks.outcome import Failed, Inapplicable
 from plugins.checks.subject import FeatureSubject
@@ -11,19 +11,16 @@ from plugins.checks.subject import FeatureSubject
 
 def computes(subject: FeatureSubject) -> str:
     """`compute` was called on real daily bars."""
-    result = subject.raw(subject_bars(subject))
-    return f"columns {names(result)}"
+    return f"columns {names(subject.raw(_few_bars(subject)))}"
 
 
-def subject_bars(subject: FeatureSubject) -> pd.DataFrame:
-    from plugins.checks.bars import usual
-
+def _few_bars(subject: FeatureSubject) -> pd.DataFrame:
     return usual(subject.memory + 20)
 
 
 def shape(subject: FeatureSubject) -> str:
     """Rows, index and names of columns of the result were compared with the bars."""
-    data = subject_bars(subject)
+    data = _few_bars(subject)
     result = subject.compute(data)
     odd = [name for name in result.columns if not isinstance(name, str)]
     if odd:
@@ -38,7 +35,7 @@ def shape(subject: FeatureSubject) -> str:
 
 def dtypes(subject: FeatureSubject) -> str:
     """The dtypes of the columns were looked at."""
-    result = subject.compute(subject_bars(subject))
+    result = subject.compute(_few_bars(subject))
     for name, dtype in result.dtypes.items():
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
             raise Failed(
@@ -49,7 +46,7 @@ def dtypes(subject: FeatureSubject) -> str:
 
 def input_untouched(subject: FeatureSubject) -> str:
     """The frame that `compute` was given was compared with a copy of it afterwards."""
-    data = subject_bars(subject)
+    data = subject.completed(_few_bars(subject))
     given = data.copy()
     subject.plugin.compute(given)
     if not given.index.equals(data.index):
@@ -65,6 +62,10 @@ def input_untouched(subject: FeatureSubject) -> str:
 def edge_cases(subject: FeatureSubject) -> str:
     """Trends, jumps, constant prices, no volume, gaps, huge and tiny prices, one bar and none were computed."""
     frames = edges(len(subject.bars))
+    if subject.plugin.requires:
+        holes = subject.completed(subject.bars)
+        holes.loc[holes.index[::3], list(subject.plugin.requires)] = np.nan
+        frames["required columns with holes"] = holes
     columns = list(subject.baseline.columns)
     for what, data in frames.items():
         result = subject.compute(data, what)
@@ -101,7 +102,7 @@ def outputs(subject: FeatureSubject) -> str:
 
 def columns_read(subject: FeatureSubject) -> str:
     """A foreign column was added to the bars, and columns that it does not declare to read were changed."""
-    data = subject.bars
+    data = subject.completed(subject.bars)
     result = subject.compute(data.assign(vwap=data["close"] * 3.0), "bars with one more column")
     found = difference(subject.baseline, result, subject.tolerance)
     if found is not None:
@@ -112,6 +113,7 @@ def columns_read(subject: FeatureSubject) -> str:
     reads = getattr(subject.plugin, "reads", None)
     if not isinstance(reads, tuple):
         return "a foreign column changes nothing"
+    reads += subject.plugin.requires
     other = [name for name in data.columns if name not in reads]
     found = difference(subject.baseline, subject.compute(data.assign(**{name: data[name] * 7.0 for name in other})))
     if found is not None:
@@ -124,6 +126,8 @@ def missing_values(subject: FeatureSubject) -> str:
     """A bar without prices was put between others: it must give NaN and leave the state as it was."""
     if not subject.fold:
         raise Inapplicable("a bar with holes never reaches compute: it is refused before")
+    if not getattr(subject.plugin, "reads", ()):
+        raise Inapplicable("it reads nothing of the bar itself")
     data, middle = subject.bars, len(subject.bars) // 2
     hole = data.iloc[[middle]] * np.nan
     result = subject.compute(pd.concat([data.iloc[:middle], hole, data.iloc[middle:]]), "bars with a hole")

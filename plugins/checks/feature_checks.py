@@ -1,5 +1,6 @@
 """The checks of features that take more than one of the parts."""
 
+import re
 import time
 
 import numpy as np
@@ -21,7 +22,7 @@ TOLERANCE = 5.0
 
 def reads_its_input_alone(subject: FeatureSubject) -> str:
     """Files, network, programs and clocks were watched while it was created and while it computed."""
-    return outside.only_input(lambda: subject.new().compute(usual(60)), subject.cls)
+    return outside.only_input(lambda: subject.new().compute(subject.completed(usual(60))), subject.cls)
 
 
 def parameters(subject: FeatureSubject) -> str:
@@ -42,7 +43,7 @@ def speed(subject: FeatureSubject) -> str:
     """The time of a bar was measured as a worker runs it, over interleaved symbols."""
     stream = subject.stream()
     count = 20_000 if subject.fold else max(3, min(200, int(0.1 / max(subject.pace, 1e-6))))
-    bars = bars_from_frame(usual(count))
+    bars = bars_from_frame(subject.completed(usual(count)), subject.plugin.requires)
     slots = np.arange(count, dtype=np.int64) % min(100, count)
     outs = np.empty((count, len(stream.columns)))
     stream.prepare()
@@ -59,7 +60,7 @@ def judged(cost: str, microseconds: float, unit: str, state: int | None = None) 
     """What was measured, against the declared cost class."""
     size = "" if state is None else f", {state:,} bytes of state a symbol"
     saw = f"{microseconds:.3g} µs a {unit}{size}; declared {cost}"
-    if microseconds > TOLERANCE * LIMITS.get(cost, np.inf):
+    if microseconds > TOLERANCE * LIMITS.get(re.split(r"\W", cost)[0], np.inf):
         fits = next((name for name, limit in LIMITS.items() if microseconds <= limit), "slow")
         raise Failed(saw, f"declare cost = {fits!r}, or make it faster")
     return saw

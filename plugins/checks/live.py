@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plugins.bars import bars_from_frame
 from plugins.base import FloatArray
-from plugins.checks.bars import real, usual, walk
+from plugins.checks.bars import completed, real, usual, walk
 from plugins.checks.compare import difference
 from plugins.checks.outcome import Failed
 from plugins.checks.subject import FeatureSubject, told
@@ -32,7 +32,7 @@ def batch_equals_live(subject: FeatureSubject) -> str:
         return f"{len(data)} bars, in chunks of 1, 7 and 1000: the same bytes"
     stream = subject.stream()
     outs = np.empty((len(data), len(stream.columns)))
-    stream.run_plain(stream.new_states(1), np.zeros(len(data), np.int64), bars_from_frame(data), outs)  # type: ignore[attr-defined]
+    stream.run_plain(stream.new_states(1), np.zeros(len(data), np.int64), _bars(stream, data), outs)  # type: ignore[attr-defined]
     _same(subject, whole, _frame(outs, data, stream), "its step ran without numba")
     return f"{len(data)} bars, in chunks of 1, 7 and 1000, compiled and plain: the same bytes"
 
@@ -129,7 +129,7 @@ def _fed(stream: StreamingFeature, data: pd.DataFrame, size: int) -> pd.DataFram
 
 def _run(stream: StreamingFeature, states: Rows, data: pd.DataFrame) -> FloatArray:
     outs = np.empty((len(data), len(stream.columns)))
-    _step(stream, states, np.zeros(len(data), np.int64), bars_from_frame(data), outs)
+    _step(stream, states, np.zeros(len(data), np.int64), _bars(stream, data), outs)
     return outs
 
 
@@ -145,13 +145,19 @@ def _interleaved(stream: StreamingFeature, frames: dict[str, pd.DataFrame]) -> d
     lengths = [len(data) for data in frames.values()]
     slots = np.repeat(np.arange(len(frames)), lengths)
     np.random.default_rng(3).shuffle(slots)
-    merged = np.concatenate([bars_from_frame(data) for data in frames.values()])
+    merged = np.concatenate([_bars(stream, data) for data in frames.values()])
     bars = np.empty_like(merged)
     for slot, data in enumerate(frames.values()):
-        bars[slots == slot] = bars_from_frame(data)
+        bars[slots == slot] = _bars(stream, data)
     outs = np.empty((len(bars), len(stream.columns)))
     _step(stream, stream.new_states(len(frames)), slots.astype(np.int64), bars, outs)
     return {name: outs[slots == slot] for slot, name in enumerate(frames)}
+
+
+def _bars(stream: StreamingFeature, data: pd.DataFrame) -> Rows:
+    """The rows that it steps over, those columns included that it requires."""
+    requires = stream.plugin.requires
+    return bars_from_frame(completed(data, requires), requires)
 
 
 def _frame(outs: FloatArray, data: pd.DataFrame, stream: StreamingFeature) -> pd.DataFrame:

@@ -5,12 +5,15 @@ import time
 import numpy as np
 import pandas as pd
 
+from plugins.bars import bars_from_frame
 from plugins.base import BaseSignalGenerator, Plugin
 from plugins.checks import outside
 from plugins.checks.feature_checks import judged
-from plugins.checks.outcome import Failed, Inapplicable
+from plugins.checks.outcome import Failed
 from plugins.checks.parameters import refused
 from plugins.checks.signal_subject import SYMBOLS, SignalSubject, first_difference, predictions
+from plugins.streaming import slots_of
+from plugins.windowed import streaming
 from schemas.canonical import sha256_hex
 from schemas.errors import PluginError
 
@@ -92,8 +95,6 @@ def symbols(subject: SignalSubject) -> str:
     found = first_difference(subject.baseline, subject.generate(subject.data, plugin=used))
     if found is not None:
         raise Failed(f"after other predictions, {found}", "generate must begin anew: keep nothing on the instance")
-    if _kind(subject) == "cross-section":
-        raise Inapplicable("in a cross-section the symbols depend on each other")
     for symbol in SYMBOLS[:3]:
         mine = subject.data.index.get_level_values("symbol") == symbol
         alone = subject.generate(subject.data[mine], f"{symbol} alone")
@@ -101,7 +102,7 @@ def symbols(subject: SignalSubject) -> str:
         if found is not None:
             raise Failed(
                 f"alone, {found}",
-                "one symbol's decision must not depend on another's: group by symbol, or declare a cross-section",
+                "one symbol's decision must not depend on another's: group by symbol",
             )
     return f"{', '.join(SYMBOLS[:3])}: each as if alone"
 
@@ -127,26 +128,42 @@ def missing_values(subject: SignalSubject) -> str:
 
 
 def batch_equals_live(subject: SignalSubject) -> str:
-    """Decisions over the frame were compared with those that a worker makes."""
-    if _kind(subject) != "row":
-        raise Inapplicable(f"it declares to decide by {_kind(subject)}, not row by row")
-    generator = subject.new()
+    """Decisions over the frame were compared with those that a worker makes: each row alone, or by the fold's steps."""
     part = subject.data.iloc[:240]
-    columns = {str(name): part[name].to_numpy(np.float64) for name in part}
-    try:
-        live = generator.decide(columns)
-    except PluginError as error:
-        raise Failed(f"row by row it fails: {error}", "a worker gives it one row: decide from that alone") from error
     wanted = subject.generate(part)
-    signals = [value if isinstance(value, str) else float(value) for value in live.signal]
-    frame = pd.DataFrame({"signal": signals, "weight": live.weight.tolist()}, part.index, dtype=object)
-    found = first_difference(wanted, frame, CONTENT)
-    if found is not None:
-        raise Failed(
-            f"row by row, as a worker decides, {found}",
-            "decide each row from itself alone, or declare that the generator keeps a state or takes a cross-section",
-        )
-    return f"{len(part)} rows, each alone: the same decisions"
+    for size in (1, 7, 1000):
+        try:
+            live = _live(subject.new(), part, size)
+        except PluginError as error:
+            raise Failed(f"row by row it fails: {error}", "a worker gives it one row: decide from that") from error
+        found = first_difference(wanted, live, CONTENT)
+        if found is not None:
+            raise Failed(
+                f"decided {size} at a time, as a worker does, {found}",
+                "decide each row from itself alone, or keep what came before in a fold (plugins.folded)",
+            )
+    return f"{len(part)} rows, in chunks of 1, 7 and 1000: the same decisions"
+
+
+def _live(generator: BaseSignalGenerator, data: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Decisions on `data` in chunks, as the pipeline asks for them: the fold, if there is one, is stepped first."""
+    fold = None if generator.fold is None else streaming(generator.fold)
+    slots, count = slots_of(data.index)
+    states = fold.new_states(count) if fold else np.zeros(0)
+    signals: list[str | float] = []
+    weights: list[float] = []
+    for first in range(0, len(data), size):
+        chunk = data.iloc[first : first + size]
+        columns = {str(name): chunk[name].to_numpy(np.float64) for name in chunk}
+        if fold is not None:
+            requires = fold.plugin.requires
+            outs = np.empty((len(chunk), len(fold.columns)))
+            fold.run(states, slots[first : first + size], bars_from_frame(chunk[list(requires)], requires), outs)
+            columns |= {name: outs[:, i] for i, name in enumerate(fold.columns)}
+        decided = generator.decide(columns)
+        signals += [value if isinstance(value, str) else float(value) for value in decided.signal]
+        weights += decided.weight.tolist()
+    return pd.DataFrame({"signal": signals, "weight": weights}, data.index, dtype=object)
 
 
 def parameters(subject: SignalSubject) -> str:
@@ -160,21 +177,12 @@ def parameters(subject: SignalSubject) -> str:
 
 
 def speed(subject: SignalSubject) -> str:
-    """The time of a decision was measured as a worker makes them."""
-    if _kind(subject) != "row":
-        begin = time.perf_counter()
-        subject.generate(subject.data)
-        return judged(subject.cls.cost, 1e6 * (time.perf_counter() - begin) / len(subject.data), "row")
-    generator, part = subject.new(), subject.data.iloc[:100]
-    columns = {str(name): part[name].to_numpy(np.float64) for name in part}
+    """The time of a decision was measured as a worker makes them, a hundred at a time."""
     times = []
     for _ in range(3):
+        generator, part = subject.new(), subject.data.iloc[:100]
+        _live(generator, part, 100)
         begin = time.perf_counter()
-        generator.decide(columns)
+        _live(generator, part, 100)
         times.append(time.perf_counter() - begin)
-    return judged(subject.cls.cost, 1e6 * min(times) / len(part), "row")
-
-
-def _kind(subject: SignalSubject) -> str:
-    """How it decides: each row alone, by symbol in time, or by cross-section."""
-    return str(getattr(subject.cls, "kind", "row"))
+    return judged(subject.cls.cost, 1e6 * min(times) / 100, "row")

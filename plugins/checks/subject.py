@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from plugins.base import BaseFeature, name_of
-from plugins.checks.bars import usual
+from plugins.checks.bars import completed, usual
 from plugins.checks.compare import CLOSE
 from plugins.checks.outcome import Failed, Inapplicable
 from plugins.fold import FoldFeature
@@ -48,6 +48,10 @@ class FeatureSubject:
     def lookback(self) -> int | None:
         declared = self.plugin.lookback
         return declared if isinstance(declared, int) and declared > 0 else None
+
+    def completed(self, data: pd.DataFrame) -> pd.DataFrame:
+        """`data` with the columns of other features that it requires."""
+        return completed(data, self.plugin.requires)
 
     def stream(self, plugin: BaseFeature | None = None) -> StreamingFeature:
         """The form that a worker runs."""
@@ -113,7 +117,7 @@ class FeatureSubject:
     def raw(self, data: pd.DataFrame, what: str = "usual bars", plugin: BaseFeature | None = None) -> pd.DataFrame:
         """The same, whatever the index."""
         try:
-            result = (plugin or self.plugin).compute(data.copy())
+            result = (plugin or self.plugin).compute(self.completed(data.copy()))
         except (Exception, SystemExit) as error:
             raise Failed(
                 f"compute raised {told(error)} on {what} ({len(data)} rows)",

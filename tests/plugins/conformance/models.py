@@ -256,20 +256,6 @@ class LooksUpTarget(Linear):
 
 
 @faulty("target_unseen")
-class KeepsTheFrame(Linear):
-    """Fits when it is asked, on the frame that it was given."""
-
-    def train(self, X, y):
-        self.X, self.y = X, y
-        return super().train(X, y)
-
-    def predict(self, X):
-        if getattr(self, "X", None) is not None:
-            super().train(self.X, self.y)
-        return super().predict(X)
-
-
-@faulty("target_unseen")
 class LearnsOn(Fitted):
     """A second training goes on where the first one ended."""
 
