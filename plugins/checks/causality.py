@@ -59,7 +59,7 @@ class _Before:
 
 def _futures(subject: FeatureSubject, before: _Before, least: int, seconds: float) -> int:
     """Changes the future of some bars, at least `least` of all ways and places, more for a quick plugin."""
-    most = max(least, subject.repeats(least, 32 * len(POISONS)))
+    most = max(least, subject.repeats(least, 16 * len(POISONS)))
     end, done = time.perf_counter() + seconds, 0
     for place in _places(len(before.bars)):
         for what, poison in POISONS.items():

@@ -75,7 +75,7 @@ class ModelSubject:
             raise Failed(f"predict returned {len(found)} rows or another index", "return pd.Series(values, X.index)")
         if not pd.api.types.is_float_dtype(found.dtype):
             raise Failed(f"predictions are {found.dtype}", "return float64")
-        return found.to_numpy(np.float64)
+        return np.asarray(found, np.float64)
 
     def singly(self, X: pd.DataFrame, model: BaseModel | None = None) -> FloatArray:  # noqa: N803
         """Each row predicted alone, or with the `lookback` - 1 rows of its symbol before it."""

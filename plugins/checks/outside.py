@@ -15,6 +15,8 @@ DATABASES = ("sqlite3.connect",)
 UNPICKLING = "pickle.find_class"
 CODE = (".py", ".pyc", ".pyi", ".so", ".nbi", ".nbc", ".pth", ".egg-link", ".pyd", ".dll")
 SYSTEM = ("/proc/", "/sys/", "/dev/", "/usr/share/zoneinfo", "/etc/localtime")
+LIBRARIES = ("joblib", "threadpoolctl", "importlib", "_frozen_importlib", "numba")
+"""What these look up when they are first used (cores of the machine, code) is no data."""
 CLOCKS = ("now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime")
 
 _watching: list[list[tuple[str, str]]] = []
@@ -33,13 +35,23 @@ def install() -> None:
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if not _watching:
         return
-    if event in NETWORK or event in PROGRAMS:
+    if event == UNPICKLING:
+        _watching[-1].append((event, f"{args[0]}.{args[1]}"))
+    elif (event in NETWORK or event in PROGRAMS) and not _of_a_library():
         _watching[-1].append((event, str(args[0])[:80]))
         raise OutsideAccess(f"{event} while it is checked")
-    if event in DATABASES or (event == "open" and _is_data(args[0])):
+    elif (event in DATABASES or (event == "open" and _is_data(args[0]))) and not _of_a_library():
         _watching[-1].append((event, str(args[0])))
-    elif event == UNPICKLING:
-        _watching[-1].append((event, f"{args[0]}.{args[1]}"))
+
+
+def _of_a_library() -> bool:
+    """Whether one of `LIBRARIES` is among the callers."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _is_data(path: Any) -> bool:

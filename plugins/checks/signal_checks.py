@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from plugins.bars import bars_from_frame
+from plugins.bars import BAR, bars_from_frame
 from plugins.base import BaseSignalGenerator, Plugin
 from plugins.checks import outside
 from plugins.checks.feature_checks import judged
@@ -149,7 +149,7 @@ def _live(generator: BaseSignalGenerator, data: pd.DataFrame, size: int) -> pd.D
     """Decisions on `data` in chunks, as the pipeline asks for them: the fold, if there is one, is stepped first."""
     fold = None if generator.fold is None else streaming(generator.fold)
     slots, count = slots_of(data.index)
-    states = fold.new_states(count) if fold else np.zeros(0)
+    states = np.zeros(0, BAR) if fold is None else fold.new_states(count)
     signals: list[str | float] = []
     weights: list[float] = []
     for first in range(0, len(data), size):

@@ -15,7 +15,7 @@ from plugins.streaming import StreamingFeature
 from plugins.windowed import streaming
 from schemas.errors import PluginError
 
-BUDGET = 0.8
+BUDGET = 0.5
 """Seconds that one check may spend on repeating itself at further places."""
 
 
@@ -117,7 +117,7 @@ class FeatureSubject:
     def raw(self, data: pd.DataFrame, what: str = "usual bars", plugin: BaseFeature | None = None) -> pd.DataFrame:
         """The same, whatever the index."""
         try:
-            result = (plugin or self.plugin).compute(self.completed(data.copy()))
+            result = (plugin or self.new()).compute(self.completed(data.copy()))
         except (Exception, SystemExit) as error:
             raise Failed(
                 f"compute raised {told(error)} on {what} ({len(data)} rows)",

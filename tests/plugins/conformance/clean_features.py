@@ -304,9 +304,12 @@ class VolumeWeighted(OneColumn):
 
 @clean
 class SessionRange(OneColumn):
-    """How far the close is from the day's open so far: a groupby by day that looks back only."""
+    """How far the close is from the day's open so far: a groupby by day that looks back only.
 
-    lookback = 400
+    A day may have 1440 minutes.
+    """
+
+    lookback = 1440
 
     def value(self, data):
         return data["close"] / data["open"].groupby(data.index.date).transform("first") - 1.0

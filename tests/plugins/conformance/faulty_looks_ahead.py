@@ -272,12 +272,12 @@ class TsfreshWhole(OneColumn):
 
 @AHEAD
 class DroppedColumns(OneColumn):
-    """Keeps those of its columns that are known throughout the last hundred rows."""
+    """Keeps those of its columns that are known throughout the last ten rows."""
 
     def compute(self, data):
         means = {f"mean_{n}": data["close"].rolling(n).mean() for n in (5, 10, 20)}
         table = pd.DataFrame(means)
-        return table.drop(columns=[name for name in table if table[name].tail(100).isna().any()])
+        return table.drop(columns=[name for name in table if table[name].tail(10).isna().any()])
 
 
 @AHEAD

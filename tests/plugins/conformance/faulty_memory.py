@@ -200,15 +200,11 @@ class HugeState(Two):
 
 
 @faulty("missing_values")
-class HolesAsZero(Two):
-    """Reads nothing, as it says, so that a bar without prices reaches the step."""
+class FillsHoles(Two):
+    """Fills holes forward, so that a bar without prices gets a value."""
 
-    reads = ("volume",)
-
-    @staticmethod
-    def step(state, bar, params, out):
-        state.count += 1
-        out.value = 1.0 if bar.close > 10.0 else 0.0
+    def compute(self, data):
+        return over_frame(self, data.ffill())
 
 
 @faulty("outputs")
