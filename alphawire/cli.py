@@ -14,6 +14,7 @@ from schemas.errors import AlphawireError
 
 COMMANDS = {
     "plugins": "what plugins there are, with parameters, cost and availability",
+    "check": "the conformance kit: does a plugin keep what it promises?",
     "broker": "a broker for development, until ctrl-C",
     "topics": "create or list the topics",
     "produce": "CSV or Parquet files to topics",

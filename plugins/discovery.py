@@ -75,7 +75,7 @@ def discover(paths: Iterable[Path | str] = ()) -> None:
         _guard(f"{point.name} = {point.value}", point.module, filled, lambda point=point: _load_entry_point(point))  # type: ignore[misc]
     for path in paths:
         for file in _files(Path(path)):
-            _import(_module_name(file), filled, str(file))
+            _import(module_name(file), filled, str(file))
 
 
 def _load_entry_point(point: EntryPoint) -> None:
@@ -99,7 +99,7 @@ def _files(path: Path) -> list[Path]:
     return [path.resolve()]
 
 
-def _module_name(file: Path) -> str:
+def module_name(file: Path) -> str:
     """Name under which `file` is imported; makes its folder a package, so files there may import each other
     (``from . import other``).
     """

@@ -174,12 +174,11 @@ class FoldFeature(BaseFeature):
     def run_plain(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """`run` without numba: the reference, equal to the byte."""
         outs.fill(np.nan)
-        rows, results = states.view(np.recarray), outs.view(self._out)[:, 0].view(np.recarray)
-        params = self._params.view(np.recarray)[0]
+        results, params = outs.view(self._out)[:, 0], _Fields(self._params[0])
         with np.errstate(all="ignore"):
-            for i, bar in enumerate(bars.view(np.recarray)):
+            for i, bar in enumerate(bars):
                 if not any(math.isnan(bar[name]) for name in self.reads):
-                    type(self).step(rows[slots[i]], bar, params, results[i])
+                    type(self).step(_Fields(states[slots[i]]), _Fields(bar), params, _Fields(results[i]))
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """The fold over `data`, each symbol of a (symbol, time) index alone."""
@@ -187,6 +186,19 @@ class FoldFeature(BaseFeature):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_kernel": None}  # compiled code stays in its process
+
+
+class _Fields:
+    """A row's fields as attributes. numpy's own records hide fields called like a method of theirs (mean, max)."""
+
+    def __init__(self, row: Any) -> None:
+        object.__setattr__(self, "_row", row)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._row[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._row[name] = value
 
 
 def column_of(bar: Any, column: int) -> Any:

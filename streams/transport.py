@@ -8,7 +8,6 @@ is said at each method; line references are to faust-streaming 0.15.3.
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import faust
@@ -97,9 +96,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     replay does not see that either.
     """
 
-    at_end: Mapping[TP, bool] = MappingProxyType({})
-    """Was all that may be read fetched, of each partition?"""
-
     def _create_worker_consumer(self, transport: Any) -> Any:
         read_tolerantly()
         consumer = super()._create_worker_consumer(transport)
@@ -109,22 +105,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **kwargs)
-        self.at_end = {ensure_TP(tp): _is_at_end(consumer, tp) for tp in consumer.assignment()}
         ends = {tp: batch[-1].offset + 1 for tp, batch in records.items() if batch}
         behind = any((consumer.highwater(tp) or 0) > end for tp, end in ends.items() if tp in consumer.assignment())
         consumer._fetcher._fetch_max_wait_ms = self.app.fetch_wait.after(bool(ends), behind)
         return records
-
-
-def _is_at_end(consumer: Any, tp: Any) -> bool:
-    """Compares where the next fetch begins, which also passes the markers of transactions, with the last fetch's end of
-    what is committed.
-    """
-    state = consumer._subscription.subscription.assignment.state_value(tp)
-    if not state.has_valid_position or state.highwater is None:
-        return True  # not known yet
-    end = state.highwater if state.lso is None or state.lso < 0 else state.lso
-    return bool(state.position >= end)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -137,13 +121,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    def is_behind(self, tp: TP, position: int) -> bool:
-        """Is there more than what comes before `position`: fetched, or not fetched yet?
-
-        The end of the log does not tell: the marker of a transaction counts there, and is never given out.
-        """
-        return self._expected.get(tp, position) > position or not self._thread.at_end.get(tp, True)
 
     @property
     def owner(self) -> Owner:

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from faust.types import TP
-
 from streams.exits import Die, Exit
+from streams.health import log_end
 from streams.worker import Worker
 
 
@@ -41,5 +40,5 @@ def _behind(app: Any, worker: Worker, number: int) -> bool:
     part = worker.partitions[number]
     if part.position > part.published:
         return True
-    tp = TP(worker.names.bars, number)
-    return app.consumer is not None and bool(app.consumer.is_behind(tp, part.position))
+    end = log_end(app, worker, number)
+    return end is not None and end > part.position

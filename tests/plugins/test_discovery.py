@@ -261,5 +261,5 @@ def test_a_module_dropped_into_a_folder_is_found(tmp_path, monkeypatch):
 
 def test_the_names_of_files_packages_are_the_same_in_every_process(tmp_path):
     path = tmp_path / "mine.py"
-    assert discovery._module_name(path) == discovery._module_name(path)
-    assert discovery._module_name(path) != discovery._module_name(tmp_path / "x" / "mine.py")
+    assert discovery.module_name(path) == discovery.module_name(path)
+    assert discovery.module_name(path) != discovery.module_name(tmp_path / "x" / "mine.py")

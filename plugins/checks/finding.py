@@ -1,0 +1,73 @@
+"""What the kit says: a finding for each check, a report for each plugin."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["passed", "failed", "not applicable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes
+    ----------
+    check
+        Its name.
+    status
+        passed, failed, or not applicable.
+    did
+        What was done.
+    saw
+        What came of it; for a check that cannot apply, why.
+    mend
+        What to change; empty unless it failed.
+    """
+
+    check: str
+    status: Status
+    did: str
+    saw: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.saw}" + (f"; {self.mend}" if self.mend else "")
+
+
+@dataclass(slots=True)
+class Report:
+    """All findings on one plugin."""
+
+    key: str
+    category: str
+    findings: list[Finding] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.status == "failed"]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed, and something was found to hold."""
+        return not self.failures and any(finding.status == "passed" for finding in self.findings)
+
+    def __getitem__(self, check: str) -> Finding:
+        return next(finding for finding in self.findings if finding.check == check)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "key": self.key,
+            "category": self.category,
+            "passed": self.passed,
+            "seconds": round(self.seconds, 3),
+        } | {"findings": [asdict(finding) for finding in self.findings]}
+
+    def __str__(self) -> str:
+        """A line for each failure, or one that says how many checks passed."""
+        passed = sum(finding.status == "passed" for finding in self.findings)
+        if self.passed:
+            return f"{self.key}: passed {passed} checks"
+        lines = [f"  {finding}" for finding in self.failures] or ["  no check could be made"]
+        return "\n".join([f"{self.key}: failed {len(self.failures)} of {passed + len(self.failures)} checks", *lines])

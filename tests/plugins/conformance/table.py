@@ -1,0 +1,41 @@
+"""The table of plugins that the kit must tell apart: clean ones, and faulty ones with the check that must find each."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from plugins.base import BaseFeature, Plugin
+
+P = TypeVar("P", bound=type[Plugin])
+
+CLEAN: list[type[Plugin]] = []
+FAULTY: list[tuple[type[Plugin], str]] = []
+
+
+def clean(cls: P) -> P:
+    """The kit must accept it."""
+    CLEAN.append(cls)
+    return cls
+
+
+def faulty(check: str) -> Callable[[P], P]:
+    """The kit must reject it, by this check."""
+
+    def add(cls: P) -> P:
+        FAULTY.append((cls, check))
+        return cls
+
+    return add
+
+
+class OneColumn(BaseFeature):
+    """One column from the bars; a subclass says which."""
+
+    lookback: Any = 20
+
+    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"value": self.value(data)}, index=data.index)
+
+    def value(self, data: pd.DataFrame) -> Any:
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Features of a desk, in a package of their own."""
