@@ -1,0 +1,188 @@
+"""A run with faults: a cluster, supervised workers, bars at a steady rate, faults at random and at named points."""
+
+import heapq
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.config import Config
+from tests.faults.bars import BarProducer
+from tests.faults.cluster import Cluster
+from tests.faults.kinds import DECK, POINTS, Fault, arms
+from tests.faults.supervised import Supervised
+from tests.faults.watch import Watch
+
+TICK = 0.05
+ACTIONS = ("kill", "kill", "kill", "stop", "delay")
+
+
+@dataclass
+class Settings:
+    """How hard a run is: it ends after `faults` of them or `minutes`, whichever comes first."""
+
+    faults: int
+    minutes: float
+    seed: int = 1
+    rate: float = 120.0
+    pause: tuple[float, float] = (0.3, 2.0)
+    mutation: str = "unchanged"
+    deck: dict[Fault, int] = field(default_factory=lambda: dict(DECK))
+    points: tuple[str, ...] = tuple(POINTS)
+    actions: tuple[str, ...] = ACTIONS
+
+
+class Run:
+    """What the faults act upon; `play` is the whole of it."""
+
+    def __init__(self, cluster: Cluster, config_file: Path, config: Config, settings: Settings) -> None:
+        self.cluster, self.config, self.settings = cluster, config, settings
+        self.rng = random.Random(settings.seed)
+        patience = config.kafka.session_timeout + 0.3
+        self.workers = [
+            Supervised(number, config_file, f"127.0.0.1:{proxy.port}", patience, settings.mutation)
+            for number, proxy in enumerate(cluster.proxies)
+        ]
+        self.producer = BarProducer(config, settings.rate, settings.seed)
+        self.watch = Watch(config)
+        self.injected: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.broker_busy = False
+        self.lag_seconds = 0.0
+        self.lag_bound = 30.0
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._victims: set[int] = set()
+        self._deck: list[Fault] = []
+        self._points: list[tuple[str, str]] = []
+        self._broker_back = -1e9
+        self._measured = 0.0
+
+    @property
+    def happened(self) -> Counter[str]:
+        """Faults at named points, ``point:action``."""
+        return sum((worker.happened for worker in self.workers), Counter())
+
+    @property
+    def faults(self) -> int:
+        return self.injected.total() + self.happened.total()
+
+    @property
+    def ends(self) -> Counter[int]:
+        """How the workers' lives ended, by exit code; below 0: the signal."""
+        return sum((worker.ends for worker in self.workers), Counter())
+
+    def play(self) -> None:
+        """All of it: start, faults, and on until the last bar is dealt with."""
+        self.producer.start()
+        self.watch.start()
+        for worker in self.workers:
+            self._prepare(worker)
+            worker.start()
+        try:
+            self._disturb()
+            self._calm_down()
+        finally:
+            self._end()
+
+    def victim(self) -> Supervised | None:
+        """A worker that runs and that nothing is done to at the moment."""
+        chosen = [w for w in self.workers if w.running and w.number not in self._victims]
+        return self.rng.choice(chosen) if chosen else None
+
+    def beyond_session(self) -> float:
+        """Seconds: long enough for the others to take over."""
+        return self.config.kafka.session_timeout * self.rng.uniform(1.5, 3.0)
+
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), action))
+
+    def busy(self, worker: Supervised, seconds: float, mend: Callable[[], object]) -> None:
+        """`worker` is left alone until `mend` is done in `seconds`."""
+        self._victims.add(worker.number)
+
+        def over() -> None:
+            mend()
+            self._victims.discard(worker.number)
+
+        self.later(seconds, over)
+
+    def broker_down(self, seconds: float, mend: Callable[[], object]) -> None:
+        self.broker_busy = True
+
+        def over() -> None:
+            mend()
+            self.broker_busy = False
+            self._broker_back = time.monotonic()
+
+        self.later(seconds, over)
+
+    def note(self, text: str) -> None:
+        self.notes[text] += 1
+
+    def next_point(self) -> tuple[str, str]:
+        if not self._points:
+            self._points = [(point, self.rng.choice(self.settings.actions)) for point in self.settings.points]
+            self.rng.shuffle(self._points)
+        return self._points.pop()
+
+    def _prepare(self, worker: Supervised) -> None:
+        if self.settings.points:
+            worker.next_arms = arms(self)
+
+    def _disturb(self) -> None:
+        end = time.monotonic() + 60 * self.settings.minutes
+        following = time.monotonic() + 5.0
+        while self.faults < self.settings.faults and time.monotonic() < end:
+            self._tick()
+            for worker in self.workers:
+                if worker.process is None and not worker.next_arms:
+                    self._prepare(worker)
+            if time.monotonic() >= following and self.settings.deck:
+                self._inject()
+                following = time.monotonic() + self.rng.uniform(*self.settings.pause)
+
+    def _inject(self) -> None:
+        if not self._deck:
+            self._deck = [kind for kind, number in self.settings.deck.items() for _ in range(number)]
+            self.rng.shuffle(self._deck)
+        kind = self._deck.pop()
+        if kind(self):
+            self.injected[kind.__name__] += 1
+
+    def _calm_down(self) -> None:
+        """No faults any more; returns when nothing is behind, or when that takes too long."""
+        for worker in self.workers:
+            worker.next_arms = ""
+        while self._due:
+            self._tick()
+        over = time.monotonic()
+        self.lag_bound = 60.0 if over - self._broker_back < 30 else 30.0
+        self.producer.stop()
+        ends = self.watch.ends()
+        while not self.watch.reached(ends) and time.monotonic() - over < 2 * self.lag_bound:
+            self._tick()
+        self.lag_seconds = time.monotonic() - over
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
+        for worker in self.workers:
+            worker.tend()
+        if now - self._measured > 1.0:
+            self._measured = now
+            for worker in self.workers:
+                worker.measure()
+        time.sleep(TICK)
+
+    def _end(self) -> None:
+        for proxy in self.cluster.proxies:
+            proxy.release()
+        self.producer.stop()
+        for worker in self.workers:
+            worker.stop()
+        self.watch.stop()
