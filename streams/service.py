@@ -119,7 +119,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
-            await worker.on_revoke(set(app.consumer.assignment()) if app.consumer else set())
+            await worker.on_revoke(set(worker.positions()))
             await app.stop()
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")

@@ -1,6 +1,7 @@
 """``python -m tests.faults --faults 1000 --minutes 60 --out FILE``: a run with faults and all checks, as Markdown."""
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where logs stay")
     parser.add_argument("--out", type=Path)
     wishes = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of course the broker is away now and then
     folder = wishes.folder or Path(tempfile.mkdtemp(prefix="alphawire-faults-"))
     print(f"seed {wishes.seed}, logs in {folder}", flush=True)
     with Cluster(folder, wishes.workers) as cluster:

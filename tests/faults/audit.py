@@ -10,44 +10,42 @@ import msgspec
 
 from plugins.pipeline import Capture, Pipeline
 from plugins.run import Source
-from plugins.strategy import ready_strategy
-from schemas.config import Config
-from schemas.messages import Applied, Marker, Roster, Snapshot, StateRecord
+from plugins.strategy import ReadyStrategy
+from schemas.messages import Marker, Roster, Snapshot, StateRecord
 from streams.intake import Intake
-from streams.topics import topic_name
+from streams.state import decode_applied
 from tests.faults.watch import Observation
 
 BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")
 """Of a record batch, format 2: base offset, length, …, attributes, …, producer id, its epoch, …, number of records."""
 
 _decode_state = msgspec.json.Decoder(StateRecord).decode
-_decode_applied = msgspec.json.Decoder(Applied).decode
 
 
 def snapshot_faults(
-    config: Config, partition: int, bars: Sequence[Any], state: Sequence[Any], control: Sequence[Any]
+    strategies: Sequence[ReadyStrategy],
+    intake: Intake,
+    bars: Sequence[Any],
+    state: Sequence[Any],
+    control: Sequence[Any],
 ) -> Iterator[str]:
     """Every snapshot on the log against a fresh fold of the bars from its origin up to its offset."""
-    applied = [_decode_applied(record.value) for record in control if b'"kind":"applied"' in record.value[:40]]
-    snapshots = [s for record in state if record.value and isinstance(s := _decode_state(record.value), Snapshot)]
-    pipeline = Pipeline(
-        [ready_strategy(name, config.strategy(name)) for name in config.strategies],
-        Source(topic_name(config.kafka, "bars"), partition, ""),
-    )
-    for entry in applied:
-        pipeline.runs[entry.strategy].begin = entry.origin.offset
-    intake, position = Intake(partition, config.kafka.partitions, config.kafka.partitioner), 0
+    pipeline, position = Pipeline(strategies, Source("bars", intake.partition, "")), 0
+    for record in control:
+        if (entry := decode_applied(record.value)) is not None:
+            pipeline.runs[entry.strategy].begin = entry.origin.offset
     by_offset: dict[int, list[Snapshot]] = {}
-    for snapshot in snapshots:
-        by_offset.setdefault(snapshot.offset, []).append(snapshot)
-    for offset, some in sorted(by_offset.items()):
+    for record in state:
+        if record.value and isinstance(found := _decode_state(record.value), Snapshot):
+            by_offset.setdefault(found.offset, []).append(found)
+    for offset, snapshots in sorted(by_offset.items()):
         pipeline.feed(intake.read(bars[position:offset]).batches)
         position = offset
         fresh = fresh_states(pipeline, offset)
-        for snapshot in some:
+        for snapshot in snapshots:
             name = f"{snapshot.owner}/{snapshot.symbol}"
             if fresh.get(name) != (snapshot.count, snapshot.payload):
-                yield f"the snapshot {name} at offset {offset} of partition {partition} is not what a fold comes to"
+                yield f"the snapshot {name} at offset {offset} of partition {intake.partition} is not what a fold gives"
 
 
 def fresh_states(pipeline: Pipeline, offset: int) -> dict[str, tuple[int, bytes]]:
@@ -58,7 +56,8 @@ def fresh_states(pipeline: Pipeline, offset: int) -> dict[str, tuple[int, bytes]
 
 
 def roster_faults(partition: int, state: Sequence[Any]) -> Iterator[str]:
-    """Every marker names a roster that came before it; each round is whole when its marker comes; nothing goes back."""
+    """Every marker names a roster that came before it; each round is whole when its marker comes; no marker
+    goes back."""
     latest: dict[str, Snapshot] = {}
     roster, digest, before = None, "", Marker("", partition, 0, {})
     for record in (record for record in state if record.value):
@@ -78,8 +77,6 @@ def _marker_faults(
     where = f"the marker of partition {marker.partition} at offset {marker.offset}"
     if marker.offset < before.offset:
         yield f"{where} goes back from {before.offset}"
-    if (marker.floor or 0) < (before.floor or 0):
-        yield f"{where} goes back to an older round, {marker.floor} after {before.floor}"
     if marker.floor is None or marker.floor == before.floor:
         return
     if roster is None or roster.floor != marker.floor or digest != marker.roster:

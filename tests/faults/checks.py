@@ -1,25 +1,28 @@
 """What must hold after a run, each check a list of what does not."""
 
-import itertools
 import json
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plugins.strategy import ready_strategy
 from schemas.config import Config
+from streams.intake import Intake
 from streams.topics import topic_name
 from tests.faults import audit
 from tests.faults.controller import Run
 from tests.faults.setting import undisturbed
+from tests.faults.supervised import AWAY_AT_START
 from tests.support.live import ROOT, digest, records
 
 SHOWN = 5
 RESIDENT_MB, THREADS, DESCRIPTORS = 500, 60, 200
-EXPECTED_ENDS = {0, -9, 10, 11}
+EXPECTED_ENDS = {0, -9, 10, 11, AWAY_AT_START}
 """Asked to stop; killed; broker away or outcome unknown; no progress. Any other end is a fault of ours."""
 
 
@@ -28,44 +31,52 @@ class Found:
     """Each check's faults, the first few of them in words, and how many there are."""
 
     faults: dict[str, list[str]]
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.monotonic)
 
     def take(self, check: str, faults: Iterable[str]) -> None:
         self.faults[check] = list(faults)
+        now = time.monotonic()
+        self.seconds[check], self._since = now - self._since, now
 
     @property
     def red(self) -> dict[str, str]:
         return {check: f"{len(faults)}: {'; '.join(faults[:SHOWN])}" for check, faults in self.faults.items() if faults}
 
 
-def examine(run: Run, file: Path) -> Found:
-    """All checks of a run that has ended; the broker still runs."""
+def examine(run: Run, file: Path, quick: bool = False) -> Found:
+    """All checks of a run that has ended; the broker still runs. Quick: those that need no other worker."""
     config, found = run.config, Found({})
     logs = {name: by_partition(config, name) for name in ("bars", "signals", "state", "control")}
-    calm = undisturbed(file, config, logs["bars"])
-    seen, wanted = digest(config), digest(calm)
-    found.take("missing", (_name(value) for value in set(wanted) - set(seen)))
-    found.take("invented or altered", (_name(value) for value in set(seen) - set(wanted)))
     found.take("twice", twice(logs["signals"]))
     found.take("order", order_faults(logs["signals"]))
-    found.take("marker ahead", audit.observation_faults(run.watch.observations, sources(calm)))
-    partitions = range(config.kafka.partitions)
-    found.take(
-        "snapshots",
-        itertools.chain.from_iterable(
-            audit.snapshot_faults(config, n, logs["bars"][n], logs["state"][n], logs["control"][n]) for n in partitions
-        ),
-    )
-    found.take("rosters", itertools.chain.from_iterable(audit.roster_faults(n, logs["state"][n]) for n in partitions))
-    topic = topic_name(config.kafka, "signals")
-    found.take(
-        "one owner",
-        itertools.chain.from_iterable(audit.owner_faults(run.cluster.logs, topic, n) for n in partitions),
-    )
+    found.take("independent", independent_faults(config))
+    for check, faults in audits(run, logs).items():
+        found.take(check, faults)
     found.take("lag", lag_faults(run))
     found.take("size", size_faults(run))
     found.take("ends", (f"{n} x exit code {code}" for code, n in run.ends.items() if code not in EXPECTED_ENDS))
-    found.take("verify", verify_faults(file, config))
-    found.take("independent", independent_faults(config))
+    if not quick:
+        calm = undisturbed(file, config, logs["bars"])
+        seen, wanted = set(digest(config)), set(digest(calm))
+        found.take("missing", map(_name, wanted - seen))
+        found.take("invented or altered", map(_name, seen - wanted))
+        found.take("marker ahead", audit.observation_faults(run.watch.observations, sources(calm)))
+        found.take("verify", verify_faults(file, config))
+    return found
+
+
+def audits(run: Run, logs: dict[str, dict[int, list[Any]]]) -> dict[str, list[str]]:
+    """What no reader of signals sees."""
+    config, kafka = run.config, run.config.kafka
+    ready = [ready_strategy(name, strategy) for name, strategy in config.strategies.items()]
+    found: dict[str, list[str]] = {"snapshots": [], "rosters": [], "one owner": []}
+    for number in range(kafka.partitions):
+        intake = Intake(number, kafka.partitions, kafka.partitioner)
+        bars, state, control = (logs[name][number] for name in ("bars", "state", "control"))
+        found["snapshots"] += audit.snapshot_faults(ready, intake, bars, state, control)
+        found["rosters"] += audit.roster_faults(number, state)
+        found["one owner"] += audit.owner_faults(run.cluster.logs, topic_name(kafka, "signals"), number)
     return found
 
 
@@ -119,13 +130,14 @@ def size_faults(run: Run) -> Iterator[str]:
 
 
 def verify_faults(file: Path, config: Config) -> Iterator[str]:
-    for name in config.strategies:
-        done = subprocess.run(
-            [sys.executable, "-m", "alphawire", "verify", name, "-c", str(file)],
-            capture_output=True, text=True, cwd=ROOT, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            yield f"alphawire verify {name}: {done.stdout[-300:]} {done.stderr[-300:]}"
+    def start(name: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "alphawire", "verify", name, "-c", str(file)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+
+    for name, process in [(name, start(name)) for name in config.strategies]:
+        said, _ = process.communicate()
+        if process.returncode:
+            yield f"alphawire verify {name}: {said[-500:]}"
 
 
 def independent_faults(config: Config) -> Iterator[str]:

@@ -34,6 +34,11 @@ class FaultBroker(ApacheKafkaBroker):
             settings["listener.security.protocol.map"] += f",W{number}:PLAINTEXT"
         return settings
 
+    @property
+    def log(self) -> Path:
+        """Not on the disk that is filled."""
+        return self._folder.parents[1] / "kafka.log"
+
     def pause(self) -> None:
         os.kill(self.pid or 0, signal.SIGSTOP)
 

@@ -1,5 +1,6 @@
 """A run with faults: a cluster, supervised workers, bars at a steady rate, faults at random and at named points."""
 
+import asyncio
 import heapq
 import itertools
 import random
@@ -9,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
 from schemas.config import Config
+from streams.clients import open_admin
+from streams.topics import TOPICS, topic_name
 from tests.faults.bars import BarProducer
 from tests.faults.cluster import Cluster
 from tests.faults.kinds import DECK, POINTS, Fault, arms
@@ -17,7 +22,7 @@ from tests.faults.supervised import Supervised
 from tests.faults.watch import Watch
 
 TICK = 0.05
-ACTIONS = ("kill", "kill", "kill", "stop", "delay")
+ACTIONS = ("kill", "kill", "kill", "kill", "stop", "delay")
 
 
 @dataclass
@@ -31,6 +36,8 @@ class Settings:
     pause: tuple[float, float] = (0.3, 2.0)
     mutation: str = "unchanged"
     deck: dict[Fault, int] = field(default_factory=lambda: dict(DECK))
+    armed: float = 0.8
+    """Share of the workers' lives that have a failpoint."""
     points: tuple[str, ...] = tuple(POINTS)
     actions: tuple[str, ...] = ACTIONS
 
@@ -71,7 +78,7 @@ class Run:
         return self.injected.total() + self.happened.total()
 
     @property
-    def ends(self) -> Counter[int]:
+    def ends(self) -> Counter[int | str]:
         """How the workers' lives ended, by exit code; below 0: the signal."""
         return sum((worker.ends for worker in self.workers), Counter())
 
@@ -89,8 +96,11 @@ class Run:
             self._end()
 
     def victim(self) -> Supervised | None:
-        """A worker that runs and that nothing is done to at the moment."""
-        chosen = [w for w in self.workers if w.running and w.number not in self._victims]
+        """A worker at work that nothing is done to at the moment, nor will be at a named point."""
+        now = time.monotonic()
+        chosen = [
+            w for w in self.workers if w.running and w.ready and w.armed_until < now and w.number not in self._victims
+        ]
         return self.rng.choice(chosen) if chosen else None
 
     def beyond_session(self) -> float:
@@ -120,6 +130,18 @@ class Run:
 
         self.later(seconds, over)
 
+    def refuse_signals(self, refused: bool) -> None:
+        """By a bound on a record's size that no signal meets."""
+        limit = "10" if refused else "1048576"
+        settings = TOPICS["signals"].settings | {"max.message.bytes": limit}
+        topic = ConfigResource(ConfigResourceType.TOPIC, topic_name(self.config.kafka, "signals"), settings)
+
+        async def run() -> None:
+            async with open_admin(self.config.kafka) as admin:
+                await admin.alter_configs([topic])
+
+        asyncio.run(run())
+
     def note(self, text: str) -> None:
         self.notes[text] += 1
 
@@ -130,7 +152,7 @@ class Run:
         return self._points.pop()
 
     def _prepare(self, worker: Supervised) -> None:
-        if self.settings.points:
+        if self.settings.points and self.rng.random() < self.settings.armed:
             worker.next_arms = arms(self)
 
     def _disturb(self) -> None:
@@ -139,7 +161,8 @@ class Run:
         while self.faults < self.settings.faults and time.monotonic() < end:
             self._tick()
             for worker in self.workers:
-                if worker.process is None and not worker.next_arms:
+                if worker.ended:
+                    worker.ended = False
                     self._prepare(worker)
             if time.monotonic() >= following and self.settings.deck:
                 self._inject()

@@ -57,6 +57,17 @@ def network_held(run: "Run") -> bool:
     return True
 
 
+def answers_held(run: "Run") -> bool:
+    """Requests get through, answers do not: what was asked for is done, and the worker cannot know."""
+    worker = run.victim()
+    if worker is None:
+        return False
+    proxy = run.cluster.proxies[worker.number]
+    proxy.hold_answers()
+    run.busy(worker, run.beyond_session(), proxy.release)
+    return True
+
+
 def network_cut(run: "Run") -> bool:
     """All connections break off, new ones are refused."""
     worker = run.victim()
@@ -94,6 +105,15 @@ def broker_paused(run: "Run") -> bool:
     return True
 
 
+def signals_refused(run: "Run") -> bool:
+    """The broker takes no record of the topic of signals for a while."""
+    if run.broker_busy:
+        return False
+    run.refuse_signals(True)
+    run.broker_down(run.rng.uniform(1.0, 3.0), lambda: run.refuse_signals(False))
+    return True
+
+
 def disk_full(run: "Run") -> bool:
     """Apache Kafka gives up its only disk and ends; with room made, it is started again."""
     if run.broker_busy or not run.cluster.disk.own:
@@ -121,8 +141,8 @@ def reordered_input(run: "Run") -> bool:
 
 
 DECK: dict[Fault, int] = {
-    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, clock_jump: 2, broker_killed: 1, broker_paused: 2,
-    disk_full: 1, repeated_input: 2, reordered_input: 2, sigterm: 2,
+    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, answers_held: 3, clock_jump: 2,
+    broker_killed: 1, broker_paused: 2, disk_full: 1, signals_refused: 1, repeated_input: 2, reordered_input: 2, sigterm: 2,
 }  # fmt: skip
 """How often each comes in a deck; a deck is shuffled, and the next one begins when it is used up."""
 
@@ -131,6 +151,6 @@ def arms(run: "Run") -> str:
     """One failpoint for a life, from a deck of all points with each of what can happen there."""
     point, action = run.next_point()
     early = point in (*TRANSACTIONAL[:1], "in_load", "in_silent_fold", "in_revoke", "before_roster", "after_round")
-    count = 1 if early else run.rng.randint(1, 12)
+    count = 1 if early else run.rng.randint(1, 6)
     seconds = f"={run.beyond_session():.1f}" if action == "delay" else ""
     return f"{point}={count}:{action}{seconds}"

@@ -13,16 +13,16 @@ class Proxy:
     """Passes bytes on from `port` to `target`, in a thread of its own, until `close`.
 
     `hold` lets nothing through and tells nobody, as a broken line does; `release` passes on what waited, so that a
-    zombie's requests arrive late. `cut` breaks all connections off and refuses new ones until `release`.
+    zombie's requests arrive late. `hold_answers` lets requests through, so that what they did is not known here. `cut`
+    breaks all connections off and refuses new ones until `release`.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
         self._loop = asyncio.new_event_loop()
-        self._open = asyncio.Event()
-        self._open.set()
-        self._refusing = False
+        self._requests, self._answers = asyncio.Event(), asyncio.Event()
+        self._heal()
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -30,7 +30,11 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def hold(self) -> None:
-        self._loop.call_soon_threadsafe(self._open.clear)
+        self._loop.call_soon_threadsafe(self._requests.clear)
+        self.hold_answers()
+
+    def hold_answers(self) -> None:
+        self._loop.call_soon_threadsafe(self._answers.clear)
 
     def cut(self) -> None:
         self._loop.call_soon_threadsafe(self._break)
@@ -54,7 +58,8 @@ class Proxy:
 
     def _heal(self) -> None:
         self._refusing = False
-        self._open.set()
+        self._requests.set()
+        self._answers.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = [writer]
@@ -63,15 +68,16 @@ class Proxy:
                 there, back = await asyncio.open_connection(HOST, self.target)
                 pair.append(back)
                 self._writers.update(pair)
-                await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+                await asyncio.gather(self._pump(reader, back, self._requests), self._pump(there, writer, self._answers))
         self._writers.difference_update(pair)
         for end in pair:
             end.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
         """Raises at the end of either side, so that the other is closed too."""
         while data := await reader.read(1 << 16):
-            await self._open.wait()
+            await gate.wait()
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError

@@ -25,11 +25,14 @@ WORKER = {
 }  # fmt: skip
 
 
-def setting(folder: Path, name: str, bootstrap: str, **worker: Any) -> tuple[Path, Config]:
+def setting(
+    folder: Path, name: str, bootstrap: str, changes: dict[str, Any] | None = None, **worker: Any
+) -> tuple[Path, Config]:
     """The configuration of a run, its file, and its topics."""
     kafka = {
-        "bootstrap": bootstrap, "prefix": f"{name}.", "group": name, "session_timeout": SESSION, "partitions": PARTITIONS,
-    }  # fmt: skip
+        "bootstrap": bootstrap, "prefix": f"{name}.", "group": name, "session_timeout": SESSION,
+        "partitions": PARTITIONS,
+    } | (changes or {})  # fmt: skip
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"kafka": kafka, "worker": WORKER | worker, "strategies": STRATEGIES}))
     config = load_config(file)

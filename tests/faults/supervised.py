@@ -12,6 +12,11 @@ from pathlib import Path
 
 from tests.support.live import ROOT
 
+AWAY_AT_START = "2, the broker is away at start"
+AWAY = ("alphawire: no Kafka broker answers", "alphawire: the broker at")
+OWNS = b" restored in "
+ARMED_SECONDS = 8.0
+"""For so long after its first partitions a life with an armed failpoint is left to it."""
 HAPPENED = re.compile(rb"^failpoint (\w+): (\w+)$", re.MULTILINE)
 
 
@@ -34,13 +39,17 @@ class Supervised:
         self.number = number
         self.patience = patience
         self.log = config.with_name(f"{config.stem}-{number}.log")
-        self.ends: Counter[int] = Counter()
+        self.ends: Counter[int | str] = Counter()
         self.happened: Counter[str] = Counter()
         self.sizes: list[Size] = []
         self.next_arms = ""
+        self.armed_until = 0.0
+        self.ready = False
+        self.ended = False
         self.process: subprocess.Popen[bytes] | None = None
         self._command = [sys.executable, "-m", "tests.faults.mutant", mutation, "worker", "-c", str(config)]
         self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "ALPHAWIRE_KAFKA__BOOTSTRAP": bootstrap}
+        self._armed = False
         self._again_at = 0.0
         self._go_on_at: float | None = None
         self._read = 0
@@ -56,21 +65,22 @@ class Supervised:
 
     def start(self) -> None:
         environment = self._environment | {"ALPHAWIRE_FAILPOINTS": self.next_arms}
-        self.next_arms = ""
+        self.next_arms, self.ready, self._armed = "", False, bool(self.next_arms)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment, cwd=ROOT)
 
     def send(self, number: int) -> None:
         if self.running:
             os.kill(self.pid, number)
+            self.ready = self.ready and number != signal.SIGTERM
 
     def tend(self) -> None:
         """Notes what happened, starts a new life when it is time, wakes what a failpoint has stopped."""
         now = time.monotonic()
         self._listen()
         if self.process is not None and (code := self.process.poll()) is not None:
-            self.ends[code] += 1
-            self.process, self._go_on_at = None, None
+            self.ends[self._cause(code)] += 1
+            self.process, self._go_on_at, self.ended = None, None, True
             self._again_at = now + self.patience
         elif self.process is None:
             if now >= self._again_at:
@@ -90,10 +100,18 @@ class Supervised:
             log.seek(self._read)
             said = log.read()
         self._read += len(said)
+        if not self.ready and OWNS in said:
+            self.ready, self.armed_until = True, time.monotonic() + (ARMED_SECONDS if self._armed else 0.0)
         for name, action in HAPPENED.findall(said):
             self.happened[f"{name.decode()}:{action.decode()}"] += 1
+            self.armed_until = 0.0
             if action == b"stop":
                 self._go_on_at = time.monotonic() + 2 * self.patience
+
+    def _cause(self, code: int) -> int | str:
+        """A worker that finds no broker at start says so in one line."""
+        last = self.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        return AWAY_AT_START if code == 2 and last.startswith(AWAY) else code
 
     def stop(self) -> None:
         """SIGTERM, and the exit code is noted."""
