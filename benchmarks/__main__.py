@@ -1,11 +1,11 @@
-"""``make bench``: all benchmarks, on the embedded broker; names (``throughput``) choose some."""
+"""``make bench``: all benchmarks, on the embedded broker (`recovery` on Apache Kafka); names choose some."""
 
 import platform
 import sys
 
-from benchmarks import latency, restore, startup, throughput
+from benchmarks import latency, recovery, restore, startup, throughput
 
-NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup}
+NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery}
 
 
 def main() -> None:

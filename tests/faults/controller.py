@@ -22,12 +22,16 @@ from tests.faults.supervised import Supervised
 from tests.faults.watch import Watch
 
 TICK = 0.05
+LAG, BROKER_LAG = 30.0, 60.0
+"""Seconds after the last fault, and after the broker's last return, within which nothing may be behind any more."""
 ACTIONS = ("kill", "kill", "kill", "kill", "stop", "delay")
 
 
 @dataclass
 class Settings:
-    """How hard a run is: it ends after `faults` of them or `minutes`, whichever comes first."""
+    """How hard a run is: it ends after `faults` of them, at `least_points` named points at least, or after `minutes`,
+    whichever comes first.
+    """
 
     faults: int
     minutes: float
@@ -38,6 +42,9 @@ class Settings:
     deck: dict[Fault, int] = field(default_factory=lambda: dict(DECK))
     armed: float = 0.8
     """Share of the workers' lives that have a failpoint."""
+    least_points: int = 0
+    armable: int = 99
+    """Only so many of the workers are ever armed."""
     points: tuple[str, ...] = tuple(POINTS)
     actions: tuple[str, ...] = ACTIONS
 
@@ -59,7 +66,7 @@ class Run:
         self.notes: Counter[str] = Counter()
         self.broker_busy = False
         self.lag_seconds = 0.0
-        self.lag_bound = 30.0
+        self.lag_bound = LAG
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._victims: set[int] = set()
@@ -72,6 +79,15 @@ class Run:
     def happened(self) -> Counter[str]:
         """Faults at named points, ``point:action``."""
         return sum((worker.happened for worker in self.workers), Counter())
+
+    @property
+    def points(self) -> set[str]:
+        """Named points at which something happened."""
+        return {name.partition(":")[0] for name in self.happened}
+
+    @property
+    def enough(self) -> bool:
+        return self.faults >= self.settings.faults and len(self.points) >= self.settings.least_points
 
     @property
     def faults(self) -> int:
@@ -152,13 +168,14 @@ class Run:
         return self._points.pop()
 
     def _prepare(self, worker: Supervised) -> None:
-        if self.settings.points and self.rng.random() < self.settings.armed:
+        if self.settings.points and worker.number < self.settings.armable and self.rng.random() < self.settings.armed:
             worker.next_arms = arms(self)
 
     def _disturb(self) -> None:
+        self._settle()
         end = time.monotonic() + 60 * self.settings.minutes
-        following = time.monotonic() + 5.0
-        while self.faults < self.settings.faults and time.monotonic() < end:
+        following = time.monotonic()
+        while not self.enough and time.monotonic() < end:
             self._tick()
             for worker in self.workers:
                 if worker.ended:
@@ -167,6 +184,12 @@ class Run:
             if time.monotonic() >= following and self.settings.deck:
                 self._inject()
                 following = time.monotonic() + self.rng.uniform(*self.settings.pause)
+
+    def _settle(self) -> None:
+        """Until all workers have taken part in a rebalance, as far as none has met its failpoint before."""
+        end = time.monotonic() + LAG
+        while time.monotonic() < end and not (all(w.ready for w in self.workers) or self.faults):
+            self._tick()
 
     def _inject(self) -> None:
         if not self._deck:
@@ -182,13 +205,14 @@ class Run:
             worker.next_arms = ""
         while self._due:
             self._tick()
-        over = time.monotonic()
-        self.lag_bound = 60.0 if over - self._broker_back < 30 else 30.0
         self.producer.stop()
-        ends = self.watch.ends()
-        while not self.watch.reached(ends) and time.monotonic() - over < 2 * self.lag_bound:
+        ends, known, over = self.watch.ends(), self.faults, time.monotonic()
+        while not self.watch.reached(ends) and time.monotonic() - over < 2 * BROKER_LAG:
             self._tick()
+            if self.faults > known:  # a life that was still armed
+                known, over = self.faults, time.monotonic()
         self.lag_seconds = time.monotonic() - over
+        self.lag_bound = BROKER_LAG if over - self._broker_back < BROKER_LAG else LAG
 
     def _tick(self) -> None:
         now = time.monotonic()

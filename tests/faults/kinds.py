@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streams.failpoints import NAMES, TRANSACTIONAL
+from streams.failpoints import NAMES
 
 if TYPE_CHECKING:
     from tests.faults.controller import Run
@@ -65,6 +65,17 @@ def answers_held(run: "Run") -> bool:
     proxy = run.cluster.proxies[worker.number]
     proxy.hold_answers()
     run.busy(worker, run.beyond_session(), proxy.release)
+    return True
+
+
+def answers_late(run: "Run") -> bool:
+    """As `answers_held`, but soon enough that nobody is given up."""
+    worker = run.victim()
+    if worker is None:
+        return False
+    proxy = run.cluster.proxies[worker.number]
+    proxy.hold_answers()
+    run.busy(worker, 0.6 * run.config.kafka.session_timeout, proxy.release)
     return True
 
 
@@ -140,9 +151,13 @@ def reordered_input(run: "Run") -> bool:
     return True
 
 
+SELDOM = ("after_fencing", "in_load", "in_silent_fold", "in_revoke", "before_roster", "after_round")
+"""A life may come there only once."""
+
 DECK: dict[Fault, int] = {
-    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, answers_held: 3, clock_jump: 2,
-    broker_killed: 1, broker_paused: 2, disk_full: 1, signals_refused: 1, repeated_input: 2, reordered_input: 2, sigterm: 2,
+    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, answers_held: 3, answers_late: 2, clock_jump: 2,
+    broker_killed: 1, broker_paused: 2, disk_full: 1, signals_refused: 1,
+    repeated_input: 2, reordered_input: 2, sigterm: 2,
 }  # fmt: skip
 """How often each comes in a deck; a deck is shuffled, and the next one begins when it is used up."""
 
@@ -150,7 +165,6 @@ DECK: dict[Fault, int] = {
 def arms(run: "Run") -> str:
     """One failpoint for a life, from a deck of all points with each of what can happen there."""
     point, action = run.next_point()
-    early = point in (*TRANSACTIONAL[:1], "in_load", "in_silent_fold", "in_revoke", "before_roster", "after_round")
-    count = 1 if early else run.rng.randint(1, 6)
+    count = 1 if point in SELDOM else run.rng.randint(1, 6)
     seconds = f"={run.beyond_session():.1f}" if action == "delay" else ""
     return f"{point}={count}:{action}{seconds}"

@@ -13,13 +13,13 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import outlet, partition, publisher, service, state, transport
+from streams import outlet, partition, publisher, service, state, transport, worker
 from streams.outlet import Record
 
 Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0
 """Seconds between two steps in the wrong order."""
-DEADLINE = 1.0
+DEADLINE = 0.4
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def slow_hand_over(patch: Patch) -> None:
     async def wait(self: Any, timeout: float) -> Any:
         fetched = await original(self, timeout)
         if fetched[0]:
-            await asyncio.sleep(WIDENED / 4)
+            await asyncio.sleep(WIDENED)
         return fetched
 
     patch(transport.Consumer, "_wait_next_records", wait)
@@ -227,8 +227,15 @@ def goes_on_after_commit_timeout(patch: Patch) -> None:
     patch(outlet.TransactionalWriter, "write", write)
 
 
+def feed_hangs(patch: Patch) -> None:
+    async def feed(_self: Any, _chunk: Any) -> None:
+        await asyncio.Event().wait()
+
+    patch(worker.Worker, "feed", feed)
+
+
 IN_MEMORY = {
-    "marker_before_signals": Mutation("the marker is written before the signals are acknowledged", marker_before_signals),
+    "marker_before_signals": Mutation("the marker is written before its signals are there", marker_before_signals),
     "ack_ahead_of_open_chunk": Mutation("the marker covers chunks that are not written yet", ack_ahead_of_open_chunk),
     "publish_while_folding": Mutation("what is folded silently is published", publish_while_folding),
     "stale_snapshot_used": Mutation("a zombie's older snapshot is used", stale_snapshot_used),
@@ -252,6 +259,8 @@ ON_KAFKA = {
 }
 """Found on Apache Kafka with real processes."""
 
-MUTATIONS = (
-    IN_MEMORY | ON_KAFKA | {"slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over)}
-)
+OTHERS = {
+    "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
+    "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
+}
+MUTATIONS = IN_MEMORY | ON_KAFKA | OTHERS

@@ -26,7 +26,12 @@ WORKER = {
 
 
 def setting(
-    folder: Path, name: str, bootstrap: str, changes: dict[str, Any] | None = None, **worker: Any
+    folder: Path,
+    name: str,
+    bootstrap: str,
+    changes: dict[str, Any] | None = None,
+    strategies: dict[str, Any] | None = None,
+    **worker: Any,
 ) -> tuple[Path, Config]:
     """The configuration of a run, its file, and its topics."""
     kafka = {
@@ -34,7 +39,7 @@ def setting(
         "partitions": PARTITIONS,
     } | (changes or {})  # fmt: skip
     file = folder / f"{name}.yaml"
-    file.write_text(yaml.safe_dump({"kafka": kafka, "worker": WORKER | worker, "strategies": STRATEGIES}))
+    file.write_text(yaml.safe_dump({"kafka": kafka, "worker": WORKER | worker, "strategies": strategies or STRATEGIES}))
     config = load_config(file)
     asyncio.run(create_topics(config.kafka))
     return file, config

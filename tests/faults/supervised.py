@@ -35,7 +35,15 @@ class Supervised:
     A life begins `patience` seconds after the last one ended: earlier, all others would wait for the dead member.
     """
 
-    def __init__(self, number: int, config: Path, bootstrap: str, patience: float, mutation: str = "unchanged") -> None:
+    def __init__(
+        self,
+        number: int,
+        config: Path,
+        bootstrap: str,
+        patience: float,
+        mutation: str = "unchanged",
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.number = number
         self.patience = patience
         self.log = config.with_name(f"{config.stem}-{number}.log")
@@ -47,7 +55,7 @@ class Supervised:
         self.ready = False
         self.ended = False
         self.process: subprocess.Popen[bytes] | None = None
-        self._command = [sys.executable, "-m", "tests.faults.mutant", mutation, "worker", "-c", str(config)]
+        self._command = [sys.executable, "-m", "tests.faults.mutant", mutation, "worker", "-c", str(config), *options]
         self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "ALPHAWIRE_KAFKA__BOOTSTRAP": bootstrap}
         self._armed = False
         self._again_at = 0.0
@@ -114,8 +122,10 @@ class Supervised:
         return AWAY_AT_START if code == 2 and last.startswith(AWAY) else code
 
     def stop(self) -> None:
-        """SIGTERM, and the exit code is noted."""
-        if self.process is None:
+        """SIGTERM, and the exit code is noted; one that is still starting is just killed."""
+        self._listen()
+        if self.process is None or not self.ready:
+            self.kill()
             return
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
