@@ -1,13 +1,13 @@
-"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka; names (``throughput``)
-choose some.
+"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka (`recovery` always);
+names (``throughput``) choose some.
 """
 
 import platform
 import sys
 
-from benchmarks import latency, restore, startup, throughput
+from benchmarks import latency, recovery, restore, startup, throughput
 
-NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup}
+NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery}
 
 
 def main() -> None:

@@ -1,12 +1,16 @@
-"""Named places where the fault suite makes a worker die.
+"""Named places where the fault suite lets something happen to a worker.
 
-``ALPHAWIRE_FAILPOINTS="after_signals=3,in_revoke=1"`` kills the process, as SIGKILL would, when it comes to that
-place for the third, the first time. Without the variable a failpoint is one look-up in an empty dict.
+``ALPHAWIRE_FAILPOINTS="after_signals=3,in_revoke=1:stop,mid_chunk=5:delay=2.5"``: when the process comes to that place
+for the third, the first, the fifth time, it dies as by SIGKILL, stops as by SIGSTOP (until someone sends SIGCONT), or
+blocks for 2.5 s with all its threads waiting for the event loop. It says so on standard error first. Without the
+variable a failpoint is one look-up in an empty dict.
 """
 
 import os
 import signal
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 NAMES = (
     "after_fetch",
@@ -18,6 +22,8 @@ NAMES = (
     "before_roster",
     "after_round",
     "after_marker",
+    "after_fencing",
+    "after_send",
     "before_commit",
     "after_commit",
     "in_load",
@@ -27,26 +33,50 @@ NAMES = (
 )
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""
+TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
+"""Those that only a worker with transactions comes to."""
 
 
-def armed(environment: Mapping[str, str]) -> dict[str, int]:
-    """The failpoints that `environment` arms, and how often each is passed before it kills."""
+@dataclass
+class Armed:
+    """What happens, and how many passes are left until then."""
+
+    left: int
+    action: str = "kill"
+    seconds: float = 0.0
+
+
+def armed(environment: Mapping[str, str]) -> dict[str, Armed]:
+    """The failpoints that `environment` arms; `ValueError` for a name or an action that there is not."""
     text = environment.get("ALPHAWIRE_FAILPOINTS", "")
-    pairs = (part.partition("=") for part in text.split(",") if part)
-    found = {name.strip(): int(count or 1) for name, _, count in pairs}
-    if unknown := found.keys() - {*NAMES, *OF_REPLAY}:
-        raise ValueError(
-            f"there is no failpoint {', '.join(sorted(unknown))}; there is: {', '.join((*NAMES, *OF_REPLAY))}"
-        )
-    return found
+    return dict(_parse(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _parse(text: str) -> tuple[str, Armed]:
+    place, _, what = text.partition(":")
+    name, _, count = place.partition("=")
+    action, _, seconds = (what or "kill").partition("=")
+    if name not in (*NAMES, *OF_REPLAY):
+        raise ValueError(f"there is no failpoint {name}; there is: {', '.join((*NAMES, *OF_REPLAY))}")
+    if action not in ("kill", "stop", "delay"):
+        raise ValueError(f"a failpoint cannot {action}; it can: kill, stop, delay=SECONDS")
+    return name, Armed(int(count or 1), action, float(seconds or 0))
 
 
 _armed = armed(os.environ)
 
 
 def failpoint(name: str) -> None:
-    """Dies here when this place is armed and its count is up."""
+    """When this place is armed and its count is up, it happens here."""
     if name in _armed:
-        _armed[name] -= 1
-        if _armed[name] <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        _armed[name].left -= 1
+        if _armed[name].left <= 0:
+            _happen(name, _armed.pop(name))
+
+
+def _happen(name: str, what: Armed) -> None:
+    os.write(2, f"failpoint {name}: {what.action}\n".encode())
+    if what.action == "delay":
+        time.sleep(what.seconds)
+    else:
+        os.kill(os.getpid(), signal.SIGSTOP if what.action == "stop" else signal.SIGKILL)

@@ -79,6 +79,7 @@ class Writer:
         try:
             for topic, batch in self._batches(records):
                 futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+            failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
         for result in results:
@@ -158,6 +159,7 @@ class TransactionalOutlets:
         stack = contextlib.AsyncExitStack()
         identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
+        failpoint("after_fencing")
         writer = TransactionalWriter(producer)
         self._open[id(writer)] = stack
         return writer

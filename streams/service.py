@@ -19,7 +19,7 @@ from streams.clients import gives_producer_ids, open_producer
 from streams.exits import Exit
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
-from streams.topics import partition_count, require_topics, topic_name
+from streams.topics import partition_count, require_topics, topic_name, watch_partitions
 from streams.transport import FetchWait
 from streams.watchdog import watch
 from streams.worker import Worker
@@ -104,10 +104,17 @@ def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outl
     return SharedOutlets(writer)
 
 
+def _die_of_configuration(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and isinstance(error := task.exception(), ConfigurationError):
+        die(Exit.CONFIGURATION, str(error))
+
+
 async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     watching = asyncio.ensure_future(watch(app, worker, config.worker.stall_timeout, die))
+    partitions = asyncio.ensure_future(watch_partitions(config.kafka))
+    partitions.add_done_callback(_die_of_configuration)
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     await asyncio.wait({stopping, watching, crashed, starting}, return_when=asyncio.FIRST_COMPLETED)
     while not (stopping.done() or watching.done() or crashed.done()):
@@ -120,10 +127,11 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
-            await worker.on_revoke(set(app.consumer.assignment()) if app.consumer else set())
+            await worker.on_revoke(set(worker.positions()))
             await app.stop()
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
     finally:
         watching.cancel()
+        partitions.cancel()
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))

@@ -1,6 +1,7 @@
 """The topics, their names, and how each is kept."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 TOPIC_ALREADY_EXISTS = 36
 VISIBLE_TIMEOUT = 10.0
+PARTITION_CHECK = 10.0
+"""Seconds between looks at the topics' partitions."""
 EVENT_TIME = {
     # history carries the close of its bars, years before the broker's clock
     "message.timestamp.type": "CreateTime",
@@ -128,6 +131,7 @@ async def _visible(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[str])
 
 def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
     bars = topic_name(kafka, "bars")
+    _check_equal(kafka, there)
     for name, spec in TOPICS.items():
         full, wanted = topic_name(kafka, name), partitions_wanted(kafka, name)
         if (found := there.get(full, wanted)) == wanted:
@@ -137,6 +141,33 @@ def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
         else:
             mend = f"needs {wanted}; delete that topic, or choose another kafka.prefix"
         raise ConfigurationError(f"topic {full} has {found} partitions and {mend}")
+
+
+def _check_equal(kafka: Kafka, there: dict[str, int]) -> None:
+    """`ConfigurationError` when `bars` was given other partitions than what is joined with it: by its key a symbol may
+    live on another one now, away from its state and its signals.
+    """
+    counts = {full: there[full] for name in TOPICS if TOPICS[name].equal and (full := topic_name(kafka, name)) in there}
+    bars = topic_name(kafka, "bars")
+    others = {full: count for full, count in counts.items() if count != counts.get(bars, count)}
+    if others:
+        other, count = next(iter(others.items()))
+        raise ConfigurationError(
+            f"topic {bars} has {counts[bars]} partitions and {other} has {count}: a symbol's bars may lie on"
+            " another partition than its state, and Kafka cannot take partitions away; start a new set of topics:"
+            f" choose another kafka.prefix, set kafka.partitions: {counts[bars]}, run `alphawire topics create`,"
+            " and send the bars there (`alphawire produce bars FILE`)"
+        )
+
+
+async def watch_partitions(kafka: Kafka, every: float = PARTITION_CHECK) -> None:
+    """Looks at the topics now and then for as long as it is let; `ConfigurationError` when their partitions do not
+    match any more. A broker that does not answer is others' concern.
+    """
+    while True:
+        await asyncio.sleep(every)
+        with contextlib.suppress(BrokerError):
+            await require_topics(kafka)
 
 
 def _check_errors(kafka: Kafka, reply: Any) -> None:

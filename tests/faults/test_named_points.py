@@ -11,7 +11,7 @@ import pytest
 from backtest.verify import verify
 from schemas.config import Config
 from streams.brokers import Broker, TansuBroker
-from streams.failpoints import NAMES, armed
+from streams.failpoints import NAMES, TRANSACTIONAL, Armed, armed
 from streams.produce import produce_bars
 from streams.topics import create_topics
 from tests.support.live import (
@@ -25,7 +25,7 @@ from tests.support.live import (
     write_config,
 )
 
-WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in ("before_commit", "after_commit")]
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in TRANSACTIONAL]
 WITH_TRANSACTIONS = [name for name in NAMES if name != "after_marker"]
 
 
@@ -66,9 +66,12 @@ def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: 
 
 
 def test_failpoints_are_named() -> None:
-    assert armed({"ALPHAWIRE_FAILPOINTS": "mid_chunk=3,in_load"}) == {"mid_chunk": 3, "in_load": 1}
+    found = armed({"ALPHAWIRE_FAILPOINTS": "mid_chunk=3,in_load=2:stop, after_send:delay=0.5"})
+    assert found == {"mid_chunk": Armed(3), "in_load": Armed(2, "stop"), "after_send": Armed(1, "delay", 0.5)}
     with pytest.raises(ValueError, match="no failpoint mid_chnk; there is: after_fetch"):
         armed({"ALPHAWIRE_FAILPOINTS": "mid_chnk"})
+    with pytest.raises(ValueError, match="a failpoint cannot sleep; it can: kill"):
+        armed({"ALPHAWIRE_FAILPOINTS": "mid_chunk=1:sleep=3"})
 
 
 @pytest.mark.slow

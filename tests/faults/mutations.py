@@ -1,0 +1,266 @@
+"""The mistakes that are easily made here, each put back on purpose from outside; the product holds none of this.
+
+Each must turn the suite red. Some are given more time to do harm than they would have by themselves; the text says so.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams import outlet, partition, publisher, service, state, transport, worker
+from streams.outlet import Record
+
+Patch = Callable[[Any, str, Any], None]
+WIDENED = 4.0
+"""Seconds between two steps in the wrong order."""
+DEADLINE = 0.4
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One mistake; `mutate(patch)` makes it, `patch` being like `setattr`."""
+
+    mistake: str
+    mutate: Callable[[Patch], None]
+
+    def apply(self) -> None:
+        self.mutate(setattr)
+
+
+def marker_before_signals(patch: Patch) -> None:
+    async def publish(self: publisher.Publisher) -> None:
+        part = self.part
+        records, position = part.take(publisher.WRITE_RECORDS)
+        if position > part.marked:
+            await self.writer.write(part.number, [part.marker_record(position)])
+            part.marked = position
+        if records:
+            await self.writer.write(part.number, records)
+        part.published = position
+
+    patch(publisher.Publisher, "_publish", publish)
+
+
+def ack_ahead_of_open_chunk(patch: Patch) -> None:
+    original = partition.Partition.take
+
+    def take(self: partition.Partition, _limit: int) -> tuple[list[Record], int]:
+        records, _ = original(self, 5)
+        return records, self.position
+
+    patch(partition.Partition, "take", take)
+
+
+def publish_while_folding(patch: Patch) -> None:
+    original = state.restore
+
+    def restore(pipeline: Any, plan: Any) -> None:
+        original(pipeline, plan)
+        for run in pipeline.runs.values():
+            run.publish_from = run.begin
+
+    patch(partition, "restore", restore)
+
+
+def stale_snapshot_used(patch: Patch) -> None:
+    patch(state, "_stale", lambda *_: False)
+
+
+def snapshot_ahead_of_published(patch: Patch) -> None:
+    async def snapshot(self: publisher.Publisher) -> None:
+        part = self.part
+        capture = part.capture()
+        snapshots = part.snapshot_records(capture)
+        while records := list(islice(snapshots, publisher.ROUND_BATCH)):
+            await self.writer.write(part.number, records)
+        roster = part.roster_record(capture)
+        await self.writer.write(part.number, [roster])
+        part.complete(capture, roster)
+        await self._mark()
+
+    patch(publisher.Publisher, "_snapshot", snapshot)
+
+
+def round_named_before_it_is_whole(patch: Patch) -> None:
+    async def snapshot(self: publisher.Publisher) -> None:
+        part = self.part
+        capture = part.capture()
+        while part.published < capture.offset:
+            await self._publish()
+        roster = part.roster_record(capture)
+        part.complete(capture, roster)
+        await self._mark()
+        await self.writer.write(part.number, [*part.snapshot_records(capture), roster])
+
+    patch(publisher.Publisher, "_snapshot", snapshot)
+
+
+def no_transactions(patch: Patch) -> None:
+    patch(service, "choose_outlets", lambda _kafka, writer, _has: outlet.SharedOutlets(writer))
+
+
+def commit_before_signals(patch: Patch) -> None:
+    original = outlet.TransactionalWriter.write
+
+    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+        some = list(records)
+        markers = [record for record in some if record.value and record.value.startswith(b'{"kind":"marker"')]
+        for part in (markers, [record for record in some if record not in markers]):
+            if part:
+                await original(self, number, part)
+
+    patch(outlet.TransactionalWriter, "write", write)
+
+
+def transactional_id_per_worker(patch: Patch) -> None:
+    original = outlet.TransactionalOutlets.__init__
+
+    def init(self: Any, kafka: Any, bars: str) -> None:
+        original(self, kafka.model_copy(update={"group": f"{kafka.group}-{os.getpid()}"}), bars)
+
+    patch(outlet.TransactionalOutlets, "__init__", init)
+
+
+def load_before_fencing(patch: Patch) -> None:
+    original_open, original_close = outlet.TransactionalOutlets.open, outlet.TransactionalOutlets.close
+
+    class Late:
+        """Fences with its first write, `WIDENED` seconds after the state was loaded."""
+
+        transactional = True
+        writer: Any = None
+
+        def __init__(self, outlets: Any, number: int) -> None:
+            self._outlets, self._number = outlets, number
+
+        async def write(self, number: int, records: Iterable[Record]) -> None:
+            if self.writer is None:
+                await asyncio.sleep(WIDENED)
+                self.writer = await original_open(self._outlets, self._number)
+            await self.writer.write(number, records)
+
+    async def open_late(self: Any, number: int) -> Any:
+        return Late(self, number)
+
+    async def close(self: Any, writer: Any) -> None:
+        if writer.writer is not None:
+            await original_close(self, writer.writer)
+
+    patch(outlet.TransactionalOutlets, "open", open_late)
+    patch(outlet.TransactionalOutlets, "close", close)
+
+
+def load_uncommitted(patch: Patch) -> None:
+    original = state.read_partition_to_end
+
+    def read(*args: Any, **options: Any) -> Any:
+        return original(*args, **options | {"isolation": "read_uncommitted"})
+
+    patch(state, "read_partition_to_end", read)
+
+
+def seek_to_group_offset(patch: Patch) -> None:
+    async def perform_seek(self: Any) -> None:
+        await super(transport.Consumer, self).perform_seek()
+        self._wipe()
+
+    patch(transport.Consumer, "perform_seek", perform_seek)
+
+
+def slow_hand_over(patch: Patch) -> None:
+    original = transport.Consumer._wait_next_records
+
+    async def wait(self: Any, timeout: float) -> Any:
+        fetched = await original(self, timeout)
+        if fetched[0]:
+            await asyncio.sleep(WIDENED)
+        return fetched
+
+    patch(transport.Consumer, "_wait_next_records", wait)
+
+
+def generation_after_fetch(patch: Patch) -> None:
+    slow_hand_over(patch)
+
+    async def getmany(self: Any, timeout: float) -> Any:
+        records, _active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        for tp, batch in (records or {}).items():
+            for chunk in self._slices(transport.ensure_TP(tp), batch, generation) if batch else ():
+                self._expected[chunk.tp] = chunk.next
+                self._ledger[chunk.tp].append((chunk.next - 1, chunk.next))
+                yield chunk.tp, self._chunk_message(chunk)
+
+    patch(transport.Consumer, "getmany", getmany)
+
+
+def future_not_awaited(patch: Patch) -> None:
+    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+        for topic, batch in self._batches(records):
+            future = await self._producer.send_batch(batch, topic, partition=number)
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    patch(outlet.Writer, "write", write)
+
+
+def goes_on_after_commit_timeout(patch: Patch) -> None:
+    original = outlet.TransactionalWriter.write
+
+    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+        some = list(records)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await original(self, number, some)
+        except (TimeoutError, KafkaError):
+            old = self._producer
+            again = {"transactional_id": old._txn_manager.transactional_id, **outlet.PRODUCER}
+            self._producer = AIOKafkaProducer(bootstrap_servers=old.client._bootstrap_servers, **again)
+            await self._producer.start()
+            await original(self, number, some)
+
+    patch(outlet.TransactionalWriter, "write", write)
+
+
+def feed_hangs(patch: Patch) -> None:
+    async def feed(_self: Any, _chunk: Any) -> None:
+        await asyncio.Event().wait()
+
+    patch(worker.Worker, "feed", feed)
+
+
+IN_MEMORY = {
+    "marker_before_signals": Mutation("the marker is written before its signals are there", marker_before_signals),
+    "ack_ahead_of_open_chunk": Mutation("the marker covers chunks that are not written yet", ack_ahead_of_open_chunk),
+    "publish_while_folding": Mutation("what is folded silently is published", publish_while_folding),
+    "stale_snapshot_used": Mutation("a zombie's older snapshot is used", stale_snapshot_used),
+    "snapshot_ahead_of_published": Mutation("a snapshot is written ahead of its signals", snapshot_ahead_of_published),
+    "round_named_before_it_is_whole": Mutation(
+        "the marker names a round before it is on the log", round_named_before_it_is_whole
+    ),
+}  # fmt: skip
+"""Found without a broker, by writes that break off anywhere."""
+
+ON_KAFKA = {
+    "no_transactions": Mutation("signals and marker without a transaction", no_transactions),
+    "commit_before_signals": Mutation("the marker is committed before the signals", commit_before_signals),
+    "transactional_id_per_worker": Mutation("one transactional id per worker", transactional_id_per_worker),
+    "load_before_fencing": Mutation("state is loaded before the former owner is fenced", load_before_fencing),
+    "load_uncommitted": Mutation("state is loaded read_uncommitted", load_uncommitted),
+    "seek_to_group_offset": Mutation("reading goes on at the group's offset, not the state's", seek_to_group_offset),
+    "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
+    "future_not_awaited": Mutation("a send's future is not awaited", future_not_awaited),
+    "goes_on_after_commit_timeout": Mutation("goes on after a commit's timeout", goes_on_after_commit_timeout),
+}
+"""Found on Apache Kafka with real processes."""
+
+OTHERS = {
+    "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
+    "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
+}
+MUTATIONS = IN_MEMORY | ON_KAFKA | OTHERS
