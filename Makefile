@@ -23,7 +23,7 @@ help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
 	echo "make test    the tests, brokers included"
 	echo "make faults, make scenarios   the long suites: workers killed twenty times on both brokers; formulas over all data"
-	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run"
+	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
 	echo "make format  ruff format, and what ruff can mend"
 	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"
