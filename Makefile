@@ -24,7 +24,7 @@ help:
 	echo "make test    the tests, brokers included"
 	echo "make faults, make scenarios   the long suites: sixty faults, every mistake put back; formulas over all data"
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
-	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run"
+	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
 	echo "make format  ruff format, and what ruff can mend"
 	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"

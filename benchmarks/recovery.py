@@ -112,7 +112,7 @@ def measure(broker: Broker, folder: Path, tries: int = TRIES) -> list[float]:
     return found
 
 
-def main() -> None:
+def main(_engine: str = "kafka") -> None:
     with tempfile.TemporaryDirectory() as folder, ApacheKafkaBroker() as broker:
         found = measure(broker, Path(folder))
     print(

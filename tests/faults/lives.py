@@ -2,11 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from streams.intake import Intake
 from tests.faults import audit
-from tests.support.memory import Log, fetched, live, messy_bars, ready, undisturbed
+from tests.support.memory import (
+    LATE,
+    VARIANTS,
+    Log,
+    as_applied,
+    changing_lives,
+    fetched,
+    live,
+    messy_bars,
+    ready,
+    undisturbed,
+)
 
 COUNT = 200
 SYMBOLS = ["A", "B", "C", "D"]
@@ -30,14 +41,67 @@ def faults_of(seed: int, transactional: bool, zombies: bool) -> Iterator[str]:
         await live(log, bars, strategies, rng, transactional=transactional)
 
     asyncio.run(run())
-    wanted, found = undisturbed(bars, strategies), log.signals()
+    yield from _signal_faults(log, undisturbed(bars, strategies), transactional)
+    if list(audit.snapshot_faults(strategies, Intake(0, 1, "murmur2"), bars, log.of("state"), log.of("control"))):
+        yield "snapshots"
+    if not zombies and list(audit.roster_faults(0, log.of("state"))):
+        yield "rosters"
+
+
+def faults_of_changes(seed: int, transactional: bool) -> Iterator[str]:
+    """The same after lives in which a strategy changes, comes and goes beside one that stays."""
+    rng = random.Random(seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
+    always, log = ready("always"), Log()
+    asyncio.run(changing_lives(log, bars, always, rng, transactional))
+    yield from _signal_faults(log, as_applied(log, bars, [always, LATE, *VARIANTS]), transactional)
+    if list(audit.roster_faults(0, log.of("state"))):
+        yield "rosters"
+
+
+def faults_of_catching_up(seed: int, transactional: bool) -> Iterator[str]:
+    """The same after lives that end while a strategy is still behind the other, which has all its bars."""
+    rng = random.Random(seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
+    always, log = ready("always"), Log()
+
+    async def run() -> None:
+        await live(log, bars[:150], [always], rng, transactional=transactional)
+        for _ in range(4):
+            dies_at = rng.randint(0, 6)
+            await live(log, bars[:150], [always, LATE], rng, dies_at=dies_at, transactional=transactional)
+        await live(log, bars, [always, LATE], rng, transactional=transactional)
+
+    asyncio.run(run())
+    yield from _signal_faults(log, as_applied(log, bars, [always, LATE]), transactional)
+
+
+def faults_of_old_snapshots(seed: int) -> Iterator[str]:
+    """The same when an owner that is none any more writes some of its snapshots once again."""
+    rng = random.Random(seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
+    always, log = ready("always"), Log()
+
+    async def run() -> None:
+        await live(log, bars[:90], [always], rng)
+        old = [record for record in log.of("state") if b'"kind":"snapshot"' in (record.value or b"")]
+        await live(log, bars[:160], [always], rng)
+        log.records += rng.sample(old, min(len(old), 3))
+        await live(log, bars, [always], rng)
+
+    asyncio.run(run())
+    yield from _signal_faults(log, undisturbed(bars, [always]), transactional=False)
+
+
+def _signal_faults(log: Log, wanted: Mapping[str, bytes], transactional: bool) -> Iterator[str]:
+    try:
+        found = log.signals()
+    except AssertionError:
+        yield "an id with different bytes"
+        return
     if wanted.keys() - found.keys():
         yield "missing"
     if any(wanted.get(identity) != value for identity, value in found.items()):
         yield "invented or altered"
     if transactional and len(log.of("signals")) != len(found):
         yield "twice"
-    if list(audit.snapshot_faults(strategies, Intake(0, 1, "murmur2"), bars, log.of("state"), log.of("control"))):
-        yield "snapshots"
-    if not zombies and list(audit.roster_faults(0, log.of("state"))):
-        yield "rosters"

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams import outlet, partition, publisher, service, state, transport, worker
+from streams import plan as planning
 from streams.outlet import Record
 
 Patch = Callable[[Any, str, Any], None]
@@ -36,13 +37,13 @@ class Mutation:
 def marker_before_signals(patch: Patch) -> None:
     async def publish(self: publisher.Publisher) -> None:
         part = self.part
-        records, position = part.take(publisher.WRITE_RECORDS)
-        if position > part.marked:
-            await self.writer.write(part.number, [part.marker_record(position)])
-            part.marked = position
+        records, reached = part.take(publisher.WRITE_RECORDS)
+        if part.news(reached):
+            await self.writer.write(part.number, [part.marker_record(reached)])
+            part.note(reached)
         if records:
             await self.writer.write(part.number, records)
-        part.published = position
+        part.reached = reached
 
     patch(publisher.Publisher, "_publish", publish)
 
@@ -50,15 +51,15 @@ def marker_before_signals(patch: Patch) -> None:
 def ack_ahead_of_open_chunk(patch: Patch) -> None:
     original = partition.Partition.take
 
-    def take(self: partition.Partition, _limit: int) -> tuple[list[Record], int]:
+    def take(self: partition.Partition, _limit: int) -> tuple[list[Record], partition.Reached]:
         records, _ = original(self, 5)
-        return records, self.position
+        return records, self._now()
 
     patch(partition.Partition, "take", take)
 
 
 def publish_while_folding(patch: Patch) -> None:
-    original = state.restore
+    original = planning.restore
 
     def restore(pipeline: Any, plan: Any) -> None:
         original(pipeline, plan)
@@ -69,7 +70,7 @@ def publish_while_folding(patch: Patch) -> None:
 
 
 def stale_snapshot_used(patch: Patch) -> None:
-    patch(state, "_stale", lambda *_: False)
+    patch(planning._States, "_stale", lambda *_: False)
 
 
 def snapshot_ahead_of_published(patch: Patch) -> None:
@@ -91,7 +92,7 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
     async def snapshot(self: publisher.Publisher) -> None:
         part = self.part
         capture = part.capture()
-        while part.published < capture.offset:
+        while not part.acknowledged(capture.offset):
             await self._publish()
         roster = part.roster_record(capture)
         part.complete(capture, roster)
@@ -99,6 +100,29 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
         await self.writer.write(part.number, [*part.snapshot_records(capture), roster])
 
     patch(publisher.Publisher, "_snapshot", snapshot)
+
+
+def marker_covers_those_behind(patch: Patch) -> None:
+    original = partition.Partition.marker_record
+
+    def marker_record(self: partition.Partition, reached: partition.Reached) -> Record:
+        return original(self, partition.Reached(reached.position))
+
+    patch(partition.Partition, "marker_record", marker_record)
+
+
+def joined_too_early(patch: Patch) -> None:
+    original = partition.Partition.feed_behind
+
+    def feed_behind(self: partition.Partition, records: list[Any], following: int) -> None:
+        self.plan.settled = 0
+        original(self, records, following)
+
+    patch(partition.Partition, "feed_behind", feed_behind)
+
+
+def new_configuration_keeps_the_state(patch: Patch) -> None:
+    patch(planning, "keeps_state", lambda *_: True)
 
 
 def no_transactions(patch: Patch) -> None:
@@ -242,6 +266,13 @@ IN_MEMORY = {
     "snapshot_ahead_of_published": Mutation("a snapshot is written ahead of its signals", snapshot_ahead_of_published),
     "round_named_before_it_is_whole": Mutation(
         "the marker names a round before it is on the log", round_named_before_it_is_whole
+    ),
+    "marker_covers_those_behind": Mutation(
+        "the marker covers strategies that are still catching up", marker_covers_those_behind
+    ),
+    "joined_too_early": Mutation("those behind join while states are ahead of the reading", joined_too_early),
+    "new_configuration_keeps_the_state": Mutation(
+        "other features go on with the old ones' state", new_configuration_keeps_the_state
     ),
 }  # fmt: skip
 """Found without a broker, by writes that break off anywhere."""

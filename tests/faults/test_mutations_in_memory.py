@@ -1,10 +1,11 @@
 """Each mistake that needs no broker to be found turns a check red; without it all seeds are green."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.lives import faults_of
+from tests.faults.lives import faults_of, faults_of_catching_up, faults_of_changes, faults_of_old_snapshots
 from tests.faults.mutations import IN_MEMORY
 
 SEEDS = range(12)
@@ -12,14 +13,24 @@ WAYS = [(False, False), (True, False), (False, True)]
 """(transactions, several owners at once)."""
 
 
-def red(ways: list[tuple[bool, bool]] = WAYS) -> Counter[str]:
+def cases() -> Iterator[tuple[str, Iterator[str]]]:
+    """What is tried, each with the checks that fail."""
+    for seed in SEEDS:
+        for transactional, zombies in WAYS:
+            yield f"{_told(transactional)}{', a zombie' if zombies else ''}", faults_of(seed, transactional, zombies)
+        for transactional in (False, True):
+            yield f"{_told(transactional)}, a strategy changes", faults_of_changes(seed, transactional)
+            yield f"{_told(transactional)}, one catches up", faults_of_catching_up(seed, transactional)
+        yield "a zombie's old snapshots", faults_of_old_snapshots(seed)
+
+
+def _told(transactional: bool) -> str:
+    return "with transactions" if transactional else "without transactions"
+
+
+def red() -> Counter[str]:
     """How often each check failed."""
-    return Counter(
-        f"{check} ({'with' if transactional else 'without'} transactions{', a zombie' if zombies else ''})"
-        for transactional, zombies in ways
-        for seed in SEEDS
-        for check in faults_of(seed, transactional, zombies)
-    )
+    return Counter(f"{check} ({case})" for case, faults in cases() for check in faults)
 
 
 def test_without_a_mistake_nothing_is_red() -> None:

@@ -7,11 +7,20 @@ only the broker is a list, of which a crash keeps any part of the write in fligh
 import asyncio
 import random
 
-import msgspec
 import pytest
 
-from plugins.strategy import ReadyStrategy
-from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
+from tests.support.memory import (
+    LATE,
+    VARIANTS,
+    Log,
+    as_applied,
+    changing_lives,
+    fetched,
+    live,
+    messy_bars,
+    ready,
+    undisturbed,
+)
 
 COUNT = 300
 SYMBOLS = ["A", "B", "C", "D"]
@@ -106,15 +115,6 @@ def test_strategies_come_and_go(seed: int) -> None:
     assert difference(log.signals(), undisturbed(bars, [always, *others], applied)) == {}
 
 
-VARIANTS = [
-    ready("one"),
-    ready("one", signal={"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}),
-    ready("one", features=["technical.rsi", {"statistical.z_score": {"window": 7}}]),
-    ready("one", universe=["A", "B"]),
-    ready("one", features=[{"technical.rsi": {"period": 5}}], origin="now"),
-]
-
-
 @pytest.mark.parametrize("transactional", [False, True])
 @pytest.mark.parametrize("seed", range(25))
 def test_configurations_change(seed: int, transactional: bool) -> None:
@@ -124,28 +124,5 @@ def test_configurations_change(seed: int, transactional: bool) -> None:
     rng = random.Random(3000 + seed)
     bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
     always, log = ready("always"), Log()
-
-    async def run() -> None:
-        reached = 0
-        for _ in range(rng.randint(2, 8)):
-            reached = rng.randint(reached, COUNT)
-            some = [always, rng.choice(VARIANTS)] if rng.random() < 0.7 else [rng.choice(VARIANTS)]
-            dies_at = rng.choice([None, rng.randint(0, 25)])
-            await live(log, bars[:reached], some, rng, dies_at=dies_at, transactional=transactional)
-        await live(log, bars, [always, rng.choice(VARIANTS)], rng, transactional=transactional)
-
-    asyncio.run(run())
-    assert difference(log.signals(), as_applied(log, bars, [always, *VARIANTS])) == {}
-
-
-def as_applied(log: Log, bars: list[Fetched], strategies: list[ReadyStrategy]) -> dict[str, bytes]:
-    """The oracle: what each `applied` on the log demands, from its offset up to the next one's."""
-    known = {(strategy.name, strategy.config_hash): strategy for strategy in strategies}
-    found: dict[str, bytes] = {}
-    for name, entries in log.stored().history.items():
-        ends = [entry.offset for entry in entries[1:]] + [COUNT]
-        for entry, end in zip(entries, ends, strict=True):
-            signals = undisturbed(bars, [known[name, entry.config_hash]], {name: entry})
-            places = {i: msgspec.json.decode(v)["provenance"]["offset"] for i, v in signals.items()}
-            found |= {i: value for i, value in signals.items() if entry.offset <= places[i] < end}
-    return found
+    asyncio.run(changing_lives(log, bars, always, rng, transactional))
+    assert difference(log.signals(), as_applied(log, bars, [always, LATE, *VARIANTS])) == {}

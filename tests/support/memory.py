@@ -267,3 +267,43 @@ def undisturbed(
         outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
         found |= {signal.content.id: encode(signal) for signal in outcome.signals}
     return found
+
+
+VARIANTS = [
+    ready("one"),
+    ready("one", signal={"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}),
+    ready("one", features=["technical.rsi", {"statistical.z_score": {"window": 7}}]),
+    ready("one", universe=["A", "B"]),
+    ready("one", features=[{"technical.rsi": {"period": 5}}], origin="now"),
+]
+"""What may become of a strategy: its threshold, its features, its universe, its origin."""
+LATE = ready("late")
+
+
+async def changing_lives(
+    log: Log, bars: Sequence[Fetched], always: ReadyStrategy, rng: random.Random, transactional: bool
+) -> None:
+    """Lives in which strategy `one` is now one of `VARIANTS`, now another, and `LATE` is there or not, beside one that
+    mostly stays.
+    """
+    reached = 0
+    for _ in range(rng.randint(2, 8)):
+        reached = rng.randint(reached, len(bars))
+        some = [always, rng.choice(VARIANTS)] if rng.random() < 0.7 else [rng.choice(VARIANTS)]
+        some += [LATE] if rng.random() < 0.4 else []
+        dies_at = rng.choice([None, rng.randint(0, 25)])
+        await live(log, bars[:reached], some, rng, dies_at=dies_at, transactional=transactional)
+    await live(log, bars, [always, LATE, rng.choice(VARIANTS)], rng, transactional=transactional)
+
+
+def as_applied(log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy]) -> dict[str, bytes]:
+    """The oracle: what each `applied` on the log demands, from its offset up to the next one's."""
+    known = {(strategy.name, strategy.config_hash): strategy for strategy in strategies}
+    found: dict[str, bytes] = {}
+    for name, entries in log.stored().history.items():
+        ends = [entry.offset for entry in entries[1:]] + [len(bars)]
+        for entry, end in zip(entries, ends, strict=True):
+            signals = undisturbed(bars, [known[name, entry.config_hash]], {name: entry})
+            places = {i: msgspec.json.decode(v)["provenance"]["offset"] for i, v in signals.items()}
+            found |= {i: value for i, value in signals.items() if entry.offset <= places[i] < end}
+    return found
