@@ -115,7 +115,7 @@ class ApacheKafkaBroker(Broker):
         run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
         if run.returncode:
             said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
-            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[-1][:300]}")
+            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[0][:300]}")
 
 
 def _escaped(value: str) -> str:

@@ -29,7 +29,7 @@ VALUES: list[Any] = [
 def mutated(rng: random.Random, valid: bytes) -> bytes:
     """One to three changes to a valid record."""
     for _ in range(rng.randint(1, 3)):
-        valid = rng.choice((_bytes, _token, _slice, _meaning, _meaning, _meaning))(rng, valid)
+        valid = rng.choice((_bytes, _token, _slice, _deep, _meaning, _meaning, _meaning))(rng, valid)
     return valid
 
 
@@ -43,6 +43,16 @@ def _bytes(rng: random.Random, data: bytes) -> bytes:
 def _token(rng: random.Random, data: bytes) -> bytes:
     begin = rng.randint(0, len(data))
     return data[:begin] + rng.choice(TOKENS) + data[min(len(data), begin + rng.choice((0, 0, 1, 3, 10))) :]
+
+
+def _deep(rng: random.Random, data: bytes) -> bytes:
+    """A field more, nested deeper than a decoder may follow."""
+    places = [place for place, byte in enumerate(data) if byte == ord("{")]
+    if not places:
+        return data
+    begin, depth = rng.choice(places) + 1, rng.choice((3, 500, 3000))
+    opened, closed = rng.choice(((b"[", b"]"), (b'{"a":', b"}")))
+    return data[:begin] + b'"x": ' + opened * depth + b"1" + closed * depth + b", " + data[begin:]
 
 
 def _slice(rng: random.Random, data: bytes) -> bytes:
