@@ -5,9 +5,12 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import latency, recovery, restore, startup, throughput
+from benchmarks import features, latency, recovery, restore, startup, throughput
 
-NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery}
+NAMES = {
+    "throughput": throughput, "latency": latency, "restore": restore, "startup": startup,
+    "recovery": recovery, "features": features,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ MINIMAL = (
     "sum_values", "median", "mean", "length", "standard_deviation", "variance",
     "root_mean_square", "maximum", "absolute_maximum", "minimum",
 )  # fmt: skip
-COST = {"minimal": "compiled", "efficient": "slow: 46 ms a bar", "comprehensive": "slow: 49 ms a bar"}
+COST = {"minimal": "compiled", "efficient": "slow: 66 ms a bar", "comprehensive": "slow: 66 ms a bar"}
 
 
 @feature_registry.register("automated.tsfresh")
@@ -29,15 +29,15 @@ class TSFresh(FoldFeature):
     Parameters
     ----------
     feature_set
-        minimal (10 columns, compiled, 0.3 µs a bar), efficient (777, tens of ms a bar) or comprehensive (783, a little
-        more): tsfresh's own sets.
+        minimal (10 columns, compiled, 0.3 µs a bar), efficient (777, 66 ms a bar) or comprehensive (783, the
+        same): tsfresh's own sets.
     column
         open, high, low, close or volume.
     window
         n, the bars of the window, this one included.
     features
         Names of tsfresh's features to extract instead of a set, each with or without the column in front (``mean``,
-        ``close__mean``, ``autocorrelation__lag_3``): through tsfresh, 5 ms a bar and what each of them costs.
+        ``close__mean``, ``autocorrelation__lag_3``): through tsfresh, 2 ms a bar and what each of them costs.
     every
         Extract at bar n of a symbol and at every k-th one after it; the bars between are NaN.
 
@@ -73,7 +73,7 @@ class TSFresh(FoldFeature):
         every: int = Field(1, ge=1)
 
     packages = {"tsfresh": "alphawire[tsfresh]"}
-    cost = "compiled (minimal), else slow: about 50 ms a bar"
+    cost = "compiled (minimal), else slow: about 66 ms a bar"
 
     def __init__(self, **params: Any) -> None:
         self._extraction: Extraction | None = None
@@ -81,7 +81,7 @@ class TSFresh(FoldFeature):
         if chosen["features"] or chosen["feature_set"] != "minimal":
             what = chosen["features"] or chosen["feature_set"]
             self._extraction = Extraction(chosen["column"], what, chosen["window"])
-            self.cost = "slow: 5 ms a bar and more" if chosen["features"] else COST[chosen["feature_set"]]
+            self.cost = "slow: 2 ms a bar and more" if chosen["features"] else COST[chosen["feature_set"]]
         super().__init__(**params)
 
     @property
