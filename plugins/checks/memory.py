@@ -67,7 +67,8 @@ class _History:
         found = difference(wanted.astype(np.float64), live, CLOSE)
         if found is None:
             self.largest = distance(numbers(wanted), numbers(live))
-        return found and found.text.replace(f" of row {found.row} ", f" of row {self.rows[found.row]} ")
+            return None
+        return found.text.replace(f" of row {found.row} ", f" of row {self.rows[found.row]} ")
 
     def search(self, shorter: int) -> int | None:
         """The fewest bars, more than `shorter`, that suffice; None when `longest` do not."""
