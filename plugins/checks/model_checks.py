@@ -208,7 +208,7 @@ def parameters(subject: ModelSubject) -> str:
 
     def use(plugin: Plugin) -> None:
         assert isinstance(plugin, BaseModel)
-        plugin.train(subject.X, subject.y)
+        plugin.train(subject.X.copy(), subject.y.copy())
 
     return refused(subject.cls, subject.params, use)
 
