@@ -3,9 +3,9 @@
 import platform
 import sys
 
-from benchmarks import latency, restore, startup, throughput
+from benchmarks import features, latency, restore, startup, throughput
 
-NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup}
+NAMES = {"throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "features": features}
 
 
 def main() -> None:

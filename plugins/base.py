@@ -38,7 +38,7 @@ class Plugin:
     Params: ClassVar[type[Schema] | None] = None
     packages: ClassVar[dict[str, str]] = {}
     """Optional libraries that it imports, each with what to install: ``{"lightgbm": "alphawire[boost]"}``."""
-    cost: ClassVar[str] = "unknown"
+    cost: str = "unknown"
     """What a bar costs: compiled (under 2 µs), fast (under 100 µs), slow (more); more may be told after the word."""
 
     def __init__(self, **params: Any) -> None:

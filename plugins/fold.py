@@ -43,7 +43,7 @@ class FoldFeature(BaseFeature):
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()
-    cost: ClassVar[str] = "compiled"
+    cost = "compiled"
     _kernel: Kernel | None = None
     _warmup: int | None = None
 
@@ -55,6 +55,11 @@ class FoldFeature(BaseFeature):
     def step(state: Any, bar: Any, params: Any, out: Any) -> None:
         """Take in one bar: change `state`, set `out`."""
         raise NotImplementedError
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names by which `step` sets its outputs; override it where they are not those of the columns."""
+        return self.outputs
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -83,7 +88,7 @@ class FoldFeature(BaseFeature):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._params = _record(self.step_params() or {"none": 0})
-        self._out = np.dtype([(name, "f8") for name in self.outputs])
+        self._out = np.dtype([(name, "f8") for name in self.fields])
         self.state_dtype = self._checked_state()
         if own := set(self.requires) & set(BAR.names or ()):
             raise PluginError(

@@ -27,7 +27,8 @@ def entries() -> list[PluginEntry]:
 def _entry(category: str, cls: type[Plugin]) -> PluginEntry:
     missing = [install for package, install in cls.packages.items() if not _installed(package)]
     distribution, distribution_version = _origin(cls.__module__)
-    outputs = getattr(cls, "outputs", None)
+    outputs, requires = getattr(cls, "outputs", None), getattr(cls, "requires", None)
+    labels: dict[str, dict[int, str]] = getattr(cls, "labels", {})
     return PluginEntry(
         category=category,
         key=cls.key,
@@ -39,6 +40,9 @@ def _entry(category: str, cls: type[Plugin]) -> PluginEntry:
         available=not missing,
         install=f"pip install {' '.join(repr(name) for name in sorted(set(missing)))}" if missing else None,
         outputs=list(outputs) if isinstance(outputs, tuple) else None,
+        requires=list(requires) if isinstance(requires, tuple) and requires else None,
+        labels={column: {str(number): text for number, text in names.items()} for column, names in labels.items()}
+        or None,
         parameters=cls.Params.model_json_schema() if cls.Params is not None else None,
         cost=cls.cost,
     )

@@ -183,6 +183,10 @@ class PluginEntry(Struct):
     available: bool
     install: Annotated[str | None, Meta(description="the command that makes it available, when it is not")] = None
     outputs: list[str] | None = None
+    requires: Annotated[list[str] | None, Meta(description="columns of other features that it reads")] = None
+    labels: Annotated[dict[str, dict[str, str]] | None, Meta(description="by column: what its numbers stand for")] = (
+        None
+    )
     parameters: dict[str, Any] | None = None
     cost: str | None = None
 

@@ -123,7 +123,7 @@ class LongShort(FoldedSignalGenerator):
             return self
 
     scaled: ClassVar[bool] = True
-    cost: ClassVar[str] = "compiled"
+    cost = "compiled"
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -95,7 +95,7 @@ class Threshold(BaseSignalGenerator):
 
     Params: ClassVar[type[Schema]] = ThresholdParams
     scaled: ClassVar[bool] = True
-    cost: ClassVar[str] = "compiled"
+    cost = "compiled"
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -27,6 +27,8 @@ FEATURES = [
     ("statistical.volatility_regime", {"window": 5, "rank_window": 30}),
     ("statistical.hurst_exponent", {}),
     ("statistical.hurst_exponent", {"window": 40, "min_lag": 3, "corrected": False}),
+    ("automated.tsfresh", {}),
+    ("automated.tsfresh", {"window": 7, "every": 3, "column": "volume"}),
     ("news.finbert_sentiment", {}),
     ("news.sentiment_momentum", {}),
     ("news.sentiment_divergence", {}),

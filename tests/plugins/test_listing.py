@@ -81,6 +81,12 @@ def test_in_order_and_ready_for_the_wire():
     assert entries() == found
 
 
+def test_what_a_column_stands_for_and_needs_is_told():
+    assert entry("statistical.volatility_regime").labels == {"volatility_regime": {"0": "low", "1": "mid", "2": "high"}}
+    assert entry("news.sentiment_momentum").requires == ["positive_score", "negative_score"]
+    assert (entry("technical.rsi").labels, entry("technical.rsi").requires) == (None, None)
+
+
 def test_a_plugin_of_a_file(plugin):
     path = plugin({})
     mine = entry("my.model")
