@@ -12,6 +12,7 @@ import pandas as pd
 from plugins.artifacts import Manifest, TrainedOn, plugin_at_work, save_artifact
 from plugins.bars import COLUMNS, times_of
 from plugins.base import BaseModel
+from plugins.checks.batches import prove_batch_invariant
 from plugins.frames import feature_frame
 from plugins.models import model_registry
 from plugins.strategy import create
@@ -101,6 +102,8 @@ def train(
     ------
     ConfigurationError
         When there is nothing to train on, or nothing to learn.
+    PluginError
+        When the model fails, or declares `batch_invariant` and is not.
     """
     strategy = config.strategy(strategy_name)
     if strategy.model is None:
@@ -118,6 +121,8 @@ def train(
     with plugin_at_work(use.key, "train"):
         result = model.train(kept.X, kept.y)
     model = result if isinstance(result, BaseModel) else model
+    with plugin_at_work(use.key, "predict"):
+        prove_batch_invariant(model, kept.X.to_numpy(np.float64), list(kept.X.columns))
     stage("scoring")
     mean = float(kept.y.mean())
     scores = [_score(model, part, mean) for part in (kept, later) if part is not None]

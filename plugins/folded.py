@@ -55,6 +55,8 @@ class FoldedSignalGenerator(BaseSignalGenerator):
         if not isinstance(index, pd.MultiIndex) and "symbol" in predictions:
             index = pd.MultiIndex.from_arrays([predictions["symbol"], np.arange(len(predictions))])
         slots, count = slots_of(index)
+        if not len(predictions):
+            return slots, count
         times = predictions["time"] if "time" in predictions else predictions.index.get_level_values(-1).to_series()
         if not times.reset_index(drop=True).groupby(slots).is_monotonic_increasing.all():
             raise PluginError(f"{name_of(self)}: the rows of a symbol go back in time; sort them by time")

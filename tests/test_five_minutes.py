@@ -16,16 +16,9 @@ def section() -> str:
 
 def steps() -> list[tuple[str, str]]:
     """(file, its text) for each file that is to be saved, ("", command) for each command, in order."""
-    pattern = r"Save this as `(\S+?)`.*?```python\n(.*?)```|^    (\S.*)$"
-    blocks = re.sub(r"```toml.*?```", "", section(), flags=re.DOTALL)
-    return [
-        (file, text) if file else ("", command)
-        for file, text, command in _outside_of_code(re.findall(pattern, blocks, re.DOTALL | re.MULTILINE))
-    ]
-
-
-def _outside_of_code(found: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    return [step for step in found if step[0] or step[2].startswith(("alphawire ", "python "))]
+    pattern = r"Save this as `(\S+?)`.*?```python\n(.*?)```|^    ((?:alphawire|python) [^\n]+)$"
+    found = re.findall(pattern, section(), re.DOTALL | re.MULTILINE)
+    return [(file, text) if file else ("", command) for file, text, command in found]
 
 
 def run(command: str, folder: Path) -> str:

@@ -37,6 +37,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     outside.install()
     child = Child()
+    answers.write("ready\n")
+    answers.flush()
     for line in asks:
         answers.write(json.dumps(child.answer(json.loads(line))) + "\n")
         answers.flush()

@@ -8,6 +8,7 @@ import numpy as np
 
 from plugins.base import BaseModel, Plugin
 from plugins.checks import outside
+from plugins.checks.batches import prove_batch_invariant
 from plugins.checks.compare import difference
 from plugins.checks.feature_checks import judged
 from plugins.checks.model_subject import ModelSubject, differing, rows, same
@@ -15,6 +16,7 @@ from plugins.checks.outcome import Failed, Inapplicable
 from plugins.checks.parameters import refused
 from plugins.checks.repetition import digest
 from plugins.checks.subject import told
+from schemas.errors import PluginError
 
 NO_MODEL = (AttributeError, TypeError, KeyError, IndexError, NameError)
 """What Python says about a model that is not there: no clear message."""
@@ -101,6 +103,10 @@ def batch_invariant(subject: ModelSubject) -> str:
             if not subject.cls.batch_invariant:
                 return f"{told}; it does not claim otherwise, so a worker predicts row by row"
             raise Failed(told, "do not declare batch_invariant: a worker then predicts row by row")
+    try:
+        prove_batch_invariant(subject.model, X.to_numpy(), list(X.columns))
+    except PluginError as error:
+        raise Failed(f"predict_rows: {error}", "do not declare batch_invariant") from error
     return "the same bits" + ("" if subject.cls.batch_invariant else "; it could declare batch_invariant = True")
 
 
@@ -202,7 +208,7 @@ def parameters(subject: ModelSubject) -> str:
 
     def use(plugin: Plugin) -> None:
         assert isinstance(plugin, BaseModel)
-        plugin.train(subject.X, subject.y)
+        plugin.train(subject.X.copy(), subject.y.copy())
 
     return refused(subject.cls, subject.params, use)
 

@@ -1,5 +1,6 @@
 """Checks plugins in processes of their own, with a deadline for each check."""
 
+import contextlib
 import json
 import os
 import queue
@@ -14,10 +15,11 @@ from typing import Any, Self
 from plugins.checks.catalogue import CATALOGUE, Check
 from plugins.checks.finding import Finding, Report
 from plugins.checks.target import Target
+from schemas.errors import PluginError
 
 DEADLINE = 30.0
 """Seconds for one check."""
-START = 60.0
+START = 120.0
 """Seconds for a process to start and to import a plugin."""
 HANGS = 2
 """So many checks of a plugin may hang; the rest are not made."""
@@ -35,11 +37,14 @@ class Process:
         self._seed = hash_seed
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
+        self._ready = False
         self.target: Target | None = None
 
     def ask(self, question: dict[str, Any], seconds: float) -> dict[str, str]:
         """The answer; `Gone` when none comes within `seconds`, and the process is killed."""
-        process = self._process or self._start()
+        self.start()
+        process = self._process
+        assert process is not None
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(question) + "\n")
@@ -71,16 +76,23 @@ class Process:
             process.kill()
             process.wait()
 
-    def _start(self) -> "subprocess.Popen[str]":
-        path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "plugins.checks.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
-            env=os.environ | {"PYTHONHASHSEED": self._seed, "PYTHONPATH": path},
-        )  # fmt: skip
-        self._answers = queue.Queue()
-        threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
-        return self._process
+    def start(self, wait: bool = True) -> None:
+        """Starts the process unless it runs, and waits until it has imported what it needs."""
+        if self._process is None:
+            path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "plugins.checks.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+                env=os.environ | {"PYTHONHASHSEED": self._seed, "PYTHONPATH": path},
+            )  # fmt: skip
+            self._answers, self._ready = queue.Queue(), False
+            threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
+        if wait and not self._ready:
+            with contextlib.suppress(queue.Empty):
+                self._ready = self._answers.get(timeout=START) is not None
+            if not self._ready:
+                self.close()
+                raise PluginError("the process in which plugins are checked does not start; is the machine overloaded?")
 
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str | None]") -> None:
@@ -103,6 +115,9 @@ class Session:
 
     def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
         """All findings on a plugin; `progress` hears each."""
+        for wait in (False, True):  # both at once
+            self._main.start(wait)
+            self._twin.start(wait)
         begin = time.monotonic()
         report = Report(target.key, target.category)
         hangs = 0

@@ -11,9 +11,12 @@ import pytest
 from backtest.training import data_sha256, forward_return, make_samples, train
 from plugins.artifacts import load_artifact
 from plugins.bars import times_of
+from plugins.base import BaseModel
 from plugins.frames import feature_frame
+from plugins.models import model_registry
 from schemas.config import Config
 from schemas.errors import ConfigurationError, PluginError
+from tests.support.registries import untouched_registries
 
 MINUTE = 60_000
 START = 1_380_000_000_000 // MINUTE * MINUTE
@@ -245,3 +248,23 @@ def test_a_plugin_that_refuses_leaves_the_old_artifact(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="LightGBM knows no parameter 'nope'"):
         run(bars(), tmp_path / "m", config(model=wrong))
     assert load_artifact(tmp_path / "m", key="ml.lightgbm", columns=COLUMNS).manifest == before
+
+
+def test_a_model_that_claims_to_be_batch_invariant_and_is_not_gets_no_artifact(tmp_path: Path) -> None:
+    """A matrix product: a row's last bits depend on the rows around it."""
+
+    class Product(BaseModel):
+        batch_invariant = True
+
+        def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> None:  # noqa: N803
+            self.weights = np.linalg.lstsq(X.fillna(0.0).to_numpy(), y.to_numpy())[0]
+
+        def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
+            return pd.Series(X.to_numpy() @ self.weights - X.to_numpy().mean() * 1e-12, X.index)
+
+    with untouched_registries():
+        model_registry.register("mydesk.product")(Product)
+        given = config(model={"key": "mydesk.product", "artifact": "models/s"})
+        with pytest.raises(PluginError, match=r"declares batch_invariant, but .* remove the declaration"):
+            run(bars(), tmp_path / "model", given)
+    assert not (tmp_path / "model").exists()

@@ -1,11 +1,19 @@
 """Backtest engines, clean and faulty: an exact ledger that knows nothing of ours, bent in different ways."""
 
+import os
+import random
+import tempfile
+from pathlib import Path
+
 import pandas as pd
+from pydantic import ConfigDict
 
 from plugins.base import BaseBacktestEngine
 from schemas.config import Execution
 from tests.plugins.conformance.table import clean, faulty
 from tests.plugins.engines.ledger import Ledger
+
+RATES = Path(tempfile.gettempdir()) / f"conformance_rates_{os.getuid()}.txt"
 
 
 class LedgerEngine(BaseBacktestEngine):
@@ -75,3 +83,36 @@ class OtherMetrics(LedgerEngine):
 class NoCurve(LedgerEngine):
     def run(self, prices, signals):
         return {"trades": pd.DataFrame(), "metrics": {}}
+
+
+@faulty("reads_its_input_alone")
+class FeesFromAFile(LedgerEngine):
+    def run(self, prices, signals):
+        RATES.write_text("0.0")
+        return super().run(prices, signals) | {"fees": RATES.read_text()}
+
+
+@faulty("input_untouched")
+class SortsSignals(LedgerEngine):
+    def run(self, prices, signals):
+        prices["mid"] = (prices["high"] + prices["low"]) / 2
+        return super().run(prices, signals)
+
+
+@faulty("repeatable")
+class RandomSlippage(LedgerEngine):
+    def rules(self):
+        return self.params | {"slippage": random.uniform(0.0, 0.001)}
+
+
+@faulty("parameters")
+class AnySetting(LedgerEngine):
+    """A mistyped setting is ignored."""
+
+    class Params(Execution):
+        model_config = ConfigDict(extra="ignore")
+
+
+@faulty("speed")
+class CompiledItSays(LedgerEngine):
+    cost = "compiled"

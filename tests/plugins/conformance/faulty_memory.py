@@ -174,6 +174,19 @@ class CompiledOtherwise(Two):
         state.close = bar.close
 
 
+@faulty("restart")
+class CountsOnTheInstance(Two):
+    """Adds the number of the bar, which it counts outside of the state."""
+
+    bars = 0
+
+    def run(self, states, slots, bars, outs):
+        self.prepare()
+        super().run(states, slots, bars, outs)
+        outs[:, 0] += self.bars + np.arange(len(bars))
+        self.bars += len(bars)
+
+
 @faulty("columns_read")
 class ReadsMore(Two):
     @staticmethod

@@ -2,7 +2,9 @@
 # ruff: noqa: N803  (X is what the base class calls it)
 
 import json
+import os
 import pickle
+import tempfile
 from pathlib import Path
 
 import joblib
@@ -13,10 +15,12 @@ from sklearn.linear_model import Ridge, SGDRegressor
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
-from plugins.base import BaseModel
+from plugins.base import BaseModel, Params
 from plugins.columns import column_fault
 from schemas.errors import PluginError
 from tests.plugins.conformance.table import clean, faulty
+
+LEVEL = Path(tempfile.gettempdir()) / f"conformance_level_{os.getuid()}.txt"
 
 
 class Linear(BaseModel):
@@ -316,3 +320,28 @@ class FilledWithMean(Linear):
     def predict(self, X):
         found = super().predict(X)
         return found.fillna(np.inf)
+
+
+@faulty("reads_its_input_alone")
+class LevelFromAFile(Linear):
+    """The level of today's rates, from a file."""
+
+    def predict(self, X):
+        LEVEL.write_text("0.0")
+        return super().predict(X) + float(LEVEL.read_text())
+
+
+@faulty("parameters")
+class AnyDepth(Fitted):
+    """A limit of its own would be clearer than what scikit-learn says."""
+
+    class Params(Params):
+        leaves: int = 8
+
+    def make(self):
+        return DecisionTreeRegressor(max_leaf_nodes=self.params["leaves"], random_state=0)
+
+
+@faulty("speed")
+class CompiledItSays(Fitted):
+    cost = "compiled"

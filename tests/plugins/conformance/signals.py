@@ -1,5 +1,7 @@
 """Signal generators and engines, clean and faulty."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 from pydantic import Field
@@ -205,3 +207,19 @@ class AnyBand(BaseSignalGenerator):
     def generate(self, predictions):
         best = predictions["prediction"].nlargest(self.params["names"] + 1).index[0]
         return predictions.assign(signal=np.where(predictions["prediction"] > 9.0, "BUY", "HOLD"), best=str(best))
+
+
+@faulty("reads_its_input_alone")
+class AsOfToday(ByRow):
+    """Trades on weekdays: those of the machine's clock."""
+
+    def signal(self, prediction):
+        return np.where((prediction > 0.5) & (datetime.now().weekday() < 9), "BUY", "HOLD")
+
+
+@faulty("speed")
+class CompiledItSays(ByRow):
+    cost = "compiled"
+
+    def signal(self, prediction):
+        return np.where(prediction > 0.5, "BUY", "HOLD")
