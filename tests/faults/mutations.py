@@ -4,6 +4,7 @@ Each must turn the suite red. Some are given more time to do harm than they woul
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams import outlet, partition, publisher, service, state, transport, worker
+from streams.clients import offset_range
 from streams.outlet import Record
+from streams.topics import topic_name
 
 Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0
@@ -130,23 +133,30 @@ def transactional_id_per_worker(patch: Patch) -> None:
 def load_before_fencing(patch: Patch) -> None:
     original_open, original_close = outlet.TransactionalOutlets.open, outlet.TransactionalOutlets.close
 
+    async def end_of(outlets: Any, number: int) -> int:
+        name = topic_name(outlets._kafka, "signals")
+        return (await offset_range(outlets._kafka, name, number, "read_committed"))[1]
+
     class Late:
-        """Fences with its first write, `WIDENED` seconds after the state was loaded."""
+        """Fences with its first write, and leaves the former owner time for one more commit before that."""
 
         transactional = True
         writer: Any = None
 
-        def __init__(self, outlets: Any, number: int) -> None:
-            self._outlets, self._number = outlets, number
+        def __init__(self, outlets: Any, number: int, end: int) -> None:
+            self._outlets, self._number, self._end = outlets, number, end
 
         async def write(self, number: int, records: Iterable[Record]) -> None:
             if self.writer is None:
-                await asyncio.sleep(WIDENED)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WIDENED):
+                        while await end_of(self._outlets, self._number) == self._end:
+                            await asyncio.sleep(0.02)
                 self.writer = await original_open(self._outlets, self._number)
             await self.writer.write(number, records)
 
     async def open_late(self: Any, number: int) -> Any:
-        return Late(self, number)
+        return Late(self, number, await end_of(self, number))
 
     async def close(self: Any, writer: Any) -> None:
         if writer.writer is not None:

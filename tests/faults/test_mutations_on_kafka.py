@@ -13,7 +13,9 @@ from tests.faults.controller import Run, Settings
 from tests.faults.mutations import ON_KAFKA
 from tests.faults.setting import setting
 
-CALM = Settings(faults=3, minutes=0.5, rate=150.0, deck={}, armed=1.0, armable=1, pause=(1.0, 2.0))
+CALM = Settings(
+    faults=3, minutes=0.5, rate=150.0, deck={}, armed=1.0, armable=1, pause=(1.0, 2.0), passes=(12, 20), tail=8.0
+)
 
 
 def at(*points: str, action: str = "kill", faults: int = 2) -> Settings:
