@@ -100,7 +100,8 @@ class ApacheKafkaBroker(Broker):
 
     def _format(self, tool: list[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*tool, "format", "-t", cluster, "-c", str(settings)]
+        # with "=": one in 64 ids begins with "-", which alone would be taken for an option
+        command = [*tool, "format", f"--cluster-id={cluster}", "-c", str(settings)]
         run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
         if run.returncode:
             said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()

@@ -263,13 +263,13 @@ ON_KAFKA = {
     "load_before_fencing": Mutation("state is loaded before the former owner is fenced", load_before_fencing),
     "load_uncommitted": Mutation("state is loaded read_uncommitted", load_uncommitted),
     "seek_to_group_offset": Mutation("reading goes on at the group's offset, not the state's", seek_to_group_offset),
-    "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "future_not_awaited": Mutation("a send's future is not awaited", future_not_awaited),
     "goes_on_after_commit_timeout": Mutation("goes on after a commit's timeout", goes_on_after_commit_timeout),
 }
 """Found on Apache Kafka with real processes."""
 
 OTHERS = {
+    "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
     "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
 }
