@@ -24,8 +24,8 @@ from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
 
 SYMBOLS, RATE, TRIES, WORKERS = 5_000, 1_000.0, 5, 3
-SETTLE, LISTEN = 12.0, 20.0
-"""Seconds before a kill, and for how long signals are listened to after it."""
+SETTLE, LISTEN = 8.0, 20.0
+"""Seconds from when all have partitions to a kill, and for how long signals are listened to after it."""
 
 
 class Arrivals(threading.Thread):
@@ -56,7 +56,8 @@ class Arrivals(threading.Thread):
 
 def owned(log: Path) -> list[int]:
     """Partitions that a worker has, as its log says."""
-    found = re.findall(r"partitions ([\d, ]+|none) restored in", log.read_text())
+    text = log.read_text() if log.exists() else ""
+    found = re.findall(r"partitions ([\d, ]+|none) restored in", text)
     return [int(number) for number in found[-1].split(",")] if found and found[-1] != "none" else []
 
 
@@ -77,7 +78,15 @@ class Trio:
         self._processes[number].kill()
         return time.monotonic(), had
 
+    def settle(self) -> None:
+        """Until each has partitions again, as its log says, and a while more."""
+        for path in self._paths:
+            while not owned(path.with_suffix(".log")):
+                time.sleep(0.1)
+        time.sleep(SETTLE)
+
     def start(self, number: int) -> None:
+        self._paths[number].with_suffix(".log").unlink()
         self._running[number].close()
         self._processes[number] = self._start(number)
 
@@ -93,7 +102,7 @@ def measure(broker: Broker, folder: Path, tries: int = TRIES) -> list[float]:
     for copy in paths:
         copy.write_text(path.read_text())
     asyncio.run(create_topics(config.kafka))
-    bars = generated_bars(SYMBOLS, int((30 + tries * (SETTLE + LISTEN)) * RATE / SYMBOLS))
+    bars = generated_bars(SYMBOLS, int((60 + tries * (SETTLE + LISTEN + 20)) * RATE / SYMBOLS))
     sending = produce_bars(config.kafka, bars, rate=RATE)
     threading.Thread(target=asyncio.run, args=(sending,), name="bars", daemon=True).start()
     arrivals, trio = Arrivals(config), Trio(paths)
@@ -101,11 +110,10 @@ def measure(broker: Broker, folder: Path, tries: int = TRIES) -> list[float]:
     found = []
     try:
         for number in (index % WORKERS for index in range(tries)):
-            time.sleep(SETTLE)
+            trio.settle()
             moment, had = trio.kill(number)
             time.sleep(LISTEN)
-            if had:
-                found.append(max(arrivals.silence_after(moment, partition) for partition in had))
+            found.append(max(arrivals.silence_after(moment, partition) for partition in had))
             trio.start(number)
     finally:
         trio.close()

@@ -43,6 +43,10 @@ class Settings:
     armed: float = 0.8
     """Share of the workers' lives that have a failpoint."""
     least_points: int = 0
+    tail: float = 5.0
+    """Seconds for which bars go on after the last fault: what came back from it has something to do."""
+    passes: tuple[int, int] = (1, 6)
+    """How often a failpoint is passed, at least and at most, until it happens."""
     armable: int = 99
     """Only so many of the workers are ever armed."""
     points: tuple[str, ...] = tuple(POINTS)
@@ -205,8 +209,11 @@ class Run:
             worker.next_arms = ""
         while self._due:
             self._tick()
+        known, over = self.faults, time.monotonic()
+        while time.monotonic() - over < self.settings.tail:
+            self._tick()
         self.producer.stop()
-        ends, known, over = self.watch.ends(), self.faults, time.monotonic()
+        ends = self.watch.ends()
         while not self.watch.reached(ends) and time.monotonic() - over < 2 * BROKER_LAG:
             self._tick()
             if self.faults > known:  # a life that was still armed

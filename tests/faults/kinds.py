@@ -165,6 +165,6 @@ DECK: dict[Fault, int] = {
 def arms(run: "Run") -> str:
     """One failpoint for a life, from a deck of all points with each of what can happen there."""
     point, action = run.next_point()
-    count = 1 if point in SELDOM else run.rng.randint(1, 6)
+    count = 1 if point in SELDOM else run.rng.randint(*run.settings.passes)
     seconds = f"={run.beyond_session():.1f}" if action == "delay" else ""
     return f"{point}={count}:{action}{seconds}"

@@ -4,6 +4,7 @@ Each must turn the suite red. Some are given more time to do harm than they woul
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from aiokafka.errors import KafkaError
 
 from streams import outlet, partition, publisher, service, state, transport, worker
 from streams import plan as planning
+from streams.clients import offset_range
 from streams.outlet import Record
+from streams.topics import topic_name
 
 Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0
@@ -154,23 +157,30 @@ def transactional_id_per_worker(patch: Patch) -> None:
 def load_before_fencing(patch: Patch) -> None:
     original_open, original_close = outlet.TransactionalOutlets.open, outlet.TransactionalOutlets.close
 
+    async def end_of(outlets: Any, number: int) -> int:
+        name = topic_name(outlets._kafka, "signals")
+        return (await offset_range(outlets._kafka, name, number, "read_committed"))[1]
+
     class Late:
-        """Fences with its first write, `WIDENED` seconds after the state was loaded."""
+        """Fences with its first write, and leaves the former owner time for one more commit before that."""
 
         transactional = True
         writer: Any = None
 
-        def __init__(self, outlets: Any, number: int) -> None:
-            self._outlets, self._number = outlets, number
+        def __init__(self, outlets: Any, number: int, end: int) -> None:
+            self._outlets, self._number, self._end = outlets, number, end
 
         async def write(self, number: int, records: Iterable[Record]) -> None:
             if self.writer is None:
-                await asyncio.sleep(WIDENED)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WIDENED):
+                        while await end_of(self._outlets, self._number) == self._end:
+                            await asyncio.sleep(0.02)
                 self.writer = await original_open(self._outlets, self._number)
             await self.writer.write(number, records)
 
     async def open_late(self: Any, number: int) -> Any:
-        return Late(self, number)
+        return Late(self, number, await end_of(self, number))
 
     async def close(self: Any, writer: Any) -> None:
         if writer.writer is not None:
@@ -284,13 +294,13 @@ ON_KAFKA = {
     "load_before_fencing": Mutation("state is loaded before the former owner is fenced", load_before_fencing),
     "load_uncommitted": Mutation("state is loaded read_uncommitted", load_uncommitted),
     "seek_to_group_offset": Mutation("reading goes on at the group's offset, not the state's", seek_to_group_offset),
-    "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "future_not_awaited": Mutation("a send's future is not awaited", future_not_awaited),
     "goes_on_after_commit_timeout": Mutation("goes on after a commit's timeout", goes_on_after_commit_timeout),
 }
 """Found on Apache Kafka with real processes."""
 
 OTHERS = {
+    "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
     "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
 }

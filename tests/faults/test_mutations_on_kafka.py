@@ -13,7 +13,9 @@ from tests.faults.controller import Run, Settings
 from tests.faults.mutations import ON_KAFKA
 from tests.faults.setting import setting
 
-CALM = Settings(faults=3, minutes=0.5, rate=150.0, deck={}, armed=1.0, armable=1, pause=(1.0, 2.0))
+CALM = Settings(
+    faults=3, minutes=0.5, rate=150.0, deck={}, armed=1.0, armable=1, pause=(1.0, 2.0), passes=(12, 20), tail=8.0
+)
 
 
 def at(*points: str, action: str = "kill", faults: int = 2) -> Settings:
@@ -31,7 +33,6 @@ FINDS = {
     "load_before_fencing": at("before_commit", action="stop", faults=1),
     "load_uncommitted": at("before_commit"),
     "seek_to_group_offset": by(kinds.sigkill),
-    "generation_after_fetch": by(kinds.sigkill),
     "future_not_awaited": by(kinds.signals_refused),
     "goes_on_after_commit_timeout": by(kinds.answers_late, number=8),
 }
@@ -61,9 +62,3 @@ def test_a_mistake_is_found(name: str, cluster: Cluster, tmp_path: Path) -> None
     found = red(cluster, tmp_path, name, FINDS[name])
     print(f"\n| {ON_KAFKA[name].mistake} | {', '.join(found)} |\n{found}")
     assert found
-
-
-@pytest.mark.slow
-def test_what_is_handed_on_late_does_no_harm(cluster: Cluster, tmp_path: Path) -> None:
-    """`generation_after_fetch` is given time by this, which is no mistake."""
-    assert not red(cluster, tmp_path, "slow_hand_over", FINDS["generation_after_fetch"])

@@ -10,10 +10,11 @@ from schemas.config import Config
 from schemas.errors import ConfigurationError
 from streams.brokers import Broker
 from streams.clients import open_admin
-from streams.topics import require_topics, topic_name
+from streams.topics import list_topics, require_topics, topic_name
 from tests.faults.setting import PARTITIONS, setting
 from tests.support.live import WorkerProcess, wait_for
 
+pytestmark = pytest.mark.slow
 MEND = f"set kafka.partitions: {PARTITIONS + 1}, run `alphawire topics create`"
 
 
@@ -23,6 +24,8 @@ def add_partition(config: Config, topic: str = "bars") -> None:
             await admin.create_partitions({topic_name(config.kafka, topic): NewPartitions(PARTITIONS + 1)})
 
     asyncio.run(run())
+    name = topic_name(config.kafka, topic)
+    wait_for(lambda: asyncio.run(list_topics(config.kafka))[name] == PARTITIONS + 1)
 
 
 def test_a_running_worker_ends_and_says_the_mend(tmp_path: Path, kafka: Broker) -> None:
