@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fuzz.mutations import TRIED
+from tests.fuzz.hostile import TRIED
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -27,8 +27,9 @@ from streams.intake import Intake
 from streams.listing import reply_records
 from streams.mending import read_mended
 from streams.outlet import MAX_DEAD_LETTER, dead_record
-from streams.state import Stored, plan
-from tests.fuzz.mutations import TRIED, mutated
+from streams.plan import plan
+from streams.state import Stored
+from tests.fuzz.hostile import TRIED, mutated
 from tests.support.memory import CONFIG, Fetched, bar, ready
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from plugins.features import feature_registry
 from plugins.news import NEWS_COLUMNS, SCORES, uncertainty, with_news
 from plugins.streaming import over_frame
 from schemas.errors import PluginError
-from tests.support.bars import SHARED, SHIPPED, needs_shared
+from tests.support.feature_bars import SHARED, SHIPPED, needs_shared
 from tests.support.memory import ready, stepped
 
 MINUTE = 60_000

@@ -16,8 +16,9 @@ from schemas.config import Config
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.clients import open_producer
 from streams.exits import Exit, cause, no_silent_end
+from streams.plan import plan
 from streams.produce import produce_bars
-from streams.state import Stored, plan
+from streams.state import Stored
 from streams.transport import TP, Chunk
 from tests.support.live import (
     SignalCount,

@@ -10,7 +10,7 @@ import talib
 
 from plugins.features import feature_registry
 from schemas.errors import PluginError
-from tests.support.bars import SHARED, SHIPPED, bars_in, flat, needs_shared
+from tests.support.feature_bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 
 KEYS = [
     "technical.rsi",

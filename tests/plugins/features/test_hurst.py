@@ -12,7 +12,7 @@ import pytest
 
 from plugins.features import feature_registry
 from schemas.errors import PluginError
-from tests.support.bars import SHARED, SHIPPED, bars_in, flat, needs_shared
+from tests.support.feature_bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # nolds imports pkg_resources

@@ -13,7 +13,7 @@ from plugins.features import feature_registry
 from plugins.listing import entries
 from plugins.streaming import trial_bars
 from schemas.errors import PluginError
-from tests.support.bars import SHARED, SHIPPED, bars_in, flat, needs_shared
+from tests.support.feature_bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 from tests.support.memory import ready
 
 SETS = {

@@ -20,7 +20,7 @@ from plugins.signals import signal_registry
 from schemas.errors import PluginError
 from schemas.messages import Signal
 from streams.intake import Intake
-from tests.support.bars import SHIPPED, bars_in
+from tests.support.feature_bars import SHIPPED, bars_in
 from tests.support.memory import Fetched, fetched, messy_bars, ready
 
 NAN = float("nan")
