@@ -61,7 +61,7 @@ def input_untouched(subject: FeatureSubject) -> str:
 
 def edge_cases(subject: FeatureSubject) -> str:
     """Trends, jumps, constant prices, no volume, gaps, huge and tiny prices, one bar and none were computed."""
-    frames = edges(len(subject.bars))
+    frames = edges(subject.some)
     if subject.plugin.requires:
         holes = subject.completed(subject.bars)
         holes.loc[holes.index[::3], list(subject.plugin.requires)] = np.nan

@@ -42,18 +42,22 @@ def parameters(subject: FeatureSubject) -> str:
 def speed(subject: FeatureSubject) -> str:
     """The time of a bar was measured as a worker runs it, over interleaved symbols."""
     stream = subject.stream()
-    count = 20_000 if subject.fold else max(3, min(200, int(0.1 / max(subject.pace, 1e-6))))
+    # a fold's `compute` takes a bar once, another plugin's takes a whole window for each
+    bar = subject.pace / (subject.memory + 20) if subject.fold else subject.pace
+    least, most = (subject.memory + 3, 20_000) if subject.fold else (3, 200)
+    count = max(least, min(most, int(0.1 / max(bar, 1e-6))))
+    symbols = max(1, min(100, count // (2 * subject.memory)))
     bars = bars_from_frame(subject.completed(usual(count)), subject.plugin.requires)
-    slots = np.arange(count, dtype=np.int64) % min(100, count)
+    slots = np.arange(count, dtype=np.int64) % symbols
     outs = np.empty((count, len(stream.columns)))
     stream.prepare()
     times = []
     for _ in range(3):
-        states = stream.new_states(100)
+        states = stream.new_states(symbols)
         begin = time.perf_counter()
         stream.run(states, slots, bars, outs)
         times.append(time.perf_counter() - begin)
-    return judged(subject.cls.cost, 1e6 * min(times) / count, "bar", stream.state_dtype.itemsize)
+    return judged(subject.plugin.cost, 1e6 * min(times) / count, "bar", stream.state_dtype.itemsize)
 
 
 def judged(cost: str, microseconds: float, unit: str, state: int | None = None) -> str:

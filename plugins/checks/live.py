@@ -56,7 +56,7 @@ def restart(subject: FeatureSubject) -> str:
 
 def symbols(subject: FeatureSubject) -> str:
     """Bars of three symbols, interleaved, were compared with each symbol alone; and one instance with a fresh one."""
-    frames = _three(len(subject.bars), subject)
+    frames = _three(subject.some)
     used = subject.new()
     for name, data in frames.items():
         seen = subject.compute(data, name, used)
@@ -89,7 +89,7 @@ def state_size(subject: FeatureSubject) -> str:
     plugin = subject.new()
     sizes = []
     for _ in range(3):
-        subject.compute(subject.bars, plugin=plugin)
+        subject.compute(subject.bars.iloc[: subject.some], plugin=plugin)
         sizes.append(_instance_size(plugin))
     if sizes[0] < sizes[1] < sizes[2]:
         raise Failed(
@@ -116,7 +116,7 @@ def _live_bars(subject: FeatureSubject) -> pd.DataFrame:
     return usual(max(4, min(subject.memory + 20, int(0.15 / max(subject.pace, 1e-6)))))
 
 
-def _three(count: int, subject: FeatureSubject) -> dict[str, pd.DataFrame]:
+def _three(count: int) -> dict[str, pd.DataFrame]:
     return {"XOM": usual(count), "JNJ": real("JNJ", count), "a generated walk": walk(count, 11)}
 
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from plugins.checks import Session
-
-ROWS: list[str] = []
+from tests.plugins.conformance.table import ROWS
 
 
 @pytest.fixture(scope="session")

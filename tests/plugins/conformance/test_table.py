@@ -17,8 +17,7 @@ from tests.plugins.conformance import (  # noqa: F401  (each fills the table)
     models,
     signals,
 )
-from tests.plugins.conformance.conftest import ROWS
-from tests.plugins.conformance.table import CLEAN, FAULTY
+from tests.plugins.conformance.table import CLEAN, FAULTY, ROWS
 
 LONGEST = 60.0
 """Seconds that a plugin may take."""
