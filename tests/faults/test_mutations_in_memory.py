@@ -7,17 +7,16 @@ import pytest
 from tests.faults.lives import faults_of
 from tests.faults.mutations import IN_MEMORY
 
-SEEDS = range(12)
-WAYS = [(False, False), (True, False), (False, True)]
-"""(transactions, several owners at once)."""
+WAYS = [(False, False, range(12)), (True, False, range(12)), (False, True, range(36, 46))]
+"""(transactions, several owners at once, seeds); a zombie that does harm is seldom, these seeds have some."""
 
 
-def red(ways: list[tuple[bool, bool]] = WAYS) -> Counter[str]:
+def red() -> Counter[str]:
     """How often each check failed."""
     return Counter(
         f"{check} ({'with' if transactional else 'without'} transactions{', a zombie' if zombies else ''})"
-        for transactional, zombies in ways
-        for seed in SEEDS
+        for transactional, zombies, seeds in WAYS
+        for seed in seeds
         for check in faults_of(seed, transactional, zombies)
     )
 
