@@ -1,0 +1,64 @@
+"""The checks find what they are for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.audit import BATCH_HEADER, owner_faults
+from tests.faults.independent_check import faults, identity
+
+MINUTE = 60_000
+
+
+def bar(symbol: str, minute: int) -> dict[str, Any]:
+    return {"symbol": symbol, "interval": "1m", "open_time": minute * MINUTE, "close_time": (minute + 1) * MINUTE}
+
+
+def signal(symbol: str, minute: int, offset: int) -> dict[str, Any]:
+    time = (minute + 1) * MINUTE
+    content = {"id": identity("demo", symbol, time), "strategy": "demo", "symbol": symbol, "time": time}
+    return {"content": content, "provenance": {"offset": offset}}
+
+
+BARS = {0: [(0, bar("A", 0)), (1, bar("B", 0)), (2, bar("A", 0)), (3, bar("A", 1))]}
+"""The third is a repeat, which owes nothing."""
+RIGHT = [signal("A", 0, 0), signal("B", 0, 1), signal("A", 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("signals", "said"),
+    [
+        (RIGHT, []),
+        (RIGHT[:2], ["1 missing, 0 not owed"]),
+        ([*RIGHT, RIGHT[2]], ["1 ids more than once", "0 missing, 0 not owed"]),
+        ([RIGHT[1], RIGHT[0], RIGHT[2]], ["in another order"]),
+        ([*RIGHT, signal("C", 0, 4)], ["0 missing, 1 not owed"]),
+    ],
+)
+def test_the_independent_checker(signals: list[dict[str, Any]], said: list[str]) -> None:
+    found = faults(BARS, {0: list(enumerate(signals))}, {"demo": None})
+    assert len(found) == len(said)
+    assert all(text in fault for text, fault in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("writers", "said"),
+    [
+        ([(7, 0), (7, 0), (7, 1), (7, 4)], []),
+        ([(7, 0), (7, 1), (7, 0)], ["a fenced owner writes"]),
+        ([(7, 0), (8, 0)], ["another producer id"]),
+        ([(7, 0), (-1, -1)], ["without a transaction"]),
+    ],
+)
+def test_the_audit_of_owners(writers: list[tuple[int, int]], said: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "signals-0"
+    folder.mkdir()
+    batches = [
+        BATCH_HEADER.pack(base, BATCH_HEADER.size - 12, 0, 2, 0, 0x10, 0, 0, 0, producer, epoch, 0, 1)
+        for base, (producer, epoch) in enumerate(writers)
+    ]
+    (folder / "00000000000000000000.log").write_bytes(b"".join(batches))
+    found = list(owner_faults(tmp_path, "signals", 0))
+    assert len(found) == len(said)
+    assert all(text in fault for text, fault in zip(said, found, strict=True))
