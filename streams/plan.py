@@ -185,7 +185,7 @@ def _usable(
     if marker.floor < begin:
         why = f"bars before offset {begin} are gone, and the last round of snapshots is of offset {marker.floor}"
         return [], dict.fromkeys(everyone, why)
-    if roster is None or stored.roster_sha256 != marker.roster or roster.floor != marker.floor:
+    if roster is None or roster.floor != marker.floor:
         return [], dict.fromkeys(everyone, "the roster of the last round of snapshots is missing or another one's")
     states = _States(stored, roster, partition)
     faults = {}

@@ -13,7 +13,7 @@ from itertools import islice
 from schemas.config import Worker as Settings
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
-from streams.outlet import Writer
+from streams.outlet import Record, Writer
 from streams.partition import Partition
 
 log = logging.getLogger("alphawire.publisher")
@@ -123,9 +123,9 @@ class Publisher:
         if together:
             part.note(reached)
 
-    async def _mark(self) -> None:
+    async def _mark(self, *first: Record) -> None:
         part, reached = self.part, self.part.reached
-        await self.writer.write(part.number, [part.marker_record(reached)])
+        await self.writer.write(part.number, [*first, part.marker_record(reached)])
         failpoint("after_marker")
         part.note(reached)
 
@@ -139,8 +139,8 @@ class Publisher:
         return part.round_wanted or bars > BARS_BETWEEN_ROUNDS or (bars > 0 and waited)
 
     async def _snapshot(self) -> None:
-        """A round of snapshots, its roster, and the marker that names it; states are copied at once and written at
-        leisure, signals in between.
+        """A round of snapshots, its roster, and the marker that names it (with transactions in one); states are copied
+        at once and written at leisure, signals in between.
 
         A state on the log says that its bars are dealt with, even when the round breaks off: so what they came to is
         acknowledged first.
@@ -156,10 +156,14 @@ class Publisher:
             await self._publish()
         failpoint("before_roster")
         roster = part.roster_record(capture)
-        await self.writer.write(part.number, [roster])
-        failpoint("after_round")
-        part.complete(capture, roster)
-        await self._mark()
+        if self.writer.transactional:
+            part.complete(capture, roster)
+            await self._mark(roster)
+        else:
+            await self.writer.write(part.number, [roster])
+            failpoint("after_round")
+            part.complete(capture, roster)
+            await self._mark()
 
 
 async def _wait(event: asyncio.Event, seconds: float | None) -> None:

@@ -21,7 +21,7 @@ from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
 from streams.topics import partition_count, require_topics, topic_name, watch_partitions
 from streams.transport import FetchWait
-from streams.watchdog import watch
+from streams.watchdog import Pulse, watch
 from streams.worker import Worker
 
 log = logging.getLogger("alphawire.service")
@@ -113,6 +113,9 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     watching = asyncio.ensure_future(watch(app, worker, config.worker.stall_timeout, die))
+    pulse = Pulse(config.worker.stall_timeout, die)
+    pulse.start()
+    beating = asyncio.ensure_future(pulse.beat())
     partitions = asyncio.ensure_future(watch_partitions(config.kafka))
     partitions.add_done_callback(_die_of_configuration)
     crashed = asyncio.ensure_future(app.wait_until_stopped())
@@ -132,6 +135,6 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
     finally:
-        watching.cancel()
-        partitions.cancel()
+        for task in (watching, partitions, beating):
+            task.cancel()
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))

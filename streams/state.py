@@ -22,6 +22,7 @@ _state_decoder = msgspec.json.Decoder(StateRecord)
 _applied_decoder = msgspec.json.Decoder(Applied)
 _signal_decoder = msgspec.json.Decoder(Signal)
 TAIL = 2_000
+ROSTERS = 4
 
 
 @dataclass
@@ -29,13 +30,18 @@ class Stored:
     """The latest of each record, as found on the log."""
 
     marker: Marker | None = None
-    roster: Roster | None = None
-    roster_sha256: str | None = None
+    rosters: dict[str, Roster] = field(default_factory=dict)
+    """The last few, by the SHA-256 of their bytes: the marker names one of them."""
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     history: dict[str, list[Applied]] = field(default_factory=dict)
     """All that was ever applied, by strategy, in the order of the log."""
     beyond: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset after its last signal on the log, where that was looked for."""
+
+    @property
+    def roster(self) -> Roster | None:
+        """That of the last complete round, which the marker names."""
+        return self.rosters.get(self.marker.roster or "") if self.marker else None
 
     @property
     def applied(self) -> dict[str, Applied]:
@@ -60,7 +66,9 @@ class Stored:
         if isinstance(record, Marker):
             self.marker = record
         elif isinstance(record, Roster):
-            self.roster, self.roster_sha256 = record, sha256_hex(value)
+            self.rosters[sha256_hex(value)] = record
+            if len(self.rosters) > ROSTERS:
+                del self.rosters[next(iter(self.rosters))]
         else:
             self.snapshots[f"{record.owner}/{record.symbol}"] = record
 

@@ -1,6 +1,7 @@
 """The progress watchdog: a worker that heartbeats without getting on ends itself, so that a supervisor restarts it."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,20 +21,53 @@ async def watch(
     """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall.
 
     Behind means that bars are fed and not published, or that the last fetch did not reach the end of what is committed
-    on the log. Faust's own detector subtracts wall clock from monotonic and never fires.
+    on the log. Time does not count while another partition that is behind gets on (this one waits its turn), nor while
+    the whole process stood still. Faust's own detector subtracts wall clock from monotonic and never fires.
     """
-    seen: dict[int, tuple[int, float]] = {}
+    period, last = stall_timeout / 10, clock()
+    stalled: dict[int, float] = {}
+    seen: dict[int, int] = {}
     while True:
-        await asyncio.sleep(stall_timeout / 10)
-        now = clock()
-        for number, part in list(worker.partitions.items()):
-            at, since = seen.get(number, (-1, now))
-            if part.published != at or not _behind(app, worker, number):
-                seen[number] = (part.published, now)
-            elif now - since > stall_timeout:
-                reason = f"bars/{number} stands at {part.published} for {now - since:.0f} s and is behind"
-                die(Exit.STALLED, reason, partition=number, offset=part.published)
-        seen = {number: entry for number, entry in seen.items() if number in worker.partitions}
+        await asyncio.sleep(period)
+        elapsed, last = min(clock() - last, 2 * period), clock()
+        now = {number: part.published for number, part in worker.partitions.items()}
+        behind = {number for number in now if _behind(app, worker, number)}
+        moved = {number for number in now if seen.get(number) != now[number]}
+        for number in now:
+            still = number in behind and not moved & behind
+            stalled[number] = stalled.get(number, 0.0) + elapsed if still else 0.0
+            if stalled[number] > stall_timeout:
+                reason = f"bars/{number} stands at {now[number]} for {stalled[number]:.0f} s and is behind"
+                die(Exit.STALLED, reason, partition=number, offset=now[number])
+        seen, stalled = now, {number: stalled[number] for number in now}
+
+
+class Pulse(threading.Thread):
+    """Ends the process when its event loop has stood still for `stall_timeout` seconds: a plugin that never returns,
+    while Faust's fetching thread goes on heartbeating. `beat` runs on the loop.
+
+    Time in which the whole process stood still does not count, as this thread then stood still too.
+    """
+
+    def __init__(self, stall_timeout: float, die: Die) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self._period = stall_timeout / 10
+        self._die = die
+        self._beats = 0
+
+    async def beat(self) -> None:
+        while True:
+            self._beats += 1
+            await asyncio.sleep(self._period / 2)
+
+    def run(self) -> None:
+        beats, missed = -1, 0
+        while True:
+            time.sleep(self._period)
+            missed = missed + 1 if self._beats == beats else 0
+            beats = self._beats
+            if missed >= 10:
+                self._die(Exit.STALLED, f"the event loop stands still for {missed * self._period:.0f} s: a plugin?")
 
 
 def _behind(app: Any, worker: Worker, number: int) -> bool:

@@ -121,16 +121,41 @@ class Worker:
         log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)) or "none", self.clock() - began)
 
     async def _take_over(self, numbers: list[int], generation: int) -> None:
-        """First the writers, which with transactions fences the former owner, then what the log says."""
-        epoch = self._epoch
-        writers = await asyncio.gather(*(self.outlets.open(number) for number in numbers))
-        plans = await asyncio.gather(*(self._plan(number) for number in numbers))
+        """First the writers, which with transactions fences the former owner, then what the log says. A broker that is
+        away is asked again.
+        """
+        epoch, pause = self._epoch, 0.1
+        while True:
+            writers: list[Writer] = []
+            try:
+                await self._open_writers(numbers, writers)
+                plans = await asyncio.gather(*(self._plan(number) for number in numbers))
+                break
+            except (BrokerError, KafkaError) as error:
+                await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
+                if cause(error) is Exit.FENCED:
+                    raise
+                log.warning("partitions %s cannot be taken over yet: %s", numbers, error)
+            await asyncio.sleep(pause)
+            if epoch != self._epoch:
+                return
+            pause = min(2 * pause, 2.0)
         if epoch != self._epoch:
             log.info("partitions %s were taken away while they were restored", numbers)
             await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
             return
         self.generation = generation
         await asyncio.gather(*map(self.open, numbers, plans, writers))
+
+    async def _open_writers(self, numbers: list[int], writers: list[Writer]) -> None:
+        """Into `writers`, those that could be opened when another could not."""
+        for opened in await asyncio.gather(*map(self.outlets.open, numbers), return_exceptions=True):
+            if isinstance(opened, BaseException):
+                fault = opened
+            else:
+                writers.append(opened)
+        if len(writers) < len(numbers):
+            raise fault
 
     async def _plan(self, number: int) -> Plan:
         kafka = self.config.kafka

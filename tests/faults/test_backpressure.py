@@ -169,7 +169,6 @@ def test_a_worker_without_progress_ends_itself(cluster: Cluster, tmp_path: Path,
     assert "and is behind" in worker.log.read_text().rstrip().rpartition("\n")[2]
 
 
-@pytest.mark.xfail(strict=True, reason="the watchdog counts the time during which the process was stopped")
 def test_a_worker_stopped_meanwhile_goes_on(cluster: Cluster, tmp_path: Path, watch: list[Watch]) -> None:
     """SIGSTOP beyond the stall timeout is nobody's fault: time that it did not live does not count."""
     file, config = begin(cluster, tmp_path, watch, stall_timeout=4.0)

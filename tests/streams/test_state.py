@@ -162,7 +162,7 @@ def old_roster(stored: Stored) -> None:
     """The roster of the round before, as a reader of a torn log sees it."""
     before = Stored()
     Owner(before, ONE).work(100).round()
-    stored.roster, stored.roster_sha256 = before.roster, before.roster_sha256
+    stored.rosters = before.rosters
 
 
 def gate_ahead(stored: Stored) -> None:
@@ -185,7 +185,7 @@ def gate_ahead(stored: Stored) -> None:
         (lambda s: altered(s, ":1m/A", layout="another"), ":1m/A has the layout of another"),
         (lambda s: s.snapshots.update({"one/D": TORN}), "one/D is damaged"),
         (lambda s: altered(s, "one/A", partition=3), "one/A is of partition 3"),
-        (lambda s: setattr(s, "roster", None), "the roster"),
+        (lambda s: s.rosters.clear(), "the roster"),
         (old_roster, "the roster"),
         (gate_ahead, "older than the memory of repeats"),
     ],
@@ -211,6 +211,18 @@ def test_a_later_round_that_broke_off_is_used_as_far_as_it_goes(kept: int) -> No
     assert (found.position, found.why_rebuilt) == (150, None)
     assert sorted(s.offset for s in found.snapshots)[6 - kept :] == [200] * kept
     assert found.settled == (200 if kept else 150)
+    assert going_on(stored) == from_offset(200)
+
+
+def test_a_round_whose_marker_never_came_is_no_loss() -> None:
+    """All of the round at 200 is on the log, its roster too; the marker still names the one at 150."""
+    stored = stored_at_200()
+    owner = Owner(stored, ONE).work(200)
+    owner.write(owner.snapshots())
+    owner.write([owner.part.roster_record(owner.capture)])
+    found = planned(stored)
+    assert (found.position, found.why_rebuilt, found.behind) == (150, None, {})
+    assert {snapshot.offset for snapshot in found.snapshots} == {200}
     assert going_on(stored) == from_offset(200)
 
 
@@ -262,7 +274,7 @@ def test_the_memory_of_repeats_is_as_old_as_the_first_strategy_that_used_it() ->
     """Also when that one is gone: folded again for the younger one, it begins where it began."""
     stored, young = stored_at_200(), ready("young", origin="now")
     stored.take_control(msgspec.json.encode(planned(stored, young, end=220).new[0]))
-    stored.roster = None
+    stored.rosters.clear()
     found = planned(stored, young)
     assert (found.applied["young"].origin.offset, found.position) == (220, 0)
     assert planned(stored, ready("other", interval="5m", origin="now")).position == END

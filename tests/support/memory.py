@@ -39,6 +39,7 @@ class Fetched:
     topic: str = "bars"
     partition: int = 0
     timestamp: int = 0
+    timestamp_type: int = 0
 
 
 def ready(name: str, **changes: Any) -> ReadyStrategy:
