@@ -24,8 +24,8 @@ from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
 
 SYMBOLS, RATE, TRIES, WORKERS = 5_000, 1_000.0, 5, 3
-SETTLE, LISTEN = 8.0, 20.0
-"""Seconds from when all have partitions to a kill, and for how long signals are listened to after it."""
+PATIENCE, SETTLE, LISTEN = 90.0, 8.0, 20.0
+"""Seconds: until all have partitions, from then to a kill, and for how long signals are listened to after it."""
 
 
 class Arrivals(threading.Thread):
@@ -80,9 +80,13 @@ class Trio:
 
     def settle(self) -> None:
         """Until each has partitions again, as its log says, and a while more."""
-        for path in self._paths:
-            while not owned(path.with_suffix(".log")):
-                time.sleep(0.1)
+        deadline = time.monotonic() + PATIENCE
+        while not all(owned(path.with_suffix(".log")) for path in self._paths):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"not every worker has partitions after {PATIENCE:.0f} s; see {self._paths[0].parent}"
+                )
+            time.sleep(0.1)
         time.sleep(SETTLE)
 
     def start(self, number: int) -> None:

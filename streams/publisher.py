@@ -159,6 +159,7 @@ class Publisher:
         if self.writer.transactional:
             part.complete(capture, roster)
             await self._mark(roster)
+            failpoint("after_round")
         else:
             await self.writer.write(part.number, [roster])
             failpoint("after_round")

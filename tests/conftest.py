@@ -11,6 +11,7 @@ import pytest
 
 from schemas.config import Kafka
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from tests.support import told
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
@@ -72,3 +73,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
         if used & {"kafka", "java"}:
             item.add_marker(pytest.mark.kafka)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes (``-n``) hands what it has to tell to the one that prints."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["told"] = told.told()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told.hear(*getattr(node, "workeroutput", {}).get("told", ([], {})))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if told.ROWS:
+        terminalreporter.section("conformance: clean and faulty plugins")
+        for row in told.ROWS:
+            terminalreporter.write_line(row)
+    if told.TRIED:
+        parts = ", ".join(f"{name} {count:,}" for name, count in sorted(told.TRIED.items()))
+        terminalreporter.write_line(f"fuzzed decoders: {told.TRIED.total():,} inputs ({parts})")

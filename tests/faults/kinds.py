@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Fault = Callable[["Run"], bool]
 """False: it could not be done now."""
 
-POINTS = [name for name in NAMES if name != "after_marker"]
+POINTS = [name for name in NAMES if name not in ("after_marker", "in_catch_up")]
+"""Those that a worker comes to whose strategies do not change."""
 """With transactions each signal's write carries its marker, so `after_marker` is come to only by a round."""
 
 

@@ -61,4 +61,4 @@ def red(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[s
 def test_a_mistake_is_found(name: str, cluster: Cluster, tmp_path: Path) -> None:
     found = red(cluster, tmp_path, name, FINDS[name])
     print(f"\n| {ON_KAFKA[name].mistake} | {', '.join(found)} |\n{found}")
-    assert found
+    assert found.keys() - {"lag", "size"}, "a busy machine shows these without any mistake"

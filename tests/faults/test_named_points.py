@@ -10,8 +10,10 @@ import pytest
 
 from backtest.verify import verify
 from schemas.config import Config
+from schemas.errors import ConfigurationError
 from streams.brokers import Broker, TansuBroker
 from streams.failpoints import NAMES, TRANSACTIONAL, Armed, armed
+from streams.inspection import rebuild
 from streams.produce import produce_bars
 from streams.topics import create_topics
 from tests.support.live import (
@@ -20,11 +22,13 @@ from tests.support.live import (
     minute_bars,
     records,
     run_to_end,
+    strategy,
     topics_and_bars,
     wait_for,
     write_config,
 )
 
+STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
 WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in TRANSACTIONAL]
 WITH_TRANSACTIONS = [name for name in NAMES if name != "after_marker"]
 
@@ -48,21 +52,32 @@ def die_at(config: Path, point: str, count: int, seconds: float = 40.0) -> None:
 def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: int) -> Config:
     bars = minute_bars(bars_count)
     calm = folder / "calm.yaml"
-    oracle = write_config(calm, broker.bootstrap, f"{folder.name}-calm.")
+    oracle = write_config(calm, broker.bootstrap, f"{folder.name}-calm.", STRATEGIES)
     topics_and_bars(oracle, bars)
-    run_to_end(calm, oracle, len(bars))
+    run_to_end(calm, oracle, len(STRATEGIES) * len(bars))
     file = folder / "faults.yaml"
-    config = write_config(file, broker.bootstrap, f"{folder.name}-faults.", chunk=50)
+    config = write_config(file, broker.bootstrap, f"{folder.name}-faults.", STRATEGIES, chunk=50)
     asyncio.run(create_topics(config.kafka))
     for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
         asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
+        if point == "in_catch_up":
+            wait_for(lambda: lost_states(config))
         die_at(file, point, count=3 if point.endswith("chunk") else 1)
-    run_to_end(file, config, len(bars))
+    run_to_end(file, config, len(STRATEGIES) * len(bars))
     assert digest(config) == digest(oracle)
-    verdict = verify(config, "demo")
-    assert verdict.ok, verdict.differences[:3]
-    assert verdict.unpublished == 0
+    for name in STRATEGIES:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert verdict.unpublished == 0
     return config
+
+
+def lost_states(config: Config) -> bool:
+    """One strategy's snapshots are taken off the log, once the killed worker is out of the group."""
+    try:
+        return bool(asyncio.run(rebuild(config.kafka, "other")))
+    except ConfigurationError:
+        return False
 
 
 def test_failpoints_are_named() -> None:

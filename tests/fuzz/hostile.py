@@ -2,11 +2,7 @@
 
 import json
 import random
-from collections import Counter
 from typing import Any
-
-TRIED: Counter[str] = Counter()
-"""Inputs tried, by target."""
 
 # fmt: off
 TOKENS = [

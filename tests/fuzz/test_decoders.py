@@ -29,8 +29,9 @@ from streams.mending import read_mended
 from streams.outlet import MAX_DEAD_LETTER, dead_record
 from streams.plan import plan
 from streams.state import Stored
-from tests.fuzz.hostile import TRIED, mutated
+from tests.fuzz.hostile import mutated
 from tests.support.memory import CONFIG, Fetched, bar, ready
+from tests.support.told import TRIED
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"undecodable", "tombstone", "invalid", "wrong_key", "wrong_partition", "too_large"}

@@ -10,8 +10,6 @@ from plugins.base import BaseFeature, Plugin
 P = TypeVar("P", bound=type[Plugin])
 
 CLEAN: list[type[Plugin]] = []
-ROWS: list[str] = []
-"""The table in words, once it is known; printed at the end of the run."""
 FAULTY: list[tuple[type[Plugin], str]] = []
 
 

@@ -17,7 +17,8 @@ from tests.plugins.conformance import (  # noqa: F401  (each fills the table)
     models,
     signals,
 )
-from tests.plugins.conformance.table import CLEAN, FAULTY, ROWS
+from tests.plugins.conformance.table import CLEAN, FAULTY
+from tests.support.told import ROWS
 
 LONGEST = 60.0
 """Seconds that a plugin may take."""
