@@ -15,6 +15,7 @@ from streams.brokers import Broker, TansuBroker
 from streams.failpoints import NAMES, TRANSACTIONAL, Armed, armed
 from streams.inspection import rebuild
 from streams.produce import produce_bars
+from streams.state import load
 from streams.topics import create_topics
 from tests.support.live import (
     WorkerProcess,
@@ -61,6 +62,9 @@ def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: 
     for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
         asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
         if point == "in_catch_up":
+            with WorkerProcess(file) as worker:
+                wait_for(lambda: has_rounds(config))
+                assert worker.stop() == 0
             wait_for(lambda: lost_states(config))
         die_at(file, point, count=3 if point.endswith("chunk") else 1)
     run_to_end(file, config, len(STRATEGIES) * len(bars))
@@ -70,6 +74,12 @@ def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: 
         assert verdict.ok, verdict.differences[:3]
         assert verdict.unpublished == 0
     return config
+
+
+def has_rounds(config: Config) -> bool:
+    """Each partition has a whole round of snapshots."""
+    markers = [asyncio.run(load(config.kafka, number)).marker for number in range(config.kafka.partitions)]
+    return all(marker is not None and marker.floor is not None for marker in markers)
 
 
 def lost_states(config: Config) -> bool:
