@@ -16,14 +16,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 from benchmarks.common import generated_bars, worker, write_config
-from schemas.config import Config
+from schemas.config import Config, load_config
 from streams.brokers import ApacheKafkaBroker, Broker
 from streams.clients import open_consumer
 from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
 
-SYMBOLS, RATE, TRIES, WORKERS = 5_000, 1_000.0, 5, 3
+SYMBOLS, RATE, TRIES, WORKERS, PARTITIONS = 5_000, 1_000.0, 5, 3, 6
 PATIENCE, SETTLE, LISTEN = 90.0, 8.0, 20.0
 """Seconds: until all have partitions, from then to a kill, and for how long signals are listened to after it."""
 
@@ -101,7 +103,11 @@ class Trio:
 
 def measure(broker: Broker, folder: Path, tries: int = TRIES) -> list[float]:
     """Seconds from each kill to the first new signal on the slowest of the partitions that moved."""
-    path, config = write_config(folder, broker.bootstrap, "recovery.", snapshot_interval=5.0)
+    path, _ = write_config(folder, broker.bootstrap, "recovery.", snapshot_interval=5.0)
+    settings = yaml.safe_load(path.read_text())
+    settings["kafka"]["partitions"] = PARTITIONS
+    path.write_text(yaml.safe_dump(settings))
+    config = load_config(path)
     paths = [path.with_name(f"worker-{number}.yaml") for number in range(WORKERS)]
     for copy in paths:
         copy.write_text(path.read_text())
