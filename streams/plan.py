@@ -85,7 +85,7 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
 def _memory_begin(stored: Stored, entries: Iterable[Applied], end: int) -> int:
     """The oldest origin of these strategies, and of all that ever shared their memory of repeats."""
     entries = list(entries)
-    remembered = stored.memory_begin({str(entry.config["interval"]) for entry in entries})
+    remembered = stored.memory_begin({str(entry.config.get("interval")) for entry in entries})
     origins = [entry.origin.offset for entry in entries]
     return min(origins if remembered is None else [*origins, remembered], default=end)
 
@@ -148,7 +148,7 @@ def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
 
 def _refuse_older(known: Applied, strategy: ReadyStrategy) -> None:
     """A worker that was not updated yet must not take a partition back to old plugins."""
-    there = {plugin["key"]: plugin["version"] for plugin in _plugins(known.config)}
+    there = {str(plugin.get("key")): str(plugin.get("version")) for plugin in _plugins(known.config)}
     for plugin in _plugins(strategy.config):
         key, version = plugin["key"], plugin["version"]
         if key in there and _older(version, there[key]):
@@ -159,8 +159,9 @@ def _refuse_older(known: Applied, strategy: ReadyStrategy) -> None:
 
 
 def _plugins(config: dict[str, Any]) -> list[dict[str, Any]]:
-    single = [config.get("model"), config.get("signal")]
-    return [plugin for plugin in [*config.get("features", []), *single] if plugin]
+    features = config.get("features")
+    found = [*(features if isinstance(features, list) else []), config.get("model"), config.get("signal")]
+    return [plugin for plugin in found if isinstance(plugin, dict)]
 
 
 def _older(a: str, b: str) -> bool:

@@ -51,7 +51,7 @@ class Stored:
     def memory_begin(self, intervals: Collection[str]) -> int | None:
         """Where the memory of repeats begins: it belongs to the interval, so with the first strategy of it, ever."""
         entries = [entry for entries in self.history.values() for entry in entries]
-        return min((e.origin.offset for e in entries if e.config.get("interval") in intervals), default=None)
+        return min((e.origin.offset for e in entries if str(e.config.get("interval")) in intervals), default=None)
 
     def take_state(self, value: bytes | None, key: bytes | None = None) -> None:
         """A record of `state`, in log order."""

@@ -15,6 +15,9 @@ from tests.support import told
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
+collect_ignore = ["support/mydesk_package"]
+"""It is installed by its test; its module would register itself in this process."""
+
 _numbers = itertools.count(1)
 
 # nohup and background jobs leave these ignored, and the programs that tests start and interrupt would inherit that

@@ -329,26 +329,6 @@ def test_a_broken_plugin_file_that_nobody_needs_does_no_harm() -> None:
     assert end.startswith("alphawire: no Kafka broker answers")
 
 
-def test_a_changed_strategy_is_refused_by_the_worker_that_would_run_it(tansu: TansuBroker, tmp_path: Path) -> None:
-    from tests.support.live import SignalCount, WorkerProcess, minute_bars, strategy, topics_and_bars, wait_for
-
-    file = tmp_path / "a.yaml"
-    config = write_config(file, tansu.bootstrap, "changed.", {"demo": strategy()})
-    topics_and_bars(config, minute_bars(200))
-    signals = SignalCount(config)
-    with WorkerProcess(file) as worker:
-        wait_for(lambda: signals() == 200 or worker.process.poll() is not None, 120)
-        assert worker.stop() == 0
-    write_config(file, tansu.bootstrap, "changed.", {"demo": strategy(universe=["IBM"])})
-    with WorkerProcess(file, log=tmp_path / "second.log") as worker:
-        assert worker.process.wait(120) == 2
-    text = (tmp_path / "second.log").read_text()
-    assert "Traceback" not in text
-    (line,) = [line for line in text.splitlines() if "CRITICAL" in line]
-    assert "exit code 2): strategy demo runs with configuration" in line
-    assert "give the changed one another name" in line
-
-
 def test_a_port_that_is_taken() -> None:
     import socket
 

@@ -43,10 +43,11 @@ def _run(config: Config) -> None:
     from plugins import discovery
     from plugins.strategy import ready_strategy
     from streams.brokers.embedded import embedded
-    from streams.service import run_worker
+    from streams.service import leave, run_worker
 
     for fault in discovery.faults:
         logging.getLogger("alphawire.plugins").warning("%s", fault)
     strategies = [ready_strategy(name, strategy, Path()) for name, strategy in config.strategies.items()]
     with embedded(config.kafka):
         asyncio.run(run_worker(config, strategies, __version__))
+    leave()

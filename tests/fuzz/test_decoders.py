@@ -238,7 +238,7 @@ def test_what_is_valid_is_taken(name: str, tmp_path: Path) -> None:
         for data in valid:
             stored.take_state(data)
             stored.take_control(data)
-        assert stored.marker and stored.roster and stored.snapshots and stored.applied  # noqa: PT018
+        assert stored.marker and stored.rosters and stored.snapshots and stored.applied  # noqa: PT018
     if folder_needed(name):
         for file, data in zip(
             ("alphawire.yaml", MANIFEST, "mended.jsonl"), (CONFIGURATIONS, MANIFESTS, LINES), strict=True

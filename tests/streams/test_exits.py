@@ -129,12 +129,21 @@ def test_no_progress(tmp_path: Path, own: TansuBroker) -> None:
     assert last_words(file.with_suffix(".log"))["exit_code"] == Exit.STALLED
 
 
-def test_a_stop_that_takes_too_long(tmp_path: Path, own: TansuBroker) -> None:
+def test_a_stop_that_takes_too_long(tmp_path: Path, own: TansuBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPHAWIRE_FAILPOINTS", "in_revoke=1:delay=3")
     file, config = prepared(tmp_path, own, stop_timeout=1.0)
-    with working(file, config) as worker, stopped(own):
+    with working(file, config) as worker:
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(60) == Exit.STOP_TIMEOUT
     assert "longer than 1 s" in last_words(file.with_suffix(".log"))["message"]
+
+
+def test_a_worker_that_has_stopped_is_gone(tmp_path: Path, own: TansuBroker) -> None:
+    """Though Faust's fetching thread still waits for a broker that does not answer."""
+    file, config = prepared(tmp_path, own, stop_timeout=30.0)
+    with working(file, config) as worker, stopped(own):
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(25) == Exit.DONE
 
 
 def test_a_former_owner_is_fenced(tmp_path: Path, kafka: ApacheKafkaBroker) -> None:
