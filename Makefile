@@ -15,6 +15,7 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
 LONG_SUITES := faults scenarios
+FAULT_TESTS := tests/faults tests/streams/test_kill.py
 
 .PHONY: help demo test bench check format lock clean long-suites faults-long $(LONG_SUITES)
 .SILENT:
@@ -22,7 +23,7 @@ LONG_SUITES := faults scenarios
 help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
 	echo "make test    the tests, brokers included"
-	echo "make faults, make scenarios   the long suites: sixty faults, every mistake put back; formulas over all data"
+	echo "make faults, make scenarios   the long suites: sixty faults, every mistake put back; all shared data, TLS, the table of the kit"
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
@@ -44,13 +45,13 @@ check: $(VENV)/.dev
 	$(BIN)/alphawire schemas --check
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow tests/streams tests/faults $(ARGS)
+	$(BIN)/python -m pytest -m slow $(FAULT_TESTS) $(ARGS)
 
 faults-long: $(VENV)/.dev
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),1000) --minutes $(or $(MINUTES),60) --out faults.md $(ARGS)
 
 scenarios: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow --ignore tests/streams --ignore tests/faults $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS:%=--ignore %) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)

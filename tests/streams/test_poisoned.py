@@ -22,7 +22,7 @@ from streams.topics import create_topics, topic_name
 from tests.support.live import WorkerProcess, records, strategy, wait_for, write_config
 from tests.support.memory import bar
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 MEGABYTE = 1 << 20
 LARGE = 10 * MEGABYTE

@@ -22,7 +22,7 @@ from streams.topics import TOPICS, topic_name
 from tests.support.live import ROOT, SignalCount, WorkerProcess, minute_bars, strategy, wait_for
 from tests.support.secured import MECHANISMS, PASSWORD, PROTOCOLS, Secured, secured
 
-pytestmark = [pytest.mark.broker, pytest.mark.kafka]
+pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

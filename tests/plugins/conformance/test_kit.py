@@ -15,6 +15,9 @@ from schemas.errors import ConfigurationError
 from tests.plugins.conformance import clean_features, faulty_behaviour, faulty_looks_ahead, faulty_memory
 from tests.plugins.conformance.table import OneColumn
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[3]
 
 

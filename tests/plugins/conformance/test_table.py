@@ -20,6 +20,9 @@ from tests.plugins.conformance import (  # noqa: F401  (each fills the table)
 from tests.plugins.conformance.table import CLEAN, FAULTY
 from tests.support.told import ROWS
 
+pytestmark = pytest.mark.slow
+
+
 LONGEST = 60.0
 """Seconds that a plugin may take."""
 HANG = 4.0
