@@ -22,8 +22,8 @@ from tests.support.live import ROOT, digest, records
 
 SHOWN = 5
 RESIDENT_MB, THREADS, DESCRIPTORS = 500, 60, 200
-EXPECTED_ENDS = {0, -9, 10, 11, AWAY_AT_START}
-"""Asked to stop; killed; broker away or outcome unknown; no progress. Any other end is a fault of ours."""
+EXPECTED_ENDS = {0, -9, 10, 11, 14, AWAY_AT_START}
+"""Asked to stop; killed; broker away or outcome unknown; no progress; fenced. Any other end is a fault of ours."""
 
 
 @dataclass
