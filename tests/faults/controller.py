@@ -51,6 +51,8 @@ class Settings:
     """Only so many of the workers are ever armed."""
     points: tuple[str, ...] = tuple(POINTS)
     actions: tuple[str, ...] = ACTIONS
+    sessions: tuple[float, float] = (1.5, 3.0)
+    """For how many session timeouts a worker stands still, at least and at most."""
 
 
 class Run:
@@ -125,7 +127,7 @@ class Run:
 
     def beyond_session(self) -> float:
         """Seconds: long enough for the others to take over."""
-        return self.config.kafka.session_timeout * self.rng.uniform(1.5, 3.0)
+        return self.config.kafka.session_timeout * self.rng.uniform(*self.settings.sessions)
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), action))

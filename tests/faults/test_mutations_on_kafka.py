@@ -26,11 +26,14 @@ def by(*faults: kinds.Fault, number: int = 2) -> Settings:
     return replace(CALM, points=(), deck=dict.fromkeys(faults, 1), faults=number)
 
 
+LONG_STOPS = replace(at("before_commit", action="stop", faults=3), minutes=1.5, sessions=(2.8, 3.6))
+"""A stopped worker must wake when the next owner has loaded, and has not fenced it yet."""
+
 FINDS = {
     "no_transactions": at("after_signals"),
     "commit_before_signals": at("after_commit"),
     "transactional_id_per_worker": at("before_commit", action="stop", faults=1),
-    "load_before_fencing": at("before_commit", action="stop", faults=1),
+    "load_before_fencing": LONG_STOPS,
     "load_uncommitted": at("before_commit"),
     "seek_to_group_offset": by(kinds.sigkill),
     "future_not_awaited": by(kinds.signals_refused),
