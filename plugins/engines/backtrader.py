@@ -49,7 +49,7 @@ class BacktraderEngine(BaseBacktestEngine):
     """
 
     Params = EngineParams
-    cost = "fast"
+    cost = "slow"
     packages = {"backtrader": "alphawire[backtest]"}
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
