@@ -26,7 +26,7 @@ def by(*faults: kinds.Fault, number: int = 2) -> Settings:
     return replace(CALM, points=(), deck=dict.fromkeys(faults, 1), faults=number)
 
 
-LONG_STOPS = replace(at("before_commit", action="stop", faults=3), minutes=1.5, sessions=(2.8, 3.6))
+LONG_STOPS = replace(at("before_commit", action="stop", faults=1), minutes=1.0, sessions=(2.8, 3.6))
 """A stopped worker must wake when the next owner has loaded, and has not fenced it yet."""
 
 FINDS = {
