@@ -64,7 +64,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.uv-$(UV_VERSION)
-	$(COMPILE) $(UPGRADE) --extra boost --extra backtest --extra embedded -o requirements.lock
+	$(COMPILE) $(UPGRADE) --extra lightgbm --extra backtest --extra embedded -o requirements.lock
 	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
@@ -79,7 +79,7 @@ $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	touch $@
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
-	echo "Installing what the tests need into $(VENV) (about 900 MB, once)."
+	echo "Installing what the tests need into $(VENV) (about 6 GB, PyTorch being most of it, once)."
 	$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.lock
 	$(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .
 	touch $@

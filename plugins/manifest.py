@@ -27,6 +27,14 @@ def plain_name(name: str) -> str:
     return name
 
 
+def finite(params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        canonical_json(params)
+    except (ValueError, RecursionError):
+        raise ValueError("holds a number that is not finite, which JSON does not know") from None
+    return params
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(plain_name)]
 
@@ -49,12 +57,12 @@ class TrainedOn(Schema):
 class Manifest(Schema):
     """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal[1]
     key: str
     version: str
-    params: dict[str, Any]
+    params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str] = Field(min_length=1)
     training: TrainedOn
     libraries: dict[str, str]
