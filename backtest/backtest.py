@@ -171,9 +171,7 @@ def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dic
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
     execution, length = strategy.execution, interval_ms(strategy.interval)
-    found = metrics(
-        curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar
-    )
+    found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
     untold = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
     return {name: None if name in untold else value for name, value in found.items()}
 

@@ -98,7 +98,7 @@ def _jit(loop: Any, signature: Any) -> Kernel:
     return compiled
 
 
-def compile_function(function: FunctionType, *arguments: Any) -> Any:
+def compile_function(function: Callable[..., None], *arguments: Any) -> Any:
     """`function`, compiled for arguments like these, from numba's cache on disk if it is there.
 
     It is cached under a name of its own for each state of the sources that it depends on (see above).
@@ -109,7 +109,7 @@ def compile_function(function: FunctionType, *arguments: Any) -> Any:
 
 
 @cache
-def _compiled(function: FunctionType, types: tuple[Any, ...]) -> Any:
+def _compiled(function: Any, types: tuple[Any, ...]) -> Any:
     import numba
 
     register_functions(function)
@@ -118,12 +118,13 @@ def _compiled(function: FunctionType, types: tuple[Any, ...]) -> Any:
     return _jit(copy, numba.void(*types))
 
 
-def cached_name(function: FunctionType) -> str:
+@cache
+def cached_name(function: Callable[..., None]) -> str:
     """Name of a compiled function in numba's cache."""
     return f"{function.__name__}_{fingerprint(function)[:16]}"
 
 
-def is_cached(function: FunctionType) -> bool:
+def is_cached(function: Callable[..., None]) -> bool:
     """Whether numba's cache on disk has `function` as its sources are now."""
     from numba.core.caching import FunctionCache
 

@@ -30,9 +30,11 @@ def portfolio(market: Market, log: Log, execution: Execution) -> Any:
 
 def _orders(fills: Records, lot: float) -> Any:
     """vectorbt's records, in the order that it wants: by symbol, and in time."""
-    ordered = fills[np.argsort(fills["symbol"], kind="stable")]
-    orders = np.empty(len(ordered), order_dt)
-    orders["id"], orders["col"], orders["idx"] = np.arange(len(ordered)), ordered["symbol"], ordered["row"]
-    orders["size"], orders["price"], orders["fees"] = np.abs(ordered["lots"]) * lot, ordered["price"], ordered["commission"]
-    orders["side"] = np.where(ordered["lots"] > 0, OrderSide.Buy, OrderSide.Sell)
+    order = np.argsort(fills["symbol"], kind="stable")
+    lots = fills["lots"][order]
+    orders = np.empty(len(order), order_dt)
+    orders["id"] = np.arange(len(order))
+    orders["col"], orders["idx"] = fills["symbol"][order], fills["row"][order]
+    orders["size"], orders["side"] = np.abs(lots) * lot, np.where(lots > 0, OrderSide.Buy, OrderSide.Sell)
+    orders["price"], orders["fees"] = fills["price"][order], fills["commission"][order]
     return orders

@@ -2,9 +2,9 @@
 
 vectorbt makes the fills (`execute_order_nb`: price, fees, side) and what its `Portfolio` tells of them. Its own
 simulators cannot follow the execution contract (an order on a missing bar vanishes, its granularity rounds the order
-and not the target, it has no leverage), so the orders come from this loop, by the functions of `plugins.engines.contract`,
-compiled as they stand. vectorbt refuses what it thinks cannot be paid: so it executes on unlimited credit, and cash
-follows by the contract's arithmetic from what it says was filled.
+and not the target, it has no leverage), so the orders come from this loop, by the functions of
+`plugins.engines.contract`, compiled as they stand. vectorbt refuses what it thinks cannot be paid: so it executes on
+unlimited credit, and cash follows by the contract's arithmetic from what it says was filled.
 """
 
 from typing import Any, NamedTuple
@@ -49,8 +49,8 @@ class Bars(NamedTuple):
 
 
 class Book(NamedTuple):
-    """All that changes. By symbol: lots, mark, value, and the order that waits (its row is -1 if there is none) with its
-    opening part; `cash` has one element; `counts` are those of fills, of cuts, and of orders that vectorbt refused.
+    """All that changes. By symbol: lots, mark, value, and the order that waits (its row is -1 if there is none) with
+    its opening part; `cash` has one element; `counts` are those of fills, of cuts, and of what vectorbt refused.
     """
 
     cash: FloatArray
@@ -104,7 +104,7 @@ def _bars(market: Market, execution: Execution) -> Bars:
         market.decision_symbol,
         market.decision_weight,
     )
-    return Bars(*(np.require(column, requirements=["C", "W"]) for column in bars))
+    return Bars._make(np.require(column, requirements=["C", "W"]) for column in bars)
 
 
 def _book(market: Market, capital: float) -> Book:

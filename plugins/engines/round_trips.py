@@ -54,13 +54,11 @@ def enlarge(fill: Any, holding: Any) -> None:
 def close(fill: Any, holding: Any, trip: Any, lot: float) -> None:
     """What `fill` takes out of `holding`, with its share of the commission paid on the way in."""
     entry_fee = holding.commission * (-fill.lots / holding.lots)
-    trip.symbol, trip.entry, trip.exit = fill.symbol, holding.row, fill.row
-    trip.size = -fill.lots * lot
-    trip.entry_price, trip.exit_price = holding.price, fill.price
-    trip.commission = entry_fee + fill.commission
-    trip.pnl = trip.size * (fill.price - holding.price) - trip.commission
+    size, commission = -fill.lots * lot, entry_fee + fill.commission
+    trip.symbol, trip.entry, trip.exit, trip.size = fill.symbol, holding.row, fill.row, size
+    trip.entry_price, trip.exit_price, trip.commission = holding.price, fill.price, commission
+    trip.pnl = size * (fill.price - holding.price) - commission
     holding.commission -= entry_fee
     holding.lots += fill.lots
     if holding.lots == 0:
         holding.price = holding.commission = 0.0
-

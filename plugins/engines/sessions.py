@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,9 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
       session has the median session's length without its break over the interval, rounded up (XNYS: 390 minutes, 7
       hours, 1 day).
     - None: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at least
-      one; in shorter data 365.25 if some bar lies on a weekend, else 365.25 * 5 / 7. Nobody knows the holidays of a few
-      weeks: name the calendar. Bars of a day: the median of the days'. From Saturday 06:00 UTC it is weekend: before,
-      it is still New York's Friday.
+      one; in shorter data 365.25 if some bar lies on a Saturday (from 06:00 UTC: before, it is still New York's
+      Friday), else 365.25 * 5 / 7. Nobody knows the holidays of a few weeks: name the calendar. Bars in a session: the
+      median of the days'.
 
     Raises
     ------
@@ -80,7 +81,9 @@ def _calendar(name: str, start: str, end: str) -> Any:
             f" such as {', '.join(near)}"
         )
     try:
-        return exchange_calendars.get_calendar(name, start=start, end=end)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names in pandas that it still uses
+            return exchange_calendars.get_calendar(name, start=start, end=end)
     except ValueError as error:  # years that the calendar does not know
         raise ConfigurationError(f"execution.calendar: {name}: {' '.join(str(error).split())}") from None
 
@@ -91,6 +94,6 @@ def _of_data(middle: pd.DatetimeIndex) -> float:
     if years >= 1.0:
         sessions = len(days) / years
     else:
-        weekend = (middle.day_of_week == 6) | ((middle.day_of_week == 5) & (middle.hour >= 6))
-        sessions = DAYS_OF_YEAR if weekend.any() else WEEKDAYS_OF_YEAR
+        saturday = (middle.day_of_week == 5) & (middle.hour >= 6)
+        sessions = DAYS_OF_YEAR if saturday.any() else WEEKDAYS_OF_YEAR
     return float(sessions * np.median(days))
