@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.agreement import agreements
 from backtest.report import Run, html_page
 from plugins.engines import engine_registry
 from plugins.engines.metrics import metrics
@@ -194,6 +195,7 @@ def summary(run: Run) -> dict[str, Any]:
             | {name: len(result[name]) for name in ("cuts", "pending") if name in result}
             for key, result in run.results.items()
         },
+        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "buy_and_hold": run.benchmark_metrics,
     }
 

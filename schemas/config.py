@@ -138,10 +138,10 @@ class Execution(Section):
     leverage: float = Field(1.0, gt=0)
     long_only: bool = False
     rebalance: Literal["on_change", "always"] = "on_change"
-    calendar: str | None = Field(
-        None,
-        description="the market's, by which metrics are annualised: 24/7, or a name of exchange_calendars (XNYS);"
-        " None: by the data's own days",
+    calendar: str = Field(
+        "auto",
+        description="the market's, by which metrics are annualised: 24/7, a name of exchange_calendars (XNYS), or auto:"
+        " the data's own days",
     )
     i_know_this_looks_ahead: bool = False
 

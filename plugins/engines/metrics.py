@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.engines.sessions import periods_per_year
+from plugins.engines.sessions import AUTO, periods_per_year
 
 FloatArray = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def metrics(
     *,
     capital: float,
     interval_ms: int | None = None,
-    calendar: str | None = None,
+    calendar: str = AUTO,
     risk_free: float = 0.0,
     periods: float | None = None,
 ) -> Metrics:
@@ -47,7 +47,7 @@ def metrics(
     interval_ms
         Length of a bar, when it is known.
     calendar
-        Name of the market's calendar, when it is known.
+        The market's, by which a year has bars; see `plugins.engines.sessions.periods_per_year`.
     risk_free
         Yearly rate; a bar's is ``(1 + risk_free) ** (1 / periods) - 1``.
     periods

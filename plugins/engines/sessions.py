@@ -12,11 +12,11 @@ from schemas.errors import ConfigurationError
 
 DAY_MS = 86_400_000
 DAYS_OF_YEAR = 365.25
-ALWAYS_OPEN = "24/7"
+ALWAYS_OPEN, AUTO = "24/7", "auto"
 WEEKDAYS_OF_YEAR = DAYS_OF_YEAR * 5 / 7
 
 
-def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, calendar: str | None = None) -> float:
+def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, calendar: str = AUTO) -> float:
     """Bars in a year.
 
     Parameters
@@ -26,7 +26,7 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     interval_ms
         Length of a bar; None: the median distance of the times.
     calendar
-        ``24/7``, or a name of `exchange_calendars` (XNYS, XLON, …); None: what the times themselves look like.
+        ``24/7``, a name of `exchange_calendars` (XNYS, XLON, …), or ``auto``: what the times themselves look like.
 
     Notes
     -----
@@ -36,7 +36,7 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     - A named calendar: its sessions in the calendar years that the times touch, over the number of those years; a
       session has the median session's length without its break over the interval, rounded up (XNYS: 390 minutes, 7
       hours, 1 day).
-    - None: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at least
+    - ``auto``: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at least
       one; in shorter data 365.25 if some bar lies on a Saturday (from 06:00 UTC: before, it is still New York's
       Friday), else 365.25 * 5 / 7. Nobody knows the holidays of a few weeks: name the calendar. Bars in a session: the
       median of the days'.
@@ -54,7 +54,7 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     if calendar == ALWAYS_OPEN or interval_ms > DAY_MS:
         return DAYS_OF_YEAR * DAY_MS / interval_ms
     middle = stamps - pd.Timedelta(milliseconds=interval_ms / 2)
-    return _of_calendar(calendar, middle, interval_ms) if calendar else _of_data(middle)
+    return _of_data(middle) if calendar == AUTO else _of_calendar(calendar, middle, interval_ms)
 
 
 def _of_calendar(name: str, times: pd.DatetimeIndex, interval_ms: int) -> float:
@@ -77,7 +77,7 @@ def _calendar(name: str, start: str, end: str) -> Any:
     if name not in names:
         near = difflib.get_close_matches(name.upper(), names, n=3) or ["XNYS", "XLON", "XTKS"]
         raise ConfigurationError(
-            f"execution.calendar: there is no calendar {name!r}; 24/7, or a name of exchange_calendars,"
+            f"execution.calendar: there is no calendar {name!r}; auto, 24/7, or a name of exchange_calendars,"
             f" such as {', '.join(near)}"
         )
     try:

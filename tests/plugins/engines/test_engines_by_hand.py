@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from plugins.engines import engine_registry
-from schemas.errors import PluginError
+from schemas.errors import ConfigurationError, PluginError
 
 T = pd.date_range("2024-03-04 14:31", periods=20, freq="1min", tz="UTC")
 FREE = {"commission": 0.0, "slippage": 0.0, "capital": 1000.0}
@@ -300,3 +300,27 @@ def test_more_lots_than_a_float_counts_are_cut(run: Run) -> None:
     assert done["cuts"][["wanted", "filled"]].to_numpy().tolist() == [[2.0**53, 100.0]]
     done = run(bars(A=[(0, 10, 10), (1, 1e-290, 10)]), says("weight", A={0: 0.5}), lot=1.0)
     assert sizes(done) == [(1, "A", 50)]
+
+
+@pytest.mark.parametrize(
+    ("prices", "signals", "message"),
+    [
+        (bars(A=[]), says(A={0: "BUY"}), "there are no bars"),
+        (bars(A=[(0, 10, 10), (1, 10, np.nan)]), says(A={0: "BUY"}), "close is nan at .* of A; .* drop it"),
+        (bars(A=[(1, 10, 10), (0, 10, 10)]), says(A={0: "BUY"}), "of A comes after a later time; sort"),
+        (bars(A=[(0, 10, 10), (0, 10, 10)]), says(A={0: "BUY"}), "prices: .* of A comes twice"),
+        (bars(A=[(0, 10, 10)]), says(B={0: "BUY"}), "there are no prices of 'B'"),
+        (bars(A=[(0, 10, 10)]), says(A={5: "BUY"}), "there is a signal at .* of A but no bar"),
+    ],
+)
+def test_bad_frames_are_one_clear_line(prices: pd.DataFrame, signals: pd.DataFrame, message: str, run: Run) -> None:
+    with pytest.raises(ConfigurationError, match=message) as told:
+        run(prices, signals)
+    assert "\n" not in str(told.value)
+
+
+def test_unknown_calendar_is_one_clear_line(run: Run) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"execution.calendar: there is no calendar 'NYSEE'; auto, 24/7, or a name"
+    ):
+        run(bars(A=[(0, 10, 10)]), says(A={0: "BUY"}), calendar="NYSEE")

@@ -29,16 +29,16 @@ WEEKDAYS = pd.bdate_range("2023-01-02", "2024-12-31", tz="UTC")
         (every("1D", 30), "1d", "24/7", 365.25),
         (every("1min", 30), "1m", "24/7", 365.25 * 1440),
         (every("1min", 30), None, "24/7", 365.25 * 1440),
-        (every("7D", 30), None, None, 365.25 / 7),
-        (every("1D", 30), "1d", None, 365.25),
-        (every("1min", 14400, "2024-01-01 00:01"), "1m", None, 365.25 * 1440),
-        (every("1h", 240, "2024-01-01 01:00"), "1h", None, 365.25 * 24),
-        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), "1d", None, 365.25 * 5 / 7),
-        (WEEKDAYS, "1d", None, 522 / (730 / 365.25)),
-        (WEEKDAYS, None, None, 522 / (730 / 365.25)),
+        (every("7D", 30), None, "auto", 365.25 / 7),
+        (every("1D", 30), "1d", "auto", 365.25),
+        (every("1min", 14400, "2024-01-01 00:01"), "1m", "auto", 365.25 * 1440),
+        (every("1h", 240, "2024-01-01 01:00"), "1h", "auto", 365.25 * 24),
+        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), "1d", "auto", 365.25 * 5 / 7),
+        (WEEKDAYS, "1d", "auto", 522 / (730 / 365.25)),
+        (WEEKDAYS, None, "auto", 522 / (730 / 365.25)),
     ],
 )
-def test_periods_per_year(times: pd.DatetimeIndex, interval: str | None, calendar: str | None, expected: float) -> None:
+def test_periods_per_year(times: pd.DatetimeIndex, interval: str | None, calendar: str, expected: float) -> None:
     length = interval_ms(interval) if interval else None
     assert periods_per_year(times, length, calendar) == pytest.approx(expected, rel=1e-12)
 
@@ -64,7 +64,7 @@ def test_a_lunch_break_is_no_trading_time() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("XNYZ", "there is no calendar 'XNYZ'; .*XNYS"), ("moon", "no calendar 'moon'; 24/7, or a name of")],
+    [("XNYZ", "there is no calendar 'XNYZ'; auto, .*XNYS"), ("moon", "no calendar 'moon'; auto, 24/7, or a name of")],
 )
 def test_unknown_calendar(name: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=f"execution.calendar: .*{said}"):
