@@ -26,7 +26,7 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     interval_ms
         Length of a bar; None: the median distance of the times.
     calendar
-        ``24/7``, a name of `exchange_calendars` (XNYS, XLON, …), or ``auto``: what the times themselves look like.
+        ``24/7``, a name of `exchange_calendars` (XNYS, XLON, …), or ``auto``: by the times themselves.
 
     Notes
     -----
@@ -36,8 +36,8 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     - A named calendar: its sessions in the calendar years that the times touch, over the number of those years; a
       session has the median session's length without its break over the interval, rounded up (XNYS: 390 minutes, 7
       hours, 1 day).
-    - ``auto``: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at least
-      one; in shorter data 365.25 if some bar lies on a Saturday (from 06:00 UTC: before, it is still New York's
+    - ``auto``: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at
+      least one; in shorter data 365.25 if some bar lies on a Saturday (from 06:00 UTC: before, it is still New York's
       Friday), else 365.25 * 5 / 7. Nobody knows the holidays of a few weeks: name the calendar. Bars in a session: the
       median of the days'.
 

@@ -320,7 +320,5 @@ def test_bad_frames_are_one_clear_line(prices: pd.DataFrame, signals: pd.DataFra
 
 
 def test_unknown_calendar_is_one_clear_line(run: Run) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"execution.calendar: there is no calendar 'NYSEE'; auto, 24/7, or a name"
-    ):
+    with pytest.raises(ConfigurationError, match="there is no calendar 'NYSEE'; auto, 24/7, or a name"):
         run(bars(A=[(0, 10, 10)]), says(A={0: "BUY"}), calendar="NYSEE")
