@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.agreement import agreements
 from backtest.report import Run, html_page
 from plugins.engines import engine_registry
 from plugins.engines.metrics import metrics
@@ -170,9 +171,8 @@ def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: p
 def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dict[str, Any]:
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
-    found = metrics(
-        curve, nothing, nothing, capital=strategy.execution.capital, interval_ms=interval_ms(strategy.interval)
-    )
+    execution, length = strategy.execution, interval_ms(strategy.interval)
+    found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
     untold = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
     return {name: None if name in untold else value for name, value in found.items()}
 
@@ -195,6 +195,7 @@ def summary(run: Run) -> dict[str, Any]:
             | {name: len(result[name]) for name in ("cuts", "pending") if name in result}
             for key, result in run.results.items()
         },
+        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "buy_and_hold": run.benchmark_metrics,
     }
 

@@ -138,6 +138,11 @@ class Execution(Section):
     leverage: float = Field(1.0, gt=0)
     long_only: bool = False
     rebalance: Literal["on_change", "always"] = "on_change"
+    calendar: str = Field(
+        "auto",
+        description="the market's, by which metrics are annualised: 24/7, a name of exchange_calendars (XNYS), or auto:"
+        " the data's own days",
+    )
     i_know_this_looks_ahead: bool = False
 
     @model_validator(mode="after")

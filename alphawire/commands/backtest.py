@@ -98,6 +98,6 @@ def _show(told: dict[str, Any], out: Path) -> None:
         table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
     console = Console()
     console.print(table, markup=False)
-    for warning in told["warnings"]:
-        console.print(warning, markup=False, highlight=False)
+    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
