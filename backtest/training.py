@@ -129,7 +129,13 @@ def train(
     stage("writing the artifact")
     folder = Path(out) if out is not None else strategy.model.artifact
     used = chosen[chosen["open_time"].to_numpy() <= int(kept.known.max())]
-    manifest = save_artifact(model, folder, columns=list(kept.X.columns), training=_trained_on(strategy, kept, used))
+    manifest = save_artifact(
+        model,
+        folder,
+        columns=list(kept.X.columns),
+        training=_trained_on(strategy, kept, used),
+        rows=kept.X.to_numpy(np.float64),
+    )
     dropped = samples.dropped | {"purged": len(samples.y) - sum(score.rows for score in scores)}
     return Training(folder, manifest, scores[0], scores[1] if later else None, dropped)
 

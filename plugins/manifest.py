@@ -17,6 +17,8 @@ from schemas.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
+EVERY_SYMBOL = "*"
+"""The key in `models` of a model that predicts for all symbols."""
 LIBRARIES = ("python", "numpy", "pandas", "alphawire")
 """Recorded beside the plugin's own `packages`."""
 
@@ -54,20 +56,34 @@ class TrainedOn(Schema):
     data_sha256: Sha256
 
 
+class StoredModel(Schema):
+    """The file of a model, and that of its self-test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    file: FileName
+    self_test: FileName
+
+
 class Manifest(Schema):
     """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    format: Literal[1]
+    format: Literal[2]
     key: str
     version: str
     params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str] = Field(min_length=1)
     training: TrainedOn
     libraries: dict[str, str]
-    model_file: FileName
+    models: dict[str, StoredModel] = Field(min_length=1)
     files: dict[FileName, Sha256]
+
+    @property
+    def model_file(self) -> str:
+        """The file of the model of every symbol, or of the first symbol's."""
+        return next(iter(self.models.values())).file
 
     @property
     def sha256(self) -> str:
@@ -86,12 +102,17 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
+        faults = error.errors(include_url=False, include_input=False)
+        fault = next((each for each in faults if each["loc"] == ("format",)), faults[0])
+        if fault["loc"] == ("format",) and fault["type"] == "literal_error":
+            raise ArtifactError(f"{path}: of another format than 2, which this version reads; train again") from None
         place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
         text = " ".join(f"{place}: {fault['msg']}".split()).removeprefix(": ")
         raise ArtifactError(f"{path}: not a manifest: {text}") from None
-    if manifest.model_file not in manifest.files:
-        raise ArtifactError(f"{path}: not a manifest: `files` lacks the model's file {manifest.model_file}")
+    for stored in manifest.models.values():
+        for name in (stored.file, stored.self_test):
+            if name not in manifest.files:
+                raise ArtifactError(f"{path}: not a manifest: `files` lacks the model's file {name}")
     return manifest
 
 
