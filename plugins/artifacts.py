@@ -122,7 +122,10 @@ def _check_strategy(folder: Path, manifest: Manifest, cls: type[BaseModel], stra
         ("interval", trained.interval, strategy.interval),
         ("target", trained.target, strategy.training.target),
         ("horizon_bars", trained.horizon_bars, strategy.training.horizon_bars),
+        ("per_symbol", EVERY_SYMBOL not in manifest.models, strategy.training.per_symbol),
     ]
+    if trained.barriers is not None:
+        pairs += [(name, was, getattr(strategy.training, name)) for name, was in trained.barriers]
     if strategy.model is not None and strategy.model.params:
         wanted = to_jsonable_python(cls.validate(strategy.model.params))
         pairs += [(name, manifest.params.get(name), value) for name, value in wanted.items()]

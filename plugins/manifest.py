@@ -41,6 +41,16 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(plain_name)]
 
 
+class Barriers(Schema):
+    """What the triple barriers of a training were."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    profit_taking: float
+    stop_loss: float
+    volatility_bars: int
+
+
 class TrainedOn(Schema):
     """The data and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's close."""
 
@@ -50,10 +60,52 @@ class TrainedOn(Schema):
     symbols: list[str]
     target: str
     horizon_bars: int
+    barriers: Barriers | None = None
     first_time: int
     last_time: int
     rows: int
     data_sha256: Sha256
+
+
+class Estimate(Schema):
+    """A score and the bounds of its 95% confidence interval; None where it is undefined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Evaluation(Schema):
+    """Information coefficient, R² and hit rate of predictions (`backtest.training.scores` tells the formulas)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    ic: Estimate
+    r2: Estimate
+    hit_rate: Estimate
+
+
+class OutOfSample(Schema):
+    """How the model did on rows that it was not trained on, and two baselines on the same rows.
+
+    `better_than_baselines`: the whole interval of the information coefficient is above 0 (a constant's), and the whole
+    interval of its lead over the last return's is, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    rows: int
+    first_time: int
+    last_time: int
+    block_times: float
+    resamples: int
+    model: Evaluation
+    zero: Evaluation
+    last_return: Evaluation
+    ic_lead: Estimate
+    better_than_baselines: bool
 
 
 class StoredModel(Schema):
@@ -79,6 +131,7 @@ class Manifest(Schema):
     libraries: dict[str, str]
     models: dict[str, StoredModel] = Field(min_length=1)
     files: dict[FileName, Sha256]
+    out_of_sample: OutOfSample | None
 
     @property
     def model_file(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from plugins.base import BaseModel, FloatArray
 from plugins.manifest import EVERY_SYMBOL
@@ -17,21 +18,32 @@ class PerSymbolModel(BaseModel):
         super().__init__()
         self.params = first.params
         self.key, self.version = first.key, first.version  # type: ignore[misc]
+        self.lookback = first.lookback
         self.models = dict(models)
 
-    def predict_rows(self, rows: FloatArray, columns: list[str]) -> FloatArray:
+    def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
         raise PluginError(f"{self.key}: there is one model for each symbol; ask predict_symbols")
 
-    def predict_symbols(self, symbols: Sequence[str], rows: FloatArray, columns: list[str]) -> FloatArray:
-        """Each row's prediction by the model of its symbol; NaN where the symbol has none."""
-        predictions = np.full(len(rows), np.nan)
+    def predict_symbols(self, symbols: Sequence[str], windows: FloatArray, columns: list[str]) -> FloatArray:
+        """Each window's prediction by the model of its symbol; NaN where the symbol has none."""
+        predictions = np.full(len(windows), np.nan)
         places: dict[str, list[int]] = {}
         for place, symbol in enumerate(symbols):
             places.setdefault(symbol, []).append(place)
         for symbol, mine in places.items():
             if model := self.models.get(symbol):
-                predictions[mine] = model.predict_rows(np.ascontiguousarray(rows[mine]), columns)
+                predictions[mine] = model.predict_windows(np.ascontiguousarray(windows[mine]), columns)
         return predictions
+
+    def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
+        """Each symbol's rows by its own model."""
+        symbols = X.index.get_level_values(0)
+        found = pd.Series(np.nan, X.index, name="prediction")
+        for symbol, model in self.models.items():
+            mine = np.asarray(symbols == symbol)
+            if mine.any():
+                found[mine] = np.asarray(model.predict(X[mine]), np.float64)
+        return found
 
 
 def each_model(model: BaseModel) -> Iterator[tuple[str, BaseModel]]:

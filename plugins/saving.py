@@ -15,6 +15,7 @@ from plugins.manifest import (
     EVERY_SYMBOL,
     MANIFEST,
     Manifest,
+    OutOfSample,
     StoredModel,
     TrainedOn,
     library_versions,
@@ -36,6 +37,7 @@ def save_artifact(
     columns: Sequence[str],
     training: TrainedOn,
     rows: FloatArray | Mapping[str, FloatArray],
+    out_of_sample: OutOfSample | None = None,
 ) -> Manifest:
     """Writes `model` to `folder`, aside first; what is there stays whole until the new one is.
 
@@ -44,7 +46,10 @@ def save_artifact(
     Parameters
     ----------
     rows
-        Features that the model was trained on, of which some become its self-test; for one model a symbol, by symbol.
+        Features that the model was trained on (rows x columns), of which some become its self-test; for one model a
+        symbol, by symbol. For a sequence model they follow each other in time, symbol by symbol.
+    out_of_sample
+        Scores for the manifest.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def save_artifact(
             stored = {
                 symbol: _write(one, Path(aside), by_symbol[symbol], list(columns)) for symbol, one in each_model(model)
             }
-            manifest = _manifest(model, columns, training, stored, Path(aside))
+            manifest = _manifest(model, columns, training, stored, Path(aside), out_of_sample)
             (Path(aside) / MANIFEST).write_text(_text(manifest), encoding="utf-8")
             put_in_place(Path(aside), folder, manifest)
     except OSError as error:
@@ -101,7 +106,12 @@ def _hashed(path: Path) -> str:
 
 
 def _manifest(
-    model: BaseModel, columns: Sequence[str], training: TrainedOn, stored: dict[str, StoredModel], aside: Path
+    model: BaseModel,
+    columns: Sequence[str],
+    training: TrainedOn,
+    stored: dict[str, StoredModel],
+    aside: Path,
+    out_of_sample: OutOfSample | None,
 ) -> Manifest:
     names = sorted({name for each in stored.values() for name in (each.file, each.self_test)})
     try:
@@ -115,6 +125,7 @@ def _manifest(
             libraries=library_versions(type(next(one for _, one in each_model(model)))),
             models=stored,
             files={name: file_sha256(aside / name) for name in names},
+            out_of_sample=out_of_sample,
         )
         canonical_json(manifest.model_dump(mode="json"))
     except ValueError as error:

@@ -14,26 +14,20 @@ from schemas.errors import ArtifactError
 ROWS = 32
 
 
-def predict_sample(model: BaseModel, sample: FloatArray, columns: list[str]) -> FloatArray:
-    """Predictions of a sample (rows x columns), as the pipeline asks for them.
+def some_windows(rows: FloatArray, lookback: int, count: int) -> FloatArray:
+    """Some windows of `lookback` consecutive rows, evenly spread from the first to the last (n x lookback x columns).
 
-    A sequence model's sample is (rows x lookback x columns): this is the place that asks it for its windows.
+    `ValueError` when there are fewer rows than `lookback`.
     """
-    return np.asarray(model.predict_rows(np.ascontiguousarray(sample), columns), np.float64)
-
-
-def sample_of(rows: FloatArray, count: int = ROWS) -> FloatArray:
-    """Some of `rows`, evenly spread from the first to the last; all of them when there are no more than `count`."""
-    if not len(rows):
-        raise ValueError("there are no rows for the self-test")
-    places = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(np.int64))
-    return np.ascontiguousarray(rows[places], np.float64)
+    every = np.lib.stride_tricks.sliding_window_view(rows, lookback, axis=0).transpose(0, 2, 1)
+    places = np.unique(np.linspace(0, len(every) - 1, count).round().astype(np.int64))
+    return np.ascontiguousarray(every[places], np.float64)
 
 
 def write_self_test(model: BaseModel, path: Path, rows: FloatArray, columns: list[str]) -> None:
-    """The self-test of `model` on some of `rows` (rows x columns, or rows x lookback x columns)."""
-    sample = sample_of(rows)
-    predictions = predict_sample(model, sample, columns)
+    """The self-test of `model` on some of `rows`; for a sequence model they follow each other, symbol by symbol."""
+    sample = some_windows(rows, model.lookback, ROWS)
+    predictions = np.asarray(model.predict_windows(sample, columns), np.float64)
     records = np.column_stack([sample.reshape(len(sample), -1), predictions])
     path.write_bytes(records.astype("<f8").tobytes())
 
@@ -43,8 +37,8 @@ def prove_self_test(model: BaseModel, data: bytes, columns: list[str]) -> None:
 
     A NaN is equal to a NaN: its other bits are the processor's.
     """
-    sample, wanted = _read(data, len(columns))
-    found = predict_sample(model, sample, columns)
+    sample, wanted = _read(data, model.lookback, len(columns))
+    found = np.asarray(model.predict_windows(sample, columns), np.float64)
     if found.shape != wanted.shape:
         raise ArtifactError(f"its self-test: {len(found)} predictions for {len(wanted)} rows")
     differing = (found.view("i8") != wanted.view("i8")) & ~(np.isnan(found) & np.isnan(wanted))
@@ -57,9 +51,10 @@ def prove_self_test(model: BaseModel, data: bytes, columns: list[str]) -> None:
         )
 
 
-def _read(data: bytes, width: int) -> tuple[FloatArray, FloatArray]:
-    record = 8 * (width + 1)
-    if not data or len(data) % record:
+def _read(data: bytes, lookback: int, width: int) -> tuple[FloatArray, FloatArray]:
+    size = lookback * width + 1
+    if not data or len(data) % (8 * size):
         raise ArtifactError(f"its self-test of {len(data)} bytes is not one of {width} columns; train again")
-    records = np.frombuffer(data, "<f8").astype(np.float64).reshape(-1, width + 1)
-    return np.ascontiguousarray(records[:, :-1]), np.ascontiguousarray(records[:, -1])
+    records = np.frombuffer(data, "<f8").astype(np.float64).reshape(-1, size)
+    sample = np.ascontiguousarray(records[:, :-1]).reshape(-1, lookback, width)
+    return sample, np.ascontiguousarray(records[:, -1])
