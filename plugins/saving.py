@@ -1,6 +1,7 @@
 """Writing a model artifact: aside first, then the files, then the manifest, whose rename is what counts."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -28,6 +29,8 @@ from schemas.canonical import canonical_json, file_sha256
 from schemas.errors import AlphawireError, ArtifactError, PluginError
 
 SELF_TEST = "selftest.f64"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a write fails with when there is no room, or none that may be used."""
 
 
 def save_artifact(
@@ -181,6 +184,10 @@ def plugin_at_work(key: str, verb: str) -> Iterator[None]:
         yield
     except AlphawireError:
         raise
+    except OSError as error:
+        if error.errno in FULL:  # the disk's fault, not the plugin's
+            raise
+        raise PluginError(f"{key}: {verb} failed: {type(error).__name__}: {error}") from None
     except NotImplementedError:
         raise PluginError(f"{key}: does not define {verb}, which training and serving need") from None
     except Exception as error:

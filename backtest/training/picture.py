@@ -7,7 +7,7 @@ from html import escape
 from backtest.chart import nice_ticks
 from backtest.training.cross_validation import CrossValidation, Fold
 
-ROW, LEFT, WIDTH, TOP = 26, 210, 900, 40
+ROW, LEFT, WIDTH, TOP = 26, 230, 900, 40
 STYLE = """body{font:14px system-ui,sans-serif;margin:2rem;color:#222;background:#fff}
 svg{max-width:100%;height:auto}text{font-size:12px;fill:currentColor}.rule{stroke:#ddd}.zero{stroke:#888}
 .range{stroke:#3b6ea5;stroke-width:3}.dot{fill:#3b6ea5}.path{fill:#c2571a;opacity:.7}
@@ -47,7 +47,8 @@ def page(strategy: str, done: CrossValidation) -> str:
 
 
 def _row(fold: Fold, y: int, x: Callable[[float], float]) -> str:
-    label = f'<text x="0" y="{y + 4}">{period(fold)}</text>'
+    groups = "+".join(str(group + 1) for group in fold.groups)
+    label = f'<text x="0" y="{y + 4}">{groups}: {period(fold)}</text>'
     if fold.ic.value is None or fold.ic.low is None or fold.ic.high is None:
         return label
     return (

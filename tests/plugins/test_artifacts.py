@@ -1,8 +1,11 @@
 """Artifacts: what is written comes back, and whatever does not match is refused before the model's file is parsed."""
 
+import contextlib
 import hashlib
 import json
+import os
 import pickle
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +188,31 @@ def test_a_manifest_that_cannot_be_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["demo"]
 
 
+@contextlib.contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes: what a disk that fills does, where the limit is reached."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("size", "what"), [(10, "the model"), (500, "the self-test"), (600, "the manifest")])
+def test_a_disk_that_fills_leaves_the_old_artifact(tmp_path: Path, pickled: Any, size: int, what: str) -> None:
+    """The model's file has less than 200 bytes, the self-test 512, the manifest more."""
+    old = save_artifact(pickled(alpha=1.0), tmp_path / "p", columns=["a"], training=TRAINED, rows=ROWS[:, :1])
+    sizes = sorted((tmp_path / "p" / name).stat().st_size for name in (*old.files, "manifest.json"))
+    assert 10 < sizes[0] < 500 < sizes[1] == 512 < 600 < sizes[2]
+    for folder in (tmp_path / "p", tmp_path / "new"):
+        with room(size), pytest.raises(ArtifactError, match=r"the artifact .* cannot be written: File too large$"):
+            save_artifact(pickled(alpha=2.0), folder, columns=["a"], training=TRAINED, rows=ROWS[:, :1])
+    assert read_manifest(tmp_path / "p") == old
+    assert names(tmp_path / "p") == sorted([*old.files, "manifest.json"])
+    assert names(tmp_path) == ["p"]
+
+
 def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
     (tmp_path / "demo").write_text("a file")
     with pytest.raises(ArtifactError, match="cannot be written"):
@@ -218,6 +246,10 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "a huge manifest": (
         lambda f: (f / "manifest.json").write_text(" " * (1024 * 1024 + 1)), {}, "more than 1048576 bytes",
     ),
+    "a manifest of 10 GB": (
+        lambda f: os.truncate(f / "manifest.json", 10 * 1024**3), {}, "more than 1048576 bytes, so no manifest",
+    ),
+    "the self-test is longer": (lambda f: os.truncate(self_test(f), 10**6), {}, "its SHA-256 differs"),
     "no json": (lambda f: (f / "manifest.json").write_text("{"), {}, "not a manifest: Invalid JSON"),
     "not utf-8": (lambda f: (f / "manifest.json").write_bytes(b'{"a\xff'), {}, "not a manifest: Invalid JSON"),
     "deep json": (lambda f: (f / "manifest.json").write_text("[" * 100_000), {}, "not a manifest: Invalid JSON"),
