@@ -65,7 +65,7 @@ def models() -> Iterator[None]:
             super().__init__(**params)
             self.lookback = self.params.get("rows", 6)
 
-        def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
+        def forward(self, windows: FloatArray, columns: list[str]) -> FloatArray:
             total = windows[:, -1, 1].copy()
             for age in range(self.lookback):
                 total += windows[:, -1 - age, 0] * 0.5**age
@@ -221,7 +221,7 @@ def test_a_class_whose_lookback_cannot_be_is_not_registered() -> None:
     class Wrong(Saved, SequenceModel):
         lookback = 0
 
-        def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
+        def forward(self, windows: FloatArray, columns: list[str]) -> FloatArray:
             return windows[:, -1, 0]
 
     class Without(Saved, SequenceModel):
@@ -229,7 +229,7 @@ def test_a_class_whose_lookback_cannot_be_is_not_registered() -> None:
 
     with pytest.raises(PluginError, match="lookback = 0 is not a number of rows"):
         model_registry.register("test.wrong")(Wrong)
-    with pytest.raises(PluginError, match="a SequenceModel needs `predict_windows`"):
+    with pytest.raises(PluginError, match="a SequenceModel needs `forward`"):
         model_registry.register("test.without")(Without)
 
 
