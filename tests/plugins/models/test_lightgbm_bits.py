@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugins.trees import CATEGORICAL, OBJECTIVES, ZERO, ZERO_IS_MISSING, Trees, read_lightgbm
+from plugins.trees.arrays import CATEGORICAL, ZERO, ZERO_IS_MISSING, Trees
+from plugins.trees.lightgbm_text import OBJECTIVES, read_lightgbm
 from schemas.errors import ArtifactError
 
 EDGES = [np.nan, 0.0, -0.0, np.inf, -np.inf, 1e300, -1e300, 1e-300, ZERO, -ZERO, ZERO / 2, -ZERO / 2]
