@@ -1,15 +1,16 @@
 """`ml.lightgbm`."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from plugins.models import model_registry
-from plugins.trees.arrays import Trees
-from plugins.trees.lightgbm_text import read_lightgbm
 from plugins.trees.model import BoostedParams, Rows, TreeModel, names_in, numbered
 from schemas.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from plugins.trees.arrays import Trees
 
 COLUMNS = "alphawire_columns:"
 """Begins the line of the model's file that holds the names of the columns, as JSON; the library skips it."""
@@ -88,7 +89,9 @@ class LightGBM(TreeModel):
         model, key, rest = text.rpartition("pandas_categorical:")
         return f"{model}{COLUMNS}{json.dumps(columns)}\n{key}{rest}".encode()
 
-    def read(self, data: bytes) -> tuple[Trees, list[str]]:
+    def read(self, data: bytes) -> tuple["Trees", list[str]]:
+        from plugins.trees.lightgbm_text import read_lightgbm  # and with it numba
+
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
