@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base import FloatArray
-from plugins.trees.arrays import CATEGORICAL, MISSING_LEFT, ZERO, ZERO_IS_MISSING, Builder, Trees
+from plugins.trees.arrays import CATEGORICAL, MISSING_LEFT, ZERO, ZERO_IS_MISSING, Trees
+from plugins.trees.builder import Builder
 from schemas.errors import ArtifactError
 
 OBJECTIVES = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
@@ -72,10 +73,25 @@ def _add(builder: Builder, fields: dict[str, str]) -> None:
     feature = _numbers(fields, "split_feature", np.int32, nodes)
     threshold = _numbers(fields, "threshold", np.float64, nodes)
     decision = _numbers(fields, "decision_type", np.uint8, nodes)
-    children = np.stack([_numbers(fields, side, np.int32, nodes) for side in ("right_child", "left_child")], axis=1)
     kind = _kinds(decision, threshold)
     _add_sets(builder, fields, sets, threshold, kind)
-    builder.add_nodes(feature, threshold, children, kind, value)
+    none = np.zeros(leaves)
+    builder.add(
+        left=_children(fields, "left_child", nodes, leaves),
+        right=_children(fields, "right_child", nodes, leaves),
+        feature=np.concatenate([feature, none.astype(np.int32)]),
+        threshold=np.concatenate([threshold, none]),
+        kind=np.concatenate([kind, none.astype(np.uint8)]),
+        value=np.concatenate([np.zeros(nodes), value]),
+    )
+
+
+def _children(fields: dict[str, str], side: str, nodes: int, leaves: int) -> NDArray[np.int64]:
+    """Leaves, which are ``~child`` in the file, come behind the nodes here."""
+    children = _numbers(fields, side, np.int64, nodes)
+    if not ((children < nodes) & (~children < leaves)).all():
+        raise ValueError("a child that is no node")
+    return np.concatenate([np.where(children < 0, nodes + ~children, children), np.full(leaves, -1)])
 
 
 def _add_sets(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.trees.arrays import Builder, Trees
+from plugins.trees.arrays import MISSING_LEFT, Trees
+from plugins.trees.builder import Builder
 from plugins.trees.model import names_in
 from plugins.trees.ubjson import read_ubjson
 from schemas.errors import ArtifactError
@@ -70,21 +71,14 @@ def _add(builder: Builder, tree: dict[str, Any]) -> None:
     if _array(tree, "split_type", count).any() or len(tree["categories_nodes"]):
         raise ArtifactError("categorical splits of XGBoost are not served; train without enable_categorical")
     condition = _array(tree, "split_conditions", count).astype(np.float32)
-    builder.add_linked(
+    builder.add(
         left=_array(tree, "left_children", count),
         right=_array(tree, "right_children", count),
         feature=_array(tree, "split_indices", count),
-        threshold=_below(condition),
-        missing_left=_array(tree, "default_left", count),
+        threshold=np.nextafter(condition, np.float32(-np.inf)),
+        kind=np.where(_array(tree, "default_left", count) != 0, MISSING_LEFT, 0).astype(np.uint8),
         value=condition,
     )
-
-
-def _below(threshold: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The numbers t for which ``x <= t`` is ``x < threshold``; NaN, which nothing is below, for the least of all."""
-    lower = np.nextafter(threshold, np.float32(-np.inf))
-    lower[threshold == -np.inf] = np.nan
-    return lower
 
 
 def _array(tree: dict[str, Any], name: str, count: int) -> NDArray[Any]:
