@@ -41,7 +41,7 @@ class XGBoostParams(BoostedParams):
 
 @model_registry.register("ml.xgboost")
 class XGBoost(TreeModel):
-    """Gradient-boosted trees by XGBoost: the prediction is a base score and one leaf of each tree, in the target's unit.
+    """Gradient-boosted trees by XGBoost: the prediction is a base score and a leaf of each tree, in the target's unit.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class Trees:
 
         Raises `ValueError` when `rows` is no matrix of `width` columns.
         """
-        values = as_rows(rows, self.width, self.cast)
+        values = as_rows(rows, self.width)
         sums = np.full(len(values), self.start, self.value.dtype)
         answers = np.empty((min(len(values), BLOCK), len(self.column)), self.cast)
         _add_leaves(
@@ -81,14 +81,14 @@ class Trees:
         return sums.astype(np.float64, copy=False)
 
 
-def as_rows(rows: FloatArray, width: int, dtype: type[np.floating[Any]]) -> NDArray[Any]:
-    """`rows` as the compiled loops take them; a number that is too large for `dtype` is infinite."""
+def as_rows(rows: FloatArray, width: int) -> FloatArray:
+    """`rows` as the compiled loops take them."""
     if rows.ndim != 2 or rows.shape[1] != width:
         raise ValueError(f"rows of shape {rows.shape}; the trees read {width} columns")
-    if dtype is np.float64:
-        return np.require(rows, np.float64, ["C", "W"])
-    with np.errstate(over="ignore"):
-        return np.require(rows, dtype, ["C", "W"])
+    flags = rows.flags
+    if rows.dtype == np.float64 and flags.c_contiguous and flags.writeable:  # at one row, `np.require` takes a µs
+        return rows
+    return np.require(rows, np.float64, ["C", "W"])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -117,34 +117,51 @@ def _answer(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _four_leaves(
+    rows: Any, a: Any, b: Any, c: Any, d: Any, depth: Any, ask: Any, threshold: Any, first: Any
+) -> Any:  # fmt: skip
+    # each of the four waits for its next node while the others go on
+    row_a, row_b, row_c, row_d = rows
+    for _ in range(depth):
+        a = first[a] + np.uint32(row_a[ask[a]] > threshold[a])
+        b = first[b] + np.uint32(row_b[ask[b]] > threshold[b])
+        c = first[c] + np.uint32(row_c[ask[c]] > threshold[c])
+        d = first[d] + np.uint32(row_d[ask[d]] > threshold[d])
+    return a, b, c, d
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _one_row(answers: Any, roots: Any, depth: Any, ask: Any, threshold: Any, first: Any, value: Any, start: Any) -> Any:
+    row = (answers, answers, answers, answers)
+    total, last = start, len(roots) - 1
+    for tree in range(0, len(roots), 4):
+        b, c, d = min(tree + 1, last), min(tree + 2, last), min(tree + 3, last)
+        steps = max(max(depth[tree], depth[b]), max(depth[c], depth[d]))
+        leaves = _four_leaves(row, roots[tree], roots[b], roots[c], roots[d], steps, ask, threshold, first)
+        for i in range(min(4, len(roots) - tree)):
+            total += value[leaves[i]]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _add_leaves(
     rows: Any, column: Any, kind: Any, group: Any, set_first: Any, set_words: Any, roots: Any, depth: Any, ask: Any,
     threshold: Any, first: Any, value: Any, answers: Any, sums: Any,
 ) -> None:  # fmt: skip
-    # Unsigned numbers spare numba's test for an index below 0. Four rows at a time keep the processor busy while each
-    # waits for its next node. A tree stays in the cache for all rows; each row gets its leaves in the trees' order.
+    # Unsigned numbers spare numba's test for an index below 0. A tree stays in the cache for all rows; each row gets
+    # its leaves in the order of the trees. Rows go four by four through a tree, what is left over tree by tree.
     for begin in range(0, len(rows), BLOCK):
         count = min(BLOCK, len(rows) - begin)
         _answer(rows[begin : begin + count], column, kind, group, set_first, set_words, answers)
+        fours = count - count % 4
         for tree in range(len(roots)):
-            i = 0
-            while i + 4 <= count:
-                a = b = c = d = roots[tree]
-                row_a, row_b, row_c, row_d = answers[i], answers[i + 1], answers[i + 2], answers[i + 3]
-                for _ in range(depth[tree]):
-                    a = first[a] + np.uint32(row_a[ask[a]] > threshold[a])
-                    b = first[b] + np.uint32(row_b[ask[b]] > threshold[b])
-                    c = first[c] + np.uint32(row_c[ask[c]] > threshold[c])
-                    d = first[d] + np.uint32(row_d[ask[d]] > threshold[d])
+            root = roots[tree]
+            for i in range(0, fours, 4):
+                row = (answers[i], answers[i + 1], answers[i + 2], answers[i + 3])
+                a, b, c, d = _four_leaves(row, root, root, root, root, depth[tree], ask, threshold, first)
                 sums[begin + i] += value[a]
                 sums[begin + i + 1] += value[b]
                 sums[begin + i + 2] += value[c]
                 sums[begin + i + 3] += value[d]
-                i += 4
-            while i < count:
-                a = roots[tree]
-                row_a = answers[i]
-                for _ in range(depth[tree]):
-                    a = first[a] + np.uint32(row_a[ask[a]] > threshold[a])
-                sums[begin + i] += value[a]
-                i += 1
+        for i in range(fours, count):
+            sums[begin + i] = _one_row(answers[i], roots, depth, ask, threshold, first, value, sums[begin + i])
