@@ -11,15 +11,26 @@ from schemas.errors import PluginError
 class SequenceModel(BaseModel):
     """A model whose prediction depends on the last `lookback` rows of a symbol.
 
-    Set `lookback` (in ``__init__``, where it depends on parameters) and define `predict_windows`; `predict` over a
-    frame is then made of it.
+    Set `lookback` (in ``__init__``, where it depends on parameters) and define `forward`; `predict` over a frame and
+    what the pipeline calls are then made of it.
     """
 
     @classmethod
     def class_fault(cls) -> str | None:
-        if cls.predict_windows is BaseModel.predict_windows:
-            return "a SequenceModel needs `predict_windows`; define predict_windows(self, windows, columns)"
+        if cls.forward is SequenceModel.forward:
+            return "a SequenceModel needs `forward`; define forward(self, windows, columns)"
         return super().class_fault()
+
+    def forward(self, windows: FloatArray, columns: list[str]) -> FloatArray:
+        """One prediction a window (n x `lookback` x columns, the oldest row first); n is 1 unless `batch_invariant`,
+        or 0.
+        """
+        raise NotImplementedError
+
+    def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
+        if self.batch_invariant or len(windows) <= 1:
+            return np.asarray(self.forward(windows, columns), np.float64)
+        return np.concatenate([self.predict_windows(windows[i : i + 1], columns) for i in range(len(windows))])
 
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         """Each row's prediction from itself and the rows of its symbol before it; NaN for the first ``lookback - 1``.

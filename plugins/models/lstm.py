@@ -110,7 +110,7 @@ class LSTM(SequenceModel):
             raise PluginError(f"dl.lstm: no symbol has {length} rows in succession without a NaN; give more rows")
         return order, ends[whole]
 
-    def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
+    def forward(self, windows: FloatArray, columns: list[str]) -> FloatArray:
         weights = self._ready()
         if columns != self.columns:
             raise PluginError(f"dl.lstm: other columns than in training: {column_fault(columns, self.columns)}")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugins.trees import CATEGORICAL, OBJECTIVES, ZERO, ZERO_IS_MISSING, Trees, read_lightgbm
+from plugins.trees.arrays import CATEGORICAL, ZERO, ZERO_IS_MISSING, Trees
+from plugins.trees.lightgbm_text import OBJECTIVES, read_lightgbm
 from schemas.errors import ArtifactError
 
 EDGES = [np.nan, 0.0, -0.0, np.inf, -np.inf, 1e300, -1e300, 1e-300, ZERO, -ZERO, ZERO / 2, -ZERO / 2]
@@ -48,8 +49,9 @@ def questions(x: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 def on_thresholds(trees: Trees, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row gets one value that is exactly a threshold, or the next number above it."""
     rows = np.resize(x, (2 * len(trees.threshold), x.shape[1])).copy()
-    rows[::2][np.arange(len(trees.threshold)), trees.feature] = trees.threshold
-    rows[1::2][np.arange(len(trees.threshold)), trees.feature] = np.nextafter(trees.threshold, np.inf)
+    nodes, columns = np.arange(len(trees.threshold)), trees.column[trees.ask]
+    rows[::2][nodes, columns] = trees.threshold
+    rows[1::2][nodes, columns] = np.nextafter(trees.threshold, np.inf)
     return rows[:2000]
 
 
