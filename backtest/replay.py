@@ -1,6 +1,7 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 from backtest.history import VERSION
 from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, topic_steps
 from plugins.pipeline import Pipeline
-from plugins.run import Source
+from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
@@ -68,10 +69,16 @@ def signals_during(signals: list[Signal], start: int | None, end: int | None) ->
     return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
 
 
-def replay_file(ready: ReadyStrategy, source: str, progress: Progress | None = None) -> ReplayResult:
+def replay_file(
+    ready: ReadyStrategy,
+    source: str,
+    progress: Progress | None = None,
+    witness: Callable[[Seen], None] | None = None,
+) -> ReplayResult:
     bars = file_bars(source, ready.interval)
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
-    pipeline.runs[ready.name].start_time = 0
+    run = pipeline.runs[ready.name]
+    run.start_time, run.witness = 0, witness
     result = ReplayResult(bars=bars)
     for step in file_steps(bars, ready.interval, progress):
         result.raw += pipeline.feed(step.batches).signals
