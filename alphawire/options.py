@@ -82,3 +82,11 @@ def plugins_option(command: F) -> F:
 
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="for programs: JSON on standard output")(command)
+
+
+def topics_option(command: F) -> F:
+    """``--source kafka|DIR``: where the topics are; the command gets `source`, for `backtest.sources.with_topics`."""
+    return click.option(
+        "--source", default="kafka", show_default=True, metavar="kafka|DIR",
+        help="the broker's topics, or the folder of an archive",
+    )(command)  # fmt: skip

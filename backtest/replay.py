@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backtest.history import VERSION
-from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, topic_steps
+from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -23,10 +23,14 @@ from streams.topics import partition_count, topic_name
 
 @dataclass
 class ReplayResult:
-    """The signals, as structs and as a frame, and the bars that they were made of."""
+    """The signals, as structs and as a frame, and the bars that they were made of.
+
+    `gaps`: in words, which offsets the log lacks, although the state should have seen them.
+    """
 
     raw: list[Signal] = field(default_factory=list)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gaps: list[str] = field(default_factory=list)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -49,13 +53,13 @@ def replay(
 ) -> ReplayResult:
     """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
 
-    `source` is ``kafka`` or a file of bars.
+    `source` is ``kafka``, the folder of an archive, or a file of bars.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
-    if source == "kafka":
-        result = asyncio.run(replay_topic(config.kafka, ready, progress))
+    if topics := located(config, source):
+        result = asyncio.run(replay_topic(topics.kafka, ready, progress))
     else:
         result = replay_file(ready, source, progress)
     result.raw = signals_during(result.raw, start, end)
@@ -101,6 +105,7 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
         if applied is not None:
             run.begin = applied.origin.offset
         begin = stored.memory_begin({ready.interval}) or 0
+        result.gaps += await gaps(kafka, partition, begin)
         async for step in topic_steps(kafka, partition, count, begin, progress):
             result.raw += pipeline.feed(step.batches).signals
             if ready.interval in step.batches:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from alphawire.options import TIME, config_option, json_option, plugins_option
-from alphawire.progress import counted
+from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
 SHOWN = (
@@ -31,8 +31,8 @@ SHOWN = (
     "--source",
     default="kafka",
     show_default=True,
-    metavar="kafka|FILE",
-    help="the bars topic, or a CSV or Parquet file of bars",
+    metavar="kafka|DIR|FILE",
+    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -70,6 +70,7 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress)
+    tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(chosen, replayed.bars, replayed.signals, keys, out, name=strategy, config_hash=used, progress=done)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.options import config_option, json_option, plugins_option
+from alphawire.options import config_option, json_option, plugins_option, topics_option
 from alphawire.progress import counted
 from schemas.config import Config
 
@@ -30,23 +30,31 @@ SHOWN = 10
 @click.option(
     "--check", type=click.Path(path_type=Path), metavar="FILE", help="an explanation kept as JSON: does it still hold?"
 )
+@topics_option
 @config_option
 @plugins_option
 @json_option
 def command(
-    signal_ids: tuple[str, ...], file: Path | None, bars: str | None, check: Path | None, config: Config, as_json: bool
+    signal_ids: tuple[str, ...],
+    file: Path | None,
+    bars: str | None,
+    check: Path | None,
+    source: str,
+    config: Config,
+    as_json: bool,
 ) -> None:
     """Where a signal came from, recomputed from its inputs and compared with what was published, to the byte; exit
     code 1 when they differ.
     """
     from backtest.explain import explain_many
+    from backtest.sources import with_topics
 
     told = _told(check) if check else None
     ids = [*signal_ids, *([str(told.get("id", ""))] if told else [])]
     if not ids or (told is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        found = explain_many(config, ids, file, bars, progress)
+        found = explain_many(with_topics(config, source), ids, file, bars, progress)
     difference = _check(told, found[0]) if told else None
     if as_json:
         plain = [one.plain() for one in found]

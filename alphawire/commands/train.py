@@ -34,8 +34,8 @@ class Fraction(click.ParamType):
 @click.command("train")
 @click.argument("strategy")
 @click.option(
-    "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka",
-    help="a CSV or Parquet file of bars or a folder of them (any number of times), or kafka: the topic bars",
+    "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka|DIR",
+    help="a CSV or Parquet file of bars or a folder of them (any number of times); or kafka, or an archive of topics",
 )  # fmt: skip
 @click.option("--from", "start", type=TIME, help="train on bars that close at this time or later; earlier ones warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -74,7 +74,10 @@ def command(
 
 
 def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    if "kafka" not in sources:
+    from backtest.sources import located, topic_bars
+
+    topics = next((found for source in sources if (found := located(config, source))), None)
+    if topics is None:
         from streams.files import read_bars, refused
 
         frame = read_bars(sources, interval)
@@ -83,11 +86,9 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
             click.echo(f"{left.rows} rows are no bars and were left out: {left} ({'; '.join(left.examples)})", err=True)
         return frame
     if len(sources) > 1:
-        raise click.UsageError("--bars kafka stands alone; leave out the files, or kafka")
-    from backtest.sources import topic_bars
-
+        raise click.UsageError(f"--bars {sources[0]} stands alone: topics and files cannot be mixed")
     with counted("bars") as progress:
-        return topic_bars(config, interval, progress)
+        return topic_bars(topics, interval, progress)
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:
