@@ -117,11 +117,10 @@ def trial(
     )  # fmt: skip
 
 
-def returns_of(equity: NDArray[np.float64], capital: float) -> NDArray[np.float64]:
-    """Simple returns from bar to bar, the first from the capital."""
-    path = np.concatenate([[capital], equity])
+def returns_of(equity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Simple returns from bar to bar, as the metrics take them."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(path[1:] / path[:-1] - 1.0)
+        return np.asarray(equity[1:] / equity[:-1] - 1.0)
 
 
 @dataclass(frozen=True)

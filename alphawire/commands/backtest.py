@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
 from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
@@ -63,6 +63,7 @@ def command(
     """
     from backtest.backtest import SUMMARY, check_engines, check_folder, run_backtest
     from backtest.replay import replay
+    from backtest.trials import Ledger
 
     keys = list(dict.fromkeys(engines))
     chosen = config.strategy(strategy)
@@ -73,7 +74,10 @@ def command(
     tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
-        run_backtest(chosen, replayed.bars, replayed.signals, keys, out, name=strategy, config_hash=used, progress=done)
+        run_backtest(
+            chosen, replayed.bars, replayed.signals, keys, out,
+            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+        )  # fmt: skip
     told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
         click.echo(json.dumps(told | {"out": str(out)}))
@@ -99,6 +103,18 @@ def _show(told: dict[str, Any], out: Path) -> None:
         table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
     console = Console()
     console.print(table, markup=False)
+    click.echo(trusted(told["overfitting"]))
     for warning in told["warnings"]:
         console.print(warning, markup=False, highlight=False)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
+
+
+def trusted(verdict: dict[str, Any]) -> str:
+    """How far the Sharpe ratio is to be believed, in a line."""
+    tried = f"{verdict['trials']} configurations tried in {verdict['runs']} runs"
+    if verdict["deflated"] is None:
+        return f"{tried}; too few returns, or none that vary, to judge the Sharpe ratio by"
+    return (
+        f"{tried}: the Sharpe ratio is above 0 with a probability of {verdict['probabilistic']:.1%}, above the luck of"
+        f" so many trials with {verdict['deflated']:.1%} (deflated Sharpe ratio)"
+    )

@@ -51,6 +51,6 @@ def test_the_same_again_is_no_further_trial() -> None:
     assert (more.deflated or 0.0) < (verdict.deflated or 0.0)
 
 
-def test_returns_begin_with_the_capital() -> None:
-    assert returns_of(np.array([110.0, 99.0]), 100.0).tolist() == [110 / 100 - 1, 99 / 110 - 1]
+def test_returns_go_from_bar_to_bar() -> None:
+    assert returns_of(np.array([100.0, 110.0, 99.0])).tolist() == [110 / 100 - 1, 99 / 110 - 1]
     assert judged(np.zeros(10), []).sharpe is None
