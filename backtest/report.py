@@ -216,9 +216,13 @@ def _metrics_table(run: Run) -> str:
 
 def _overfitting(run: Run) -> str:
     """How far the Sharpe ratio is to be believed, by how often one has tried."""
-    verdict = run.verdict
-    if verdict is None:
+    if run.verdict is None:
         return "<p class=quiet>This run was not counted in a ledger of trials.</p>"
+    return overfitting_table(run.verdict)
+
+
+def overfitting_table(verdict: Verdict) -> str:
+    """The numbers of a verdict."""
     probability = [
         ("Sharpe ratio above 0 (probabilistic Sharpe ratio)", verdict.probabilistic),
         ("Above the best that luck gives in so many trials (deflated Sharpe ratio)", verdict.deflated),
