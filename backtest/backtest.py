@@ -99,6 +99,7 @@ def run_backtest(
         results=results,
         benchmark=benchmark,
         benchmark_metrics=_benchmark_metrics(benchmark, strategy),
+        prices=prices,
         verdict=_counted(ledger, name, config_hash, results) if ledger else None,
     )
     _write(run, out)

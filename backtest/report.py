@@ -1,7 +1,7 @@
 """The report of a backtest: one HTML page that fetches nothing.
 
-Charts are inline SVG, drawn by `backtest.chart`: for two lines and an area a plotting library would embed megabytes of
-script; this page has some 50 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
+Charts are inline SVG, drawn by `backtest.chart`: a plotting library would embed megabytes of script; this page has some
+100 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from backtest.chart import Line, chart
+from backtest.panels import panels
 from backtest.trials import Verdict
 from schemas.config import Strategy
 from schemas.messages import interval_ms
@@ -81,6 +82,7 @@ class Run:
     benchmark: "pd.Series[float]"
     benchmark_metrics: dict[str, Any]
     verdict: Verdict | None = None
+    prices: pd.DataFrame | None = None
 
     def opens(self) -> pd.DatetimeIndex:
         """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
@@ -131,6 +133,7 @@ def html_page(run: Run) -> str:
         drawdown=_drawdown_chart(run),
         metrics=_metrics_table(run),
         overfitting=_overfitting(run),
+        panels=panels(run),
         cuts=_list(run, "cuts", "Cut orders", "No order was cut."),
         pending=_list(run, "pending", "Pending orders", "No order is pending."),
         execution=_execution_table(run),
