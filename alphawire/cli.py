@@ -25,7 +25,10 @@ COMMANDS = {
     "replay": "signals recomputed from history",
     "dead-letters": "what could not be used: list it, show it, mend it and put it back once",
     "verify": "live signals against a replay, byte for byte",
+    "explain": "where one signal came from, recomputed from its inputs",
+    "archive": "topics to Parquet, day by day; replayed from there with the same bytes",
     "backtest": "a replay through backtest engines: trades, equity, metrics, report",
+    "sweep": "a grid of parameters through an engine, on all cores or a cluster",
     "schemas": "JSON Schemas of the messages, for consumers in other languages",
     "demo": "all of it on real bars in about a minute",
 }

@@ -38,13 +38,24 @@ KAFKA = ("bootstrap", "prefix", "partitions")
 """Options for the configuration's section `kafka`; each is eager, so known when the configuration is loaded."""
 
 
+FOLDER = "alphawire.folder"
+
+
+def config_folder() -> Path:
+    """Where the configuration of the running command lies: the ledger of trials is beside it."""
+    folder: Path = click.get_current_context().meta[FOLDER]
+    return folder
+
+
 def config_option(command: F) -> F:
     """``-c FILE`` and ``--bootstrap HOST:PORT``; the command gets one argument `config`."""
 
     def load(ctx: click.Context, _param: click.Parameter, value: str | None) -> Config:
         given = {name: ctx.params.pop(name, None) for name in KAFKA}
         kafka = {name: setting for name, setting in given.items() if setting is not None}
-        return load_config(config_path(value), {"kafka": kafka} if kafka else None)
+        path = config_path(value)
+        ctx.meta[FOLDER] = path.parent if path else Path()
+        return load_config(path, {"kafka": kafka} if kafka else None)
 
     command = click.option(
         "-c",
@@ -82,3 +93,11 @@ def plugins_option(command: F) -> F:
 
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="for programs: JSON on standard output")(command)
+
+
+def topics_option(command: F) -> F:
+    """``--source kafka|DIR``: where the topics are; the command gets `source`, for `backtest.sources.with_topics`."""
+    return click.option(
+        "--source", default="kafka", show_default=True, metavar="kafka|DIR",
+        help="the broker's topics, or the folder of an archive",
+    )(command)  # fmt: skip

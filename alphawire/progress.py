@@ -1,20 +1,41 @@
 """Progress on long work, where a terminal is there to see it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+LATEST = 253_402_300_799_999
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
 
 @contextlib.contextmanager
-def counted(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error; the value is called with how much more is done."""
+def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; the value is called with how much more is done and, if it likes, the event time (ms)
+    that is reached.
+    """
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda more: progress.advance(task, more)
+
+        def tell(more: int, at_ms: int | None = None) -> None:
+            reached = f" up to {_time(at_ms)}" if at_ms is not None and 0 <= at_ms <= LATEST else ""
+            progress.update(task, advance=more, description=what + reached)
+
+        yield tell
 
 
 @contextlib.contextmanager
@@ -26,3 +47,9 @@ def stages() -> Iterator[Callable[[str], None]]:
         return
     with console.status("starting") as status:
         yield status.update
+
+
+def tell_gaps(gaps: Sequence[str]) -> None:
+    """What the log lacks, on standard error."""
+    for gap in gaps:
+        click.echo(f"a gap in the log: {gap}", err=True)

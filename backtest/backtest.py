@@ -11,13 +11,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from backtest.agreement import agreements
-from backtest.report import Run, html_page
+from backtest.report import Run, equity_of, html_page
+from backtest.trials import Ledger, Verdict, judged, returns_of, trial
+from plugins.bars import times_of
 from plugins.engines import engine_registry
 from plugins.engines.metrics import metrics
 from plugins.listing import entries
@@ -40,6 +44,7 @@ def run_backtest(
     name: str = "strategy",
     config_hash: str = "",
     progress: Callable[[int], None] | None = None,
+    ledger: Ledger | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Runs `signals` through each engine over `bars` by the strategy's execution section, and writes the folder `out`.
 
@@ -59,6 +64,8 @@ def run_backtest(
         Told in the report.
     progress
         Called with 1 when an engine is through.
+    ledger
+        Counts the run as a trial of the strategy (by its first engine's returns), and tells how many there were.
 
     Returns
     -------
@@ -93,6 +100,8 @@ def run_backtest(
         results=results,
         benchmark=benchmark,
         benchmark_metrics=_benchmark_metrics(benchmark, strategy),
+        prices=prices,
+        verdict=_counted(ledger, name, config_hash, results) if ledger else None,
     )
     _write(run, out)
     return results
@@ -168,6 +177,15 @@ def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: p
     return result
 
 
+def _counted(ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]]) -> Verdict:
+    """One trial, however many engines it went through: they are to agree."""
+    equity = equity_of(next(iter(results.values())))
+    returns = returns_of(np.asarray(equity, np.float64))
+    times = times_of(equity.index)
+    ledger.add([trial(name, "backtest", config_hash, returns, (int(times[0]), int(times[-1])))])
+    return judged(returns, ledger.of(name))
+
+
 def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dict[str, Any]:
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
@@ -197,6 +215,7 @@ def summary(run: Run) -> dict[str, Any]:
         },
         "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "buy_and_hold": run.benchmark_metrics,
+        "overfitting": asdict(run.verdict) if run.verdict else None,
     }
 
 

@@ -24,14 +24,34 @@ class Line:
     values: FloatArray
 
 
-def chart(lines: Sequence[Line], times: pd.Index, label: Callable[[float], str], *, filled: bool = False) -> str:
-    """The lines over the bars, equally spaced (nights and weekends take no room); `filled`: the areas up to zero."""
-    known = np.concatenate([line.values[np.isfinite(line.values)] for line in lines])
+@dataclass(frozen=True)
+class Marks:
+    """Dots: their CSS class, and for each the number of its bar (-1: it is on none) and its value."""
+
+    style: str
+    places: NDArray[np.intp]
+    values: FloatArray
+
+
+def chart(
+    lines: Sequence[Line],
+    times: pd.Index,
+    label: Callable[[float], str],
+    *,
+    filled: bool = False,
+    marks: Sequence[Marks] = (),
+) -> str:
+    """The lines over the bars, equally spaced (nights and weekends take no room), and dots; `filled`: the areas up to
+    zero.
+    """
+    drawn: list[FloatArray] = [line.values for line in lines] + [some.values for some in marks]
+    known = np.concatenate([values[np.isfinite(values)] for values in drawn])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     ticks = nice_ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     height = high - low
     paths = "".join(_path(line, low, height, filled) for line in lines)
+    paths += "".join(_dots(some, len(times), low, height) for some in marks)
     rules = "".join(f'<line x1="0" x2="{WIDTH}" y1="{_y(t, low, height)}" y2="{_y(t, low, height)}"/>' for t in ticks)
     beside = "".join(
         f'<span style="top:{_y(tick, low, height) / HEIGHT:.2%}">{escape(label(tick))}</span>' for tick in ticks
@@ -89,6 +109,36 @@ def _path(line: Line, low: float, height: float, filled: bool) -> str:
     zero = _y(0.0, low, height)
     start, end = points[0].split(",")[0], points[-1].split(",")[0]
     return f'<polygon class="{line.style}" points="{start},{zero} {" ".join(points)} {end},{zero}"/>{drawn}'
+
+
+def _dots(marks: Marks, count: int, low: float, height: float) -> str:
+    """Strokes without length and with round ends: they stay round, however the picture is stretched."""
+    right = max(count - 1, 1)
+    drawn = "".join(
+        f"M{place / right * WIDTH:.1f},{_y(value, low, height)}h0"
+        for place, value in zip(marks.places.tolist(), marks.values.tolist(), strict=True)
+        if place >= 0
+    )
+    return f'<path class="dots {marks.style}" d="{drawn}"/>' if drawn else ""
+
+
+def bars(counts: FloatArray, labels: Sequence[str]) -> str:
+    """A histogram; the labels are spread over its width."""
+    width, top = WIDTH / len(counts), float(counts.max()) or 1.0
+    drawn = "".join(
+        f'<rect x="{number * width + 1:.1f}" y="{HEIGHT * (1 - count / top):.1f}" width="{width - 2:.1f}"'
+        f' height="{HEIGHT * count / top:.1f}"/>'
+        for number, count in enumerate(counts.tolist())
+        if count
+    )
+    beside = f'<span style="top:0">{top:,.0f}</span>'
+    below = "".join(f"<span>{escape(label)}</span>" for label in labels)
+    return (
+        f'<figure class="chart"><div class="plot">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
+        f'<g class="bars">{drawn}</g></svg><div class="values">{beside}</div></div>'
+        f'<div class="times">{below}</div></figure>'
+    )
 
 
 def _y(value: float, low: float, height: float) -> float:

@@ -1,14 +1,14 @@
 """What was in force for a strategy on a partition, stretch by stretch, and the signals that each demands."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtest.sources import Progress, topic_steps
 from plugins.pipeline import Pipeline
-from plugins.run import Source
+from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka, Strategy
 from schemas.errors import AlphawireError
@@ -99,9 +99,18 @@ def _use(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 async def recompute(
-    kafka: Kafka, stored: Stored, partition: int, count: int, past: Sequence[Stretch], progress: Progress | None = None
+    kafka: Kafka,
+    stored: Stored,
+    partition: int,
+    count: int,
+    past: Sequence[Stretch],
+    progress: Progress | None = None,
+    watch: Callable[[Stretch], Callable[[Seen], None]] | None = None,
 ) -> list[Signal]:
-    """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it."""
+    """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it.
+
+    `watch` gives the witness of a stretch's run.
+    """
     source = Source(topic_name(kafka, "bars"), partition, VERSION)
     running: list[tuple[Stretch, Pipeline]] = []
     for stretch in past:
@@ -109,6 +118,7 @@ async def recompute(
             pipeline = Pipeline([stretch.strategy], source)
             run = pipeline.runs[stretch.strategy.name]
             run.begin, run.publish_from = stretch.applied.origin.offset, stretch.begin
+            run.witness = watch(stretch) if watch else None
             running.append((stretch, pipeline))
     if not running:
         return []

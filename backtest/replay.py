@@ -1,6 +1,7 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from backtest.history import VERSION
-from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, topic_steps
+from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.pipeline import Pipeline
-from plugins.run import Source
+from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
@@ -22,10 +23,14 @@ from streams.topics import partition_count, topic_name
 
 @dataclass
 class ReplayResult:
-    """The signals, as structs and as a frame, and the bars that they were made of."""
+    """The signals, as structs and as a frame, and the bars that they were made of.
+
+    `gaps`: in words, which offsets the log lacks, although the state should have seen them.
+    """
 
     raw: list[Signal] = field(default_factory=list)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gaps: list[str] = field(default_factory=list)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -48,13 +53,13 @@ def replay(
 ) -> ReplayResult:
     """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
 
-    `source` is ``kafka`` or a file of bars.
+    `source` is ``kafka``, the folder of an archive, or a file of bars.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
-    if source == "kafka":
-        result = asyncio.run(replay_topic(config.kafka, ready, progress))
+    if topics := located(config, source):
+        result = asyncio.run(replay_topic(topics.kafka, ready, progress))
     else:
         result = replay_file(ready, source, progress)
     result.raw = signals_during(result.raw, start, end)
@@ -68,10 +73,16 @@ def signals_during(signals: list[Signal], start: int | None, end: int | None) ->
     return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
 
 
-def replay_file(ready: ReadyStrategy, source: str, progress: Progress | None = None) -> ReplayResult:
+def replay_file(
+    ready: ReadyStrategy,
+    source: str,
+    progress: Progress | None = None,
+    witness: Callable[[Seen], None] | None = None,
+) -> ReplayResult:
     bars = file_bars(source, ready.interval)
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
-    pipeline.runs[ready.name].start_time = 0
+    run = pipeline.runs[ready.name]
+    run.start_time, run.witness = 0, witness
     result = ReplayResult(bars=bars)
     for step in file_steps(bars, ready.interval, progress):
         result.raw += pipeline.feed(step.batches).signals
@@ -94,6 +105,7 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
         if applied is not None:
             run.begin = applied.origin.offset
         begin = stored.memory_begin({ready.interval}) or 0
+        result.gaps += await gaps(kafka, partition, begin)
         async for step in topic_steps(kafka, partition, count, begin, progress):
             result.raw += pipeline.feed(step.batches).signals
             if ready.interval in step.batches:

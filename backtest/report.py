@@ -1,7 +1,7 @@
 """The report of a backtest: one HTML page that fetches nothing.
 
-Charts are inline SVG, drawn by `backtest.chart`: for two lines and an area a plotting library would embed megabytes of
-script; this page has some 50 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
+Charts are inline SVG, drawn by `backtest.chart`: a plotting library would embed megabytes of script; this page has some
+100 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from backtest.chart import Line, chart
+from backtest.panels import panels
+from backtest.trials import Verdict
 from schemas.config import Strategy
 from schemas.messages import interval_ms
 
@@ -79,6 +81,8 @@ class Run:
     results: dict[str, dict[str, Any]]
     benchmark: "pd.Series[float]"
     benchmark_metrics: dict[str, Any]
+    verdict: Verdict | None = None
+    prices: pd.DataFrame | None = None
 
     def opens(self) -> pd.DatetimeIndex:
         """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
@@ -128,6 +132,8 @@ def html_page(run: Run) -> str:
         equity=_equity_chart(run),
         drawdown=_drawdown_chart(run),
         metrics=_metrics_table(run),
+        overfitting=_overfitting(run),
+        panels=panels(run),
         cuts=_list(run, "cuts", "Cut orders", "No order was cut."),
         pending=_list(run, "pending", "Pending orders", "No order is pending."),
         execution=_execution_table(run),
@@ -209,6 +215,28 @@ def _metrics_table(run: Run) -> str:
     )
     table = f'<table class="metrics"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="wide">{table}</div>'
+
+
+def _overfitting(run: Run) -> str:
+    """How far the Sharpe ratio is to be believed, by how often one has tried."""
+    if run.verdict is None:
+        return "<p class=quiet>This run was not counted in a ledger of trials.</p>"
+    return overfitting_table(run.verdict)
+
+
+def overfitting_table(verdict: Verdict) -> str:
+    """The numbers of a verdict."""
+    probability = [
+        ("Sharpe ratio above 0 (probabilistic Sharpe ratio)", verdict.probabilistic),
+        ("Above the best that luck gives in so many trials (deflated Sharpe ratio)", verdict.deflated),
+        ("Backtest overfitting (PBO; of a sweep)", verdict.overfitting),
+    ]
+    rows = [("Configurations tried, in all runs", f"{verdict.trials:,} in {verdict.runs:,}")]
+    rows += [(f"Probability: {label}", shown(value, PERCENT)) for label, value in probability]
+    needed = NOTHING if verdict.minimum_bars is None else f"{verdict.minimum_bars:,.0f} of {verdict.bars:,} there are"
+    rows.append(("Bars that it takes to say so with 95\u00a0% (minimum track record)", needed))
+    body = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in rows)
+    return f"<table><tbody>{body}</tbody></table>"
 
 
 def _list(run: Run, name: str, title: str, nothing: str) -> str:

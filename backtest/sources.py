@@ -1,10 +1,10 @@
 """Where bars come from: the `bars` topic, or files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -13,13 +13,18 @@ from plugins.frames import batch_from_frame
 from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
-from streams.clients import read_batches_to_end
+from streams.archived import Archived, archived, is_archive
+from streams.clients import offset_range, read_batches_to_end
 from streams.files import read_bars
 from streams.intake import Intake
 from streams.topics import partition_count, topic_name
 
-Progress = Callable[[int], None]
-"""Told how many records were read since the last call."""
+
+class Progress(Protocol):
+    """Told how many records were read since the last call, and the time (ms) of the last of them."""
+
+    def __call__(self, more: int, at_ms: int | None = None, /) -> None: ...
+
 
 FILE_CHUNK = 20_000
 
@@ -40,7 +45,37 @@ async def topic_steps(
     async for records in read_batches_to_end(kafka, topic_name(kafka, "bars"), partition, start, "read_committed"):
         yield Step(partition, intake.read(records).batches)
         if progress:
-            progress(len(records))
+            progress(len(records), records[-1].timestamp)
+
+
+def located(config: Config, source: str) -> Config | None:
+    """The configuration for reading topics from `source`: ``kafka`` or the folder of an archive; None for a file."""
+    if source == "kafka":
+        return config
+    if is_archive(source):
+        return config.model_copy(update={"kafka": archived(Path(source))})
+    return None
+
+
+def with_topics(config: Config, source: str) -> Config:
+    """As `located`; `ConfigurationError` for anything but ``kafka`` and an archive."""
+    found = located(config, source)
+    if found is None:
+        raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
+    return found
+
+
+async def gaps(kafka: Kafka, partition: int, begin: int) -> list[str]:
+    """In words, which offsets of the bars from `begin` on are no longer there."""
+    topic = topic_name(kafka, "bars")
+    place = f"{topic}/{partition}"
+    found = (
+        [(span.begin, span.end) for span in kafka.kept(topic, partition).gaps] if isinstance(kafka, Archived) else []
+    )
+    oldest, _ = await offset_range(kafka, topic, partition)
+    if oldest > begin and (begin, oldest) not in found:
+        found.insert(0, (begin, oldest))
+    return [f"{place}: offsets {first} to {end - 1} hold no records" for first, end in found if end > begin]
 
 
 def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
@@ -51,7 +86,8 @@ def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = N
         part = slice(first, first + FILE_CHUNK)
         steps.append(Step(0, {interval: BarBatch(whole.symbols[part], whole.bars[part], whole.offsets[part])}))
         if progress:
-            progress(len(steps[-1].batches[interval]))
+            last = steps[-1].batches[interval]
+            progress(len(last), int(last.bars["time"][-1]))
     return steps
 
 
@@ -59,7 +95,7 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
     """Bars of a CSV or Parquet file: symbol, open_time, close_time and the five columns, by close time and symbol."""
     path = Path(source)
     if not path.exists():
-        raise ConfigurationError(f"there is no file {source}; give `kafka`, or a CSV or Parquet file of bars")
+        raise ConfigurationError(f"there is no file {source}; give `kafka`, an archive's folder, or a file of bars")
     return read_bars([path], interval)
 
 

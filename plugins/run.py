@@ -1,6 +1,6 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -32,6 +32,18 @@ class Source:
     worker: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a run made of some bars: `columns` (features, the generator's fold, prediction) are of the rows `loud`."""
+
+    bars: Rows
+    slots: IntArray
+    offsets: IntArray
+    loud: IntArray
+    columns: Mapping[str, FloatArray]
+    counts: IntArray
+
+
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, counts: IntArray) -> None:
     for i in range(len(slots)):
@@ -48,7 +60,7 @@ class Run:
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
     `start_time`, earlier ones are folded silently. While it is `asleep` it wants no symbol: its states are being folded
-    elsewhere.
+    elsewhere. A `witness` is shown what became of each batch.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
@@ -57,6 +69,7 @@ class Run:
         self.begin = 0
         self.publish_from = 0
         self.asleep = False
+        self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
         self.book = np.zeros(0, BOOK)
@@ -94,6 +107,8 @@ class Run:
         gaps = np.where(counts == 1, FIRST, gaps)
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
         columns = self._columns(bars, slots, values, counts, loud, symbols)
+        if self.witness is not None:
+            self.witness(Seen(bars, slots, offsets, loud, columns, counts))
         if not len(loud):
             return []
         return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError
+from streams.archived import Archived
 from streams.credentials import credentials
 from streams.quiet import quiet_aiokafka
 from streams.refusals import refusal
@@ -183,6 +184,8 @@ async def offset_range(
     """
     from aiokafka import TopicPartition
 
+    if isinstance(kafka, Archived):
+        return kafka.offset_range(topic, partition)
     async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=500) as consumer:
         return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
 
@@ -217,6 +220,10 @@ async def read_batches_to_end(
     """As `read_partition_to_end`, a list of records at a time, which costs less."""
     from aiokafka import TopicPartition
 
+    if isinstance(kafka, Archived):
+        for archived in kafka.batches(topic, partition, start):
+            yield cast("list[ConsumerRecord[bytes | None, bytes | None]]", archived)
+        return
     at = TopicPartition(topic, partition)
     # Tansu takes the wait as the time that it may search for records, longer with each batch on the log: a short one
     # would find nothing in the end. All that is asked for is there, so only the last, idle fetch ever waits

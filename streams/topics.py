@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
+from streams.archived import Archived
 from streams.clients import open_admin
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
 
 async def list_topics(kafka: Kafka) -> dict[str, int | None]:
     """Our topics by full name, each with its number of partitions, or None when it is not there."""
+    if isinstance(kafka, Archived):
+        return {topic_name(kafka, name): kafka.topics.get(name) for name in TOPICS}
     async with open_admin(kafka) as admin:
         there = await _partition_counts(admin)
     return {full: there.get(full) for full in (topic_name(kafka, name) for name in TOPICS)}
@@ -238,5 +241,7 @@ async def partition_count(kafka: Kafka, name: str = "bars") -> int:
     """How many partitions the topic `name` has; `BrokerError` when it is not there."""
     full = topic_name(kafka, name)
     if (count := (await list_topics(kafka))[full]) is None:
+        if isinstance(kafka, Archived):
+            raise ConfigurationError(f"{kafka.folder} holds no topic {name}; archive it with --topic {name}")
         raise BrokerError(f"{kafka.bootstrap} has no topic {full}; create the topics with `alphawire topics create`")
     return count

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option
-from alphawire.progress import counted
+from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
+from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
 SHOWN = (
@@ -31,8 +31,8 @@ SHOWN = (
     "--source",
     default="kafka",
     show_default=True,
-    metavar="kafka|FILE",
-    help="the bars topic, or a CSV or Parquet file of bars",
+    metavar="kafka|DIR|FILE",
+    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -63,6 +63,7 @@ def command(
     """
     from backtest.backtest import SUMMARY, check_engines, check_folder, run_backtest
     from backtest.replay import replay
+    from backtest.trials import Ledger
 
     keys = list(dict.fromkeys(engines))
     chosen = config.strategy(strategy)
@@ -70,9 +71,13 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress)
+    tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
-        run_backtest(chosen, replayed.bars, replayed.signals, keys, out, name=strategy, config_hash=used, progress=done)
+        run_backtest(
+            chosen, replayed.bars, replayed.signals, keys, out,
+            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+        )  # fmt: skip
     told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
         click.echo(json.dumps(told | {"out": str(out)}))
@@ -98,6 +103,18 @@ def _show(told: dict[str, Any], out: Path) -> None:
         table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
     console = Console()
     console.print(table, markup=False)
+    click.echo(trusted(told["overfitting"]))
     for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
+
+
+def trusted(verdict: dict[str, Any]) -> str:
+    """How far the Sharpe ratio is to be believed, in a line."""
+    tried = f"{verdict['trials']} configurations tried in {verdict['runs']} runs"
+    if verdict["deflated"] is None:
+        return f"{tried}; too few returns, or none that vary, to judge the Sharpe ratio by"
+    return (
+        f"{tried}: the Sharpe ratio is above 0 with a probability of {verdict['probabilistic']:.1%}, above the luck of"
+        f" so many trials with {verdict['deflated']:.1%} (deflated Sharpe ratio)"
+    )

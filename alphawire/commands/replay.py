@@ -1,11 +1,13 @@
 """``alphawire replay``."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from alphawire.options import TIME, config_option, json_option, plugins_option
-from alphawire.progress import counted
+from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
 
@@ -15,8 +17,8 @@ from schemas.config import Config
     "--source",
     default="kafka",
     show_default=True,
-    metavar="kafka|FILE",
-    help="the bars topic, or a CSV or Parquet file of bars",
+    metavar="kafka|DIR|FILE",
+    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )
 @click.option("--from", "start", type=TIME, help="first close time to put out")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -28,15 +30,15 @@ def command(
     strategy: str, source: str, start: int | None, end: int | None, out: Path, config: Config, as_json: bool
 ) -> None:
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live."""
-    import json
-
     from backtest.replay import check_file, replay, write_signals
 
     check_file(out)
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress)
     write_signals(result.raw, out)
-    summary = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw), "out": str(out)}
+    tell_gaps(result.gaps)
+    summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
+    summary |= {"out": str(out), "gaps": result.gaps}
     click.echo(
         json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
 from alphawire.progress import counted, stages
 from schemas.config import Config
 
@@ -36,8 +36,8 @@ class Fraction(click.ParamType):
 @click.command("train")
 @click.argument("strategy")
 @click.option(
-    "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka",
-    help="a CSV or Parquet file of bars or a folder of them (any number of times), or kafka: the topic bars",
+    "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka|DIR",
+    help="a CSV or Parquet file of bars or a folder of them (any number of times); or kafka, or an archive of topics",
 )  # fmt: skip
 @click.option("--from", "start", type=TIME, help="train on bars that close at this time or later; earlier ones warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -88,14 +88,27 @@ def command(
 
     with stages() as stage:
         done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage)
+    _count(strategy, done)
     if as_json:
         click.echo(json.dumps(_summary(strategy, done)))
     else:
         _show(done)
 
 
+def _count(strategy: str, done: "Training") -> None:
+    """Each different model is a trial of the strategy, whatever is done with it."""
+    from backtest.trials import Ledger, trial
+
+    training = done.manifest.training
+    times = (training.first_time, training.last_time)
+    Ledger(config_folder()).add([trial(strategy, "train", done.manifest.sha256, times=times)])
+
+
 def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    if "kafka" not in sources:
+    from backtest.sources import located, topic_bars, with_topics
+
+    alone = next((source for source in sources if located(config, source)), None)
+    if alone is None:
         from streams.files import read_bars, refused
 
         frame = read_bars(sources, interval)
@@ -104,11 +117,9 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
             click.echo(f"{left.rows} rows are no bars and were left out: {left} ({'; '.join(left.examples)})", err=True)
         return frame
     if len(sources) > 1:
-        raise click.UsageError("--bars kafka stands alone; leave out the files, or kafka")
-    from backtest.sources import topic_bars
-
+        raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
     with counted("bars") as progress:
-        return topic_bars(config, interval, progress)
+        return topic_bars(with_topics(config, alone), interval, progress)
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:

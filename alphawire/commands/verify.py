@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_option, json_option, plugins_option, topics_option
 from alphawire.progress import counted
 from schemas.config import Config
 
@@ -16,19 +16,21 @@ SHOWN = 10
 
 @click.command("verify")
 @click.argument("strategy")
+@topics_option
 @click.option("--from", "start", type=TIME, help="first close time to compare")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @config_option
 @plugins_option
 @json_option
-def command(strategy: str, start: int | None, end: int | None, config: Config, as_json: bool) -> None:
+def command(strategy: str, source: str, start: int | None, end: int | None, config: Config, as_json: bool) -> None:
     """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they
     differ.
     """
+    from backtest.sources import with_topics
     from backtest.verify import verify
 
     with counted("bars") as progress:
-        verdict = verify(config, strategy, start, end, progress)
+        verdict = verify(with_topics(config, source), strategy, start, end, progress)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
     else:

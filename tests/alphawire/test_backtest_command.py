@@ -69,6 +69,23 @@ def test_two_engines_are_compared(config: Path, tmp_path: Path) -> None:
     assert told["engines"]["vectorbt"]["metrics"] == told["engines"]["backtrader"]["metrics"]
 
 
+def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
+    """Counted beside the configuration; the same again is a run, and no further trial."""
+    told = []
+    for text in (CONFIG, CONFIG, CONFIG.replace("0.02", "0.03")):
+        config.write_text(text)
+        done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--json"))
+        told.append(json.loads(done.stdout)["overfitting"])
+    assert [(verdict["trials"], verdict["runs"]) for verdict in told] == [(1, 1), (1, 2), (2, 3)]
+    assert told[0]["deflated"] == told[0]["probabilistic"]
+    assert told[2]["deflated"] < told[2]["probabilistic"]
+    assert len((tmp_path / ".alphawire" / "trials.jsonl").read_text().splitlines()) == 3
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<td>2 in 3</td>" in page
+    yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
+    assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
+
+
 def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
     assert isinstance(done.exception, ConfigurationError)

@@ -1,0 +1,69 @@
+"""Signals of strategies that differ in all but their features: these are computed once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backtest.history import VERSION
+from backtest.replay import ReplayResult
+from backtest.sources import Step
+from plugins.base import FloatArray
+from plugins.pipeline import Lane, Outcome
+from plugins.run import IntArray, Rows, Run, Source
+from plugins.strategy import ReadyStrategy
+from schemas.canonical import canonical_json
+from schemas.messages import Signal
+
+
+class _Run(Run):
+    """A run that keeps its signals; one with a `lead` takes the features' values from it."""
+
+    def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
+        super().__init__(strategy, source)
+        self.start_time = 0
+        self.lead = lead
+        self.made: list[Signal] = []
+        self.last: tuple[FloatArray, IntArray] | None = None
+        self.steps = 0
+
+    def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
+        if self.lead is not None and self.lead.last is not None:
+            self.book = self.lead.book
+            return self.lead.last
+        self.steps += 1
+        self.last = super().step(bars, slots, offsets)
+        return self.last
+
+    def feed(
+        self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
+    ) -> list[Signal]:
+        self.made += super().feed(bars, slots, offsets, gaps, symbols)
+        return []
+
+
+def alike(strategy: ReadyStrategy) -> bytes:
+    """Equal for strategies whose features have the same values for the same bars."""
+    config = strategy.config
+    return canonical_json([config["interval"], config["universe"], config["features"]])
+
+
+def signals_of(strategies: Sequence[ReadyStrategy], steps: Sequence[Step]) -> list[pd.DataFrame]:
+    """The signals of each strategy, all of them `alike`, as a replay of these bars makes them."""
+    source = Source("bars", 0, VERSION)
+    lead = _Run(strategies[0], source, None)
+    runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
+    lane = Lane(strategies[0].interval, list(runs))
+    for step in steps:
+        lane.feed(step.batches[lane.interval], Outcome())
+    return [ReplayResult(raw=run.made).signals for run in runs]
+
+
+def groups(strategies: Sequence[ReadyStrategy]) -> list[NDArray[Any]]:
+    """Numbers of strategies that are alike, in the order of the first of each."""
+    found: dict[bytes, list[int]] = {}
+    for number, strategy in enumerate(strategies):
+        found.setdefault(alike(strategy), []).append(number)
+    return [np.array(numbers) for numbers in found.values()]

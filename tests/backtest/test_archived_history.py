@@ -1,0 +1,58 @@
+"""Replay, verify, explain, backtest and training give the same from an archive as from the topics."""
+
+import asyncio
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from backtest.explain import explain_many
+from backtest.replay import replay
+from backtest.sources import topic_bars, with_topics
+from backtest.verify import verify
+from schemas.errors import ConfigurationError
+from schemas.messages import encode
+from streams.archive import DEFAULT, archive
+from streams.brokers import TansuBroker
+from tests.backtest.test_verify import work
+from tests.support.live import minute_bars, strategy, topics_and_bars, write_config
+
+BARS = minute_bars(800)
+
+
+def test_a_replay_of_the_archive_gives_the_same_bytes(tansu: TansuBroker, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "a.yaml", tansu.bootstrap, "kept.")
+    topics_and_bars(config, BARS)
+    folder = str(tmp_path / "history")
+    asyncio.run(archive(config.kafka, tmp_path / "history", DEFAULT, size=150))
+    # what comes later is not in the archive, and the prefix is the archive's
+    from_topic, from_archive = replay(config, "demo", "kafka"), replay(config, "demo", folder)
+    assert [encode(signal) for signal in from_archive.raw] == [encode(signal) for signal in from_topic.raw]
+    assert len(from_archive.raw) == len(BARS)
+    assert not from_archive.gaps
+    pd.testing.assert_frame_equal(from_archive.bars, from_topic.bars)
+    elsewhere = write_config(tmp_path / "b.yaml", "localhost:1", "other.")
+    again = replay(elsewhere, "demo", folder)
+    assert [encode(signal) for signal in again.raw] == [encode(signal) for signal in from_topic.raw]
+    pd.testing.assert_frame_equal(topic_bars(with_topics(elsewhere, folder), "1m"), topic_bars(config, "1m"))
+    with pytest.raises(ConfigurationError, match="is no archive of topics"):
+        with_topics(config, str(tmp_path))
+
+
+@pytest.mark.slow
+def test_what_a_worker_published_is_verified_and_explained_from_the_archive(tansu: TansuBroker, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    changed = strategy(signal={"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0})
+    config = write_config(file, tansu.bootstrap, "published.", {"demo": strategy()})
+    topics_and_bars(config, BARS.iloc[:400])
+    work(file, config, 400)
+    config = write_config(file, tansu.bootstrap, "published.", {"demo": changed})
+    topics_and_bars(config, BARS.iloc[400:])
+    work(file, config, 800, log="second.log")
+    asyncio.run(archive(config.kafka, tmp_path / "history", DEFAULT, size=150))
+    away = with_topics(write_config(file, "localhost:1", "other.", {"demo": changed}), str(tmp_path / "history"))
+    verdict = verify(away, "demo")
+    assert verdict.ok, (verdict.not_reproducible, verdict.differences[:2])
+    assert verdict.equal == 800
+    replayed = replay(config, "demo", "kafka").raw
+    assert all(one.reproduced for one in explain_many(away, [signal.content.id for signal in replayed]))
