@@ -41,16 +41,19 @@ def read_catboost(data: bytes) -> tuple[ObliviousTrees, list[str]]:
     size = int.from_bytes(data[4:8], "little")
     if data[:4] != MAGIC:
         raise ArtifactError("this is no CatBoost model in its own format (cbm)")
-    if len(data) != 8 + size:
-        raise ArtifactError(f"the CatBoost model is {len(data)} bytes, and says {8 + size}; it is cut short or changed")
+    if len(data) < 8 + size:
+        raise ArtifactError(f"the CatBoost model is cut short: {len(data)} of {8 + size} bytes")
     with _damaged():
-        model = Table.root(data[8:])
+        model = Table.root(data[8 : 8 + size])
         info = {entry.text(0): entry.text(1) for entry in model.tables(INFO)}
         names = names_in(info.get(COLUMNS), f"the metadata {COLUMNS}")
-        if model.length(PARTS) or model.text(VERSION) != "FlabuffersModel_v1":
-            raise ArtifactError("a CatBoost model with parts that are not served, or of another format")
+        if model.text(VERSION) != "FlabuffersModel_v1":
+            raise ArtifactError(f"CatBoost's format {model.text(VERSION)!r} is not known; FlabuffersModel_v1 is")
         _check_loss(info)
-        return _trees(model.table(TREES)), names
+        trees = _trees(model.table(TREES))
+        if model.length(PARTS) or len(data) > 8 + size:
+            raise ArtifactError("parts of a CatBoost model beside its trees are not served")
+        return trees, names
 
 
 def _check_loss(info: dict[str, str]) -> None:
@@ -91,7 +94,7 @@ def _questions(features: list[Table]) -> tuple[NDArray[np.int64], NDArray[np.flo
     borders = [feature.array(BORDERS, "<f4") for feature in features]
     if not np.array_equal(columns, np.arange(len(features))):
         raise ValueError("columns that are not numbered one after the other")
-    if not np.isin(missing, [*BELOW, ABOVE]).all() or not all(np.isfinite(border).all() for border in borders):
+    if not np.isin(missing, [*BELOW, ABOVE]).all() or any(np.isnan(border).any() for border in borders):
         raise ValueError("a border that is no number, or an unknown treatment of missing values")
     joined = np.concatenate([np.empty(0, np.float32), *borders])
     return np.repeat(columns, [len(border) for border in borders]), joined, missing == ABOVE

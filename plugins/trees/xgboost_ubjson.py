@@ -70,12 +70,14 @@ def _add(builder: Builder, tree: dict[str, Any]) -> None:
     count = int(tree["tree_param"]["num_nodes"])
     if _array(tree, "split_type", count).any() or len(tree["categories_nodes"]):
         raise ArtifactError("categorical splits of XGBoost are not served; train without enable_categorical")
-    condition = _array(tree, "split_conditions", count).astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        condition = _array(tree, "split_conditions", count).astype(np.float32)
+        below = np.nextafter(condition, np.float32(-np.inf))
     builder.add(
         left=_array(tree, "left_children", count),
         right=_array(tree, "right_children", count),
         feature=_array(tree, "split_indices", count),
-        threshold=np.nextafter(condition, np.float32(-np.inf)),
+        threshold=below,
         kind=np.where(_array(tree, "default_left", count) != 0, MISSING_LEFT, 0).astype(np.uint8),
         value=condition,
     )
