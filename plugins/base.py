@@ -138,6 +138,14 @@ class BaseModel(Plugin):
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self | None:  # noqa: N803
         raise NotImplementedError
 
+    def train_with_validation(
+        self, X: pd.DataFrame, y: "pd.Series[float]", X_valid: pd.DataFrame, y_valid: "pd.Series[float]"  # noqa: N803
+    ) -> Self | None:  # fmt: skip
+        """`train` that stops early by the validation rows. Optional: training calls it for a model that overrides it
+        and whose parameter `early_stopping_rounds` is set.
+        """
+        raise NotImplementedError
+
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         """One prediction a row, with X's index."""
         raise NotImplementedError

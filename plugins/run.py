@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugins.bars import with_columns
 from plugins.base import Decisions, FloatArray
 from plugins.gate import FIRST
+from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import signal_id
@@ -92,7 +93,7 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
-        columns = self._columns(bars, slots, values, counts, loud)
+        columns = self._columns(bars, slots, values, counts, loud, symbols)
         if not len(loud):
             return []
         return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)
@@ -127,12 +128,18 @@ class Run:
         return part
 
     def _columns(
-        self, bars: Rows, slots: IntArray, values: FloatArray, counts: IntArray, loud: IntArray
+        self,
+        bars: Rows,
+        slots: IntArray,
+        values: FloatArray,
+        counts: IntArray,
+        loud: IntArray,
+        symbols: Sequence[str],
     ) -> dict[str, FloatArray]:
         """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
         wanted = loud if fold is None else np.arange(len(values))
-        every = self._predict(values, slots, counts, wanted)
+        every = self._predict(values, slots, counts, wanted, symbols)
         if fold is None:
             more = {}
         else:
@@ -154,9 +161,9 @@ class Run:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
         weights = self._weights(decisions)
-        reasons = self._reasons(decisions.reason, counts)
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
+        reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
         signals = []
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
             [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
@@ -181,7 +188,9 @@ class Run:
             self._origins[slot] = origin
         return origin
 
-    def _predict(self, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray) -> FloatArray:
+    def _predict(
+        self, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray, symbols: Sequence[str]
+    ) -> FloatArray:
         """Predictions for the rows `wanted`, NaN elsewhere and while the features warm up: a tree would make a number
         even of missing values.
         """
@@ -190,7 +199,11 @@ class Run:
             return values[:, strategy.columns.index(strategy.prediction or "")]
         predictions = np.full(len(values), np.nan)
         for rows, windows in self._windows(values, slots, counts, wanted[counts[wanted] > strategy.warmup]):
-            predictions[rows] = model.predict_windows(windows, strategy.columns)
+            if isinstance(model, PerSymbolModel):
+                own = [symbols[slot] for slot in slots[rows].tolist()]
+                predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
+            else:
+                predictions[rows] = model.predict_windows(windows, strategy.columns)
         return predictions
 
     def _windows(
@@ -215,9 +228,14 @@ class Run:
             weights.append(0.0 if weight is not None and weight < 0 and execution.long_only else weight)
         return weights
 
-    def _reasons(self, reasons: list[str], counts: IntArray) -> list[str]:
-        warmup = self.strategy.warmup
-        if self.strategy.model is None or int(counts.min()) > warmup:
+    def _reasons(self, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
+        warmup, model = self.strategy.warmup, self.strategy.model
+        if isinstance(model, PerSymbolModel):
+            reasons = [
+                reason if symbol in model.models else f"there is no model for {symbol}"
+                for symbol, reason in zip(symbols, reasons, strict=True)
+            ]
+        if model is None or int(counts.min()) > warmup:
             return reasons
         return [
             f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plugins.base import BaseModel, FloatArray, name_of
+from plugins.selftest import some_windows
 from schemas.errors import PluginError
 
 ROWS = 200
@@ -16,8 +17,7 @@ def prove_batch_invariant(model: BaseModel, rows: FloatArray, columns: list[str]
     """
     if not model.batch_invariant or len(rows) < model.lookback:
         return
-    every = np.lib.stride_tricks.sliding_window_view(rows, model.lookback, axis=0).transpose(0, 2, 1)
-    some = np.ascontiguousarray(every[np.unique(np.linspace(0, len(every) - 1, ROWS).astype(int))])
+    some = some_windows(rows, model.lookback, ROWS)
     whole = model.predict_windows(some, columns)
     alone = np.concatenate([model.predict_windows(some[i : i + 1], columns) for i in range(len(some))])
     backwards = model.predict_windows(np.ascontiguousarray(some[::-1]), columns)[::-1]
