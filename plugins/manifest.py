@@ -41,10 +41,13 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(plain_name)]
 
 
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
 class Barriers(Schema):
     """What the triple barriers of a training were."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     profit_taking: float
     stop_loss: float
@@ -54,7 +57,7 @@ class Barriers(Schema):
 class TrainedOn(Schema):
     """The data and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's close."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     interval: str
     symbols: list[str]
@@ -70,7 +73,7 @@ class TrainedOn(Schema):
 class Estimate(Schema):
     """A score and the bounds of its 95% confidence interval; None where it is undefined."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     value: float | None
     low: float | None
@@ -80,7 +83,7 @@ class Estimate(Schema):
 class Evaluation(Schema):
     """Information coefficient, R² and hit rate of predictions (`backtest.training.scores` tells the formulas)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     ic: Estimate
     r2: Estimate
@@ -94,7 +97,7 @@ class OutOfSample(Schema):
     interval of its lead over the last return's is, too.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     rows: int
     first_time: int
@@ -111,7 +114,7 @@ class OutOfSample(Schema):
 class StoredModel(Schema):
     """The file of a model, and that of its self-test."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     file: FileName
     self_test: FileName
@@ -120,7 +123,7 @@ class StoredModel(Schema):
 class Manifest(Schema):
     """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
     format: Literal[2]
     key: str

@@ -12,7 +12,8 @@ class SequenceModel(BaseModel):
     """A model whose prediction depends on the last `lookback` rows of a symbol.
 
     Set `lookback` (in ``__init__``, where it depends on parameters) and define `forward`; `predict` over a frame and
-    what the pipeline calls are then made of it.
+    what the pipeline calls are then made of it. A target that is NaN in `train` marks a row that is not to be learned,
+    only to be seen in later windows: so cross-validation cuts a block out without joining the rows around it.
     """
 
     @classmethod

@@ -94,7 +94,7 @@ def cross_validate(
 def _predicted(name: str, strategy: Strategy, samples: Samples, split: Split) -> tuple[FloatArray, float]:
     """Predictions of the test rows, NaN elsewhere, and the mean of the training's targets."""
     kept = samples.where(split.train)
-    model = fit(name, strategy, kept)
+    model = fit(name, strategy, kept, samples)
     every = np.full(len(samples.y), np.nan)
     every[split.test] = predictions_of(model, samples, split.test)
     return every, float(kept.y.mean())

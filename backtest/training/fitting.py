@@ -11,6 +11,7 @@ from plugins.checks.batches import prove_batch_invariant
 from plugins.manifest import EVERY_SYMBOL
 from plugins.models import model_registry
 from plugins.per_symbol import PerSymbolModel, each_model
+from plugins.sequence import SequenceModel
 from plugins.strategy import create
 from schemas.config import PluginUse, Strategy
 from schemas.errors import ConfigurationError
@@ -32,16 +33,17 @@ def new_model(name: str, strategy: Strategy) -> BaseModel:
     return model
 
 
-def fit(name: str, strategy: Strategy, samples: Samples) -> BaseModel:
+def fit(name: str, strategy: Strategy, samples: Samples, whole: Samples | None = None) -> BaseModel:
     """The strategy's model trained on `samples`; for `per_symbol` a `PerSymbolModel` of those symbols that have
-    something to learn from.
+    something to learn from. `whole`: what `samples` are a part of with holes in time; a sequence model sees the rows
+    there, and does not learn their targets.
 
     Raises `ConfigurationError` when there is nothing to learn, `PluginError` when the model fails, or declares
     `batch_invariant` and is not.
     """
     if not strategy.training.per_symbol:
         check_learnable(name, strategy, samples)
-        return _fit(new_model(name, strategy), strategy, samples)
+        return _fit(new_model(name, strategy), strategy, samples, whole)
     models: dict[str, BaseModel] = {}
     faults: list[str] = []
     for symbol in sorted(set(samples.symbols)):
@@ -49,7 +51,8 @@ def fit(name: str, strategy: Strategy, samples: Samples) -> BaseModel:
         if fault := unlearnable(strategy, own):
             faults.append(f"{symbol}: {fault}")
         else:
-            models[symbol] = _fit(new_model(name, strategy), strategy, own)
+            others = whole.where(whole.symbols == symbol) if whole is not None else None
+            models[symbol] = _fit(new_model(name, strategy), strategy, own, others)
     if not models:
         check_learnable(name, strategy, samples)
         raise ConfigurationError(f"strategies.{name}: there is nothing to learn for any symbol ({few(faults)})")
@@ -75,9 +78,12 @@ def training_rows(model: BaseModel, samples: Samples) -> dict[str, FloatArray]:
     return {symbol: rows if symbol == EVERY_SYMBOL else rows[symbols == symbol] for symbol, _ in each_model(model)}
 
 
-def _fit(model: BaseModel, strategy: Strategy, samples: Samples) -> BaseModel:
+def _fit(model: BaseModel, strategy: Strategy, samples: Samples, whole: Samples | None) -> BaseModel:
     with plugin_at_work(model.key, "train"):
-        result = _train(model, strategy, samples)
+        if whole is not None and isinstance(model, SequenceModel):
+            result: BaseModel | None = model.train(whole.X, whole.y.where(whole.X.index.isin(samples.X.index)))
+        else:
+            result = _train(model, strategy, samples)
     model = result if isinstance(result, BaseModel) else model
     with plugin_at_work(model.key, "predict"):
         prove_batch_invariant(model, samples.X.to_numpy(np.float64), list(samples.X.columns))

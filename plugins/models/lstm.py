@@ -53,7 +53,7 @@ class LSTM(SequenceModel):
     Columns are scaled by mean and sample deviation of the training's rows, and so is the target, whose scale the
     prediction is given back in (returns of a thousandth would take the head an age to reach); a column that did not
     vary is only moved. A window with a NaN, or a value so far off that it overflows, gives NaN rather than a guess, and
-    is not trained on.
+    is not trained on. A row whose target is NaN is trained on only as a part of later windows.
 
     Training is PyTorch's, in one thread. Predictions come from a compiled loop in float64 (`plugins.lstm`): the same
     bits alone and in any batch, within 1e-12 of PyTorch's own in float64, and without PyTorch. The file is safetensors;
@@ -87,25 +87,30 @@ class LSTM(SequenceModel):
         columns, values, target = [str(name) for name in X.columns], matrix(self, X), np.asarray(y, np.float64)
         if len(set(columns)) < len(columns):
             raise PluginError(f"dl.lstm: {column_fault(columns, list(dict.fromkeys(columns)))}; name each column once")
-        if len(values) != len(target) or not len(values) or not np.isfinite(target).all():
-            raise PluginError(
-                f"dl.lstm: {len(values)} rows and {np.isfinite(target).sum()} finite targets; give one for each"
-            )
-        mean, std = scales(values)
-        offset, unit = float(target.mean()), _deviation(target)
-        order, ends = self._windows((values - mean) / std, X.index)
-        tensors = fit(((values - mean) / std)[order], (target[order] - offset) / unit, ends, self.params)
+        known = np.isfinite(target)
+        if len(values) != len(target) or not known.any() or np.isinf(target).any():
+            raise PluginError(f"dl.lstm: {len(values)} rows and {known.sum()} finite targets; give one for each")
+        mean, std = scales(values[known])
+        offset, unit = float(target[known].mean()), _deviation(target[known])
+        scaled = (values - mean) / std
+        order, ends = self._windows(scaled, known, X.index)
+        tensors = fit(scaled[order], (target[order] - offset) / unit, ends, self.params)
         self._accept(tensors, columns, mean, std, (offset, unit))
         return self
 
-    def _windows(self, scaled: FloatArray, index: pd.Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows in the order of their symbols, and the places there at which a window without a hole ends."""
+    def _windows(
+        self, scaled: FloatArray, known: NDArray[np.bool_], index: pd.Index
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows in the order of their symbols, and the places there at which a window without a hole ends whose
+        target is known.
+        """
         slots, _ = slots_of(index)
         order = np.argsort(slots, kind="stable").astype(np.int64)
         ordered, length = slots[order], self.lookback
         holes = np.concatenate([[0], np.cumsum(~np.isfinite(scaled[order]).all(axis=1))])
         ends = np.arange(length - 1, len(order))
-        whole = (ordered[ends] == ordered[ends - length + 1]) & (holes[ends + 1] == holes[ends + 1 - length])
+        one_symbol = ordered[ends] == ordered[ends - length + 1]
+        whole = one_symbol & (holes[ends + 1] == holes[ends + 1 - length]) & known[order][ends]
         if not whole.any():
             raise PluginError(f"dl.lstm: no symbol has {length} rows in succession without a NaN; give more rows")
         return order, ends[whole]

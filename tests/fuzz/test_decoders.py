@@ -59,7 +59,7 @@ LINES = [b'{"partition": 0, "offset": 17, "value": {"symbol": "A"}}\n']
 MANIFESTS = [
     json.dumps(
         {
-            "format": 1,
+            "format": 2,
             "key": "ml.lightgbm",
             "version": "1",
             "params": {"a": [1, 2.5, {"b": None}]},
@@ -69,14 +69,27 @@ MANIFESTS = [
                 "symbols": ["AAPL"],
                 "target": "forward_return",
                 "horizon_bars": 5,
+                "barriers": {"profit_taking": 2.0, "stop_loss": 0.5, "volatility_bars": 20},
                 "first_time": 1,
                 "last_time": 2,
                 "rows": 3,
                 "data_sha256": "0" * 64,
             },
             "libraries": {"python": "3.11"},
-            "model_file": "model-000000000000.txt",
-            "files": {"model-000000000000.txt": "0" * 64},
+            "models": {"*": {"file": "model-000000000000.txt", "self_test": "selftest-000000000000.f64"}},
+            "files": {"model-000000000000.txt": "0" * 64, "selftest-000000000000.f64": "0" * 64},
+            "out_of_sample": {
+                "rows": 3,
+                "first_time": 1,
+                "last_time": 2,
+                "block_times": 6.0,
+                "resamples": 1000,
+                "model": {key: {"value": 0.1, "low": -0.1, "high": 0.2} for key in ("ic", "r2", "hit_rate")},
+                "zero": {key: {"value": None, "low": None, "high": None} for key in ("ic", "r2", "hit_rate")},
+                "last_return": {key: {"value": 0.1, "low": -0.1, "high": 0.2} for key in ("ic", "r2", "hit_rate")},
+                "ic_lead": {"value": 0.1, "low": -0.1, "high": 0.2},
+                "better_than_baselines": False,
+            },
         }
     ).encode()
 ]

@@ -270,6 +270,11 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "an infinite number": (
         lambda f: put_text(f, '"n_estimators": 3', '"n_estimators": 1e999'), {}, "params: .* number that is not finite",
     ),
+    "an infinite barrier": (
+        lambda f: put_text(f, '"barriers": null', '"barriers": {"profit_taking": 1e999, "stop_loss": 1.0, '
+                                                  '"volatility_bars": 20}'),
+        {}, "training.barriers.profit_taking: Input should be a finite number",
+    ),
     "the self-test is missing": (lambda f: self_test(f).unlink(), {}, "selftest-.*, which the manifest lists, is miss"),
     "the self-test is changed": (lambda f: self_test(f).write_bytes(b"12345678"), {}, "its SHA-256 differs"),
     "the self-test is a link": (lambda f: relink(self_test(f)), {}, "selftest-.* is a link"),

@@ -15,12 +15,13 @@ import pytest
 from plugins.artifacts import TrainedOn, save_artifact
 from plugins.base import BaseModel, FloatArray
 from plugins.frames import feature_frame
+from plugins.manifest import EVERY_SYMBOL
 from plugins.models import model_registry
 from plugins.pipeline import Capture, Pipeline, prepare
 from plugins.row_ring import BLOCK, RowRing
 from plugins.run import Source
 from plugins.sequence import SequenceModel
-from plugins.strategy import ReadyStrategy, ready_strategy
+from plugins.strategy import ReadyStrategy, _ring_of, ready_strategy
 from schemas.config import Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.messages import Signal
@@ -92,7 +93,10 @@ def models() -> Iterator[None]:
 def make(tmp_path: Path) -> Any:
     def made(key: str = "test.faded", rows: int = 6, **changes: Any) -> ReadyStrategy:
         params = {"rows": rows, "name": changes.pop("name", "one")}
-        save_artifact(model_registry.create(key, **params), tmp_path / "model", columns=COLUMNS, training=TRAINED)
+        save_artifact(
+            model_registry.create(key, **params), tmp_path / "model", columns=COLUMNS, training=TRAINED,
+            rows={EVERY_SYMBOL: np.random.default_rng(0).normal(size=(60, 2))},
+        )  # fmt: skip
         model = {"key": key, "artifact": str(tmp_path / "model")}
         return ready_strategy("one", Strategy.model_validate(SETTINGS | {"model": model} | changes))
 
@@ -206,15 +210,19 @@ def test_a_model_that_sees_one_row_has_no_such_state(make: Any) -> None:
     assert strategy.layout == ready_strategy("one", Strategy.model_validate(SETTINGS | {"prediction": "rsi"})).layout
 
 
-def test_more_rows_than_a_snapshot_holds_are_refused(make: Any) -> None:
-    with pytest.raises(ConfigurationError, match="the last 40000 rows of 2 columns take 640,000 bytes a symbol"):
-        make(rows=40_000)
-
-
-@pytest.mark.parametrize("rows", [0, -1, 2.5, True, "six"])
-def test_a_lookback_that_is_no_number_of_rows_is_refused(make: Any, rows: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"strategies.one.model: the model's lookback .* is not a number"):
-        make(rows=rows)
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        (
+            40_000,
+            "the last 40000 rows of 2 columns take 640,000 bytes a symbol, and a snapshot holds 524,288; look back",
+        ),
+        *((rows, "the model's lookback .* is not a number of rows, from 1 on") for rows in (0, -1, 2.5, True, "six")),
+    ],
+)
+def test_a_lookback_that_cannot_be_is_refused(rows: Any, fault: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"strategies.one.model: {fault}"):
+        _ring_of("one", model_registry.create("test.faded", rows=rows), 2)
 
 
 def test_a_class_whose_lookback_cannot_be_is_not_registered() -> None:

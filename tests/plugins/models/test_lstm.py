@@ -165,6 +165,27 @@ def test_a_window_with_a_hole_is_not_trained_on_and_a_constant_column_does_no_ha
     assert told["std"] == pytest.approx([np.nanstd(x["rsi"], ddof=1), np.nanstd(x[COLUMNS[1]], ddof=1), 1.0])
 
 
+def test_a_row_without_a_target_is_seen_and_not_learned() -> None:
+    """Rows cut out of the middle: what is learned of them is nothing, and windows after them are not joined."""
+    x, y = frame()
+    times = x.index.get_level_values("time")
+    cut = (times >= 50) & (times < 70)
+    made, other = model(), model()
+    made.train(x, y.where(~cut))
+    other.train(x, (y + 100.0 * cut).where(~cut))
+    probe, _ = frame(seed=8)
+    assert made.predict(probe).equals(other.predict(probe))
+    joined = model()
+    joined.train(x[~cut], y[~cut])
+    assert not joined.predict(probe).equals(made.predict(probe))
+    moved = x.copy()
+    moved.loc[cut, "z"] += 1.0
+    seen = model()
+    seen.train(moved, y.where(~cut))
+    assert not seen.predict(probe).equals(made.predict(probe))
+    assert seen._mean.tolist() == made._mean.tolist()
+
+
 def test_a_file_brings_back_everything(tmp_path: Path) -> None:
     trained().save(tmp_path / "model.safetensors")
     loaded = model_registry.create("dl.lstm").load(tmp_path / "model.safetensors")
@@ -227,6 +248,7 @@ def holed(x: pd.DataFrame) -> pd.DataFrame:
         (lambda x, y: (x.iloc[:8], y.iloc[:8]), "no symbol has 5 rows in succession without a NaN; give more rows"),
         (lambda x, y: (holed(x), y), "no symbol has 5 rows in succession without a NaN"),
         (lambda x, y: (x, y.iloc[:8]), "240 rows and 8 finite targets"),
+        (lambda x, y: (x, y.where(y.index.get_level_values("time") < 3)), "no symbol has 5 rows in succession"),
         (lambda x, y: (x, y * np.nan), "240 rows and 0 finite targets"),
         (lambda x, y: (x.iloc[:0], y.iloc[:0]), "0 rows and 0 finite targets"),
         (lambda x, y: (x.set_axis(["a", "a", "b"], axis=1), y), "twice a; name each column once"),
