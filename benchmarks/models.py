@@ -18,7 +18,7 @@ from backtest.training import make_samples
 from benchmarks.common import generated_bars, write_config
 from plugins.models import BaseModel, model_registry
 
-KEYS = ["ml.lightgbm", "ml.xgboost", "ml.catboost"]
+KEYS = ["ml.lightgbm", "ml.xgboost", "ml.catboost", "ml.random_forest"]
 SIZES = {1: 1_000, 1_000: 60}
 """Rows of a call, and how many calls are timed."""
 Rows = np.ndarray[Any, np.dtype[Any]]
@@ -38,10 +38,20 @@ def library(key: str, file: Path) -> Predict:
         trees = xgboost.Booster({"nthread": 1}, model_file=file)
         trees.set_param({"nthread": 1})
         return lambda rows: trees.inplace_predict(rows)
+    if key == "ml.random_forest":
+        return _forest(file).predict  # type: ignore[no-any-return]
     import catboost
 
     model = catboost.CatBoostRegressor().load_model(str(file))
     return lambda rows: model.predict(rows, thread_count=1)
+
+
+def _forest(file: Path) -> Any:
+    import skops.io
+
+    forest = skops.io.load(file, trusted=["sklearn.tree._tree.Tree"])
+    del forest.feature_names_in_  # it would warn of rows without names
+    return forest
 
 
 def onnx(key: str, file: Path) -> Predict:
@@ -62,6 +72,12 @@ def _converted(key: str, file: Path) -> bytes:
         path = file.with_suffix(".onnx")
         catboost.CatBoostRegressor().load_model(str(file)).save_model(str(path), format="onnx")
         return path.read_bytes()
+    if key == "ml.random_forest":
+        import skl2onnx
+
+        forest = _forest(file)
+        types = [("x", skl2onnx.common.data_types.FloatTensorType([None, forest.n_features_in_]))]
+        return bytes(skl2onnx.to_onnx(forest, initial_types=types).SerializeToString())
     from onnxmltools import convert_lightgbm, convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
@@ -114,14 +130,14 @@ def measure(key: str, folder: Path, x: pd.DataFrame, y: "pd.Series[float]") -> N
     for size in SIZES:
         a, b, c = (cost(predict, rows, size) for predict in (ours, own, other))
         print(
-            f"{key:<14} {size:>6,} {a:9.2f} {b:9.2f} {b / a:7.1f} {c:9.2f} {c / a:7.1f}   "
+            f"{key:<16} {size:>6,} {a:9.2f} {b:9.2f} {b / a:7.1f} {c:9.2f} {c / a:7.1f}   "
             f"{'equal' if same else 'DIFFERENT':<9} {off:.0e}"
         )
 
 
 def main(_engine: str = "tansu") -> None:
     print(
-        f"{'models, µs a row':<14} {'rows':>5} {'ours':>9} {'library':>9} {'ratio':>7} {'ONNX':>9} {'ratio':>7}   "
+        f"{'models, µs a row':<16} {'rows':>5} {'ours':>9} {'library':>9} {'ratio':>7} {'ONNX':>9} {'ratio':>7}   "
         f"{'library':<9} ONNX off by"
     )
     with tempfile.TemporaryDirectory() as name:
