@@ -60,6 +60,7 @@ def onnx(key: str, file: Path) -> Predict:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # CatBoost's export says a shape that its answers do not have, at each call
     session = onnxruntime.InferenceSession(_converted(key, file), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda rows: session.run(None, {name: rows.astype(np.float32)})[0][:, 0]

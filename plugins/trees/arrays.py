@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from plugins.base import FloatArray
 
 IntArray = NDArray[np.int64]
+Float = type[np.float32] | type[np.float64]
 
 ZERO = float(np.float32(1e-35))
 """LightGBM's `kZeroThreshold`: a value that is no further from 0 counts as 0."""
 MISSING_LEFT, ZERO_IS_MISSING, CATEGORICAL = 1, 2, 4
+LARGEST: dict[Float, float] = {kind: float(np.finfo(kind).max) for kind in (np.float32, np.float64)}
 BLOCK = 1024
 """Rows whose answers are held at a time."""
 
@@ -34,8 +36,8 @@ class Trees:
         Columns of a row.
     column, kind, group
         Of each question: the column, `MISSING_LEFT`, `ZERO_IS_MISSING`, `CATEGORICAL` together, and for the last the
-        number of its set. Its answer is the value, minus infinity where a missing value goes left and infinity where it
-        goes right; for a set minus infinity in it and infinity outside.
+        number of its set. Its answer is the value (the largest finite number at most), minus infinity where a missing
+        value goes left and infinity where it goes right; for a set minus infinity in it and infinity outside.
     set_first, set_words
         Sets of categories as bits: set i is the words from ``set_first[i]`` to ``set_first[i + 1]``.
     roots, depth
@@ -64,7 +66,7 @@ class Trees:
     first: NDArray[np.uint32]
     value: NDArray[np.floating[Any]]
     start: float
-    cast: type[np.floating[Any]]
+    cast: Float
 
     def predict(self, rows: FloatArray) -> FloatArray:
         """The sum of leaves for each row, tree after tree; NaN is a missing value.
@@ -72,11 +74,12 @@ class Trees:
         Raises `ValueError` when `rows` is no matrix of `width` columns.
         """
         values = as_rows(rows, self.width)
-        sums = np.full(len(values), self.start, self.value.dtype)
+        sums = np.empty(len(values), self.value.dtype)
+        sums.fill(self.start)
         answers = np.empty((min(len(values), BLOCK), len(self.column)), self.cast)
         _add_leaves(
-            values, self.column, self.kind, self.group, self.set_first, self.set_words, self.roots, self.depth,
-            self.ask, self.threshold, self.first, self.value, answers, sums,
+            values, self.column, self.kind, self.group, self.set_first, self.set_words, LARGEST[self.cast],
+            self.roots, self.depth, self.ask, self.threshold, self.first, self.value, answers, sums,
         )  # fmt: skip
         return sums.astype(np.float64, copy=False)
 
@@ -102,7 +105,7 @@ def _in_set(x: Any, first: Any, last: Any, words: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _answer(
-    rows: Any, column: Any, kind: Any, group: Any, set_first: Any, set_words: Any, answers: Any
+    rows: Any, column: Any, kind: Any, group: Any, set_first: Any, set_words: Any, largest: Any, answers: Any
 ) -> None:  # fmt: skip
     for i in range(len(rows)):
         for question in range(len(column)):
@@ -113,55 +116,66 @@ def _answer(
             elif x != x or (kind[question] & ZERO_IS_MISSING and abs(x) <= ZERO):
                 answers[i, question] = -np.inf if kind[question] & MISSING_LEFT else np.inf
             else:
-                answers[i, question] = x
+                answers[i, question] = min(x, largest)  # so that only a missing value is above an infinite threshold
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _four_leaves(
-    rows: Any, a: Any, b: Any, c: Any, d: Any, depth: Any, ask: Any, threshold: Any, first: Any
-) -> Any:  # fmt: skip
-    # each of the four waits for its next node while the others go on
-    row_a, row_b, row_c, row_d = rows
+def _eight_leaves(rows: Any, nodes: Any, depth: Any, ask: Any, threshold: Any, first: Any) -> Any:
+    # each of the eight waits for its next node while the others go on; unsigned numbers spare numba's test for < 0
+    q, r, s, t, u, v, w, x = rows
+    a, b, c, d, e, f, g, h = nodes
     for _ in range(depth):
-        a = first[a] + np.uint32(row_a[ask[a]] > threshold[a])
-        b = first[b] + np.uint32(row_b[ask[b]] > threshold[b])
-        c = first[c] + np.uint32(row_c[ask[c]] > threshold[c])
-        d = first[d] + np.uint32(row_d[ask[d]] > threshold[d])
-    return a, b, c, d
+        a = first[a] + np.uint32(q[ask[a]] > threshold[a])
+        b = first[b] + np.uint32(r[ask[b]] > threshold[b])
+        c = first[c] + np.uint32(s[ask[c]] > threshold[c])
+        d = first[d] + np.uint32(t[ask[d]] > threshold[d])
+        e = first[e] + np.uint32(u[ask[e]] > threshold[e])
+        f = first[f] + np.uint32(v[ask[f]] > threshold[f])
+        g = first[g] + np.uint32(w[ask[g]] > threshold[g])
+        h = first[h] + np.uint32(x[ask[h]] > threshold[h])
+    return a, b, c, d, e, f, g, h
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _one_row(answers: Any, roots: Any, depth: Any, ask: Any, threshold: Any, first: Any, value: Any, start: Any) -> Any:
-    row = (answers, answers, answers, answers)
-    total, last = start, len(roots) - 1
-    for tree in range(0, len(roots), 4):
-        b, c, d = min(tree + 1, last), min(tree + 2, last), min(tree + 3, last)
-        steps = max(max(depth[tree], depth[b]), max(depth[c], depth[d]))
-        leaves = _four_leaves(row, roots[tree], roots[b], roots[c], roots[d], steps, ask, threshold, first)
-        for i in range(min(4, len(roots) - tree)):
+def _one_row(row: Any, roots: Any, depth: Any, ask: Any, threshold: Any, first: Any, value: Any, start: Any) -> Any:
+    rows = (row, row, row, row, row, row, row, row)
+    total, count = start, len(roots)
+    for tree in range(0, count - count % 8, 8):
+        nodes = (
+            roots[tree], roots[tree + 1], roots[tree + 2], roots[tree + 3], roots[tree + 4], roots[tree + 5],
+            roots[tree + 6], roots[tree + 7],
+        )  # fmt: skip
+        leaves = _eight_leaves(rows, nodes, depth[tree : tree + 8].max(), ask, threshold, first)
+        for i in range(8):
             total += value[leaves[i]]
+    for tree in range(count - count % 8, count):
+        node = roots[tree]
+        for _ in range(depth[tree]):
+            node = first[node] + np.uint32(row[ask[node]] > threshold[node])
+        total += value[node]
     return total
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _add_leaves(
-    rows: Any, column: Any, kind: Any, group: Any, set_first: Any, set_words: Any, roots: Any, depth: Any, ask: Any,
-    threshold: Any, first: Any, value: Any, answers: Any, sums: Any,
+    rows: Any, column: Any, kind: Any, group: Any, set_first: Any, set_words: Any, largest: Any, roots: Any,
+    depth: Any, ask: Any, threshold: Any, first: Any, value: Any, answers: Any, sums: Any,
 ) -> None:  # fmt: skip
-    # Unsigned numbers spare numba's test for an index below 0. A tree stays in the cache for all rows; each row gets
-    # its leaves in the order of the trees. Rows go four by four through a tree, what is left over tree by tree.
+    # Rows go eight by eight through a tree, which stays in the cache for all of them; a row that is left over goes
+    # through eight trees at a time. Either way a row gets its leaves in the order of the trees.
     for begin in range(0, len(rows), BLOCK):
         count = min(BLOCK, len(rows) - begin)
-        _answer(rows[begin : begin + count], column, kind, group, set_first, set_words, answers)
-        fours = count - count % 4
+        _answer(rows[begin : begin + count], column, kind, group, set_first, set_words, largest, answers)
         for tree in range(len(roots)):
             root = roots[tree]
-            for i in range(0, fours, 4):
-                row = (answers[i], answers[i + 1], answers[i + 2], answers[i + 3])
-                a, b, c, d = _four_leaves(row, root, root, root, root, depth[tree], ask, threshold, first)
-                sums[begin + i] += value[a]
-                sums[begin + i + 1] += value[b]
-                sums[begin + i + 2] += value[c]
-                sums[begin + i + 3] += value[d]
-        for i in range(fours, count):
+            nodes = (root, root, root, root, root, root, root, root)
+            for i in range(0, count - count % 8, 8):
+                eight = (
+                    answers[i], answers[i + 1], answers[i + 2], answers[i + 3], answers[i + 4], answers[i + 5],
+                    answers[i + 6], answers[i + 7],
+                )  # fmt: skip
+                leaves = _eight_leaves(eight, nodes, depth[tree], ask, threshold, first)
+                for place in range(8):
+                    sums[begin + i + place] += value[leaves[place]]
+        for i in range(count - count % 8, count):
             sums[begin + i] = _one_row(answers[i], roots, depth, ask, threshold, first, value, sums[begin + i])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.trees.arrays import CATEGORICAL, IntArray, Trees
+from plugins.trees.arrays import CATEGORICAL, LARGEST, Float, IntArray, Trees
 
 
 class Builder:
@@ -22,7 +22,10 @@ class Builder:
     """
 
     def __init__(
-        self, width: int, dtype: type[np.floating[Any]] = np.float64, cast: type[np.floating[Any]] | None = None
+        self,
+        width: int,
+        dtype: Float = np.float64,
+        cast: Float | None = None,
     ) -> None:
         self.width, self.dtype, self.cast = width, dtype, cast or dtype
         self.nodes = self.words = 0
@@ -48,14 +51,15 @@ class Builder:
         nodes = order[inner]
         if not ((feature[nodes] >= 0) & (feature[nodes] < self.width)).all():
             raise ValueError("a split on a column that there is not")
-        if not np.isfinite(threshold[nodes]).all():
-            raise ValueError("a threshold that is not finite")
+        if np.isnan(threshold[nodes]).any():
+            raise ValueError("a threshold that is no number")
         categorical = (kind[nodes] & CATEGORICAL) != 0
         found: dict[str, NDArray[Any]] = {
             "feature": np.where(inner, feature[order], -1),
             "kind": np.where(inner, kind[order], 0),
             "group": np.zeros(len(order), np.int64),
-            "threshold": np.where(inner, threshold[order], np.inf),
+            # LightGBM asks "is there a value?" by an infinite threshold; `Trees` answers a missing one by infinity
+            "threshold": np.where(inner, np.minimum(threshold[order], LARGEST[self.cast]), np.inf),
             "first": np.arange(len(order)),
             "value": value[order],
         }

@@ -106,6 +106,18 @@ def test_a_threshold_beside_zero_sees_tiny_numbers_as_zero() -> None:
     assert np.array_equal(read_lightgbm(text).predict(rows).view(np.int64), booster.predict(rows).view(np.int64))
 
 
+def test_a_threshold_that_only_asks_whether_there_is_a_value() -> None:
+    """LightGBM writes it as infinity: infinity itself is a value, and goes left."""
+    x = np.repeat([np.nan, 0.0, 1.0], 100)[:, None]
+    y = np.repeat([5.0, 0.0, 0.1], 100)
+    booster = lightgbm.train({"objective": "regression", "verbosity": -1}, lightgbm.Dataset(x, y), num_boost_round=3)
+    assert "threshold=inf" in booster.model_to_string()
+    rows = np.array(EDGES)[:, None]
+    ours = read_lightgbm(booster.model_to_string()).predict(rows)
+    assert np.array_equal(ours.view(np.int64), booster.predict(rows).view(np.int64))
+    assert ours[EDGES.index(np.inf)] != ours[0]
+
+
 def test_text_and_memory_give_the_same_bits() -> None:
     x, y = data(6)
     booster = lightgbm.train({"objective": "regression", "verbosity": -1}, lightgbm.Dataset(x, y), num_boost_round=50)
