@@ -207,13 +207,13 @@ def summary(run: Run) -> dict[str, Any]:
         "bars": run.bars,
         "signals": run.signals,
         "execution": run.strategy.execution.model_dump(),
+        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "warnings": [text for _, text in run.warnings()],
         "engines": {
             key: {"metrics": result["metrics"]}
             | {name: len(result[name]) for name in ("cuts", "pending") if name in result}
             for key, result in run.results.items()
         },
-        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "buy_and_hold": run.benchmark_metrics,
         "overfitting": asdict(run.verdict) if run.verdict else None,
     }

@@ -55,6 +55,14 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
     assert len(told["config_hash"]) == 16
 
 
+def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
+    assert isinstance(done.exception, ConfigurationError)
+    assert "did you mean backtrader" in str(done.exception)
+    done = CliRunner().invoke(cli, arguments(config, tmp_path))
+    assert "holds files that no backtest wrote" in str(done.exception)
+
+
 def test_two_engines_are_compared(config: Path, tmp_path: Path) -> None:
     pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")
     out = tmp_path / "run"
