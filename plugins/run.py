@@ -46,8 +46,8 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently. While it is `asleep` it wants no symbol: its states are being folded
-    elsewhere.
+    `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
+    no symbol: its states are being folded elsewhere.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
@@ -55,6 +55,7 @@ class Run:
         self.source = source
         self.begin = 0
         self.publish_from = 0
+        self.paused = False
         self.asleep = False
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
@@ -62,8 +63,19 @@ class Run:
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
-        self._bound = (*strategy.features, *([strategy.fold] if strategy.fold else []))
         self.states: list[Rows] = [bound.feature.new_states(0) for bound in self._bound]
+
+    @property
+    def _bound(self) -> tuple[FeatureColumns, ...]:
+        """What has states, in their order."""
+        strategy = self.strategy
+        return (*strategy.features, *([strategy.fold] if strategy.fold else []))
+
+    def exchange(self, strategy: ReadyStrategy) -> None:
+        """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
+        if strategy.layout != self.strategy.layout:
+            raise ValueError(f"{strategy.name}: the states have another layout")
+        self.strategy = strategy
 
     def wants(self, symbol: str) -> bool:
         return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
@@ -91,7 +103,8 @@ class Run:
         values, counts = self.step(bars, slots, offsets)
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
-        loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
+        audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
+        loud = np.flatnonzero(audible & (not self.paused))
         columns = self._columns(bars, slots, values, counts, loud)
         if not len(loud):
             return []

@@ -40,7 +40,7 @@ class Mutation:
 def marker_before_signals(patch: Patch) -> None:
     async def publish(self: publisher.Publisher) -> None:
         part = self.part
-        records, reached = part.take(publisher.WRITE_RECORDS)
+        records, reached = part.take(publisher.WRITE_RECORDS, self.writer.transactional)
         if part.news(reached):
             await self.writer.write(part.number, [part.marker_record(reached)])
             part.note(reached)
@@ -54,7 +54,7 @@ def marker_before_signals(patch: Patch) -> None:
 def ack_ahead_of_open_chunk(patch: Patch) -> None:
     original = partition.Partition.take
 
-    def take(self: partition.Partition, _limit: int) -> tuple[list[Record], partition.Reached]:
+    def take(self: partition.Partition, _limit: int, _together: bool) -> tuple[list[Record], partition.Reached]:
         records, _ = original(self, 5)
         return records, self._now()
 
