@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from plugins.bars import BarBatch
+from plugins.bars import BarBatch, between
 from plugins.pipeline import Capture, Outcome, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
@@ -162,8 +160,8 @@ class Partition:
         self.counts += taken.counts
         batches = taken.batches
         for offset, switch in self.switches.due(self.position, chunk.next, batches, self.pipeline.runs):
-            self._step(records, taken.dead, _between(batches, self.position, offset), offset)
-            batches = _between(batches, offset, chunk.next)
+            self._step(records, taken.dead, between(batches, self.position, offset), offset)
+            batches = between(batches, offset, chunk.next)
             self._switch(switch)
         self._step(records, taken.dead, batches, chunk.next)
         failpoint("after_chunk")
@@ -306,13 +304,3 @@ def _refused(records: list[Any], outcome: Outcome) -> list[DeadLetter]:
         return []
     by_offset = {record.offset: record for record in records}
     return [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]
-
-
-def _between(batches: Mapping[str, BarBatch], begin: int, end: int) -> dict[str, BarBatch]:
-    """The bars from offset `begin` up to, not including, `end`."""
-    found = {}
-    for interval, batch in batches.items():
-        part = slice(*np.searchsorted(batch.offsets, [begin, end]).tolist())
-        if batch.symbols[part]:
-            found[interval] = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
-    return found
