@@ -110,6 +110,7 @@ async def foreign(config: Config, value: bytes) -> None:
         await producer.send_and_wait(topic_name(config.kafka, "control"), value, b"moving", partition=0)
 
 
+@pytest.mark.slow
 def test_what_is_in_force_and_not_here_is_not_replaced(
     tansu: TansuBroker, tmp_path: Path, models: dict[str, str]
 ) -> None:
