@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from alphawire.options import config_option
+from alphawire.wishing import list_models, use
 from schemas.config import Config
 from schemas.errors import ConfigurationError
 
 
 @click.group("models")
 def models() -> None:
-    """Model artifacts after their training: keep them in MLflow, and take them from there."""
+    """Model artifacts after their training: have the workers use one, keep them in MLflow."""
 
 
 EXPERIMENT = click.option("--experiment", default="alphawire", show_default=True, help="MLflow's experiment")
@@ -51,3 +52,7 @@ def _artifact(config: Config, strategy: str) -> Path:
     if model is None:
         raise ConfigurationError(f"strategies.{strategy}: it has no model, so there is no artifact")
     return model.artifact
+
+
+models.add_command(use)
+models.add_command(list_models)

@@ -1,12 +1,14 @@
 """What was in force for a strategy on a partition, stretch by stretch, and the signals that each demands."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtest.sources import Progress, topic_steps
+from plugins.bars import BarBatch, between
+from plugins.exchange import artifact_folder
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -22,7 +24,8 @@ VERSION = "replay"
 
 @dataclass(frozen=True)
 class Stretch:
-    """Bars from offset `begin` up to, not including, `end`, for which one `applied` was in force.
+    """Bars from offset `begin` up to, not including, `end`, for which one `applied` was in force; no signals where that
+    says paused.
 
     `strategy` recomputes them; without one, `fault` says why they cannot be: `gone` when that is because the log no
     longer reaches their origin.
@@ -46,28 +49,37 @@ async def stretches(stored: Stored, partition: int, ready: ReadyStrategy, config
         return []
     oldest, _ = await offset_range(config.kafka, topic_name(config.kafka, "bars"), partition)
     ends = [entry.offset for entry in entries[1:]] + [sys.maxsize]
+    made: dict[str, ReadyStrategy | None] = {ready.config_hash: ready}
+    for entry in entries:
+        if made.get(entry.config_hash) is None:
+            made[entry.config_hash] = recreated(entry, config)
     return [
-        _stretch(entry, end, oldest, ready, config)
+        _stretch(entry, end, oldest, made[entry.config_hash], ready)
         for entry, end in zip(entries, ends, strict=True)
         if end > entry.offset
     ]
 
 
-def _stretch(entry: Applied, end: int, oldest: int, ready: ReadyStrategy, config: Config) -> Stretch:
+def _stretch(entry: Applied, end: int, oldest: int, strategy: ReadyStrategy | None, ready: ReadyStrategy) -> Stretch:
     if oldest > entry.origin.offset:
         fault = (
             f"{entry.topic}/{entry.partition} begins at offset {oldest} now,"
             f" after the origin {entry.origin.offset} of the state"
         )
         return Stretch(entry.offset, end, entry, None, fault, gone=True)
-    strategy = ready if entry.config_hash == ready.config_hash else recreated(entry, config)
     if strategy is not None:
         return Stretch(entry.offset, end, entry, strategy)
     fault = (
         f"{entry.topic}/{entry.partition} ran configuration {entry.config_hash} from offset {entry.offset} on,"
-        f" which cannot be made here; here it is {ready.config_hash}"
+        f" which cannot be made here{_lacking(entry)}; here it is {ready.config_hash}"
     )
     return Stretch(entry.offset, end, entry, None, fault)
+
+
+def _lacking(entry: Applied) -> str:
+    if entry.artifact is None or entry.model is None:
+        return ""
+    return f": it needs the model {entry.artifact} of SHA-256 {entry.model.sha256}"
 
 
 def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
@@ -81,6 +93,8 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
             return None
         plain["model"] = given.model.model_dump() | {"key": entry.config["model"]["key"]}
     try:
+        if entry.artifact is not None:
+            plain["model"]["artifact"] = artifact_folder(given, entry.artifact)
         strategy = ready_strategy(entry.strategy, Strategy.model_validate(plain), Path())
     except (AlphawireError, ValueError):
         return None
@@ -98,6 +112,50 @@ def _use(feature: dict[str, Any]) -> dict[str, Any]:
     return {"key": feature["key"], "params": feature["params"], "alias": alias}
 
 
+Watch = Callable[[Stretch], Callable[[Seen], None]]
+
+
+class _Fold:
+    """Stretches whose states go on from one to the next, in one pipeline."""
+
+    def __init__(self, source: Source, stretches: Sequence[Stretch], watch: Watch | None) -> None:
+        self._stretches = [(stretch, watch(stretch) if watch else None) for stretch in stretches]
+        first = next(stretch.strategy for stretch in stretches if stretch.strategy)
+        self._pipeline = Pipeline([first], source)
+        self._run = self._pipeline.runs[first.name]
+        self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
+
+    def feed(self, batches: Mapping[str, BarBatch]) -> list[Signal]:
+        found: list[Signal] = []
+        begin = 0
+        for stretch, witness in self._stretches:
+            if part := between(batches, begin, stretch.end):
+                if stretch.strategy:
+                    self._run.exchange(stretch.strategy)
+                self._run.witness = witness
+                self._run.paused = stretch.applied.paused or stretch.strategy is None
+                found += self._pipeline.feed(part).signals
+            begin = stretch.end
+        return found
+
+
+def _folds(source: Source, past: Sequence[Stretch], watch: Watch | None) -> list[_Fold]:
+    groups: list[list[Stretch]] = []
+    for stretch in past:
+        if groups and _goes_on(groups[-1][-1].applied, stretch.applied):
+            groups[-1].append(stretch)
+        else:
+            groups.append([stretch])
+    return [_Fold(source, group, watch) for group in groups if any(stretch.strategy for stretch in group)]
+
+
+def _goes_on(old: Applied, new: Applied) -> bool:
+    """Is it the old state, under another model, threshold or pause?"""
+    return (old.origin, old.layout) == (new.origin, new.layout) and all(
+        old.config[name] == new.config[name] for name in ("interval", "universe", "start")
+    )
+
+
 async def recompute(
     kafka: Kafka,
     stored: Stored,
@@ -105,26 +163,18 @@ async def recompute(
     count: int,
     past: Sequence[Stretch],
     progress: Progress | None = None,
-    watch: Callable[[Stretch], Callable[[Seen], None]] | None = None,
+    watch: Watch | None = None,
 ) -> list[Signal]:
     """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it.
 
     `watch` gives the witness of a stretch's run.
     """
-    source = Source(topic_name(kafka, "bars"), partition, VERSION)
-    running: list[tuple[Stretch, Pipeline]] = []
-    for stretch in past:
-        if stretch.strategy is not None:
-            pipeline = Pipeline([stretch.strategy], source)
-            run = pipeline.runs[stretch.strategy.name]
-            run.begin, run.publish_from = stretch.applied.origin.offset, stretch.begin
-            run.witness = watch(stretch) if watch else None
-            running.append((stretch, pipeline))
-    if not running:
+    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
+    if not folds:
         return []
     found: list[Signal] = []
-    begin = stored.memory_begin({str(stretch.applied.config["interval"]) for stretch, _ in running}) or 0
-    async for step in topic_steps(kafka, partition, count, begin, progress):
-        for stretch, pipeline in running:
-            found += [signal for signal in pipeline.feed(step.batches).signals if stretch.covers(signal)]
+    intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
+    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
+        for fold in folds:
+            found += fold.feed(step.batches)
     return found

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
 
 RATE, SECONDS, SYMBOLS = 1_000, 15, 500
-WARM = 3 * RATE
+WARM_SECONDS = 3
 _signal = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -43,12 +43,15 @@ def bar_of(value: dict[str, Any]) -> tuple[str, int]:
     return content["symbol"], content.get("time") or content["close_time"]
 
 
-async def delays(config: Config, out: str, broker: str) -> list[float]:
-    """Milliseconds from send to read, of every bar after the warm-up; the run starts when the first bars come
-    through.
+async def delays(
+    config: Config, out: str, broker: str, rate: int = RATE, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> list[float]:
+    """Milliseconds from send to read, of every bar after the warm-up; the run, in which something may happen
+    `meanwhile`, starts when the first bars come through.
     """
+    warm, count = WARM_SECONDS * rate, rate * SECONDS
     kafka, loop = config.kafka, asyncio.get_running_loop()
-    bars = list(generated_bars(SYMBOLS, (RATE * SECONDS) // SYMBOLS + 2).itertuples(index=False))
+    bars = list(generated_bars(SYMBOLS, count // SYMBOLS + 2).itertuples(index=False))
     sent: dict[tuple[str, int], float] = {}
     found: dict[tuple[str, int], float] = {}
 
@@ -75,14 +78,17 @@ async def delays(config: Config, out: str, broker: str) -> list[float]:
         async with asyncio.timeout(120):
             while len(found) < SYMBOLS:
                 await asyncio.sleep(0.05)
+        happening = asyncio.ensure_future(meanwhile()) if meanwhile else None
         began = loop.time()
-        for number, row in enumerate(bars[SYMBOLS : SYMBOLS + RATE * SECONDS]):
-            if (wait := began + number / RATE - loop.time()) > 0:
+        for number, row in enumerate(bars[SYMBOLS : SYMBOLS + count]):
+            if (wait := began + number / rate - loop.time()) > 0:
                 await asyncio.sleep(wait)
             await send(producer, row)
         await asyncio.sleep(1)
+        if happening:
+            await happening
         reading.cancel()
-    keys = [(row.symbol, row.close_time) for row in bars[SYMBOLS + WARM : SYMBOLS + RATE * SECONDS]]
+    keys = [(row.symbol, row.close_time) for row in bars[SYMBOLS + warm : SYMBOLS + count]]
     assert all(key in found for key in keys), "not every bar came through"
     return [1000 * (found[key] - sent[key]) for key in keys]
 

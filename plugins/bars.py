@@ -1,6 +1,6 @@
 """Bars as arrays: what the pure core works on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,16 @@ class BarBatch:
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+
+def between(batches: Mapping[str, BarBatch], begin: int, end: int) -> dict[str, BarBatch]:
+    """The bars from offset `begin` up to, not including, `end`, by interval; an interval without any is left out."""
+    found = {}
+    for interval, batch in batches.items():
+        part = slice(*np.searchsorted(batch.offsets, [begin, end]).tolist())
+        if batch.symbols[part]:
+            found[interval] = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
+    return found
 
 
 def bar_dtype(more: Sequence[str] = ()) -> "np.dtype[Any]":

@@ -59,8 +59,8 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently. While it is `asleep` it wants no symbol: its states are being folded
-    elsewhere. A `witness` is shown what became of each batch.
+    `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
+    no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
@@ -68,6 +68,7 @@ class Run:
         self.source = source
         self.begin = 0
         self.publish_from = 0
+        self.paused = False
         self.asleep = False
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
@@ -78,6 +79,13 @@ class Run:
         self._origins: dict[int, Origin] = {}
         self._keepers = strategy.keepers
         self.states: list[Rows] = [keeper.new_states(0) for keeper in self._keepers]
+
+    def exchange(self, strategy: ReadyStrategy) -> None:
+        """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
+        if strategy.layout != self.strategy.layout:
+            raise ValueError(f"{strategy.name}: the states have another layout")
+        self.strategy = strategy
+        self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
         return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
@@ -105,7 +113,8 @@ class Run:
         values, counts = self.step(bars, slots, offsets)
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
-        loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
+        audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
+        loud = np.flatnonzero(audible & (not self.paused))
         columns = self._columns(bars, slots, values, counts, loud, symbols)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))

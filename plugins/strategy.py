@@ -47,6 +47,8 @@ class ReadyStrategy:
     config: dict[str, Any]
     config_hash: str
     layout: str
+    artifact: str | None = None
+    """The model's folder, as a wish named it; None: the configured one, or no model."""
 
     @property
     def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:

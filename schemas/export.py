@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from schemas.errors import ConfigurationError
-from schemas.messages import Applied, Bar, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
+from schemas.messages import Bar, ControlRecord, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
     "state": StateRecord,
-    "control": Applied,
+    "control": ControlRecord,
     "plugins": PluginEntry,
     "plugins.requests": PluginRequest,
     "plugins.replies": PluginReply,

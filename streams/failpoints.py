@@ -30,9 +30,13 @@ NAMES = (
     "in_silent_fold",
     "in_catch_up",
     "in_revoke",
+    "before_swap_applied",
+    "after_swap_applied",
 )
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""
+OF_SWAPS = ("before_swap_applied", "after_swap_applied")
+"""Those of `NAMES` that only a worker comes to that is wished another model, or a pause, while it runs."""
 TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
 """Those that only a worker with transactions comes to."""
 

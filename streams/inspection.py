@@ -84,6 +84,8 @@ def _in_force(entry: Any) -> dict[str, Any]:
         "origin": entry.origin.offset,
         "config_hash": entry.config_hash,
         "model": entry.model.sha256 if entry.model else None,
+        "artifact": entry.artifact,
+        "paused": entry.paused,
     }
 
 

@@ -1,11 +1,13 @@
 """One partition of the bars in its owner's hands: the pipeline, where it stands, and what still has to be written."""
 
 import asyncio
+import logging
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from plugins.bars import BarBatch, between
 from plugins.pipeline import Capture, Outcome, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
@@ -14,7 +16,10 @@ from streams.intake import DeadLetter, Intake
 from streams.outlet import Record, applied_record, dead_record, signal_record
 from streams.plan import Plan, begin_where_planned, restore
 from streams.state import marker_key, roster_key, snapshot_key
+from streams.switches import Switch, Switches
 from streams.transport import Chunk
+
+log = logging.getLogger("alphawire.partition")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ class Reached:
 
     position: int
     behind: int | None = None
+
+
+class Output(NamedTuple):
+    """Records to write, and what is reached then; `apart`: not before all earlier ones are on the log, and no later one
+    before these.
+    """
+
+    records: list[Record]
+    reached: Reached
+    apart: bool
 
 
 RECENT = 20_000
@@ -94,8 +109,11 @@ class Partition:
         self.floor = plan.floor
         self.roster = plan.roster
         self.counts: Counter[str] = Counter()
+        self.switches = Switches(plan.switch_from)
+        self.switched = False
+        """Is an `applied` among what was taken last?"""
         self.waiting = 0
-        self._output: deque[tuple[list[Record], Reached]] = deque()
+        self._output: deque[Output] = deque()
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
         self.moved = asyncio.Event()
@@ -139,15 +157,53 @@ class Partition:
         if self.behind is not None:
             self.behind.remember(records)
         taken = self.intake.read(records)
-        outcome = self.pipeline.feed(taken.batches)
-        failpoint("mid_chunk")
-        dead = taken.dead + _refused(records, outcome)
-        dead = [letter for letter in dead if letter.record.offset >= self.plan.marked]
-        self.counts += taken.counts + outcome.counts
-        self.position = chunk.next
-        self.moved.set()
-        self._say(outcome, dead)
+        self.counts += taken.counts
+        batches = taken.batches
+        for offset, switch in self.switches.due(self.position, chunk.next, batches, self.pipeline.runs):
+            self._step(records, taken.dead, between(batches, self.position, offset), offset)
+            batches = between(batches, offset, chunk.next)
+            self._switch(switch)
+        self._step(records, taken.dead, batches, chunk.next)
         failpoint("after_chunk")
+
+    def _step(
+        self, records: list[Any], dead: list[DeadLetter], batches: Mapping[str, BarBatch], following: int
+    ) -> None:
+        """Up to, not including, offset `following`; of the dead letters those on the way."""
+        if following == self.position:
+            return
+        begin, self.position = max(self.position, self.plan.marked), following
+        outcome = self.pipeline.feed(batches)
+        failpoint("mid_chunk")
+        self.counts += outcome.counts
+        self.moved.set()
+        letters = dead + _refused(records, outcome)
+        self._say(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
+
+    def want(self, switch: Switch) -> None:
+        """A wish for one of the strategies."""
+        self.switches.want(switch, self.plan.applied[switch.strategy])
+        self._switch_here()
+
+    def _switch_here(self) -> None:
+        """What is to be done at once does not wait for a bar."""
+        for _, switch in self.switches.due(self.position, self.position + 1, {}, self.pipeline.runs):
+            self._switch(switch)
+
+    def _switch(self, switch: Switch) -> None:
+        """From here on it is in force; the log says so before the first signal that it affects, and after the last one
+        that it does not.
+        """
+        name = switch.strategy
+        entry = self.plan.applied[name] = switch.applied(self.plan.applied[name], self.position)
+        switch.carry_out(self.pipeline.runs[name])
+        failpoint("before_swap_applied")
+        self._put([applied_record(self.names.control, entry)], apart=True)
+        model = f"model {entry.artifact or 'as configured'} {entry.model.sha256[:12]}" if entry.model else "no model"
+        log.info(
+            "bars/%d: %s: %s%s is in force from offset %d on",
+            self.number, name, model, ", paused," if entry.paused else "", entry.offset,
+        )  # fmt: skip
 
     def feed_behind(self, records: list[Any], following: int) -> None:
         """The same for the strategies that are folded by themselves: records up to, not including, offset `following`,
@@ -173,6 +229,8 @@ class Partition:
             self.pipeline.take_in(behind.pipeline, following)
             self.behind, self.round_wanted = None, True
         self._say(outcome, dead)
+        if self.behind is None:
+            self._switch_here()
 
     def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         self.counts["signals"] += len(outcome.signals)
@@ -184,18 +242,26 @@ class Partition:
         behind = self.behind
         return Reached(self.position, max(behind.position, behind.loud_from) if behind else None)
 
-    def _put(self, records: list[Record]) -> None:
-        self._output.append((records, self._now()))
+    def _put(self, records: list[Record], apart: bool = False) -> None:
+        self._output.append(Output(records, self._now(), apart))
         self.waiting += len(records)
         self.wake.set()
 
-    def take(self, limit: int) -> tuple[list[Record], Reached]:
-        """What waits, whole chunks up to about `limit` records, and what is reached once it is written."""
+    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
+        """What waits, whole chunks up to about `limit` records, and what is reached once it is written; `together`: all
+        of it arrives, or nothing.
+        """
         records: list[Record] = []
-        reached = self.reached
-        while self._output and (not records or len(records) + len(self._output[0][0]) <= limit):
-            part, reached = self._output.popleft()
-            records += part
+        reached, self.switched = self.reached, False
+        while self._output and (not records or len(records) + len(self._output[0].records) <= limit):
+            alone = self._output[0].apart and not together
+            if alone and records:
+                break
+            part = self._output.popleft()
+            records += part.records
+            reached, self.switched = part.reached, self.switched or part.apart
+            if alone:
+                break
         self.waiting -= len(records)
         self.drained.set()
         if self._output:

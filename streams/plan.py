@@ -43,6 +43,10 @@ class Plan:
     why_rebuilt: str | None = None
     behind: dict[str, str] = field(default_factory=dict)
     behind_from: int = 0
+    strategies: list[ReadyStrategy] = field(default_factory=list)
+    """Each as it goes on."""
+    switch_from: dict[str, int] = field(default_factory=dict)
+    """By strategy, the offset before which all is on the log, beyond the marker too: no wish takes effect before it."""
 
 
 def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int) -> Plan:
@@ -72,13 +76,16 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     back = max(begin, _memory_begin(stored, applied.values(), end))
     if together or marker.floor is None:
         reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
-        return Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
-    floor = marker.floor
-    settled = max((snapshot.offset for snapshot in snapshots), default=floor)
-    found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
-    if faults:
+        found = Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
+    else:
+        floor = marker.floor
+        settled = max((snapshot.offset for snapshot in snapshots), default=floor)
+        found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
+    found.strategies = ready
+    found.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
+    if faults and found.floor is not None:
         found.behind = faults
-        found.behind_from = min(floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
+        found.behind_from = min(found.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
     return found
 
 
@@ -132,6 +139,8 @@ class _Wishes:
             config=strategy.config,
             model=strategy.model_id,
             layout=strategy.layout,
+            artifact=strategy.artifact,
+            paused=known.paused if (known := self.stored.applied.get(strategy.name)) else False,
         )
 
 
@@ -275,3 +284,4 @@ def begin_where_planned(pipeline: Pipeline, plan: Plan) -> None:
     for name, run in pipeline.runs.items():
         run.begin = plan.applied[name].origin.offset
         run.publish_from = plan.published[name]
+        run.paused = plan.applied[name].paused

@@ -111,7 +111,8 @@ class Publisher:
         acknowledgement.
         """
         part = self.part
-        records, reached = part.take(WRITE_RECORDS)
+        records, reached = part.take(WRITE_RECORDS, self.writer.transactional)
+        switched = part.switched
         together = self.writer.transactional and part.news(reached)
         if together:
             records.append(part.marker_record(reached))
@@ -119,6 +120,8 @@ class Publisher:
             failpoint("before_signals")
             await self.writer.write(part.number, records)
             failpoint("after_signals")
+            if switched:
+                failpoint("after_swap_applied")
         part.reached = reached
         if together:
             part.note(reached)

@@ -16,6 +16,7 @@ from schemas.config import Worker as Settings
 from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
+from streams.control import Follower
 from streams.exits import Exit
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
@@ -77,8 +78,14 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         outlets = choose_outlets(kafka, writer, has_transactions)
         worker = Worker(config, strategies, partitions, version, outlets, die)
         await publish_listing(kafka, writer)
+        follower = Follower(kafka, worker, writer)
+        await follower.begin()
+        worker.hear_wishes = follower.catch_up
         wait = FetchWait(FETCH_WAIT_MS if has_transactions else SHORT_FETCH_WAIT_MS, FETCH_WAIT_MS)
+        following = asyncio.ensure_future(follower.follow())
+        following.add_done_callback(_die_of_silence)
         await _serve(create_app(config, worker, writer, wait), worker, config, stop)
+        following.cancel()
 
 
 def _check_port(settings: Settings) -> None:
@@ -116,6 +123,12 @@ def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outl
 def _die_of_configuration(task: "asyncio.Future[None]") -> None:
     if not task.cancelled() and isinstance(error := task.exception(), ConfigurationError):
         die(Exit.CONFIGURATION, str(error))
+
+
+def _die_of_silence(task: "asyncio.Future[None]") -> None:
+    """A worker that hears no wishes any more would go on with what others were wished to leave."""
+    if not task.cancelled():
+        die(Exit.FAILED, f"wishes are not followed any more: {task.exception()!r}")
 
 
 async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:

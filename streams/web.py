@@ -9,6 +9,7 @@ from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
 from streams.health import lags, unready
+from streams.partition import Partition
 from streams.worker import Worker
 
 log = logging.getLogger("alphawire.web")
@@ -61,10 +62,20 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
                 "published": part.published,
                 "marked": part.marked,
                 "lag": behind[number],
+                **_in_force(part),
             }
             for number, part in sorted(worker.partitions.items())
         },
         "counts": {name: totals[name] for name in COUNTS},
+    }
+
+
+def _in_force(part: Partition) -> dict[str, Any]:
+    """By strategy the SHA-256 of its model (none: its prediction is a feature's column); and those that are paused."""
+    applied = sorted(part.plan.applied.items())
+    return {
+        "models": {name: entry.model.sha256 if entry.model else None for name, entry in applied},
+        "paused": [name for name, entry in applied if entry.paused],
     }
 
 

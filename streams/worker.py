@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -30,6 +30,7 @@ from streams.publisher import Publisher
 from streams.state import Stored, load, look_beyond
 from streams.topics import topic_name
 from streams.transport import Chunk
+from streams.wishes import Wishes
 
 log = logging.getLogger("alphawire.worker")
 
@@ -54,8 +55,12 @@ class Worker:
         die: Die,
         clock: Callable[[], float] = time.monotonic,
         reader: Callable[[int], Reader] | None = None,
+        wishes: Wishes | None = None,
     ) -> None:
         self.config = config
+        self.wishes = wishes or Wishes(strategies, config.strategies)
+        self.hear_wishes: Callable[[], Awaitable[None]] | None = None
+        """Brings `wishes` up to what the log holds now."""
         self.strategies = strategies
         self.partition_count = count
         self.version = version
@@ -129,6 +134,8 @@ class Worker:
             writers: list[Writer] = []
             try:
                 await self._open_writers(numbers, writers)
+                if self.hear_wishes:  # else a partition could go back to what a former owner was wished to leave
+                    await self.hear_wishes()
                 plans = await asyncio.gather(*(self._plan(number) for number in numbers))
                 break
             except (BrokerError, KafkaError) as error:
@@ -161,10 +168,15 @@ class Worker:
         kafka = self.config.kafka
         stored = await load(kafka, number)
         failpoint("in_load")
-        if not self.outlets.exactly_once and (changed := self._changed(stored)):
-            stored.beyond = await look_beyond(kafka, number, changed)
+        ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
+        looked_for = self._changed(stored, ready) | (self.wishes.names & stored.applied.keys())
+        if not self.outlets.exactly_once and looked_for:
+            stored.beyond = await look_beyond(kafka, number, looked_for)
         begin, end = await offset_range(kafka, self.names.bars, number)
-        restored = plan(stored, self.strategies, self.names.bars, number, begin, end)
+        if not self.outlets.exactly_once:
+            # signals may be on the log up to here, so a wish that comes later takes effect after that
+            stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
+        restored = plan(stored, ready, self.names.bars, number, begin, end)
         if restored.why_rebuilt:
             log.warning(
                 "bars/%d: states are folded again from offset %d: %s",
@@ -185,21 +197,34 @@ class Worker:
             )  # fmt: skip
         return restored
 
-    def _changed(self, stored: Stored) -> list[str]:
+    async def _going_on(self, name: str, stored: Stored) -> ReadyStrategy:
+        return await asyncio.to_thread(self.wishes.at_start, name, stored.applied.get(name))
+
+    @staticmethod
+    def _changed(stored: Stored, ready: Sequence[ReadyStrategy]) -> set[str]:
         """The strategies that ran with another configuration until now."""
-        ours = {strategy.name: strategy.config_hash for strategy in self.strategies}
-        return [name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]]
+        ours = {strategy.name: strategy.config_hash for strategy in ready}
+        return {name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]}
+
+    def fulfil(self, name: str) -> None:
+        """What is wished for the strategy has changed."""
+        for part in self.partitions.values():
+            for switch in self.wishes.switches(name):
+                part.want(switch)
 
     async def open(self, number: int, restored: Plan, writer: Writer) -> None:
         """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
-        late = [strategy for strategy in self.strategies if strategy.name in restored.behind]
+        late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
         part = Partition(
-            number, self.names, self._intake(number), Pipeline(self.strategies, source, restored.behind), restored,
+            number, self.names, self._intake(number), Pipeline(restored.strategies, source, restored.behind), restored,
             Behind(Pipeline(late, source), self._intake(number), restored) if late else None,
         )  # fmt: skip
         publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher
+        for name in part.plan.applied:
+            for switch in self.wishes.switches(name):
+                part.want(switch)
         await publisher.start()
         if late:
             self._catching_up[number] = asyncio.create_task(self._catch_up(part), name=f"catch-up-{number}")

@@ -38,7 +38,9 @@ def show(config: Config, as_json: bool) -> None:
             f" round of snapshots {floor}"
         )
         for name, entry in state.applied.items():
-            model = f", model {entry['model'][:12]}" if entry["model"] else ""
+            wished = f"{entry['artifact']} " if entry["artifact"] else ""
+            model = f", model {wished}{entry['model'][:12]}" if entry["model"] else ""
+            model += ", paused" if entry["paused"] else ""
             click.echo(
                 f"  {name}: published up to {state.published.get(name, 0)}, configuration {entry['config_hash']} from"
                 f" {entry['offset']} on, origin {entry['origin']}{model}"

@@ -92,11 +92,3 @@ def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
     assert "<td>2 in 3</td>" in page
     yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
     assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
-
-
-def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
-    assert isinstance(done.exception, ConfigurationError)
-    assert "did you mean backtrader" in str(done.exception)
-    done = CliRunner().invoke(cli, arguments(config, tmp_path))
-    assert "holds files that no backtest wrote" in str(done.exception)

@@ -18,6 +18,7 @@ from tests.support.memory import (
     ready,
     undisturbed,
 )
+from tests.support.swaps import ARTIFACTS, forgetful_lives, swap_faults, swapping_lives, swaps, torn_swaps, with_model
 
 COUNT = 200
 SYMBOLS = ["A", "B", "C", "D"]
@@ -74,6 +75,24 @@ def faults_of_catching_up(seed: int, transactional: bool) -> Iterator[str]:
 
     asyncio.run(run())
     yield from _signal_faults(log, as_applied(log, bars, [always, LATE]), transactional)
+
+
+def faults_of_swaps(seed: int, transactional: bool) -> Iterator[str]:
+    """The same after lives in which a strategy is given other models, paused and resumed."""
+    rng = random.Random(seed)
+    bars, always = fetched(messy_bars(rng, SYMBOLS, COUNT)), ready("always")
+    known = [always, *map(with_model, ARTIFACTS)]
+    wished, torn = Log(), Log()
+    asyncio.run(swapping_lives(wished, bars, [always], rng, transactional))
+    asyncio.run(torn_swaps(torn, bars, rng, transactional))
+    for log in (wished, torn):
+        yield from _signal_faults(log, as_applied(log, bars, known), transactional)
+        if list(swap_faults(log)):
+            yield "a signal before what is applied"
+    waiting = Log()
+    asyncio.run(forgetful_lives(waiting, rng, transactional))
+    if [entry.artifact for entry in swaps(waiting)] != [None, "b"]:
+        yield "another model than what was wished"
 
 
 def faults_of_old_snapshots(seed: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import outlet, partition, publisher, service, state, transport, worker
+from streams import outlet, partition, publisher, service, state, transport, wishes, worker
 from streams import plan as planning
 from streams.clients import offset_range
 from streams.outlet import Record
@@ -40,7 +40,7 @@ class Mutation:
 def marker_before_signals(patch: Patch) -> None:
     async def publish(self: publisher.Publisher) -> None:
         part = self.part
-        records, reached = part.take(publisher.WRITE_RECORDS)
+        records, reached = part.take(publisher.WRITE_RECORDS, self.writer.transactional)
         if part.news(reached):
             await self.writer.write(part.number, [part.marker_record(reached)])
             part.note(reached)
@@ -54,7 +54,7 @@ def marker_before_signals(patch: Patch) -> None:
 def ack_ahead_of_open_chunk(patch: Patch) -> None:
     original = partition.Partition.take
 
-    def take(self: partition.Partition, _limit: int) -> tuple[list[Record], partition.Reached]:
+    def take(self: partition.Partition, _limit: int, _together: bool) -> tuple[list[Record], partition.Reached]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -139,6 +139,40 @@ def agent_raises(patch: Patch) -> None:
 
 def new_configuration_keeps_the_state(patch: Patch) -> None:
     patch(planning, "keeps_state", lambda *_: True)
+
+
+def applied_with_its_first_signals(patch: Patch) -> None:
+    original = partition.Partition._put
+
+    def put(self: partition.Partition, records: list[Record], apart: bool = False) -> None:
+        original(self, records)
+
+    patch(partition.Partition, "_put", put)
+
+
+def applied_with_signals_before_it(patch: Patch) -> None:
+    """One write holds what must be on the log first, and then what says that it is."""
+    original = partition.Partition.take
+
+    def take(self: partition.Partition, limit: int, together: bool = False) -> tuple[list[Record], partition.Reached]:
+        records, reached = original(self, limit, together)
+        if not together and self._output and self._output[0].apart:
+            more, reached = original(self, limit)
+            records += more
+        return records, reached
+
+    patch(partition.Partition, "take", take)
+
+
+def switches_without_applied(patch: Patch) -> None:
+    def switch(self: partition.Partition, wanted: Any) -> None:
+        wanted.carry_out(self.pipeline.runs[wanted.strategy])
+
+    patch(partition.Partition, "_switch", switch)
+
+
+def model_in_force_forgotten(patch: Patch) -> None:
+    patch(wishes.Wishes, "at_start", lambda self, name, _known: self._configured[name])
 
 
 def no_transactions(patch: Patch) -> None:
@@ -297,6 +331,16 @@ IN_MEMORY = {
     "agent_raises": Mutation("an agent raises, and its chunk counts as done", agent_raises),
     "new_configuration_keeps_the_state": Mutation(
         "other features go on with the old ones' state", new_configuration_keeps_the_state
+    ),
+    "applied_with_its_first_signals": Mutation(
+        "what is applied is not on the log before its first signal", applied_with_its_first_signals
+    ),
+    "applied_with_signals_before_it": Mutation(
+        "what is applied does not wait for the signals before it", applied_with_signals_before_it
+    ),
+    "switches_without_applied": Mutation("a model is exchanged without `applied`", switches_without_applied),
+    "model_in_force_forgotten": Mutation(
+        "a new owner goes on with the configured model, not the one in force", model_in_force_forgotten
     ),
 }  # fmt: skip
 """Found without a broker, by writes that break off anywhere."""

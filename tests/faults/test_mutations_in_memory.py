@@ -6,7 +6,13 @@ from itertools import islice
 
 import pytest
 
-from tests.faults.lives import faults_of, faults_of_catching_up, faults_of_changes, faults_of_old_snapshots
+from tests.faults.lives import (
+    faults_of,
+    faults_of_catching_up,
+    faults_of_changes,
+    faults_of_old_snapshots,
+    faults_of_swaps,
+)
 from tests.faults.mutations import IN_MEMORY
 
 SEEDS = range(12)
@@ -23,6 +29,7 @@ def cases() -> Iterator[tuple[str, Iterator[str]]]:
             yield f"{_told(transactional)}{', a zombie' if zombies else ''}", faults_of(seed, transactional, zombies)
         for transactional in (False, True):
             yield f"{_told(transactional)}, a strategy changes", faults_of_changes(seed, transactional)
+            yield f"{_told(transactional)}, models are exchanged", faults_of_swaps(seed, transactional)
             yield f"{_told(transactional)}, one catches up", faults_of_catching_up(seed, transactional)
         yield "a zombie's old snapshots", faults_of_old_snapshots(seed)
 

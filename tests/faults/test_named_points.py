@@ -1,21 +1,27 @@
 """Workers that die at named places of their own code; what readers of committed signals see is an undisturbed run's."""
 
 import asyncio
+import itertools
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtest.verify import verify
 from schemas.config import Config
 from schemas.errors import ConfigurationError
+from schemas.messages import Signal, Use
 from streams.brokers import Broker, TansuBroker
-from streams.failpoints import NAMES, TRANSACTIONAL, Armed, armed
+from streams.control import answers, send
+from streams.failpoints import NAMES, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.inspection import rebuild
 from streams.produce import produce_bars
-from streams.state import load
+from streams.state import decode_applied, load
 from streams.topics import create_topics
 from tests.support.live import (
     WorkerProcess,
@@ -28,14 +34,17 @@ from tests.support.live import (
     wait_for,
     write_config,
 )
+from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in TRANSACTIONAL]
-WITH_TRANSACTIONS = [name for name in NAMES if name != "after_marker"]
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OF_SWAPS)]
+WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OF_SWAPS)]
 
 
-def die_at(config: Path, point: str, count: int, seconds: float = 40.0) -> None:
-    """One worker that kills itself there."""
+def die_at(
+    config: Path, point: str, count: int, seconds: float = 40.0, meanwhile: Callable[[], object] | None = None
+) -> None:
+    """One worker that kills itself there; `meanwhile` happens once it has its partitions."""
     log = config.with_suffix(".log")
     before = len(log.read_text()) if log.exists() else 0
     os.environ["ALPHAWIRE_FAILPOINTS"] = f"{point}={count}"
@@ -44,6 +53,9 @@ def die_at(config: Path, point: str, count: int, seconds: float = 40.0) -> None:
             if point == "in_revoke":
                 wait_for(lambda: "restored in" in log.read_text()[before:], seconds)
                 worker.process.terminate()
+            if meanwhile:
+                wait_for(lambda: "restored in" in log.read_text()[before:], seconds)
+                meanwhile()
             wait_for(lambda: worker.process.poll() is not None, seconds)
             assert worker.process.returncode == -9, f"{point}: ended with {worker.process.returncode}"
     finally:
@@ -73,6 +85,38 @@ def through_faults(folder: Path, broker: Broker, points: list[str], bars_count: 
         verdict = verify(config, name)
         assert verdict.ok, verdict.differences[:3]
         assert verdict.unpublished == 0
+    return config
+
+
+def through_swaps(folder: Path, broker: Broker) -> Config:
+    """The points of a swap are come to when a model is wished for: at once, or from the time of a bar that comes."""
+    bars, part, file = minute_bars(600), 100, folder / "swaps.yaml"
+    models = {name: save_model(folder / "models" / name, seed) for seed, name in enumerate(ARTIFACTS)}
+    config = write_config(file, broker.bootstrap, f"{folder.name}-swaps.", {NAME: modelled(folder / "models")})
+    topics_and_bars(config, bars.iloc[:part])
+    done = part
+    for number, (point, at_once) in enumerate(itertools.product(OF_SWAPS, (True, False))):
+        time = None if at_once else int(bars["close_time"].iloc[done + part // 2])
+        artifact = ARTIFACTS[1 + number % 2]
+        wish = Use(f"w{number}", NAME, artifact, models[artifact], time)
+
+        def wished_for(wish: Use = wish, some: pd.DataFrame = bars.iloc[done : done + part]) -> None:
+            offset = asyncio.run(send(config.kafka, wish))
+            if wish.from_time is not None:  # heard before the bars come
+                asyncio.run(answers(config.kafka, wish, offset, 1, 30.0))
+            asyncio.run(produce_bars(config.kafka, some))
+
+        die_at(file, point, 1, meanwhile=wished_for)
+        done += part
+    asyncio.run(produce_bars(config.kafka, bars.iloc[done:]))
+    run_to_end(file, config, len(bars))
+    applied = [entry for record in records(config, "control") if (entry := decode_applied(record.value))]
+    signals = [msgspec.json.decode(record.value, type=Signal) for record in records(config, "signals")]
+    assert list(demanded_faults(applied, signals)) == []
+    assert {entry.artifact for entry in applied} >= {"b", "c"}
+    verdict = verify(config, NAME)
+    assert verdict.ok, verdict.differences[:3]
+    assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
     return config
 
 
@@ -109,3 +153,14 @@ def test_every_point_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_faults(tmp_path, kafka, WITH_TRANSACTIONS, 6_000)
     ids = Counter(record.value[:60] for record in records(config, "signals"))
     assert max(ids.values()) == 1, "a signal is committed twice"
+
+
+@pytest.mark.slow
+def test_every_point_of_a_swap_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_swaps(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_every_point_of_a_swap_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_swaps(tmp_path, kafka)
+    assert len(records(config, "signals")) == 600, "a signal is committed twice"

@@ -31,6 +31,7 @@ from streams.plan import plan
 from streams.state import Stored
 from tests.fuzz.hostile import mutated
 from tests.support.memory import CONFIG, Fetched, bar, ready
+from tests.support.swaps import ARTIFACTS, NAME, Book, with_model
 from tests.support.told import TRIED
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,14 @@ READY = ready("demo")
 APPLIED = [
     m.encode(m.Applied("demo", "bars", 0, 0, ORIGIN, 0, READY.config_hash, READY.config, None, READY.layout)),
     m.encode(m.Applied("demo", "bars", 0, 5, ORIGIN, 5, "h", {"interval": "1m", "deep": [[{}]]}, m.Model("k", "s"))),
+]
+MODELLED = with_model(ARTIFACTS[0])
+WISHES = [
+    m.encode(m.Use("w-1", NAME, "b", "ab" * 32, 1_380_000_000_000)),
+    m.encode(m.Use("w-2", NAME, None, None)),
+    m.encode(m.Pause("w-3", NAME)),
+    m.encode(m.Resume("w-4", NAME, 0)),
+    m.encode(m.Answer("w-1", NAME, "host-1", accepted=False, reason="no")),
 ]
 REQUESTS = [m.encode(m.PluginRequest("42", "features", "technical.rsi")), b'{"id":"1"}']
 CONFIGURATIONS = [
@@ -139,6 +148,27 @@ def check_state(data: bytes) -> None:
         assert_one_line(error)
 
 
+def check_wish(data: bytes) -> None:
+    """It is refused as a record, or as a wish in one line, or it is one that may be fulfilled; nothing is ever looked
+    for but beside the configured artifact.
+    """
+    try:
+        found = m.decode_control(data)
+    except BadRecord as bad:
+        if bad.kind in KINDS:
+            return
+        raise
+    book = Book([MODELLED])
+    if not isinstance(found, m.Wish) or not book.concerns(found):
+        return
+    reason = book.take(found)
+    if isinstance(found, m.Use) and found.artifact is not None:
+        assert reason is None or "\n" not in reason
+        assert "/" not in found.artifact
+    for switch in book.switches(found.strategy):
+        assert switch.from_time is None or switch.from_time >= 0
+
+
 def check_request(data: bytes) -> None:
     (answer,) = reply_records(CONFIG.kafka, [Fetched(0, data, b"k", "plugins.requests")])
     assert answer.topic in ("plugins.replies", "dead-letters")
@@ -181,7 +211,8 @@ check_lines = into_file("mended.jsonl", read_mended, ConfigurationError)
 TARGETS: dict[str, tuple[Any, list[bytes], int]] = {
     "bars": (check_bar, BARS, 1),
     "intake": (check_intake, BARS, 2),
-    "state and control": (check_state, [*STATES, *APPLIED], 3),
+    "state and control": (check_state, [*STATES, *APPLIED, *WISHES], 3),
+    "wishes": (check_wish, [*WISHES, *APPLIED], 15),
     "plugin requests": (check_request, REQUESTS, 15),
     "dead letters": (check_letter, [b"0:17", b"bars"], 1),
     "mended lines": (check_lines, LINES, 5),
@@ -252,6 +283,8 @@ def test_what_is_valid_is_taken(name: str, tmp_path: Path) -> None:
             stored.take_state(data)
             stored.take_control(data)
         assert stored.marker and stored.rosters and stored.snapshots and stored.applied  # noqa: PT018
+    if name == "wishes":
+        assert {type(m.decode_control(data)) for data in valid} == {m.Use, m.Pause, m.Resume, m.Answer, m.Applied}
     if folder_needed(name):
         for file, data in zip(
             ("alphawire.yaml", MANIFEST, "mended.jsonl"), (CONFIGURATIONS, MANIFESTS, LINES), strict=True

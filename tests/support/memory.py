@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from streams.outlet import Record
 from streams.plan import plan
 from streams.state import Stored
 from streams.transport import TP, Chunk
+from streams.wishes import Wishes
 from streams.worker import Worker
 
 MINUTE = 60_000
@@ -145,15 +146,21 @@ class Log:
 
 
 class Writer:
-    """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends."""
+    """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends; with
+    `of_control` only writes to that topic are numbered.
+    """
 
-    def __init__(self, log: Log, rng: random.Random, dies_at: int | None, transactional: bool) -> None:
+    def __init__(
+        self, log: Log, rng: random.Random, dies_at: int | None, transactional: bool, of_control: bool = False
+    ) -> None:
         self._log, self._rng, self._left, self.transactional = log, rng, dies_at, transactional
+        self._of_control = of_control
 
     async def write(self, _partition: int, records: Iterable[Record]) -> None:
         records = list(records)
         await breathe(self._rng)
-        if self._left is not None:
+        counts = not self._of_control or any(record.topic == "control" for record in records)
+        if self._left is not None and counts:
             self._left -= 1
             if self._left < 0:
                 self._log.records += self._torn(records)
@@ -206,9 +213,10 @@ class Clock:
 async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
+    dies_at_control: bool = False, wishes: Wishes | None = None, meanwhile: Callable[[Worker], None] | None = None,
 ) -> Worker:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
-    read all.
+    read all; `meanwhile` happens to it now and then.
     """
     died = False
 
@@ -225,11 +233,13 @@ async def live(
         return read
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
-    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader)
+    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader, wishes)
     worker.generation = 1
-    writer: Any = Writer(log, rng, dies_at, transactional)
+    writer: Any = Writer(log, rng, dies_at, transactional, dies_at_control)
+    stored = log.stored(rng.random() < 0.5)
+    going_on = [worker.wishes.at_start(strategy.name, stored.applied.get(strategy.name)) for strategy in strategies]
     try:
-        await worker.open(0, plan(log.stored(rng.random() < 0.5), strategies, "bars", 0, begin, len(bars)), writer)
+        await worker.open(0, plan(stored, going_on, "bars", 0, begin, len(bars)), writer)
     except Crash:
         return worker
     part = worker.partitions[0]
@@ -242,6 +252,8 @@ async def live(
         while not (feeding.done() or died):
             await asyncio.sleep(0)
         feeding.cancel()
+        if meanwhile and not died:
+            meanwhile(worker)
         await breathe(rng)
     while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
         await asyncio.sleep(0)
@@ -304,6 +316,8 @@ def as_applied(log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStra
     for name, entries in log.stored().history.items():
         ends = [entry.offset for entry in entries[1:]] + [len(bars)]
         for entry, end in zip(entries, ends, strict=True):
+            if entry.paused:
+                continue
             signals = undisturbed(bars, [known[name, entry.config_hash]], {name: entry})
             places = {i: msgspec.json.decode(v)["provenance"]["offset"] for i, v in signals.items()}
             found |= {i: value for i, value in signals.items() if entry.offset <= places[i] < end}
