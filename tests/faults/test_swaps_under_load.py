@@ -46,7 +46,7 @@ def wishes(rng: random.Random, models: dict[str, str], bad: dict[str, tuple[str,
         minute = 1 + int((time.monotonic() - began + PACE / 4) * RATE / SYMBOLS)
         soon = 1_380_000_000_000 // 60_000 * 60_000 + 60_000 * minute
         yield Use(f"good-{number}", NAME, before, models[before], soon if rng.random() < 0.3 else None)
-        if number % 8 == 5 and faults:
+        if number % 4 == 1 and faults:
             fault = faults.pop()
             yield Use(f"bad-{fault}", NAME, *bad[fault])
 
