@@ -97,7 +97,7 @@ def through_swaps(folder: Path, broker: Broker) -> Config:
     done = part
     for number, (point, at_once) in enumerate(itertools.product(OF_SWAPS, (True, False))):
         time = None if at_once else int(bars["close_time"].iloc[done + part // 2])
-        artifact = ARTIFACTS[1 + number % 2]
+        artifact = ARTIFACTS[(1 + number) % 3]  # never what is in force already
         wish = Use(f"w{number}", NAME, artifact, models[artifact], time)
 
         def wished_for(wish: Use = wish, some: pd.DataFrame = bars.iloc[done : done + part]) -> None:
@@ -106,7 +106,7 @@ def through_swaps(folder: Path, broker: Broker) -> Config:
                 asyncio.run(answers(config.kafka, wish, offset, 1, 30.0))
             asyncio.run(produce_bars(config.kafka, some))
 
-        die_at(file, point, 1, meanwhile=wished_for)
+        die_at(file, point, 1, seconds=90.0, meanwhile=wished_for)
         done += part
     asyncio.run(produce_bars(config.kafka, bars.iloc[done:]))
     run_to_end(file, config, len(bars))
