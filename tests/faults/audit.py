@@ -57,18 +57,39 @@ def fresh_states(pipeline: Pipeline, offset: int) -> dict[str, tuple[int, bytes]
 
 def roster_faults(partition: int, state: Sequence[Any]) -> Iterator[str]:
     """Every marker names a roster that came before it; each round is whole when its marker comes; no marker
-    goes back."""
+    goes back.
+
+    In what is compacted already, a state may have been superseded by one that comes after the marker.
+    """
     latest: dict[str, Snapshot] = {}
     roster, digest, before = None, "", Marker("", partition, 0, {})
-    for record in (record for record in state if record.value):
+    there = [record for record in state if record.value]
+    compacted = _compacted(there)
+    superseding = _snapshots(there[:compacted])
+    for number, record in enumerate(there):
         found = _decode_state(record.value)
         if isinstance(found, Snapshot):
             latest[f"{found.owner}/{found.symbol}"] = found
         elif isinstance(found, Roster):
             roster, digest = found, hashlib.sha256(record.value).hexdigest()
         else:
-            yield from _marker_faults(found, before, roster, digest, latest)
+            yield from _marker_faults(found, before, roster, digest, superseding if number < compacted else latest)
             before = found
+
+
+def _compacted(state: Sequence[Any]) -> int:
+    """How many records at the beginning may be what compaction left: it leaves one of each key."""
+    seen: set[bytes] = set()
+    for number, record in enumerate(state):
+        if record.key in seen:
+            return number
+        seen.add(record.key)
+    return len(state)
+
+
+def _snapshots(state: Sequence[Any]) -> dict[str, Snapshot]:
+    found = (_decode_state(record.value) for record in state)
+    return {f"{record.owner}/{record.symbol}": record for record in found if isinstance(record, Snapshot)}
 
 
 def _marker_faults(

@@ -1,11 +1,14 @@
 """The checks find what they are for."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.faults.audit import BATCH_HEADER, owner_faults
+from schemas.canonical import sha256_hex
+from schemas.messages import Marker, Roster, Snapshot, encode
+from tests.faults.audit import BATCH_HEADER, owner_faults, roster_faults
 from tests.faults.independent_check import faults, identity
 
 MINUTE = 60_000
@@ -60,5 +63,32 @@ def test_the_audit_of_owners(writers: list[tuple[int, int]], said: list[str], tm
     ]
     (folder / "00000000000000000000.log").write_bytes(b"".join(batches))
     found = list(owner_faults(tmp_path, "signals", 0))
+    assert len(found) == len(said)
+    assert all(text in fault for text, fault in zip(said, found, strict=True))
+
+
+def state_log() -> list[Any]:
+    """Two rounds of one symbol's state, each named by a marker, and the beginning of a third."""
+    records = []
+    for floor in (5, 7, 9):
+        roster = encode(Roster("bars", 0, floor, {"demo/A": floor}, ["demo"]))
+        snapshot = encode(Snapshot("demo", "A", 0, floor, floor, "x", sha256_hex(b""), b""))
+        records += [(b"demo/A", snapshot), (b"bars/0/roster", roster)]
+        records.append((b"bars/0", encode(Marker("bars", 0, floor, {}, floor, sha256_hex(roster)))))
+    return [SimpleNamespace(key=key, value=value) for key, value in records[:7]]
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ([], []),
+        ([0, 1, 2], []),
+        ([0, 1, 2, 3], []),  # compacted up to the beginning of the third round, whose state superseded the second's
+        ([3], ["at offset 7 names a round that lacks demo/A"]),
+        ([4], ["at offset 7 names a roster that is not there"]),
+    ],
+)
+def test_the_audit_of_rounds(gone: list[int], said: list[str]) -> None:
+    found = list(roster_faults(0, [record for number, record in enumerate(state_log()) if number not in gone]))
     assert len(found) == len(said)
     assert all(text in fault for text, fault in zip(said, found, strict=True))
