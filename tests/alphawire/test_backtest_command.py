@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from alphawire.cli import cli
 from schemas.errors import ConfigurationError
+from tests.backtest.test_report import read
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
 
@@ -70,6 +71,28 @@ def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
     assert "<td>2 in 3</td>" in page
     yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
     assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
+
+
+def test_two_runs_side_by_side(config: Path, tmp_path: Path) -> None:
+    for number, text in enumerate((CONFIG, CONFIG.replace("weight: 0.5", "weight: 0.25"))):
+        config.write_text(text)
+        done = CliRunner().invoke(cli, arguments(config, tmp_path / f"run{number}", "--to", f"201{5 + number}-01-01"))
+        assert done.exit_code == 0, done.output
+    both = ["backtest", "--compare", str(tmp_path / "run0"), str(tmp_path / "run1")]
+    done = CliRunner().invoke(cli, [*both, "--out", str(tmp_path / "both.html"), "-c", str(config)])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "both.html").read_text()
+    assert read(page).fetched == []
+    assert "<tr><th>weight</th><td>0.5</td><td>0.25</td></tr>" in page
+    assert "<th>commission</th>" not in page.partition("<h2>Metrics")[0]  # equal settings are left out
+    for number in range(2):
+        told = json.loads((tmp_path / f"run{number}" / "metrics.json").read_text())
+        assert f"<td>{told['config_hash']}</td>" in page
+        assert f"<td>{told['engines']['backtrader']['metrics']['sharpe']:,.2f}</td>" in page
+    done = CliRunner().invoke(cli, [*both[:3], str(tmp_path), "--out", str(tmp_path / "x.html"), "-c", str(config)])
+    assert f"{tmp_path} holds no backtest" in str(done.exception)
+    assert not (tmp_path / "x.html").exists()
+    assert CliRunner().invoke(cli, ["backtest", "--out", "x", "-c", str(config)]).exit_code == 2
 
 
 def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
