@@ -19,6 +19,7 @@ COMMANDS = {
     "topics": "create or list the topics",
     "produce": "CSV or Parquet files to topics",
     "train": "train a strategy's model: a versioned artifact with its manifest",
+    "models": "model artifacts after their training: keep them in MLflow, take them from there",
     "worker": "the live service; run several to share the partitions",
     "state": "the states on the log, and how to have them folded anew",
     "replay": "signals recomputed from history",

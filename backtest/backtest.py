@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from backtest.agreement import agreements
 from backtest.report import Run, equity_of, html_page
 from backtest.trials import Ledger, Verdict, judged, returns_of, trial
 from plugins.bars import times_of
@@ -188,9 +189,8 @@ def _counted(ledger: Ledger, name: str, config_hash: str, results: dict[str, dic
 def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dict[str, Any]:
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
-    found = metrics(
-        curve, nothing, nothing, capital=strategy.execution.capital, interval_ms=interval_ms(strategy.interval)
-    )
+    execution, length = strategy.execution, interval_ms(strategy.interval)
+    found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
     untold = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
     return {name: None if name in untold else value for name, value in found.items()}
 
@@ -213,6 +213,7 @@ def summary(run: Run) -> dict[str, Any]:
             | {name: len(result[name]) for name in ("cuts", "pending") if name in result}
             for key, result in run.results.items()
         },
+        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
         "buy_and_hold": run.benchmark_metrics,
         "overfitting": asdict(run.verdict) if run.verdict else None,
     }

@@ -5,11 +5,11 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import features, latency, recovery, restore, startup, throughput
+from benchmarks import engines, features, latency, models, recovery, restore, startup, throughput
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup,
-    "recovery": recovery, "features": features,
+    "recovery": recovery, "features": features, "engines": engines, "models": models,
 }  # fmt: skip
 
 

@@ -1,15 +1,11 @@
-"""A model artifact: a folder with the model's file and ``manifest.json``, which says what it is and where it came from.
+"""A model artifact: a folder with the model's file, its self-test and ``manifest.json``, which says what it is and
+where it came from.
 
 The model's file carries a part of its hash in its name, and the manifest names it. Replacing the manifest, one rename,
 is therefore what puts a new model in the place of the old one: at no moment is there half an artifact.
 """
 
-import contextlib
-import json
-import os
-import re
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +15,24 @@ from pydantic_core import to_jsonable_python
 from plugins.base import BaseModel
 from plugins.columns import column_fault
 from plugins.manifest import (
-    MANIFEST,
+    EVERY_SYMBOL,
     Manifest,
+    StoredModel,
     TrainedOn,
     check_plain,
     installed_version,
-    library_versions,
-    plain_name,
     read_manifest,
     readable,
 )
 from plugins.models import model_registry
-from schemas.canonical import canonical_json, file_sha256
+from plugins.per_symbol import PerSymbolModel
+from plugins.saving import plugin_at_work, save_artifact
+from plugins.selftest import prove_self_test
+from schemas.canonical import file_sha256
 from schemas.config import Strategy
-from schemas.errors import AlphawireError, ArtifactError, PluginError
+from schemas.errors import ArtifactError
 
-__all__ = ["LoadedModel", "Manifest", "TrainedOn", "load_artifact", "read_manifest", "save_artifact"]
+__all__ = ["LoadedModel", "Manifest", "TrainedOn", "load_artifact", "plugin_at_work", "read_manifest", "save_artifact"]
 
 
 @dataclass(frozen=True)
@@ -46,31 +44,6 @@ class LoadedModel:
     sha256: str
 
 
-def save_artifact(model: BaseModel, folder: str | Path, *, columns: Sequence[str], training: TrainedOn) -> Manifest:
-    """Writes `model` to `folder`, aside first; what is there stays whole until the new one is.
-
-    Other files in the folder are left. Raises `ArtifactError` when it cannot be written, `PluginError` when the plugin
-    cannot save.
-    """
-    folder = Path(folder).resolve()
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
-        raise ArtifactError(f"{folder} holds files that are no model artifact; name another folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-            with plugin_at_work(model.key, "save"):
-                written = Path(aside) / plain_name(model.file_name)
-                model.save(written)
-            if not written.is_file() or written.is_symlink():
-                raise PluginError(f"{model.key}: save(path) wrote no file at path")
-            manifest = _manifest(model, columns, training, file_sha256(written))
-            (Path(aside) / MANIFEST).write_text(_text(manifest), encoding="utf-8")
-            _put_in_place(Path(aside), written, folder, manifest)
-    except OSError as error:
-        raise ArtifactError(f"the artifact {folder} cannot be written: {error.strerror or error}") from None
-    return manifest
-
-
 def load_artifact(
     folder: str | Path,
     *,
@@ -79,7 +52,8 @@ def load_artifact(
     trusted: bool = False,
     strategy: Strategy | None = None,
 ) -> LoadedModel:
-    """The model in `folder`, which must be one of `key` for these `columns`; checked before a byte of it is parsed.
+    """The model in `folder`, which must be one of `key` for these `columns`; checked before a byte of it is parsed,
+    and proved by its self-test afterwards: what this returns is certified.
 
     Parameters
     ----------
@@ -106,61 +80,26 @@ def load_artifact(
     if strategy is not None:
         _check_strategy(folder, manifest, cls, strategy)
     _check_libraries(folder, manifest)
-    _check_files(folder, manifest)
-    with plugin_at_work(key, "load"):
+    check_files(folder, manifest)
+    models = {symbol: _certified(folder, manifest, cls, stored) for symbol, stored in manifest.models.items()}
+    model = models[EVERY_SYMBOL] if EVERY_SYMBOL in models else PerSymbolModel(models)
+    return LoadedModel(model, manifest, manifest.sha256)
+
+
+def _certified(folder: Path, manifest: Manifest, cls: type[BaseModel], stored: StoredModel) -> BaseModel:
+    """The model in a file whose hash was checked, proved by its self-test."""
+    with plugin_at_work(cls.key, "load"):
         model = cls(**manifest.params)
-        loaded = model.load(folder / manifest.model_file)
-    return LoadedModel(loaded if isinstance(loaded, BaseModel) else model, manifest, manifest.sha256)
-
-
-def _stored_name(name: str, sha256: str) -> str:
-    path = Path(name)
-    return f"{path.stem}-{sha256[:12]}{path.suffix}"
-
-
-def _manifest(model: BaseModel, columns: Sequence[str], training: TrainedOn, sha256: str) -> Manifest:
-    stored = _stored_name(model.file_name, sha256)
+        loaded = model.load(folder / stored.file)
+    model = loaded if isinstance(loaded, BaseModel) else model
+    with readable(folder / stored.self_test):
+        data = (folder / stored.self_test).read_bytes()
     try:
-        manifest = Manifest(
-            format=1,
-            key=model.key,
-            version=model.version,
-            params=to_jsonable_python(model.params),
-            columns=list(columns),
-            training=training,
-            libraries=library_versions(type(model)),
-            model_file=stored,
-            files={stored: sha256},
-        )
-        canonical_json(manifest.model_dump(mode="json"))
-    except ValueError as error:
-        raise ArtifactError(
-            f"{model.key}: its parameters cannot be written as JSON: {str(error).splitlines()[-1]}"
-        ) from None
-    return Manifest.model_validate_json(_text(manifest))  # as it will be read: tuples are lists now
-
-
-def _text(manifest: Manifest) -> str:
-    return json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-
-
-def _put_in_place(aside: Path, written: Path, folder: Path, manifest: Manifest) -> None:
-    folder.mkdir(exist_ok=True)
-    stored = folder / manifest.model_file
-    old: set[str] = set()
-    with contextlib.suppress(ArtifactError):
-        old |= set(read_manifest(folder).files)
-    os.replace(written, stored)
-    try:
-        os.replace(aside / MANIFEST, folder / MANIFEST)
-    except OSError:
-        if stored.name not in old:
-            stored.unlink()
-        raise
-    ours = re.compile(rf"{re.escape(written.stem)}-[0-9a-f]{{12}}{re.escape(written.suffix)}")
-    old |= {path.name for path in folder.iterdir() if ours.fullmatch(path.name)}  # a run that was killed left it
-    for superseded in old - set(manifest.files):
-        (folder / superseded).unlink(missing_ok=True)
+        with plugin_at_work(cls.key, "predict"):
+            prove_self_test(model, data, manifest.columns)
+    except ArtifactError as error:
+        raise ArtifactError(f"{folder}: {error}") from None
+    return model
 
 
 def _class_for(folder: Path, manifest: Manifest, key: str) -> type[BaseModel]:
@@ -183,7 +122,10 @@ def _check_strategy(folder: Path, manifest: Manifest, cls: type[BaseModel], stra
         ("interval", trained.interval, strategy.interval),
         ("target", trained.target, strategy.training.target),
         ("horizon_bars", trained.horizon_bars, strategy.training.horizon_bars),
+        ("per_symbol", EVERY_SYMBOL not in manifest.models, strategy.training.per_symbol),
     ]
+    if trained.barriers is not None:
+        pairs += [(name, was, getattr(strategy.training, name)) for name, was in trained.barriers]
     if strategy.model is not None and strategy.model.params:
         wanted = to_jsonable_python(cls.validate(strategy.model.params))
         pairs += [(name, manifest.params.get(name), value) for name, value in wanted.items()]
@@ -201,24 +143,11 @@ def _check_libraries(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """The files are in the folder, and their hashes are the manifest's."""
     for name, sha256 in manifest.files.items():
         check_plain(folder, name, f"{name}, which the manifest lists, is missing; train again")
         with readable(folder / name):
             found = file_sha256(folder / name)
         if found != sha256:
             raise ArtifactError(f"{folder}: {name} is not the file of this manifest: its SHA-256 differs; train again")
-
-
-@contextlib.contextmanager
-def plugin_at_work(key: str, verb: str) -> Iterator[None]:
-    """Whatever a plugin's own code raises becomes one line that names it."""
-    try:
-        yield
-    except AlphawireError:
-        raise
-    except NotImplementedError:
-        raise PluginError(f"{key}: does not define {verb}, which training and serving need") from None
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(f"{key}: {verb} failed: {type(error).__name__}: {text}") from None

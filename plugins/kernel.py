@@ -45,10 +45,8 @@ def compile_kernel(
     Raises `PluginError` when numba cannot compile the step.
     """
     import numba
-    from numba.extending import register_jitable
 
-    for function in _functions(step):
-        _register_once(function, register_jitable)
+    register_functions(step)
     types = numba.typeof
     signature = numba.void(
         types(np.empty(0, state)),
@@ -98,6 +96,51 @@ def _jit(loop: Any, signature: Any) -> Kernel:
         # No folder for the cache can be written, the disk is full, or a file there is damaged: done without it.
         compiled = numba.njit(signature, **OPTIONS)(loop)
     return compiled
+
+
+def compile_function(function: Callable[..., None], *arguments: Any) -> Any:
+    """`function`, compiled for arguments like these, from numba's cache on disk if it is there.
+
+    It is cached under a name of its own for each state of the sources that it depends on (see above).
+    """
+    import numba
+
+    return _compiled(function, tuple(map(numba.typeof, arguments)))
+
+
+@cache
+def _compiled(function: Any, types: tuple[Any, ...]) -> Any:
+    import numba
+
+    register_functions(function)
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, None, function.__closure__)
+    copy.__qualname__ = cached_name(function)
+    return _jit(copy, numba.void(*types))
+
+
+@cache
+def cached_name(function: Callable[..., None]) -> str:
+    """Name of a compiled function in numba's cache."""
+    return f"{function.__name__}_{fingerprint(function)[:16]}"
+
+
+def is_cached(function: Callable[..., None]) -> bool:
+    """Whether numba's cache on disk has `function` as its sources are now."""
+    from numba.core.caching import FunctionCache
+
+    try:
+        folder = Path(FunctionCache(function).cache_path)
+        return any(cached_name(function) in path.name for path in folder.glob("*.nbc"))
+    except (OSError, RuntimeError):
+        return False
+
+
+def register_functions(function: Any) -> None:
+    """Makes `function` and the plain functions that it calls known to numba as they are."""
+    from numba.extending import register_jitable
+
+    for called in _functions(function):
+        _register_once(called, register_jitable)
 
 
 @cache

@@ -17,6 +17,8 @@ from schemas.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
+EVERY_SYMBOL = "*"
+"""The key in `models` of a model that predicts for all symbols."""
 LIBRARIES = ("python", "numpy", "pandas", "alphawire")
 """Recorded beside the plugin's own `packages`."""
 
@@ -39,6 +41,16 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(plain_name)]
 
 
+class Barriers(Schema):
+    """What the triple barriers of a training were."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    profit_taking: float
+    stop_loss: float
+    volatility_bars: int
+
+
 class TrainedOn(Schema):
     """The data and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's close."""
 
@@ -48,10 +60,61 @@ class TrainedOn(Schema):
     symbols: list[str]
     target: str
     horizon_bars: int
+    barriers: Barriers | None = None
     first_time: int
     last_time: int
     rows: int
     data_sha256: Sha256
+
+
+class Estimate(Schema):
+    """A score and the bounds of its 95% confidence interval; None where it is undefined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Evaluation(Schema):
+    """Information coefficient, R² and hit rate of predictions (`backtest.training.scores` tells the formulas)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    ic: Estimate
+    r2: Estimate
+    hit_rate: Estimate
+
+
+class OutOfSample(Schema):
+    """How the model did on rows that it was not trained on, and two baselines on the same rows.
+
+    `better_than_baselines`: the whole interval of the information coefficient is above 0 (a constant's), and the whole
+    interval of its lead over the last return's is, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    rows: int
+    first_time: int
+    last_time: int
+    block_times: float
+    resamples: int
+    model: Evaluation
+    zero: Evaluation
+    last_return: Evaluation
+    ic_lead: Estimate
+    better_than_baselines: bool
+
+
+class StoredModel(Schema):
+    """The file of a model, and that of its self-test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    file: FileName
+    self_test: FileName
 
 
 class Manifest(Schema):
@@ -59,15 +122,21 @@ class Manifest(Schema):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    format: Literal[1]
+    format: Literal[2]
     key: str
     version: str
     params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str] = Field(min_length=1)
     training: TrainedOn
     libraries: dict[str, str]
-    model_file: FileName
+    models: dict[str, StoredModel] = Field(min_length=1)
     files: dict[FileName, Sha256]
+    out_of_sample: OutOfSample | None
+
+    @property
+    def model_file(self) -> str:
+        """The file of the model of every symbol, or of the first symbol's."""
+        return next(iter(self.models.values())).file
 
     @property
     def sha256(self) -> str:
@@ -86,12 +155,17 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
+        faults = error.errors(include_url=False, include_input=False)
+        fault = next((each for each in faults if each["loc"] == ("format",)), faults[0])
+        if fault["loc"] == ("format",) and fault["type"] == "literal_error":
+            raise ArtifactError(f"{path}: of another format than 2, which this version reads; train again") from None
         place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
         text = " ".join(f"{place}: {fault['msg']}".split()).removeprefix(": ")
         raise ArtifactError(f"{path}: not a manifest: {text}") from None
-    if manifest.model_file not in manifest.files:
-        raise ArtifactError(f"{path}: not a manifest: `files` lacks the model's file {manifest.model_file}")
+    for stored in manifest.models.values():
+        for name in (stored.file, stored.self_test):
+            if name not in manifest.files:
+                raise ArtifactError(f"{path}: not a manifest: `files` lacks the model's file {name}")
     return manifest
 
 

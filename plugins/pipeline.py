@@ -271,4 +271,5 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
         symbol = min(strategy.universe) if strategy.universe else "X"
         pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
         if strategy.model is not None:
-            strategy.model.predict_rows(np.zeros((1, len(strategy.columns))), strategy.columns)
+            shape = (1, strategy.model.lookback, len(strategy.columns))
+            strategy.model.predict_windows(np.zeros(shape), strategy.columns)

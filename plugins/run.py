@@ -1,6 +1,6 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugins.bars import with_columns
 from plugins.base import Decisions, FloatArray
 from plugins.gate import FIRST
+from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import signal_id
@@ -75,8 +76,8 @@ class Run:
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
-        self._bound = (*strategy.features, *([strategy.fold] if strategy.fold else []))
-        self.states: list[Rows] = [bound.feature.new_states(0) for bound in self._bound]
+        self._keepers = strategy.keepers
+        self.states: list[Rows] = [keeper.new_states(0) for keeper in self._keepers]
 
     def wants(self, symbol: str) -> bool:
         return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
@@ -88,8 +89,8 @@ class Run:
         self.next_offset = np.concatenate([self.next_offset, np.zeros(more, np.int64)])
         self.member = np.concatenate([self.member, np.zeros(more, np.bool_)])
         self.states = [
-            np.concatenate([states, bound.feature.new_states(more)])
-            for states, bound in zip(self.states, self._bound, strict=True)
+            np.concatenate([states, keeper.new_states(more)])
+            for states, keeper in zip(self.states, self._keepers, strict=True)
         ]
 
     def feed(
@@ -105,7 +106,7 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         loud = np.flatnonzero((offsets >= self.publish_from) & (bars["time"] >= self.start_time))
-        columns = self._columns(bars, slots, values, counts, loud)
+        columns = self._columns(bars, slots, values, counts, loud, symbols)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))
         if not len(loud):
@@ -142,18 +143,24 @@ class Run:
         return part
 
     def _columns(
-        self, bars: Rows, slots: IntArray, values: FloatArray, counts: IntArray, loud: IntArray
+        self,
+        bars: Rows,
+        slots: IntArray,
+        values: FloatArray,
+        counts: IntArray,
+        loud: IntArray,
+        symbols: Sequence[str],
     ) -> dict[str, FloatArray]:
         """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
+        wanted = loud if fold is None else np.arange(len(values))
+        every = self._predict(values, slots, counts, wanted, symbols)
         if fold is None:
-            values, more = values[loud], {}
-            predictions = self._predict(values, counts[loud])
+            more = {}
         else:
-            every = self._predict(values, counts)
             part = self._run(fold, self.states[-1], bars, slots, values, {"prediction": every})[loud]
             more = {name: part[:, i] for i, name in enumerate(fold.columns)}
-            values, predictions = values[loud], every[loud]
+        values, predictions = values[loud], every[loud]
         return {name: values[:, i] for i, name in enumerate(strategy.columns)} | more | {"prediction": predictions}
 
     def _signals(
@@ -169,9 +176,9 @@ class Run:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
         weights = self._weights(decisions)
-        reasons = self._reasons(decisions.reason, counts)
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
+        reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
         signals = []
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
             [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
@@ -196,16 +203,32 @@ class Run:
             self._origins[slot] = origin
         return origin
 
-    def _predict(self, values: FloatArray, counts: IntArray) -> FloatArray:
-        """NaN while the features warm up: a tree would make a number even of missing values."""
-        strategy = self.strategy
-        if strategy.model is None:
+    def _predict(
+        self, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray, symbols: Sequence[str]
+    ) -> FloatArray:
+        """Predictions for the rows `wanted`, NaN elsewhere and while the features warm up: a tree would make a number
+        even of missing values.
+        """
+        strategy, model = self.strategy, self.strategy.model
+        if model is None:
             return values[:, strategy.columns.index(strategy.prediction or "")]
         predictions = np.full(len(values), np.nan)
-        warm = np.flatnonzero(counts > strategy.warmup)
-        if len(warm):
-            predictions[warm] = strategy.model.predict_rows(np.ascontiguousarray(values[warm]), strategy.columns)
+        for rows, windows in self._windows(values, slots, counts, wanted[counts[wanted] > strategy.warmup]):
+            if isinstance(model, PerSymbolModel):
+                own = [symbols[slot] for slot in slots[rows].tolist()]
+                predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
+            else:
+                predictions[rows] = model.predict_windows(windows, strategy.columns)
         return predictions
+
+    def _windows(
+        self, values: FloatArray, slots: IntArray, counts: IntArray, warm: IntArray
+    ) -> Iterable[tuple[IntArray, FloatArray]]:
+        """The windows of the rows `warm`; where the model looks back, all of `values` go into their symbols' rings."""
+        ring = self.strategy.ring
+        if ring is not None:
+            return ring.run(self.states[len(self.strategy.features)], slots, counts, values, warm)
+        return [(warm, values[warm, np.newaxis])] if len(warm) else []
 
     def _weights(self, decisions: Decisions) -> list[float | None]:
         """The execution contract, 2: what is decided becomes a target weight of equity; None keeps the position."""
@@ -220,9 +243,14 @@ class Run:
             weights.append(0.0 if weight is not None and weight < 0 and execution.long_only else weight)
         return weights
 
-    def _reasons(self, reasons: list[str], counts: IntArray) -> list[str]:
-        warmup = self.strategy.warmup
-        if self.strategy.model is None or int(counts.min()) > warmup:
+    def _reasons(self, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
+        warmup, model = self.strategy.warmup, self.strategy.model
+        if isinstance(model, PerSymbolModel):
+            reasons = [
+                reason if symbol in model.models else f"there is no model for {symbol}"
+                for symbol, reason in zip(symbols, reasons, strict=True)
+            ]
+        if model is None or int(counts.min()) > warmup:
             return reasons
         return [
             f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason

@@ -10,7 +10,9 @@ from plugins.models import model_registry
 from plugins.news import NEWS_COLUMNS
 from plugins.registry import PluginRegistry
 from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_of
+from plugins.row_ring import LARGEST_RING, RowRing
 from plugins.signals import signal_registry
+from plugins.streaming import StreamingFeature
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.config import Execution, PluginUse, Strategy
@@ -21,7 +23,7 @@ from schemas.messages import Model, interval_ms
 @dataclass(frozen=True)
 class ReadyStrategy:
     """What the pipeline needs to know of a strategy; `warmup`: bars of a symbol before all features have their first
-    value.
+    value, and a sequence model as many of them as it looks back.
     """
 
     name: str
@@ -39,10 +41,22 @@ class ReadyStrategy:
     generator: BaseSignalGenerator
     fold: FeatureColumns | None
     """The generator's own, over predictions."""
+    ring: RowRing | None
+    """A sequence model's last rows."""
     execution: Execution
     config: dict[str, Any]
     config_hash: str
     layout: str
+
+    @property
+    def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:
+        """What has a state for each symbol, in the order of the snapshot: features, the model's rows, the fold."""
+        found: list[StreamingFeature | RowRing] = [bound.feature for bound in self.features]
+        if self.ring is not None:
+            found.append(self.ring)
+        if self.fold is not None:
+            found.append(self.fold.feature)
+        return tuple(found)
 
 
 def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
@@ -114,6 +128,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     place = f"strategies.{name}.signal"
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
+    ring = _ring_of(name, model, len(columns))
     config = _resolved(strategy, features, model, model_id, generator)
     return ReadyStrategy(
         name=name,
@@ -123,16 +138,17 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         features=features,
         order=run_order(f"strategies.{name}.features", features),
         columns=columns,
-        warmup=max(bound.warmup for bound in features),
+        warmup=max(bound.warmup for bound in features) + (ring.lookback - 1 if ring else 0),
         model=model,
         model_id=model_id,
         prediction=strategy.prediction,
         generator=generator,
         fold=fold,
+        ring=ring,
         execution=strategy.execution,
         config=config,
         config_hash=config_hash(config),
-        layout=_layout(strategy, features, fold, model_id),
+        layout=_layout(strategy, features, ring, fold, model_id),
     )
 
 
@@ -145,11 +161,36 @@ def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[Feature
     return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
 
 
+def _ring_of(name: str, model: BaseModel | None, width: int) -> RowRing | None:
+    """Where a sequence model's last rows lie; None for a model that sees one row."""
+    lookback: Any = 1 if model is None else model.lookback
+    place = f"strategies.{name}.model"
+    if isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1:
+        raise ConfigurationError(f"{place}: the model's lookback {lookback!r} is not a number of rows, from 1 on")
+    if lookback == 1:
+        return None
+    ring = RowRing(lookback, width)
+    if ring.state_dtype.itemsize > LARGEST_RING:
+        raise ConfigurationError(
+            f"{place}: the last {lookback} rows of {width} columns take {ring.state_dtype.itemsize:,} bytes a symbol, "
+            f"and a snapshot holds {LARGEST_RING:,}; look back less, or use fewer features"
+        )
+    return ring
+
+
 def _layout(
-    strategy: Strategy, features: tuple[FeatureColumns, ...], fold: FeatureColumns | None, model_id: Model | None
+    strategy: Strategy,
+    features: tuple[FeatureColumns, ...],
+    ring: RowRing | None,
+    fold: FeatureColumns | None,
+    model_id: Model | None,
 ) -> str:
-    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too."""
+    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too; a sequence
+    model's rows only on their number and width.
+    """
     parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in features]
+    if ring is not None:
+        parts.append(ring.layout)
     if fold is not None:
         predicts = strategy.prediction or (model_id.sha256 if model_id else None)
         parts.append([fold.feature.layout, *fold.origins, predicts])

@@ -122,8 +122,21 @@ class ModelUse(Section):
 
 
 class Training(Section):
-    target: Literal["forward_return"] = "forward_return"
-    horizon_bars: int = Field(5, ge=1)
+    """What a model learns, and how; see docs/training.md."""
+
+    target: Literal["forward_return", "forward_direction", "triple_barrier"] = "forward_return"
+    horizon_bars: int = Field(5, ge=1, le=10_000)
+    profit_taking: float = Field(2.0, ge=0, description="upper barrier, in units of volatility; 0: there is none")
+    stop_loss: float = Field(2.0, ge=0, description="lower barrier, in units of volatility; 0: there is none")
+    volatility_bars: int = Field(20, ge=2, le=10_000, description="bars of the barriers' volatility")
+    per_symbol: bool = Field(False, description="one model for each symbol, instead of one for all")
+    embargo_bars: int = Field(0, ge=0, description="bars left out beside test rows, besides those that reach into them")
+
+    @model_validator(mode="after")
+    def _some_barrier(self) -> "Training":
+        if self.target == "triple_barrier" and not self.profit_taking and not self.stop_loss:
+            raise ValueError("triple_barrier with neither profit_taking nor stop_loss: every label is 0; give one")
+        return self
 
 
 class Execution(Section):
@@ -138,6 +151,11 @@ class Execution(Section):
     leverage: float = Field(1.0, gt=0)
     long_only: bool = False
     rebalance: Literal["on_change", "always"] = "on_change"
+    calendar: str = Field(
+        "auto",
+        description="the market's, by which metrics are annualised: 24/7, a name of exchange_calendars (XNYS), or auto:"
+        " the data's own days",
+    )
     i_know_this_looks_ahead: bool = False
 
     @model_validator(mode="after")

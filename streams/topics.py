@@ -13,10 +13,11 @@ from streams.clients import open_admin
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-TOPIC_ALREADY_EXISTS = 36
+UNKNOWN_TOPIC, TOPIC_ALREADY_EXISTS = 3, 36
 VISIBLE_TIMEOUT = 10.0
 PARTITION_CHECK = 10.0
 """Seconds between looks at the topics' partitions."""
+LEADER_TIMEOUT = 20.0
 EVENT_TIME = {
     # history carries the close of its bars, years before the broker's clock
     "message.timestamp.type": "CreateTime",
@@ -180,11 +181,17 @@ def _check_errors(kafka: Kafka, reply: Any) -> None:
 
 async def _partition_counts(admin: "AIOKafkaAdminClient") -> dict[str, int]:
     """Topics that can be used (each partition has a leader) with their number of partitions."""
-    topics = [topic for topic in await admin.describe_topics() if not topic["error_code"]]
+    return {name: count for name, count in (await _described(admin)).items() if count is not None}
+
+
+async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
+    """All topics with their number of partitions, None while one of these has no leader."""
     return {
-        topic["topic"]: len(topic["partitions"])
-        for topic in topics
-        if all(part["leader"] >= 0 for part in topic["partitions"])
+        topic["topic"]: None
+        if topic["error_code"] or any(part["leader"] < 0 for part in topic["partitions"])
+        else len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["error_code"] != UNKNOWN_TOPIC
     }
 
 
@@ -198,13 +205,36 @@ async def list_topics(kafka: Kafka) -> dict[str, int | None]:
 
 
 async def require_topics(kafka: Kafka) -> None:
-    """`BrokerError` that names the topics that are missing; `ConfigurationError` for a wrong number of partitions."""
-    there = await list_topics(kafka)
-    if missing := [name for name, count in there.items() if count is None]:
+    """Waits for partitions that have no leader yet, as after a broker's restart.
+
+    Raises `BrokerError` that names the topics that are missing, or that get no leader; `ConfigurationError` for a wrong
+    number of partitions.
+    """
+    names = [topic_name(kafka, name) for name in TOPICS]
+    async with open_admin(kafka) as admin:
+        there = await _with_leaders(admin, kafka, names)
+    if missing := [name for name in names if name not in there]:
         raise BrokerError(
             f"{kafka.bootstrap} has no topic {', '.join(missing)}; create the topics with `alphawire topics create`"
         )
-    _check_counts(kafka, {name: count for name, count in there.items() if count is not None})
+    _check_counts(kafka, there)
+
+
+async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[str]) -> dict[str, int]:
+    """Those of `names` that are there, when none of them is without a leader any more."""
+    without: list[str] = []
+    try:
+        async with asyncio.timeout(LEADER_TIMEOUT):
+            while True:
+                there = {name: count for name, count in (await _described(admin)).items() if name in names}
+                if not (without := [name for name, count in there.items() if count is None]):
+                    return {name: count for name, count in there.items() if count is not None}
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise BrokerError(
+            f"the broker at {kafka.bootstrap} has no leader for topic {', '.join(without) or names[0]}"
+            f" after {LEADER_TIMEOUT:.0f} s; see whether it is whole (its log, its disk)"
+        ) from None
 
 
 async def partition_count(kafka: Kafka, name: str = "bars") -> int:

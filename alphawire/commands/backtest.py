@@ -114,8 +114,8 @@ def _show(told: dict[str, Any], out: Path) -> None:
     }
     _show_table(columns)
     click.echo(trusted(told["overfitting"]))
-    for warning in told["warnings"]:
-        click.echo(warning)
+    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
+        click.echo(text)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
 
 

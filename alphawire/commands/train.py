@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.training import Scores, Training
+    from backtest.training.cross_validation import Method
+    from plugins.manifest import Estimate, OutOfSample
 
 
 class Fraction(click.ParamType):
@@ -41,7 +43,15 @@ class Fraction(click.ParamType):
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--holdout", type=Fraction(), help="20%: keep the latest rows out of the training, and score on them")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="over the configuration's model.artifact"
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="over the configuration's model.artifact; with --cv, where the picture goes",
+)  # fmt: skip
+@click.option(
+    "--cv", type=click.Choice(["walk-forward", "rolling", "cpcv"]), help="cross-validate, and write no artifact"
+)
+@click.option("--folds", type=click.IntRange(2, 100), help="blocks of time of --cv (5; of cpcv 6)")
+@click.option(
+    "--test-folds", type=click.IntRange(1, 99), default=2, show_default=True, help="blocks that cpcv tests at once"
 )
 @config_option
 @plugins_option
@@ -53,16 +63,27 @@ def command(
     end: int | None,
     holdout: float | None,
     out: Path | None,
+    cv: "Method | None",
+    folds: int | None,
+    test_folds: int,
     config: Config,
     as_json: bool,
 ) -> None:
     """Trains STRATEGY's model on bars, through the features that run live, and writes a model artifact.
 
-    The target is the return from the next open to the open `training.horizon_bars` bars later.
+    With --cv it is trained and tested on one block of time after the other instead, and a table and a picture tell how
+    it did. What it learns is said under `training:` in the configuration (docs/training.md).
     """
+    if cv and holdout:
+        raise click.UsageError("--cv tests on every block itself; leave out --holdout")
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
 
+    if cv:
+        from alphawire.cross_validation import validate
+
+        validate(strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json)
+        return
     from backtest.training import train
 
     with stages() as stage:
@@ -113,20 +134,25 @@ def _summary(strategy: str, done: "Training") -> dict[str, Any]:
         "in_sample": dataclasses.asdict(done.in_sample),
         "holdout": dataclasses.asdict(done.holdout) if done.holdout else None,
         "dropped": done.dropped,
+        "without_model": done.without_model,
     }
 
 
 def _show(done: "Training") -> None:
+    from backtest.training.samples import few
+
     manifest, training = done.manifest, done.manifest.training
     left = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in done.dropped.items() if count)
     rows = [
         ("model", f"{manifest.key} version {manifest.version}"),
-        ("rows", f"{training.rows:,} of {', '.join(training.symbols)}" + (f" (left out: {left})" if left else "")),
+        ("rows", f"{training.rows:,} of {few(training.symbols)}" + (f" (left out: {left})" if left else "")),
         ("range", f"{_iso(training.first_time)} to {_iso(training.last_time)}"),
         ("target", f"{training.target}, {training.horizon_bars} bars"),
         ("columns", ", ".join(manifest.columns)),
         ("in sample", _scores(done.in_sample)),
         *([("holdout", f"{_scores(done.holdout)}, {done.holdout.rows:,} rows")] if done.holdout else []),
+        *(verdict(manifest.out_of_sample) if manifest.out_of_sample else []),
+        *([("no model", f"{few(done.without_model)}: too few rows of their own")] if done.without_model else []),
         ("sha256", manifest.sha256),
         ("artifact", str(done.artifact)),
     ]
@@ -134,10 +160,34 @@ def _show(done: "Training") -> None:
         click.echo(f"{name:<10} {value}")
 
 
+def verdict(tested: "OutOfSample") -> list[tuple[str, str]]:
+    """Lines that say how the model did beside the baselines, and whether it is better."""
+    told = (
+        "better than both baselines"
+        if tested.better_than_baselines
+        else "NOT better than the baselines: the interval of its IC, or of its lead over the last return's, reaches 0"
+    )
+    return [
+        ("IC", f"{interval_text(tested.model.ic)}; last return {interval_text(tested.last_return.ic)}"),
+        ("R²", f"{interval_text(tested.model.r2)}; zero {interval_text(tested.zero.r2)}"),
+        (
+            "hit rate",
+            f"{interval_text(tested.model.hit_rate)}; last return {interval_text(tested.last_return.hit_rate)}",
+        ),
+        ("verdict", told),
+    ]
+
+
+def interval_text(estimate: "Estimate") -> str:
+    if estimate.value is None:
+        return "undefined"
+    return f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
+
+
 def _scores(scores: "Scores") -> str:
     values = (
         f"{name} {'undefined' if value is None else f'{value:.4f}'}"
-        for name, value in (("R²", scores.r2), ("IC", scores.ic))
+        for name, value in (("R²", scores.r2), ("IC", scores.ic), ("hit rate", scores.hit_rate))
     )
     return ", ".join(values)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plugins.base import BaseModel, FloatArray, name_of
+from plugins.selftest import some_windows
 from schemas.errors import PluginError
 
 ROWS = 200
@@ -14,12 +15,12 @@ def prove_batch_invariant(model: BaseModel, rows: FloatArray, columns: list[str]
 
     Raises `PluginError` when the model declares `batch_invariant` and a prediction differs in any bit.
     """
-    if not model.batch_invariant or not len(rows):
+    if not model.batch_invariant or len(rows) < model.lookback:
         return
-    some = np.ascontiguousarray(rows[np.unique(np.linspace(0, len(rows) - 1, ROWS).astype(int))])
-    whole = model.predict_rows(some, columns)
-    alone = np.concatenate([model.predict_rows(some[i : i + 1], columns) for i in range(len(some))])
-    backwards = model.predict_rows(np.ascontiguousarray(some[::-1]), columns)[::-1]
+    some = some_windows(rows, model.lookback, ROWS)
+    whole = model.predict_windows(some, columns)
+    alone = np.concatenate([model.predict_windows(some[i : i + 1], columns) for i in range(len(some))])
+    backwards = model.predict_windows(np.ascontiguousarray(some[::-1]), columns)[::-1]
     others = (alone, np.ascontiguousarray(backwards))
     differing = max(int((whole.view("i8") != other.view("i8")).sum()) for other in others)
     if differing:

@@ -11,7 +11,7 @@ from plugins.checks import outside
 from plugins.checks.batches import prove_batch_invariant
 from plugins.checks.compare import difference
 from plugins.checks.feature_checks import judged
-from plugins.checks.model_subject import ModelSubject, differing, rows, same
+from plugins.checks.model_subject import ModelSubject, differing, rows, same, windows_of
 from plugins.checks.outcome import Failed, Inapplicable
 from plugins.checks.parameters import refused
 from plugins.checks.repetition import digest
@@ -106,7 +106,7 @@ def batch_invariant(subject: ModelSubject) -> str:
     try:
         prove_batch_invariant(subject.model, X.to_numpy(), list(X.columns))
     except PluginError as error:
-        raise Failed(f"predict_rows: {error}", "do not declare batch_invariant") from error
+        raise Failed(f"predict_windows: {error}", "do not declare batch_invariant") from error
     return "the same bits" + ("" if subject.cls.batch_invariant else "; it could declare batch_invariant = True")
 
 
@@ -215,10 +215,11 @@ def parameters(subject: ModelSubject) -> str:
 
 def speed(subject: ModelSubject) -> str:
     """The time of a prediction was measured as a worker makes them, a hundred rows at a time."""
-    values, columns = subject.unseen.iloc[:100].to_numpy(), list(subject.unseen.columns)
+    columns = list(subject.unseen.columns)
+    values = windows_of(subject.unseen, subject.lookback)[:100]
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        subject.model.predict_rows(values, columns)
+        subject.model.predict_windows(values, columns)
         times.append(time.perf_counter() - begin)
     return judged(subject.cls.cost, 1e6 * min(times) / len(values), "row")

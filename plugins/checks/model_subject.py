@@ -94,6 +94,12 @@ class ModelSubject:
         return back
 
 
+def windows_of(X: pd.DataFrame, lookback: int) -> FloatArray:  # noqa: N803
+    """The windows of a frame's rows, as the pipeline gives them (n x lookback x columns), whatever their symbols."""
+    rows = X.to_numpy(np.float64)
+    return np.lib.stride_tricks.sliding_window_view(rows, lookback, axis=0).transpose(0, 2, 1).copy()
+
+
 def same(first: FloatArray, second: FloatArray) -> bool:
     """Equal to the last bit, NaN equal to NaN."""
     return np.array_equal(first, second, equal_nan=True)

@@ -16,14 +16,15 @@ backtrader keeps orders and positions, and makes the fills: price, commission, s
 
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
-from plugins.engines.results import Cut, Fill, Log, Pending
+from plugins.engines.results import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
 from schemas.config import Execution
 
 ROWS_PER_DAY = 1024
@@ -83,13 +84,33 @@ class Part:
     decided: int
     opens: bool
     wanted: int
-    reason: str = ""
+    reason: int = LIMIT
+
+
+@dataclass
+class Diary:
+    """What becomes the engine's `Log`, row by row: tuples in the order of the fields of `FILL`, `CUT`, `PENDING`."""
+
+    fills: list[tuple[Any, ...]] = field(default_factory=list)
+    cuts: list[tuple[Any, ...]] = field(default_factory=list)
+    pending: list[tuple[Any, ...]] = field(default_factory=list)
+    cash: list[float] = field(default_factory=list)
+    equity: list[float] = field(default_factory=list)
+
+    def log(self) -> Log:
+        return Log(
+            np.array(self.fills, FILL),
+            np.array(self.cuts, CUT),
+            np.array(self.pending, PENDING),
+            np.array(self.cash),
+            np.array(self.equity),
+        )
 
 
 class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
     """backtrader's broker with the contract's cut and cash."""
 
-    def prepare(self, execution: Execution, symbols: int, log: Log) -> None:
+    def prepare(self, execution: Execution, symbols: int, log: Diary) -> None:
         self.execution = execution
         self.log = log
         self.row = -1
@@ -120,7 +141,7 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         if not part.opens and part.wanted < 0:
             return -part.wanted
         if part.opens and held * part.wanted < 0:
-            part.reason = "what it should follow was cut"
+            part.reason = FOLLOWED
             return 0
         execution, mark = self.execution, order.data.open[0]
         values = self.values.copy()
@@ -128,9 +149,9 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         equity, shorts = self.balance + sum(values), -sum(value for value in values if value < 0.0)
         costs = (execution.commission, execution.leverage, execution.lot)
         if part.opens:
-            part.reason = "limit of exposure"
+            part.reason = LIMIT
             return abs(contract.openable_lots(part.wanted, equity, self.balance, shorts, mark, price, *costs))
-        part.reason = "not enough cash to buy back"
+        part.reason = NO_CASH
         return abs(contract.coverable_lots(part.wanted, equity, self.balance, price, *costs))
 
     def notify(self, order: Any) -> None:
@@ -148,9 +169,8 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         position = self.positions[order.data].size
         self.lots[part.symbol] = position
         self.values[part.symbol] = position * lot * self.marks[part.symbol]
-        name = "open" if part.opens else "reduce"
         self.log.fills.append(
-            Fill(self.row, part.symbol, part.decided, name, done.size, done.price, fee, self.balance, position)
+            (self.row, part.symbol, part.decided, part.opens, done.size, done.price, fee, self.balance, position)
         )
 
 
@@ -196,7 +216,7 @@ class Trader(bt.Strategy):  # type: ignore[misc]
 
     def stop(self) -> None:
         self.p.log.pending += [
-            Pending(symbol, order.decided, order.weight, order.lots) for symbol, order in sorted(self.waiting.items())
+            (symbol, order.decided, order.weight, order.lots) for symbol, order in sorted(self.waiting.items())
         ]
 
     def _row_bars(self) -> list[tuple[int, float, bool]]:
@@ -247,24 +267,16 @@ class Trader(bt.Strategy):  # type: ignore[misc]
             part = self.broker.parts.pop(order.ref)
             if order.executed.size != part.wanted:
                 self.broker.cancel(order)
-                name = "open" if part.opens else "reduce"
+                done = int(order.executed.size)
                 self.p.log.cuts.append(
-                    Cut(
-                        self.broker.row,
-                        part.symbol,
-                        part.decided,
-                        name,
-                        part.wanted,
-                        int(order.executed.size),
-                        part.reason,
-                    )
+                    (self.broker.row, part.symbol, part.decided, part.opens, part.wanted, done, part.reason)
                 )
         self.sent.clear()
 
 
 def simulate(market: Market, execution: Execution) -> Log:
     """Runs Cerebro over `market`."""
-    log = Log()
+    log = Diary()
     cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True, runonce=True, preload=True)
     broker = Broker()
     broker.prepare(execution, len(market.symbols), log)
@@ -278,4 +290,4 @@ def simulate(market: Market, execution: Execution) -> Log:
         )
     cerebro.addstrategy(Trader, market=market, execution=execution, log=log)
     cerebro.run()
-    return log
+    return log.log()

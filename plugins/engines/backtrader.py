@@ -3,22 +3,12 @@
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from plugins.engines import BaseBacktestEngine, engine_registry
 from plugins.engines.market import prepare
+from plugins.engines.params import EngineParams
 from plugins.engines.results import result
-from schemas.config import Execution, Interval
 from schemas.errors import PluginError
-
-
-class EngineParams(Execution):
-    """How signals become trades, and what the metrics need to know."""
-
-    interval: Interval | None = Field(
-        None, description="length of a bar; None: taken from the times, and fills carry their bar's time"
-    )
-    risk_free: float = Field(0.0, gt=-1, description="yearly rate for Sharpe and Sortino")
 
 
 @engine_registry.register("backtrader")
@@ -81,8 +71,7 @@ class BacktraderEngine(BaseBacktestEngine):
             from plugins.engines import _cerebro
         except ModuleNotFoundError as error:
             raise PluginError(f"backtrader: {error.name} is not installed; pip install 'alphawire[backtest]'") from None
-        execution = Execution(**{name: self.params[name] for name in Execution.model_fields})
+        params = EngineParams(**self.params)
+        execution = params.execution()
         market = prepare(prices, signals, execution)
-        return result(
-            market, _cerebro.simulate(market, execution), execution, self.params["interval"], self.params["risk_free"]
-        )
+        return result(market, _cerebro.simulate(market, execution), execution, params.interval, params.risk_free)

@@ -26,6 +26,8 @@ ABSOLUTE_TOLERANCE = 1e-9
 """Of a lot: what `whole_lots` forgives besides its relative tolerance."""
 RELATIVE_TOLERANCE = 2.0**-46
 """Some sixty roundings of a float64: exactly 3 lots stay 3 lots however the equity was added up."""
+MOST_LOTS = 2.0**53
+"""Beyond it a float64 no longer counts one by one; a size is never larger."""
 SMALLEST_LOT = 2.0**-31
 """A lot must be worth more than this share of the capital, or float64 cannot count lots."""
 
@@ -35,9 +37,9 @@ def whole_lots(amount: float) -> int:
 
     Notes
     -----
-    ``sign(a) * floor(abs(a) * (1 + 2**-46) + 1e-9)``
+    ``sign(a) * floor(abs(a) * (1 + 2**-46) + 1e-9)``, at most `MOST_LOTS`.
     """
-    lots = math.floor(abs(amount) * (1.0 + RELATIVE_TOLERANCE) + ABSOLUTE_TOLERANCE)
+    lots = math.floor(min(abs(amount) * (1.0 + RELATIVE_TOLERANCE) + ABSOLUTE_TOLERANCE, MOST_LOTS))
     return lots if amount > 0.0 else -lots
 
 

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from plugins.engines.sessions import AUTO, periods_per_year
+
 FloatArray = NDArray[np.float64]
 
-DAY_MS = 86_400_000
-TRADING_DAYS = 252
-DAYS_OF_YEAR = 365.25
 ROUNDING = 1e-14
 """Equal returns differ by so much at most, since they are ratios of rounded numbers: that is no variance."""
 
@@ -30,6 +29,7 @@ def metrics(
     *,
     capital: float,
     interval_ms: int | None = None,
+    calendar: str = AUTO,
     risk_free: float = 0.0,
     periods: float | None = None,
 ) -> Metrics:
@@ -46,10 +46,12 @@ def metrics(
         Equity before the first bar.
     interval_ms
         Length of a bar, when it is known.
+    calendar
+        The market's, by which a year has bars; see `plugins.engines.sessions.periods_per_year`.
     risk_free
         Yearly rate; a bar's is ``(1 + risk_free) ** (1 / periods) - 1``.
     periods
-        Bars in a year; None: `periods_per_year` of the curve's own times.
+        Bars in a year; None: `plugins.engines.sessions.periods_per_year` of the curve's own times.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def metrics(
     """
     times = pd.DatetimeIndex(equity_curve.index)
     equity = equity_curve["equity"].to_numpy(np.float64)
-    periods = periods_per_year(times, interval_ms) if periods is None else periods
+    periods = periods_per_year(times, interval_ms, calendar) if periods is None else periods
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = equity[1:] / equity[:-1] - 1.0
     years = len(returns) / periods
@@ -95,31 +97,6 @@ def metrics(
         "periods_per_year": periods,
     }
     return {name: _plain(value) for name, value in found.items()}
-
-
-def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None) -> float:
-    """Bars in a year, from the length of a bar and the days on which the data has bars; `times` are their closes.
-
-    Notes
-    -----
-    A day is 1/252 of a year, or 1/365 when the market is open on Saturdays (some bar's middle lies on one, from 06:00
-    UTC on: before that it is still New York's Friday evening). Bars within a day: that times the median count of bars
-    of a day (UTC). Bars of several days: 365.25 over the days of one. Without `interval_ms`: the median distance of
-    the times. Exchange calendars refine this later.
-    """
-    stamps = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
-    stamps = stamps.unique().sort_values()
-    if interval_ms is None:
-        steps = np.diff(stamps.as_unit("ms").asi8)
-        interval_ms = int(np.median(steps)) if len(steps) else DAY_MS
-    middle = stamps - pd.Timedelta(milliseconds=interval_ms / 2)
-    if interval_ms > DAY_MS:
-        return DAYS_OF_YEAR * DAY_MS / interval_ms
-    saturday = bool(((middle.day_of_week == 5) & (middle.hour >= 6)).any())
-    days = 365 if saturday else TRADING_DAYS
-    if interval_ms == DAY_MS:
-        return float(days)
-    return float(days * np.median(pd.Series(1, index=middle).groupby(middle.floor("D")).sum()))
 
 
 def max_drawdown(times: pd.DatetimeIndex, equity: FloatArray, capital: float) -> tuple[float, int, float]:

@@ -21,62 +21,54 @@ pending
     Orders that the data ended before: symbol, signal_time, weight, size.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from plugins.engines.market import FloatArray, Market
+from plugins.engines.market import FloatArray, IntArray, Market
 from plugins.engines.metrics import metrics
+from plugins.engines.round_trips import round_trips
 from schemas.config import Execution
 from schemas.messages import interval_ms
 
+FILL = np.dtype(
+    [
+        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("lots", "i8"), ("price", "f8"),
+        ("commission", "f8"), ("cash", "f8"), ("position", "i8"),
+    ], align=True
+)  # fmt: skip
+"""One fill: its row and symbol, the row that decided it, the part of the order, and cash and position after it."""
+CUT = np.dtype(
+    [
+        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("wanted", "i8"), ("filled", "i8"),
+        ("reason", "i8"),
+    ], align=True
+)  # fmt: skip
+"""What was not filled of a part of an order; `reason` is its place in `REASONS`."""
+PENDING = np.dtype([("symbol", "i8"), ("decided", "i8"), ("weight", "f8"), ("lots", "i8")], align=True)
+"""An order that is still waiting at the end."""
+LIMIT, NO_CASH, FOLLOWED = 0, 1, 2
+REASONS = ("limit of exposure", "not enough cash to buy back", "what it should follow was cut")
+PARTS = ("reduce", "open")
 
-class Fill(NamedTuple):
-    """One fill; rows and symbols by number, sizes in lots."""
-
-    row: int
-    symbol: int
-    decided: int
-    part: str
-    lots: int
-    price: float
-    commission: float
-    cash: float
-    position: int
-
-
-class Cut(NamedTuple):
-    """What was not filled of an order or of its part."""
-
-    row: int
-    symbol: int
-    decided: int
-    part: str
-    wanted: int
-    filled: int
-    reason: str
+Records = NDArray[np.void]
 
 
-class Pending(NamedTuple):
-    """An order that is still waiting at the end."""
-
-    symbol: int
-    decided: int
-    weight: float
-    lots: int
-
-
-@dataclass
+@dataclass(frozen=True)
 class Log:
-    """What an engine wrote down: its fills, cuts and pending orders, and cash and equity after each row."""
+    """What an engine wrote down: its fills, cuts and pending orders in order (`FILL`, `CUT`, `PENDING`; rows and
+    symbols by number, sizes in lots), and cash and equity after each row.
+    """
 
-    fills: list[Fill] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
-    pending: list[Pending] = field(default_factory=list)
-    cash: list[float] = field(default_factory=list)
-    equity: list[float] = field(default_factory=list)
+    fills: Records
+    cuts: Records
+    pending: Records
+    cash: FloatArray
+    equity: FloatArray
 
 
 def result(market: Market, log: Log, execution: Execution, interval: str | None, risk_free: float) -> dict[str, Any]:
@@ -99,7 +91,15 @@ def result(market: Market, log: Log, execution: Execution, interval: str | None,
     return {
         "trades": trades,
         "equity_curve": equity,
-        "metrics": metrics(equity, trades, fills, capital=execution.capital, interval_ms=length, risk_free=risk_free),
+        "metrics": metrics(
+            equity,
+            trades,
+            fills,
+            capital=execution.capital,
+            interval_ms=length,
+            calendar=execution.calendar,
+            risk_free=risk_free,
+        ),
         "fills": fills,
         "positions": positions,
         "cuts": _cuts(market, log, execution.lot, clock),
@@ -117,44 +117,45 @@ class _Clock:
 
 
 def _fills(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
-    table = pd.DataFrame(log.fills, columns=list(Fill._fields))
-    row = table["row"].to_numpy(np.int64)
+    fills = log.fills
     return pd.DataFrame({
-        "time": clock.fills[row],
-        "bar": clock.bars[row],
-        "symbol": _names(market, table["symbol"]),
-        "signal_time": clock.bars[table["decided"].to_numpy(np.int64)],
-        "part": table["part"].astype(str),
-        "size": _shares(table["lots"], lot),
-        "price": table["price"].astype(np.float64),
-        "commission": table["commission"].astype(np.float64),
-        "cash": table["cash"].astype(np.float64),
-        "position": _shares(table["position"], lot),
+        **_place(market, fills, clock),
+        "size": _shares(fills["lots"], lot),
+        "price": fills["price"],
+        "commission": fills["commission"],
+        "cash": fills["cash"],
+        "position": _shares(fills["position"], lot),
     })  # fmt: skip
 
 
 def _cuts(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
-    table = pd.DataFrame(log.cuts, columns=list(Cut._fields))
-    row = table["row"].to_numpy(np.int64)
+    cuts = log.cuts
     return pd.DataFrame({
-        "time": clock.fills[row],
-        "bar": clock.bars[row],
-        "symbol": _names(market, table["symbol"]),
-        "signal_time": clock.bars[table["decided"].to_numpy(np.int64)],
-        "part": table["part"].astype(str),
-        "wanted": _shares(table["wanted"], lot),
-        "filled": _shares(table["filled"], lot),
-        "reason": table["reason"].astype(str),
+        **_place(market, cuts, clock),
+        "wanted": _shares(cuts["wanted"], lot),
+        "filled": _shares(cuts["filled"], lot),
+        "reason": _names(REASONS, cuts["reason"]),
     })  # fmt: skip
 
 
+def _place(market: Market, records: Records, clock: _Clock) -> dict[str, Any]:
+    """The columns that say when, what and why."""
+    return {
+        "time": clock.fills[records["row"]],
+        "bar": clock.bars[records["row"]],
+        "symbol": _names(market.symbols, records["symbol"]),
+        "signal_time": clock.bars[records["decided"]],
+        "part": _names(PARTS, records["opens"].astype(np.int64)),
+    }
+
+
 def _pending(market: Market, log: Log, lot: float) -> pd.DataFrame:
-    table = pd.DataFrame(log.pending, columns=list(Pending._fields))
+    pending = log.pending
     return pd.DataFrame({
-        "symbol": _names(market, table["symbol"]),
-        "signal_time": market.times[table["decided"].to_numpy(np.int64)],
-        "weight": table["weight"].astype(np.float64),
-        "size": _shares(table["lots"], lot),
+        "symbol": _names(market.symbols, pending["symbol"]),
+        "signal_time": market.times[pending["decided"]],
+        "weight": pending["weight"],
+        "size": _shares(pending["lots"], lot),
     })  # fmt: skip
 
 
@@ -164,76 +165,32 @@ def _shares(lots: Any, lot: float) -> FloatArray:
     return rounded
 
 
-def _names(market: Market, numbers: "pd.Series[int]") -> "pd.Series[str]":
-    return pd.Series(np.array(market.symbols, dtype=object)[numbers.to_numpy(np.int64)], dtype=str)
+def _names(names: Sequence[str], numbers: IntArray) -> "pd.Series[str]":
+    return pd.Series(pd.Series(names, dtype=str).array.take(numbers))
 
 
 def _positions(market: Market, log: Log, lot: float) -> pd.DataFrame:
+    fills = log.fills
     lots = np.full((len(market.times), len(market.symbols)), np.nan)
     lots[0] = 0.0
-    for fill in log.fills:
-        lots[fill.row, fill.symbol] = fill.position
+    lots[fills["row"], fills["symbol"]] = fills["position"]  # of several in one place the last one stays
     held = pd.DataFrame(lots).ffill().to_numpy()
     return pd.DataFrame(_shares(held, lot), index=market.times, columns=market.symbols)
 
 
-@dataclass
-class _Holding:
-    """A position on its way: lots, average price, commission not yet charged to a trade, row of its first fill."""
-
-    lots: int = 0
-    price: float = 0.0
-    commission: float = 0.0
-    row: int = 0
-
-
 def _trades(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
-    holdings = [_Holding() for _ in market.symbols]
-    rows = []
-    for fill in log.fills:
-        holding = holdings[fill.symbol]
-        if fill.part == "reduce":
-            rows.append((fill.symbol, holding.row, fill.row, *_close(holding, fill, lot)))
-        else:
-            _open(holding, fill)
-    table = pd.DataFrame(
-        rows, columns=["symbol", "entry", "exit", "size", "entry_price", "exit_price", "commission", "pnl"]
-    )
-    entry, exit_ = table["entry"].to_numpy(np.int64), table["exit"].to_numpy(np.int64)
-    size = table["size"].to_numpy(np.float64)
-    prices = table[["entry_price", "exit_price", "commission", "pnl"]].astype(np.float64)
+    trips = round_trips(log.fills, len(market.symbols), lot)
+    size, price = trips["size"], trips["entry_price"]
     return pd.DataFrame({
-        "symbol": _names(market, table["symbol"]),
-        "direction": pd.Series(np.where(size > 0, "long", "short"), dtype=str),
+        "symbol": _names(market.symbols, trips["symbol"]),
+        "direction": _names(("short", "long"), (size > 0).astype(np.int64)),
         "size": _shares(np.abs(size), 1.0),
-        "entry_time": clock.fills[entry],
-        "entry_price": prices["entry_price"],
-        "exit_time": clock.fills[exit_],
-        "exit_price": prices["exit_price"],
-        "commission": prices["commission"],
-        "pnl": prices["pnl"],
-        "return": prices["pnl"] / (np.abs(size) * prices["entry_price"]),
-        "bars": exit_ - entry,
+        "entry_time": clock.fills[trips["entry"]],
+        "entry_price": price,
+        "exit_time": clock.fills[trips["exit"]],
+        "exit_price": trips["exit_price"],
+        "commission": trips["commission"],
+        "pnl": trips["pnl"],
+        "return": trips["pnl"] / (np.abs(size) * price),
+        "bars": trips["exit"] - trips["entry"],
     })  # fmt: skip
-
-
-def _open(holding: _Holding, fill: Fill) -> None:
-    if holding.lots == 0:
-        holding.row = fill.row
-    total = holding.lots + fill.lots
-    holding.price = (holding.price * holding.lots + fill.price * fill.lots) / total
-    holding.commission += fill.commission
-    holding.lots = total
-
-
-def _close(holding: _Holding, fill: Fill, lot: float) -> tuple[float, float, float, float, float]:
-    """Signed size, entry price, exit price, commission and net profit of what `fill` takes out of `holding`."""
-    entry_fee = holding.commission * (-fill.lots / holding.lots)
-    commission = entry_fee + fill.commission
-    size = -fill.lots * lot
-    price = holding.price
-    holding.commission -= entry_fee
-    holding.lots += fill.lots
-    if holding.lots == 0:
-        holding.price = holding.commission = 0.0
-    return size, price, fill.price, commission, size * (fill.price - price) - commission

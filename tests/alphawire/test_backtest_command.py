@@ -95,6 +95,20 @@ def test_two_runs_side_by_side(config: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["backtest", "--out", "x", "-c", str(config)]).exit_code == 2
 
 
+def test_two_engines_are_compared(config: Path, tmp_path: Path) -> None:
+    pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")
+    out = tmp_path / "run"
+    done = CliRunner().invoke(cli, arguments(config, out, "--engine", "backtrader", "--engine", "vectorbt"))
+    assert done.exit_code == 0, done.output
+    told = json.loads((out / "metrics.json").read_text())
+    fills = told["engines"]["backtrader"]["metrics"]["fills"]
+    assert f"backtrader and vectorbt agree: the same {fills} fills, equity apart by at most" in done.output
+    (found,) = told["agreement"]
+    assert (found["engines"], found["agree"]) == (["backtrader", "vectorbt"], True)
+    assert found["difference"] <= 1e-8
+    assert told["engines"]["vectorbt"]["metrics"] == told["engines"]["backtrader"]["metrics"]
+
+
 def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
     assert isinstance(done.exception, ConfigurationError)

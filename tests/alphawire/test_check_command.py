@@ -91,7 +91,7 @@ def test_all_plugins_that_ship_are_certified() -> None:
     failed = [(r["key"], f["check"], f["saw"]) for r in reports for f in r["findings"] if f["status"] == "failed"]
     assert failed == []
     assert done.returncode == 0
-    assert {"technical.rsi", "ml.lightgbm", "signal.threshold", "backtrader"} <= {r["key"] for r in reports}
+    assert {"technical.rsi", "ml.lightgbm", "signal.threshold", "backtrader", "vectorbt"} <= {r["key"] for r in reports}
     assert sum(report["seconds"] for report in reports) < 300
 
 

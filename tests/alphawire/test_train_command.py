@@ -49,6 +49,27 @@ def test_json_for_programs(run, tmp_path):
     assert told["holdout"]["r2"] < told["in_sample"]["r2"]
 
 
+def test_a_model_that_is_not_better_is_said_to_be_not_better(run, tmp_path):
+    code, out, _ = run("demo", "--bars", BARS, "--holdout", "0.2")
+    assert code == 0
+    tested = read_manifest(tmp_path / "models" / "demo").out_of_sample
+    assert not tested.better_than_baselines
+    assert "NOT better than the baselines" in out
+    assert f"IC         {tested.model.ic.value:.4f} [{tested.model.ic.low:.4f}, {tested.model.ic.high:.4f}]" in out
+
+
+def test_cross_validation_writes_a_picture_and_no_artifact(run, tmp_path):
+    code, out, err = run("demo", "--bars", BARS, "--to", "2013-10-08", "--cv", "cpcv", "--folds", "3", "--out", "pics")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["1+2", "1+3", "2+3"]
+    assert out.count("path ") == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["demo-cpcv.html"]
+    code, out, _ = run("demo", "--bars", BARS, "--to", "2013-10-08", "--cv", "walk-forward", "--folds", "2", "--json")
+    told = json.loads(out)
+    assert (code, len(told["folds"]), told["picture"]) == (0, 2, "demo-walk-forward.html")
+    assert told["pooled"]["rows"] == sum(fold["test"]["rows"] for fold in told["folds"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -56,6 +77,8 @@ def test_json_for_programs(run, tmp_path):
         (["demo", "--bars", "nofile.csv"], "nofile.csv: there is no such file"),
         (["demo", "--bars", BARS, "--bars", "kafka"], "kafka stands alone"),
         (["demo", "--bars", BARS, "--holdout", "120%"], "write 20% or 0.2"),
+        (["demo", "--bars", BARS, "--cv", "rolling", "--holdout", "20%"], "leave out --holdout"),
+        (["demo", "--bars", BARS, "--cv", "cpcv", "--folds", "2"], "2 test groups of 2: test at least 1"),
         (["demo", "--bars", BARS, "--to", "tomorrow"], "'tomorrow' is no time"),
         (["demo", "--bars", BARS, "--to", "2001-01-01"], "there are no bars to train on"),
         (["demo"], "Missing option '--bars'"),

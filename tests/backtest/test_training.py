@@ -1,6 +1,7 @@
 """Training: which rows, which targets, and an artifact that is equal for equal input."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from tests.support.registries import untouched_registries
 MINUTE = 60_000
 START = 1_380_000_000_000 // MINUTE * MINUTE
 COLUMNS = ["rsi", "momentum"]
+
+
+FEATURES: list[Any] = [{"technical.rsi": {"period": 3}}, {"statistical.momentum": {"window": 5}}]
+
+
+FLAT = {"statistical.z_score": {"column": "volume", "as": "z"}}
 
 
 def config(**change: Any) -> Config:
@@ -183,7 +190,10 @@ def test_a_holdout_is_not_trained_on(tmp_path: Path) -> None:
     assert done.dropped["purged"] == 2 * 2
     changed = data.copy()
     changed.loc[data["close_time"] > first + MINUTE, ["open", "high", "low", "close"]] *= 2.0
-    assert run(changed, tmp_path / "n", holdout=0.25).manifest == done.manifest
+    unscored = {"out_of_sample": None}
+    other = run(changed, tmp_path / "n", holdout=0.25).manifest
+    assert other.model_copy(update=unscored) == done.manifest.model_copy(update=unscored)
+    assert other.out_of_sample != done.manifest.out_of_sample
 
     samples = make_samples("s", config().strategies["s"], data)
     late = times_of(samples.X.index) >= first
@@ -220,6 +230,12 @@ def constant(symbols: str = "A") -> pd.DataFrame:
         (bars(), {}, {"start": START + 10**10}, "0 rows to train on"),
         (bars(count=40), {}, {"holdout": 0.9}, "rows to train on, at least"),
         (constant(), {}, {}, "forward_return is 0 in all 112 rows: there is nothing to learn"),
+        (
+            bars(count=150), {"features": [*FEATURES, {"technical.rsi": {"period": 400, "as": "long"}}]}, {},
+            "0 rows to train on",
+        ),
+        (bars().assign(volume=5.0), {"features": [*FEATURES, FLAT]}, {},
+         "the columns z are NaN in all .* rows; leave out their features"),
         (bars(), {}, {"holdout": 1.5}, "holdout 1.5 is not between 0 and 1"),
         (bars(), {"model": {"key": "ml.lightgbn", "artifact": "m"}}, {}, "did you mean ml.lightgbm"),
         (
@@ -268,3 +284,13 @@ def test_a_model_that_claims_to_be_batch_invariant_and_is_not_gets_no_artifact(t
         with pytest.raises(PluginError, match=r"declares batch_invariant, but .* remove the declaration"):
             run(bars(), tmp_path / "model", given)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_library_that_is_missing_is_named_with_its_install_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(PluginError, match=r"ml.lightgbm: .*pip install 'alphawire\[boost\]'") as caught:
+        run(bars(), tmp_path / "m")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "m").exists()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streams.failpoints import NAMES
+from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
     from tests.faults.controller import Run
@@ -49,45 +50,37 @@ def sigstop(run: "Run") -> bool:
 
 def network_held(run: "Run") -> bool:
     """Nothing gets through, nobody is told; afterwards all that waited arrives late."""
-    worker = run.victim()
-    if worker is None:
-        return False
-    proxy = run.cluster.proxies[worker.number]
-    proxy.hold()
-    run.busy(worker, run.beyond_session(), proxy.release)
-    return True
+    return on_the_line(run, Proxy.hold, run.beyond_session())
 
 
 def answers_held(run: "Run") -> bool:
     """Requests get through, answers do not: what was asked for is done, and the worker cannot know."""
-    worker = run.victim()
-    if worker is None:
-        return False
-    proxy = run.cluster.proxies[worker.number]
-    proxy.hold_answers()
-    run.busy(worker, run.beyond_session(), proxy.release)
-    return True
+    return on_the_line(run, Proxy.hold_answers, run.beyond_session())
 
 
 def answers_late(run: "Run") -> bool:
     """As `answers_held`, but soon enough that nobody is given up."""
-    worker = run.victim()
-    if worker is None:
-        return False
-    proxy = run.cluster.proxies[worker.number]
-    proxy.hold_answers()
-    run.busy(worker, 0.6 * run.config.kafka.session_timeout, proxy.release)
-    return True
+    return on_the_line(run, Proxy.hold_answers, 0.6 * run.config.kafka.session_timeout)
+
+
+def commit_answered_late(run: "Run") -> bool:
+    """As `answers_late`, from the end of a transaction on: it is committed, and the worker cannot know."""
+    return on_the_line(run, Proxy.hold_answer_of_commit, 0.6 * run.config.kafka.session_timeout)
 
 
 def network_cut(run: "Run") -> bool:
     """All connections break off, new ones are refused."""
+    return on_the_line(run, Proxy.cut, run.beyond_session())
+
+
+def on_the_line(run: "Run", disturb: Callable[[Proxy], None], seconds: float) -> bool:
+    """`disturb` the line between a worker and the broker for so long."""
     worker = run.victim()
     if worker is None:
         return False
     proxy = run.cluster.proxies[worker.number]
-    proxy.cut()
-    run.busy(worker, run.beyond_session(), proxy.release)
+    disturb(proxy)
+    run.busy(worker, seconds, proxy.release)
     return True
 
 
@@ -156,8 +149,8 @@ SELDOM = ("after_fencing", "in_load", "in_silent_fold", "in_revoke", "before_ros
 """A life may come there only once."""
 
 DECK: dict[Fault, int] = {
-    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, answers_held: 3, answers_late: 2, clock_jump: 2,
-    broker_killed: 1, broker_paused: 2, disk_full: 1, signals_refused: 1,
+    sigkill: 6, sigstop: 5, network_held: 3, network_cut: 3, answers_held: 3, answers_late: 1,
+    commit_answered_late: 2, clock_jump: 2, broker_killed: 1, broker_paused: 2, disk_full: 1, signals_refused: 1,
     repeated_input: 2, reordered_input: 2, sigterm: 2,
 }  # fmt: skip
 """How often each comes in a deck; a deck is shuffled, and the next one begins when it is used up."""

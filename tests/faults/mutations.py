@@ -124,6 +124,19 @@ def joined_too_early(patch: Patch) -> None:
     patch(partition.Partition, "feed_behind", feed_behind)
 
 
+def agent_raises(patch: Patch) -> None:
+    original = partition.Partition.feed
+
+    def feed(self: partition.Partition, chunk: transport.Chunk) -> None:
+        if chunk.next % 7 == 0:  # it raised, and Faust acks the chunk all the same
+            self.position = max(self.position, chunk.next)
+            self._put([])
+        else:
+            original(self, chunk)
+
+    patch(partition.Partition, "feed", feed)
+
+
 def new_configuration_keeps_the_state(patch: Patch) -> None:
     patch(planning, "keeps_state", lambda *_: True)
 
@@ -281,6 +294,7 @@ IN_MEMORY = {
         "the marker covers strategies that are still catching up", marker_covers_those_behind
     ),
     "joined_too_early": Mutation("those behind join while states are ahead of the reading", joined_too_early),
+    "agent_raises": Mutation("an agent raises, and its chunk counts as done", agent_raises),
     "new_configuration_keeps_the_state": Mutation(
         "other features go on with the old ones' state", new_configuration_keeps_the_state
     ),

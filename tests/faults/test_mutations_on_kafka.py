@@ -37,7 +37,7 @@ FINDS = {
     "load_uncommitted": at("before_commit"),
     "seek_to_group_offset": by(kinds.sigkill),
     "future_not_awaited": by(kinds.signals_refused),
-    "goes_on_after_commit_timeout": by(kinds.answers_late, number=8),
+    "goes_on_after_commit_timeout": by(kinds.commit_answered_late, number=3),
 }
 
 KAFKA = {"future_not_awaited": {"delivery": "at_least_once"}}

@@ -14,6 +14,8 @@ from streams.clients import offset_range, read_partition_to_end
 from streams.topics import topic_name
 
 PAUSE = 1.0
+VISIBLE = 10.0
+"""Seconds within which an open transaction is expected to end; after a longer one the marker is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,17 @@ class Observation:
 
 
 class Watch(threading.Thread):
-    """Reads on from where the last look ended: first the markers, then the signals, so that these may only be more."""
+    """Reads on from where the last look ended: first the markers, then the signals, so that these may only be more.
+
+    Kafka makes a transaction visible partition by partition: its coordinator writes an end to each of them, and may die
+    between two. So the signals are read when all that had been written to them at the sight of the marker is decided.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__(name="watch", daemon=True)
         self.config = config
         self.markers: dict[int, int] = {}
+        self._seen: dict[int, int] = {}
         self.observations: list[Observation] = []
         self._next: Counter[tuple[str, int]] = Counter()
         self._waiting: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -65,16 +72,26 @@ class Watch(threading.Thread):
 
     async def _look(self) -> None:
         for number in range(self.config.kafka.partitions):
-            marker = None
             async for value in self._new("state", number):
                 if b'"kind":"marker"' in value[:40]:
-                    marker = json.loads(value)["offset"]
+                    self._seen[number] = json.loads(value)["offset"]
+            marker = self._seen.get(number)
+            if marker is None or marker == self.markers.get(number):
+                continue
+            await self._decided("signals", number)
             async for value in self._new("signals", number):
                 signal = json.loads(value)
                 self._waiting[number, signal["content"]["strategy"]].add(signal["provenance"]["offset"])
-            if marker is not None:
-                self.observations.append(Observation(number, marker, self._before(number, marker)))
-                self.markers[number] = marker
+            self.observations.append(Observation(number, marker, self._before(number, marker)))
+            self.markers[number] = marker
+
+    async def _decided(self, topic: str, number: int) -> None:
+        """Returns when every transaction that has written to the partition until now has ended."""
+        kafka, name = self.config.kafka, topic_name(self.config.kafka, topic)
+        _, written = await offset_range(kafka, name, number)
+        async with asyncio.timeout(VISIBLE):
+            while (await offset_range(kafka, name, number, "read_committed"))[1] < written:
+                await asyncio.sleep(0.1)
 
     def _before(self, number: int, marker: int) -> dict[str, int]:
         """How many signals are of bars before `marker`, by strategy; a marker never goes back."""

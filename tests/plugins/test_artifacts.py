@@ -1,8 +1,11 @@
 """Artifacts: what is written comes back, and whatever does not match is refused before the model's file is parsed."""
 
+import contextlib
 import hashlib
 import json
+import os
 import pickle
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.artifacts import Manifest, TrainedOn, load_artifact, save_artifact
+from plugins.artifacts import Manifest, TrainedOn, load_artifact, read_manifest, save_artifact
 from plugins.base import BaseModel
 from plugins.models import model_registry
 from schemas.config import Strategy
@@ -23,6 +26,7 @@ TRAINED = TrainedOn(
     rows=200, data_sha256="0" * 64,
 )  # fmt: skip
 DATA = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=COLUMNS)
+ROWS = DATA.to_numpy()
 
 
 def trained(**params: Any) -> BaseModel:
@@ -33,7 +37,7 @@ def trained(**params: Any) -> BaseModel:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_artifact(trained(), tmp_path / "models" / "demo", columns=COLUMNS, training=TRAINED)
+    save_artifact(trained(), tmp_path / "models" / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
     return tmp_path / "models" / "demo"
 
 
@@ -92,9 +96,10 @@ def test_what_is_saved_comes_back(folder: Path) -> None:
     assert loaded.manifest.training == TRAINED
     assert loaded.manifest.columns == COLUMNS
     assert {"python", "numpy", "lightgbm", "pandas"} <= set(loaded.manifest.libraries)
-    assert names(folder) == ["manifest.json", loaded.manifest.model_file]
+    stored = loaded.manifest.models["*"]
+    assert names(folder) == ["manifest.json", stored.file, stored.self_test]
     assert loaded.manifest.files == {
-        loaded.manifest.model_file: hashlib.sha256((folder / loaded.manifest.model_file).read_bytes()).hexdigest()
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (stored.file, stored.self_test)
     }
 
 
@@ -106,32 +111,35 @@ def test_the_hash_stands_for_everything(folder: Path, tmp_path: Path) -> None:
     assert first == hashlib.sha256(canonical).hexdigest()
     change_manifest(folder)
     assert load(folder).sha256 == first
-    again = save_artifact(trained(), tmp_path / "again", columns=COLUMNS, training=TRAINED)
+    again = save_artifact(trained(), tmp_path / "again", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert again.sha256 == first
-    other = save_artifact(trained(seed=1), tmp_path / "other", columns=COLUMNS, training=TRAINED)
+    other = save_artifact(trained(seed=1), tmp_path / "other", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert other.sha256 != first
 
 
 def test_a_new_model_takes_the_place_of_the_old_one(folder: Path) -> None:
     (folder / "notes.md").write_text("mine")
     (folder / "model-0123456789ab.txt").write_text("left by a run that was killed")
+    (folder / "selftest-0123456789ab.f64").write_text("left by a run that was killed")
     old = load(folder).manifest
-    new = save_artifact(trained(n_estimators=4), folder, columns=COLUMNS, training=TRAINED)
-    assert names(folder) == sorted(["manifest.json", new.model_file, "notes.md"])
-    assert new.model_file != old.model_file
+    new = save_artifact(trained(n_estimators=4), folder, columns=COLUMNS, training=TRAINED, rows=ROWS)
+    assert names(folder) == sorted(["manifest.json", *new.files, "notes.md"])
+    assert not set(new.files) & set(old.files)
     assert load(folder).sha256 == new.sha256
     assert names(folder.parent) == ["demo"]
 
 
 def test_the_same_model_again_changes_nothing(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    save_artifact(trained(), folder, columns=COLUMNS, training=TRAINED)
+    save_artifact(trained(), folder, columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_link_to_a_folder_is_followed(folder: Path) -> None:
     (folder.parent / "current").symlink_to("demo")
-    new = save_artifact(trained(n_estimators=4), folder.parent / "current", columns=COLUMNS, training=TRAINED)
+    new = save_artifact(
+        trained(n_estimators=4), folder.parent / "current", columns=COLUMNS, training=TRAINED, rows=ROWS
+    )
     assert load(folder).sha256 == load(folder.parent / "current").sha256 == new.sha256
     assert names(folder.parent) == ["current", "demo"]
 
@@ -139,6 +147,12 @@ def test_a_link_to_a_folder_is_followed(folder: Path) -> None:
 def failing(error: Exception | None) -> BaseModel:
     class Failing(BaseModel):
         key = "test.failing"
+
+        def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
+            return pd.Series(0.0, X.index)
+
+        def load(self, path: str | Path) -> None:
+            pass
 
         def save(self, path: str | Path) -> None:
             if error is not None:
@@ -160,7 +174,7 @@ def test_a_failed_save_leaves_the_old_artifact_and_no_junk(folder: Path, error: 
     before = load(folder).sha256
     for target in (folder, folder.parent / "new"):
         with pytest.raises(PluginError) as caught:
-            save_artifact(failing(error), target, columns=COLUMNS, training=TRAINED)
+            save_artifact(failing(error), target, columns=COLUMNS, training=TRAINED, rows=ROWS)
         assert str(caught.value) == fault
     assert load(folder).sha256 == before
     assert names(folder.parent) == ["demo"]
@@ -169,15 +183,40 @@ def test_a_failed_save_leaves_the_old_artifact_and_no_junk(folder: Path, error: 
 def test_a_manifest_that_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "demo" / "manifest.json").mkdir(parents=True)
     with pytest.raises(ArtifactError, match="cannot be written"):
-        save_artifact(trained(), tmp_path / "demo", columns=COLUMNS, training=TRAINED)
+        save_artifact(trained(), tmp_path / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert names(tmp_path / "demo") == ["manifest.json"]
     assert names(tmp_path) == ["demo"]
+
+
+@contextlib.contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes: what a disk that fills does, where the limit is reached."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("size", "what"), [(10, "the model"), (500, "the self-test"), (600, "the manifest")])
+def test_a_disk_that_fills_leaves_the_old_artifact(tmp_path: Path, pickled: Any, size: int, what: str) -> None:
+    """The model's file has less than 200 bytes, the self-test 512, the manifest more."""
+    old = save_artifact(pickled(alpha=1.0), tmp_path / "p", columns=["a"], training=TRAINED, rows=ROWS[:, :1])
+    sizes = sorted((tmp_path / "p" / name).stat().st_size for name in (*old.files, "manifest.json"))
+    assert 10 < sizes[0] < 500 < sizes[1] == 512 < 600 < sizes[2]
+    for folder in (tmp_path / "p", tmp_path / "new"):
+        with room(size), pytest.raises(ArtifactError, match=r"the artifact .* cannot be written: File too large$"):
+            save_artifact(pickled(alpha=2.0), folder, columns=["a"], training=TRAINED, rows=ROWS[:, :1])
+    assert read_manifest(tmp_path / "p") == old
+    assert names(tmp_path / "p") == sorted([*old.files, "manifest.json"])
+    assert names(tmp_path) == ["p"]
 
 
 def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
     (tmp_path / "demo").write_text("a file")
     with pytest.raises(ArtifactError, match="cannot be written"):
-        save_artifact(trained(), tmp_path / "demo", columns=COLUMNS, training=TRAINED)
+        save_artifact(trained(), tmp_path / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert (tmp_path / "demo").read_text() == "a file"
 
 
@@ -186,7 +225,7 @@ def test_a_plugin_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
     model = failing(None)
     model.file_name = name  # type: ignore[misc]
     with pytest.raises(PluginError, match="is not the plain name of a file"):
-        save_artifact(model, tmp_path / "demo", columns=COLUMNS, training=TRAINED)
+        save_artifact(model, tmp_path / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert names(tmp_path) == []
 
 
@@ -195,7 +234,7 @@ def test_parameters_that_are_no_json(tmp_path: Path) -> None:
     model.params = {"alpha": float("inf")}
     model.save = lambda path: Path(path).write_text("x")  # type: ignore[method-assign,assignment]
     with pytest.raises(ArtifactError, match="its parameters cannot be written as JSON"):
-        save_artifact(model, tmp_path / "demo", columns=COLUMNS, training=TRAINED)
+        save_artifact(model, tmp_path / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
     assert names(tmp_path) == []
 
 
@@ -207,21 +246,33 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "a huge manifest": (
         lambda f: (f / "manifest.json").write_text(" " * (1024 * 1024 + 1)), {}, "more than 1048576 bytes",
     ),
+    "a manifest of 10 GB": (
+        lambda f: os.truncate(f / "manifest.json", 10 * 1024**3), {}, "more than 1048576 bytes, so no manifest",
+    ),
+    "the self-test is longer": (lambda f: os.truncate(self_test(f), 10**6), {}, "its SHA-256 differs"),
     "no json": (lambda f: (f / "manifest.json").write_text("{"), {}, "not a manifest: Invalid JSON"),
     "not utf-8": (lambda f: (f / "manifest.json").write_bytes(b'{"a\xff'), {}, "not a manifest: Invalid JSON"),
     "deep json": (lambda f: (f / "manifest.json").write_text("[" * 100_000), {}, "not a manifest: Invalid JSON"),
-    "another format": (lambda f: change_manifest(f, format=2), {}, "not a manifest: format: Input should be 1"),
+    "an older format": (lambda f: change_manifest(f, format=1, models=None), {}, "another format than 2.* train again"),
     "a field is missing": (lambda f: change_manifest(f, params=None), {}, "params: Field required"),
     "a field too many": (lambda f: change_manifest(f, more=1), {}, "more: Extra inputs are not permitted"),
     "a field of another type": (lambda f: change_manifest(f, training__rows="9"), {}, "training.rows: Input should be"),
     "a hash that is none": (lambda f: change_manifest(f, files={"a": "b"}), {}, "files.a: String should match"),
     "a file outside": (
-        lambda f: change_manifest(f, model_file="../m"), {}, "model_file: .*'../m' is not the plain name of a file",
+        lambda f: change_manifest(f, models={"*": {"file": "../m", "self_test": "t"}}), {},
+        "file: .*'../m' is not the plain name of a file",
     ),
     "an absolute file": (
         lambda f: change_manifest(f, files={"/etc/hosts": "0" * 64}), {}, "'/etc/hosts' is not the plain name",
     ),
     "a file of no hash": (lambda f: change_manifest(f, files={}), {}, "`files` lacks the model's file model-"),
+    "no model": (lambda f: change_manifest(f, models={}), {}, "models: Dictionary should have at least 1 item"),
+    "an infinite number": (
+        lambda f: put_text(f, '"n_estimators": 3', '"n_estimators": 1e999'), {}, "params: .* number that is not finite",
+    ),
+    "the self-test is missing": (lambda f: self_test(f).unlink(), {}, "selftest-.*, which the manifest lists, is miss"),
+    "the self-test is changed": (lambda f: self_test(f).write_bytes(b"12345678"), {}, "its SHA-256 differs"),
+    "the self-test is a link": (lambda f: relink(self_test(f)), {}, "selftest-.* is a link"),
     "another plugin": (lambda f: None, {"key": "ml.ridge"}, "a model of ml.lightgbm, and the strategy wants ml.ridge"),
     "an unknown plugin": (
         lambda f: change_manifest(f, key="ml.lightbgm"), {"key": "ml.lightbgm"}, "no plugin 'ml.lightbgm'",
@@ -248,9 +299,20 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
 
 
 def model_file(folder: Path, gone: bool = False) -> Path:
-    name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["model_file"]
+    name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["models"]["*"]["file"]
     assert gone or (folder / name).exists()
     return folder / str(name)
+
+
+def self_test(folder: Path) -> Path:
+    return folder / str(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["models"]["*"]["self_test"])
+
+
+def put_text(folder: Path, old: str, new: str) -> None:
+    """Writes `new` where the manifest's text has `old`."""
+    text = (folder / "manifest.json").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (folder / "manifest.json").write_text(text.replace(old, new), encoding="utf-8")
 
 
 def relink(path: Path) -> None:
@@ -269,26 +331,80 @@ def test_what_does_not_match_is_refused(folder: Path, case: str, monkeypatch: py
     assert not parsed
 
 
+def change_self_test(folder: Path, data: bytes) -> None:
+    """Another self-test, with a manifest that fits it."""
+    stored = read_manifest(folder).models["*"]
+    (folder / stored.self_test).write_bytes(data)
+    files = {stored.file: read_manifest(folder).files[stored.file], stored.self_test: hashlib.sha256(data).hexdigest()}
+    change_manifest(folder, files=files)
+
+
+def test_the_self_test_holds_rows_of_the_training_and_their_predictions(folder: Path) -> None:
+    records = np.frombuffer(self_test(folder).read_bytes(), "<f8").reshape(32, 4)
+    rows = [tuple(row) for row in DATA.to_numpy().tolist()]
+    places = [rows.index(tuple(record)) for record in records[:, :3].tolist()]
+    assert places == sorted(places)
+    assert (places[0], places[-1]) == (0, 199)
+    assert records[:, 3].tolist() == trained().predict(DATA.iloc[places]).tolist()
+
+
+def test_one_other_bit_in_a_prediction_is_refused(folder: Path) -> None:
+    """What a machine or a library that computes otherwise would show."""
+    data = bytearray(self_test(folder).read_bytes())
+    data[4 * 8 * 7 + 3 * 8] ^= 1  # the lowest bit of the eighth row's prediction
+    change_self_test(folder, bytes(data))
+    with pytest.raises(ArtifactError, match=r"self-test: 1 of 32 predictions are not those of the training .*train"):
+        load(folder)
+
+
+def test_a_self_test_of_other_columns_is_refused(folder: Path) -> None:
+    for data in (b"", self_test(folder).read_bytes()[:-8]):
+        change_self_test(folder, data)
+        with pytest.raises(ArtifactError, match=f"its self-test of {len(data)} bytes is not one of 3 columns"):
+            load(folder)
+
+
+def test_a_plugin_that_loads_another_model_than_it_saved_gets_no_artifact(tmp_path: Path) -> None:
+    class Forgetful(BaseModel):
+        key = "test.forgetful"
+        level = 1.0
+
+        def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
+            return pd.Series(self.level, X.index)
+
+        def save(self, path: str | Path) -> None:
+            Path(path).write_text("nothing")
+
+        def load(self, path: str | Path) -> None:
+            pass
+
+    model = Forgetful()
+    model.level = 2.0
+    with pytest.raises(PluginError, match=r"test.forgetful: what it saves and loads is another model: .* 32 of 32"):
+        save_artifact(model, tmp_path / "demo", columns=COLUMNS, training=TRAINED, rows=ROWS)
+    assert names(tmp_path) == []
+
+
 def test_a_library_that_is_not_here_does_not_matter(folder: Path) -> None:
     change_manifest(folder, libraries__catboost="1.2.3")
     assert load(folder).manifest.libraries["catboost"] == "1.2.3"
 
 
 def test_what_executes_its_file_needs_trust(tmp_path: Path, pickled: Any) -> None:
-    manifest = save_artifact(pickled(alpha=2.0), tmp_path / "p", columns=["a"], training=TRAINED)
+    manifest = save_artifact(pickled(alpha=2.0), tmp_path / "p", columns=["a"], training=TRAINED, rows=ROWS[:, :1])
     assert "sklearn" in manifest.libraries
     with pytest.raises(ArtifactError, match=r"test.pickled executes what its file holds; write `trusted: true`"):
         load_artifact(tmp_path / "p", key="test.pickled", columns=["a"])
-    assert pickled.loads == 0
+    assert pickled.loads == 1  # when it was saved
     loaded = load_artifact(tmp_path / "p", key="test.pickled", columns=["a"], trusted=True)
     assert loaded.model.params == {"alpha": 2.0}
 
 
 def test_a_plugin_that_fails_to_load(tmp_path: Path, pickled: Any) -> None:
-    manifest = save_artifact(pickled(), tmp_path / "p", columns=["a"], training=TRAINED)
+    manifest = save_artifact(pickled(), tmp_path / "p", columns=["a"], training=TRAINED, rows=ROWS[:, :1])
     (tmp_path / "p" / manifest.model_file).write_bytes(b"no pickle")
     sha256 = hashlib.sha256(b"no pickle").hexdigest()
-    change_manifest(tmp_path / "p", files={manifest.model_file: sha256})
+    change_manifest(tmp_path / "p", files=manifest.files | {manifest.model_file: sha256})
     with pytest.raises(PluginError, match=r"test.pickled: load failed: UnpicklingError"):
         load_artifact(tmp_path / "p", key="test.pickled", columns=["a"], trusted=True)
 

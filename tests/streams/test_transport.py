@@ -23,6 +23,10 @@ class Fetching(Consumer):
         self._ledger = defaultdict(deque)
         self._expected = {BARS: 0}
         self._buffered_partitions = set()
+        self._acked, self._acked_index = defaultdict(list), defaultdict(set)
+        self._committed_offset = defaultdict(lambda: None)
+        self._read_offset, self._unacked_messages, self._n_acked = {}, set(), 0
+        self._waiting_for_ack = None
         self._batch, self._moves = batch, moves
         self.sought: dict[TP, int] = {}
 
@@ -62,3 +66,31 @@ def test_what_was_fetched_for_an_assignment_that_is_over_is_read_again() -> None
     consumer = Fetching(fetched(bar("A", minute, 100.0) for minute in range(3)), moves=True)
     assert handed_on(consumer) == []
     assert consumer.sought == {BARS: 0}
+
+
+def committed_after_a_restart(group: int, state: int) -> int | None:
+    """What is committed next, when the group's offset is `group` and the state goes on at `state`, and all is acked."""
+    consumer = Fetching(fetched(bar("A", minute, 100.0) for minute in range(6)), moves=False)
+    consumer.app.owner = SimpleNamespace(positions=lambda: {BARS: state})
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda _: True)
+
+    async def seek_to_committed() -> dict[TP, int]:
+        return {BARS: group}
+
+    consumer.seek_to_committed = seek_to_committed
+
+    async def run() -> int | None:
+        await consumer.perform_seek()
+        async for _, message in consumer.getmany(1.0):
+            consumer.ack(message)
+        return consumer._new_offset(BARS)
+
+    return asyncio.run(run())
+
+
+def test_commits_go_on_where_the_state_is_behind_the_group() -> None:
+    """The mistake: what counts as committed is the group's offset or the state's, so that acks below it are dropped and
+    the first chunk stays open for ever.
+    """
+    assert committed_after_a_restart(group=5, state=0) == 6
+    assert committed_after_a_restart(group=5, state=2) == 6

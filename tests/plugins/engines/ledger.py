@@ -29,10 +29,23 @@ class Booked:
 
 
 @dataclass
+class Stock:
+    """What is held of one symbol: lots (signed), what they cost, the commission paid for them, the first one's bar."""
+
+    lots: int = 0
+    cost: Fraction = Fraction(0)
+    paid: Fraction = Fraction(0)
+    since: Any = None
+
+
+@dataclass
 class Book:
-    """All that happened. Cuts: (bar, symbol, part, wanted, filled); pending: (symbol, signal time, lots)."""
+    """All that happened. Cuts: (bar, symbol, part, wanted, filled); pending: (symbol, signal time, lots); trades:
+    (symbol, entry bar, exit bar, lots) and (entry price, exit price, commission, profit).
+    """
 
     fills: list[Booked] = field(default_factory=list)
+    trades: list[tuple[tuple[str, Any, Any, int], tuple[Fraction, ...]]] = field(default_factory=list)
     cuts: list[tuple[Any, str, str, int, int]] = field(default_factory=list)
     pending: list[tuple[str, Any, int]] = field(default_factory=list)
     cash: list[Fraction] = field(default_factory=list)
@@ -56,6 +69,7 @@ class Ledger:
         self.commission, self.slippage = Fraction(rules["commission"]), Fraction(rules["slippage"])
         self.cash = Fraction(rules["capital"])
         self.lots: dict[str, int] = {}
+        self.stocks: dict[str, Stock] = {}
         self.last_close: dict[str, Fraction] = {}
         self.last_weight: dict[str, float] = {}
         self.waiting: dict[str, tuple[Any, int]] = {}
@@ -146,6 +160,21 @@ class Ledger:
             self.cash -= lots * self.lot * price + abs(lots) * self.lot * price * self.commission
             self.lots[symbol] = self.lots.get(symbol, 0) + lots
             self.book.fills.append(Booked(time, symbol, part, lots, price, self.cash))
+            self._account(time, symbol, part, lots, price)
+
+    def _account(self, time: Any, symbol: str, part: str, lots: int, price: Fraction) -> None:
+        """Average cost: what leaves takes its share of all that was paid for what is there."""
+        stock = self.stocks.setdefault(symbol, Stock())
+        fee = abs(lots) * self.lot * price * self.commission
+        if part == "open":
+            stock.since = stock.since if stock.lots else time
+            stock.lots, stock.cost, stock.paid = stock.lots + lots, stock.cost + lots * price, stock.paid + fee
+            return
+        share = Fraction(-lots, stock.lots)
+        entry, paid = stock.cost / stock.lots, stock.paid * share + fee
+        profit = -lots * self.lot * (price - entry) - paid
+        self.book.trades.append(((symbol, stock.since, time, -lots), (entry, price, paid, profit)))
+        stock.lots, stock.cost, stock.paid = stock.lots + lots, stock.cost * (1 - share), stock.paid * (1 - share)
 
     @staticmethod
     def _largest(wanted: int, holds: Any) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 NAMES = ("AAA", "BBB", "CCC", "DDD", "EEE")
 
 
@@ -22,7 +24,7 @@ class Scenario:
 def scenario(seed: int) -> Scenario:
     """The same seed gives the same scenario, for ever."""
     rng = np.random.default_rng(seed)
-    count = int(rng.integers(8, 60))
+    count = int(rng.integers(8, 45))
     times = pd.date_range("2024-01-02 14:31", periods=count, freq="1min", tz="UTC")
     lot = float(rng.choice([1e-4, 0.01, 1.0]))
     frames = [_bars(rng, name, times, lot) for name in NAMES[: int(rng.integers(1, 6))]]
@@ -34,28 +36,50 @@ def scenario(seed: int) -> Scenario:
 
 
 def _bars(rng: np.random.Generator, name: str, times: pd.DatetimeIndex, lot: float) -> pd.DataFrame:
-    """A random walk with jumps; some scenarios in whole numbers, where ties and exact fits happen."""
+    """One symbol's bars: a random walk with jumps and perhaps a split, on those of the times that it has."""
     count = len(times)
-    start = float(rng.choice([0.9, 15.0, 100.0, 4000.0] if lot > 1e-3 else [15.0, 100.0, 4000.0]))
+    opens, closes = _path(rng, count, lot)
+    volume = np.where(rng.random(count) < 0.1, 0.0, rng.integers(1, 1000, count))
+    if rng.random() < 0.2:
+        _split(rng, opens, closes, volume)
+    frame = pd.DataFrame({
+        "symbol": name, "open": opens, "high": np.maximum(opens, closes), "low": np.minimum(opens, closes),
+        "close": closes, "volume": volume,
+    }, index=times.rename("time"))  # fmt: skip
+    return frame[_present(rng, count)]
+
+
+def _path(rng: np.random.Generator, count: int, lot: float) -> tuple[Floats, Floats]:
+    """Opens and closes; some scenarios in whole numbers, where ties and exact fits happen."""
+    starts = {1.0: [2e-3, 0.9, 100.0, 4000.0], 0.01: [0.2, 15.0, 4000.0, 6e5], 1e-4: [15.0, 100.0, 4000.0, 3e7]}[lot]
+    start = float(rng.choice(starts))
     steps = rng.normal(0.0, float(rng.choice([0.0, 0.003, 0.05])), 2 * count)
     jumps = rng.random(2 * count) < 0.02
     steps[jumps] = np.log(rng.choice([0.3, 0.5, 2.0, 4.0], jumps.sum()))
     path = start * np.exp(np.cumsum(steps).clip(-1.5, 3.0))
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and start > 10.0:
         path = np.maximum(path.round(), 1.0)
-    opens, closes = path[0::2], path[1::2]
-    frame = pd.DataFrame({
-        "symbol": name, "open": opens, "high": np.maximum(opens, closes), "low": np.minimum(opens, closes), "close":
-        closes, "volume": np.where(rng.random(count) < 0.1, 0.0, rng.integers(1, 1000, count)),
-    }, index=times.rename("time"))  # fmt: skip
+    return path[0::2].copy(), path[1::2].copy()
+
+
+def _split(rng: np.random.Generator, opens: Floats, closes: Floats, volume: Floats) -> None:
+    """From some bar on one share is two or three, and the data does not adjust what was before."""
+    first, parts = int(rng.integers(1, len(opens))), float(rng.choice([2.0, 3.0]))
+    opens[first:] /= parts
+    closes[first:] /= parts
+    volume[first:] *= parts
+
+
+def _present(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """On which bars it trades: a late start, an early end, gaps here and there, perhaps a halt."""
     first, last = int(rng.integers(0, count // 3)), int(rng.integers(2 * count // 3, count))
-    here = (
-        (rng.random(count) >= float(rng.choice([0.0, 0.15, 0.4])))
-        & (np.arange(count) >= first)
-        & (np.arange(count) <= last)
-    )
+    bars = np.arange(count)
+    here = (rng.random(count) >= float(rng.choice([0.0, 0.15, 0.4]))) & (bars >= first) & (bars <= last)
+    if rng.random() < 0.3:
+        halt = int(rng.integers(first, last))
+        here[halt : halt + count // 4] = False
     here[(first + last) // 2] = True
-    return frame[here]
+    return here
 
 
 def _signals(rng: np.random.Generator, prices: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.engines.metrics import max_drawdown, metrics, periods_per_year
+from plugins.engines.metrics import max_drawdown, metrics
 
 NO_TRADES = pd.DataFrame({"pnl": np.array([], float)})
 NO_FILLS = pd.DataFrame({"size": np.array([], float), "price": [], "commission": []})
@@ -124,28 +124,14 @@ def test_every_number_is_plain_and_finite() -> None:
         assert value is None or (type(value) in (int, float) and math.isfinite(value)), name
 
 
-@pytest.mark.parametrize(
-    ("times", "interval", "expected"),
-    [
-        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), "1d", 252),
-        (pd.bdate_range("2024-01-01", periods=30, tz="UTC"), None, 252),
-        (pd.date_range("2024-01-01", periods=30, tz="UTC"), "1d", 365),
-        (pd.date_range("2024-01-05", periods=30, freq="7D", tz="UTC"), None, 365.25 / 7),
-        (pd.date_range("2024-01-01 00:01", periods=1440 * 10, freq="1min", tz="UTC"), "1m", 365 * 1440),
-        (pd.date_range("2024-01-01 01:00", periods=24 * 10, freq="1h", tz="UTC"), "1h", 365 * 24),
-    ],
-)
-def test_periods_per_year(times: pd.DatetimeIndex, interval: str | None, expected: float) -> None:
-    from schemas.messages import interval_ms
-
-    assert periods_per_year(times, interval_ms(interval) if interval else None) == pytest.approx(expected)
-
-
-def test_periods_per_year_of_stock_minutes() -> None:
-    """New York's 390 minutes on five days; Friday evening there is Saturday in UTC, and no reason to count 365 days."""
-    days = [
-        pd.date_range(f"{day.date()} 14:31", periods=390, freq="1min", tz="UTC")
-        for day in pd.bdate_range("2024-01-08", periods=5)
-    ]
-    evening = pd.date_range("2024-01-13 00:30", periods=20, freq="1min", tz="UTC")
-    assert periods_per_year(days[0].append([*days[1:], evening]), 60_000) == 252 * 390
+def test_annualised_by_the_calendar() -> None:
+    """XNYS had 252 sessions in 2024; 24/7 has 365.25 days."""
+    frame = curve([1000.0, 1010.0, 1000.0, 1020.0]).shift(10, freq="D")
+    found = {
+        name: metrics(frame, NO_TRADES, NO_FILLS, capital=1000.0, interval_ms=86_400_000, calendar=name)
+        for name in ("XNYS", "24/7")
+    }
+    spread = np.std([0.01, 1000 / 1010 - 1, 0.02], ddof=1)
+    assert found["XNYS"]["volatility"] == pytest.approx(spread * math.sqrt(252))
+    assert found["24/7"]["volatility"] == pytest.approx(spread * math.sqrt(365.25))
+    assert found["XNYS"]["periods_per_year"] == 252

@@ -48,6 +48,7 @@ def test_equals_the_class_that_it_wraps(params: dict[str, Any]) -> None:
 def test_defaults() -> None:
     assert model_registry.create("ml.lightgbm").params == {
         "num_leaves": 31, "learning_rate": 0.05, "n_estimators": 200, "min_child_samples": 20, "seed": 42, "extra": {},
+        "early_stopping_rounds": None,
     }  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def test_nothing_before_training(tmp_path: Path) -> None:
         ({"extra": {"objective": "nonsense"}}, "Unknown objective type name: nonsense"),
         ({"extra": {"objective": "poisson"}}, "at least one target label is negative"),
         ({"extra": {"linear_tree": True}}, "linear trees are not served"),
-        ({"extra": {"early_stopping_round": 5}}, "For early stopping"),
+        ({"extra": {"early_stopping_round": 5}}, "is the parameter early_stopping_rounds"),
         ({"extra": {"categorical_feature": ["nope"]}}, "nope"),
     ],
 )

@@ -1,8 +1,8 @@
-"""Tiny cases with every number worked out by hand, in exact fractions, in the test itself."""
+"""Tiny cases with every number worked out by hand, in exact fractions, in the test itself; for both engines."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import floor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,12 @@ import pandas as pd
 import pytest
 
 from plugins.engines import engine_registry
-from schemas.errors import PluginError
+from schemas.errors import ConfigurationError, PluginError
 
-pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
-
-DATA = Path(__file__).parents[3] / "examples" / "data"
 T = pd.date_range("2024-03-04 14:31", periods=20, freq="1min", tz="UTC")
 FREE = {"commission": 0.0, "slippage": 0.0, "capital": 1000.0}
 
+Run = Callable[..., dict[str, Any]]
 Bars = list[tuple[int, float, float]] | list[tuple[int, float, float, float]]
 
 
@@ -40,8 +38,14 @@ def says(column: str = "signal", **symbols: dict[int, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["time", "symbol", column]).set_index(["time", "symbol"])
 
 
-def run(prices: pd.DataFrame, signals: pd.DataFrame, **rules: Any) -> dict[str, Any]:
-    return engine_registry.create("backtrader", **{**FREE, **rules}).run(prices, signals)
+@pytest.fixture(params=["backtrader", "vectorbt"])
+def run(request: pytest.FixtureRequest) -> Run:
+    pytest.importorskip(request.param, reason=f"the engine's library {request.param} is not installed")
+
+    def run_engine(prices: pd.DataFrame, signals: pd.DataFrame, **rules: Any) -> dict[str, Any]:
+        return engine_registry.create(request.param, **{**FREE, **rules}).run(prices, signals)
+
+    return run_engine
 
 
 def sizes(done: dict[str, Any]) -> list[tuple[int, str, float]]:
@@ -49,7 +53,7 @@ def sizes(done: dict[str, Any]) -> list[tuple[int, str, float]]:
     return [(T.get_loc(fill.bar), fill.symbol, round(fill.size, 9)) for fill in done["fills"].itertuples()]
 
 
-def test_buy_and_hold_with_costs() -> None:
+def test_buy_and_hold_with_costs(run: Run) -> None:
     done = run(bars(A=[(0, 9, 10), (1, 11, 12), (2, 12, 13)]), says(A={0: "BUY"}), commission=0.001, slippage=0.002)
     price = 11 * Fraction("1.002")
     size = Fraction(floor(1000 / (price * Fraction("1.001")) * 10_000), 10_000)
@@ -68,7 +72,7 @@ def test_buy_and_hold_with_costs() -> None:
     assert done["trades"].empty
 
 
-def test_flip_from_long_to_short_is_two_fills_and_one_trade() -> None:
+def test_flip_from_long_to_short_is_two_fills_and_one_trade(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10), (2, 20, 20), (3, 16, 16)])
     done = run(prices, says(A={0: "BUY", 1: "SELL"}), weight=0.5)
     # 50 bought at 10; at 10 the target is -50, so 100 sold at 20: 50 to close, 50 to open
@@ -87,51 +91,51 @@ def test_flip_from_long_to_short_is_two_fills_and_one_trade() -> None:
     assert done["positions"]["A"].tolist() == [0, 50, -50, -50]
 
 
-def test_cut_by_cash_when_the_open_gaps_up() -> None:
+def test_cut_by_cash_when_the_open_gaps_up(run: Run) -> None:
     done = run(bars(A=[(0, 10, 10), (1, 12.5, 12.5)]), says(A={0: "BUY"}), lot=1.0)
     assert sizes(done) == [(1, "A", 80)]
     assert done["cuts"][["wanted", "filled", "part"]].to_numpy().tolist() == [[100.0, 80.0, "open"]]
 
 
-def test_exact_fit_is_not_cut() -> None:
+def test_exact_fit_is_not_cut(run: Run) -> None:
     """1000 buys exactly 100 at 10, whatever the last bits of the cash."""
     done = run(bars(A=[(0, 10, 10), (1, 10, 10)]), says(A={0: "BUY"}), lot=1.0)
     assert sizes(done) == [(1, "A", 100)]
     assert done["cuts"].empty
 
 
-def test_order_waits_for_the_symbols_next_bar_with_its_size() -> None:
+def test_order_waits_for_the_symbols_next_bar_with_its_size(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (3, 5, 5)], B=[(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 1, 1)])
     done = run(prices, says(A={0: "BUY"}), weight=0.5)
     assert sizes(done) == [(3, "A", 50)]
     assert done["fills"]["signal_time"].tolist() == [T[0]]
 
 
-def test_bar_without_volume_fills_nothing() -> None:
+def test_bar_without_volume_fills_nothing(run: Run) -> None:
     done = run(bars(A=[(0, 10, 10), (1, 10, 10, 0), (2, 20, 20)]), says(A={0: "BUY"}), weight=0.5)
     assert sizes(done) == [(2, "A", 50)]
 
 
-def test_data_without_any_volume_fills() -> None:
+def test_data_without_any_volume_fills(run: Run) -> None:
     prices = bars(A=[(0, 10, 10, 0), (1, 10, 10, 0)])
     assert sizes(run(prices, says(A={0: "BUY"}))) == [(1, "A", 100)]
     assert sizes(run(prices.drop(columns="volume"), says(A={0: "BUY"}))) == [(1, "A", 100)]
 
 
-def test_newer_signal_replaces_a_waiting_order_and_hold_does_not() -> None:
+def test_newer_signal_replaces_a_waiting_order_and_hold_does_not(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10, 0), (2, 10, 10), (3, 10, 10)])
     assert sizes(run(prices, says(A={0: "BUY", 1: "SELL"}), weight=0.5)) == [(2, "A", -50)]
     assert sizes(run(prices, says(A={0: "BUY", 1: "FLAT"}), weight=0.5)) == []
     assert sizes(run(prices, says(A={0: "BUY", 1: "HOLD"}), weight=0.5)) == [(2, "A", 50)]
 
 
-def test_last_signal_is_pending() -> None:
+def test_last_signal_is_pending(run: Run) -> None:
     done = run(bars(A=[(0, 10, 10), (1, 10, 10)]), says(A={1: "SELL"}), weight=0.5)
     assert done["fills"].empty
     assert done["pending"].to_dict("records") == [{"symbol": "A", "signal_time": T[1], "weight": -0.5, "size": -50.0}]
 
 
-def test_reduces_before_it_opens() -> None:
+def test_reduces_before_it_opens(run: Run) -> None:
     """All money is in Z; A comes first by name, but lives on what the sale of Z brings."""
     prices = bars(A=[(m, 10, 10) for m in range(4)], Z=[(m, 10, 10) for m in range(4)])
     done = run(prices, says(Z={0: "BUY", 1: "FLAT"}, A={1: "BUY"}))
@@ -139,14 +143,14 @@ def test_reduces_before_it_opens() -> None:
     assert done["cuts"].empty
 
 
-def test_one_short_replaces_another() -> None:
+def test_one_short_replaces_another(run: Run) -> None:
     """Buying back A frees the room that the short of Z needs, though a rule of sells before buys would put Z first."""
     prices = bars(A=[(m, 10, 10) for m in range(4)], Z=[(m, 10, 10) for m in range(4)])
     done = run(prices, says(A={0: "SELL", 1: "FLAT"}, Z={1: "SELL"}))
     assert sizes(done) == [(1, "A", -100), (2, "A", 100), (2, "Z", -100)]
 
 
-def test_long_only_sells_to_nothing() -> None:
+def test_long_only_sells_to_nothing(run: Run) -> None:
     prices = bars(A=[(m, 10, 10) for m in range(4)])
     assert sizes(run(prices, says(A={0: "BUY", 1: "SELL"}), long_only=True)) == [(1, "A", 100), (2, "A", -100)]
     assert sizes(run(prices, says(A={0: -1.0}), long_only=True)) == []
@@ -155,7 +159,7 @@ def test_long_only_sells_to_nothing() -> None:
     )
 
 
-def test_numbers_are_sizes_and_weights_are_taken_as_they_are() -> None:
+def test_numbers_are_sizes_and_weights_are_taken_as_they_are(run: Run) -> None:
     prices = bars(A=[(m, 10, 10) for m in range(5)])
     assert sizes(run(prices, says(A={0: 0.5, 1: np.nan, 2: -0.25}), weight=0.8)) == [
         (1, "A", 40),
@@ -169,7 +173,7 @@ def test_numbers_are_sizes_and_weights_are_taken_as_they_are() -> None:
     ]
 
 
-def test_only_a_changed_target_orders_unless_told_to_rebalance() -> None:
+def test_only_a_changed_target_orders_unless_told_to_rebalance(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 20), (2, 20, 20), (3, 20, 20)])
     signals = says(A={0: "BUY", 1: "BUY", 2: "BUY"})
     assert sizes(run(prices, signals, weight=0.5)) == [(1, "A", 50)]
@@ -177,36 +181,36 @@ def test_only_a_changed_target_orders_unless_told_to_rebalance() -> None:
     assert sizes(run(prices, signals, weight=0.5, rebalance="always")) == [(1, "A", 50), (2, "A", -12.5)]
 
 
-def test_whole_shares_are_rounded_toward_zero() -> None:
+def test_whole_shares_are_rounded_toward_zero(run: Run) -> None:
     prices = bars(A=[(m, 30, 30) for m in range(3)])
     assert sizes(run(prices, says(A={0: "BUY"}), lot=1.0)) == [(1, "A", 33)]
     assert sizes(run(prices, says(A={0: "SELL"}), lot=1.0)) == [(1, "A", -33)]
 
 
-def test_next_close() -> None:
+def test_next_close(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 11, 8), (2, 9, 16)])
     done = run(prices, says(A={0: "BUY"}), price="next_close", weight=0.5)
     assert done["fills"][["bar", "price"]].to_numpy().tolist() == [[T[1], 8.0]]
     assert done["equity_curve"]["equity"].tolist() == [1000, 1000, 1400]
 
 
-def test_this_close_only_when_one_knows() -> None:
+def test_this_close_only_when_one_knows(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 20, 20)])
     with pytest.raises(PluginError, match="i_know_this_looks_ahead: true"):
-        engine_registry.create("backtrader", price="this_close")
+        run(prices, says(A={0: "BUY"}), price="this_close")
     done = run(prices, says(A={0: "BUY"}), price="this_close", i_know_this_looks_ahead=True)
     assert done["fills"][["bar", "price", "size"]].to_numpy().tolist() == [[T[0], 10.0, 100.0]]
     assert done["equity_curve"]["equity"].tolist() == [1000, 2000]
 
 
-def test_leverage_is_a_limit_on_gross_exposure() -> None:
+def test_leverage_is_a_limit_on_gross_exposure(run: Run) -> None:
     prices = bars(A=[(m, 10, 10) for m in range(3)], B=[(m, 10, 10) for m in range(3)])
     done = run(prices, says("weight", A={0: 1.5}, B={0: -1.5}), leverage=2.0, lot=1.0)
     assert sizes(done) == [(1, "A", 150), (1, "B", -50)]
     assert done["equity_curve"][["equity", "cash", "long", "short"]].iloc[-1].tolist() == [1000, 0, 1500, -500]
 
 
-def test_leverage_counts_what_the_costs_take_from_the_equity() -> None:
+def test_leverage_counts_what_the_costs_take_from_the_equity(run: Run) -> None:
     """With s = c = 1 % n shares at 10 cost 10.201 n and leave equity 1000 - 0.201 n; 10 n may be twice that."""
     done = run(
         bars(A=[(0, 10, 10), (1, 10, 10)]),
@@ -219,7 +223,7 @@ def test_leverage_counts_what_the_costs_take_from_the_equity() -> None:
     assert sizes(done) == [(1, "A", floor(Fraction(2000) / (10 + 2 * Fraction("0.201"))))]
 
 
-def test_buying_back_is_cut_by_cash() -> None:
+def test_buying_back_is_cut_by_cash(run: Run) -> None:
     """100 short at 10 leave 2000 of cash; at 40 that buys back 50, and the new long part of the flip falls away."""
     prices = bars(A=[(0, 10, 10), (1, 10, 10), (2, 40, 40)])
     done = run(prices, says(A={0: "SELL", 1: "BUY"}))
@@ -231,14 +235,14 @@ def test_buying_back_is_cut_by_cash() -> None:
     assert done["equity_curve"]["equity"].tolist() == [1000, 1000, -2000]
 
 
-def test_without_equity_every_target_is_nothing() -> None:
+def test_without_equity_every_target_is_nothing(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10), (2, 40, 40), (3, 15, 15), (4, 15, 15)])
     done = run(prices, says(A={0: "SELL", 2: "BUY"}))
     # at 40 the equity is 2000 - 4000; the BUY means to have nothing, and at 15 that can be paid
     assert sizes(done) == [(1, "A", -100), (3, "A", 100)]
 
 
-def test_trades_are_at_average_cost_and_net() -> None:
+def test_trades_are_at_average_cost_and_net(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10), (2, 20, 20), (3, 20, 20), (4, 20, 20)])
     done = run(prices, says("weight", A={0: 0.1, 1: 0.3, 2: 0.2, 3: 0.0}), commission=0.01, lot=1.0)
     fills, trades = done["fills"], done["trades"]
@@ -254,28 +258,28 @@ def test_trades_are_at_average_cost_and_net() -> None:
     assert trades["bars"].tolist() == [2, 3]
 
 
-def test_time_of_a_fill_is_the_open_of_its_bar_when_the_interval_is_known() -> None:
+def test_time_of_a_fill_is_the_open_of_its_bar_when_the_interval_is_known(run: Run) -> None:
     prices, signals = bars(A=[(0, 10, 10), (1, 10, 10)]), says(A={0: "BUY"})
     assert run(prices, signals, interval="1m")["fills"]["time"].tolist() == [T[0]]
     assert run(prices, signals, interval="1m", price="next_close")["fills"]["time"].tolist() == [T[1]]
     assert run(prices, signals)["fills"]["time"].tolist() == [T[1]]
 
 
-def test_one_symbol_by_time_alone() -> None:
+def test_one_symbol_by_time_alone(run: Run) -> None:
     prices = pd.DataFrame({"open": [10.0, 10.0, 10.0], "close": [10.0, 10.0, 20.0]}, index=T[:3])
     done = run(prices, pd.DataFrame({"signal": ["BUY", "HOLD", "HOLD"]}, index=T[:3]))
     assert done["equity_curve"]["equity"].tolist() == [1000, 1000, 2000]
     assert done["fills"]["symbol"].tolist() == ["asset"]
 
 
-def test_no_signals_no_trades() -> None:
+def test_no_signals_no_trades(run: Run) -> None:
     done = run(bars(A=[(0, 10, 10), (1, 10, 10)]), says(A={}))
     assert done["equity_curve"]["equity"].tolist() == [1000, 1000]
     assert done["metrics"]["sharpe"] is None
     assert all(len(done[name]) == 0 for name in ("fills", "trades", "cuts", "pending"))
 
 
-def test_same_columns_and_types_with_and_without_rows() -> None:
+def test_same_columns_and_types_with_and_without_rows(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 30, 30), (2, 10, 10), (3, 10, 10)])
     full = run(prices, says(A={0: "BUY", 1: "FLAT", 3: "BUY"}))
     empty = run(prices, says(A={}))
@@ -284,17 +288,37 @@ def test_same_columns_and_types_with_and_without_rows() -> None:
         assert full[name].dtypes.to_dict() == empty[name].dtypes.to_dict(), name
 
 
-def test_buy_and_hold_of_real_stocks_agrees_with_pandas() -> None:
-    """The first close decides; whole shares at the next open, costs included."""
-    data = pd.read_parquet(DATA / "equities_daily.parquet").dropna(subset=["close"])
-    for symbol, some in data.groupby("symbol"):
-        prices = some.set_index("timestamp")[["open", "high", "low", "close", "volume"]]
-        signals = pd.DataFrame({"signal": ["BUY"]}, index=prices.index[:1])
-        done = run(prices, signals, commission=0.0005, slippage=0.0005, capital=100_000.0, weight=0.9, lot=1.0)
-        shares = floor(90_000 / prices["close"].iloc[0])
-        paid = shares * prices["open"].iloc[1] * 1.0005
-        expected = (100_000 - paid * 1.0005) + shares * prices["close"].iloc[1:]
-        pd.testing.assert_series_equal(
-            done["equity_curve"]["equity"].iloc[1:], expected, rtol=1e-12, check_names=False, check_index=False
-        )
-        assert len(done["equity_curve"]) == len(prices), symbol
+def test_one_row_is_enough(run: Run) -> None:
+    done = run(bars(A=[(0, 10, 10)]), says(A={0: "BUY"}))
+    assert done["equity_curve"]["equity"].tolist() == [1000]
+    assert len(done["pending"]) == 1
+
+
+def test_more_lots_than_a_float_counts_are_cut(run: Run) -> None:
+    """A weight of 1e30 is no size; what it is cut to fits 1000 at 10."""
+    done = run(bars(A=[(0, 10, 10), (1, 10, 10)]), says("weight", A={0: 1e30}), lot=1.0)
+    assert done["cuts"][["wanted", "filled"]].to_numpy().tolist() == [[2.0**53, 100.0]]
+    done = run(bars(A=[(0, 10, 10), (1, 1e-290, 10)]), says("weight", A={0: 0.5}), lot=1.0)
+    assert sizes(done) == [(1, "A", 50)]
+
+
+@pytest.mark.parametrize(
+    ("prices", "signals", "message"),
+    [
+        (bars(A=[]), says(A={0: "BUY"}), "there are no bars"),
+        (bars(A=[(0, 10, 10), (1, 10, np.nan)]), says(A={0: "BUY"}), "close is nan at .* of A; .* drop it"),
+        (bars(A=[(1, 10, 10), (0, 10, 10)]), says(A={0: "BUY"}), "of A comes after a later time; sort"),
+        (bars(A=[(0, 10, 10), (0, 10, 10)]), says(A={0: "BUY"}), "prices: .* of A comes twice"),
+        (bars(A=[(0, 10, 10)]), says(B={0: "BUY"}), "there are no prices of 'B'"),
+        (bars(A=[(0, 10, 10)]), says(A={5: "BUY"}), "there is a signal at .* of A but no bar"),
+    ],
+)
+def test_bad_frames_are_one_clear_line(prices: pd.DataFrame, signals: pd.DataFrame, message: str, run: Run) -> None:
+    with pytest.raises(ConfigurationError, match=message) as told:
+        run(prices, signals)
+    assert "\n" not in str(told.value)
+
+
+def test_unknown_calendar_is_one_clear_line(run: Run) -> None:
+    with pytest.raises(ConfigurationError, match="there is no calendar 'NYSEE'; auto, 24/7, or a name"):
+        run(bars(A=[(0, 10, 10)]), says(A={0: "BUY"}), calendar="NYSEE")

@@ -1,0 +1,5 @@
+"""``alphawire models``."""
+
+from alphawire.models import models as command
+
+__all__ = ["command"]

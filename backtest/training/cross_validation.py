@@ -1,0 +1,131 @@
+"""A strategy's model trained and tested many times: walk-forward, rolling, and combinatorial purged (CPCV)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backtest.training.bootstrap import estimates
+from backtest.training.fitting import fit, new_model, predictions_of
+from backtest.training.samples import Samples, check_learnable, make_samples, select
+from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
+from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward
+from plugins.manifest import Estimate, OutOfSample
+from schemas.config import Config, Strategy
+
+Method = Literal["walk-forward", "rolling", "cpcv"]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training, and how it did on the blocks of time numbered `groups`, whose rows it did not see."""
+
+    groups: tuple[int, ...]
+    train_rows: int
+    purged: int
+    test: Scores
+    ic: Estimate
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation came to.
+
+    `pooled` are the scores of all out-of-sample predictions together (walk-forward, rolling), where each row is
+    predicted once; `paths` those of each backtest path (CPCV), on each of which every row is predicted once.
+    """
+
+    method: Method
+    folds: list[Fold]
+    pooled: OutOfSample | None = None
+    paths: list[Scores] = field(default_factory=list)
+
+
+def cross_validate(
+    strategy_name: str,
+    config: Config,
+    bars: pd.DataFrame,
+    method: Method,
+    *,
+    folds: int = 5,
+    tested: int = 2,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Callable[[int], None] = lambda more: None,
+) -> CrossValidation:
+    """Trains and tests the strategy's model on each split; no artifact is written.
+
+    Parameters
+    ----------
+    folds
+        Blocks of time: those that are tested one after the other, or for `cpcv` all there are.
+    tested
+        Blocks that each split of `cpcv` tests.
+    progress
+        Told how many trainings are done since the last call.
+
+    Raises `ConfigurationError` when there is too little to learn from in any split.
+    """
+    strategy = config.strategy(strategy_name)
+    new_model(strategy_name, strategy)
+    samples = make_samples(strategy_name, strategy, select(strategy_name, strategy, bars, end), start)
+    check_learnable(strategy_name, strategy, samples)
+    embargo = strategy.training.embargo_bars
+    if method == "cpcv":
+        splits = combinatorial(samples, folds, tested, embargo)
+    else:
+        splits = (walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo)
+    done: list[tuple[Split, FloatArray, float]] = []
+    found: list[Fold] = []
+    for split in splits:
+        predictions, mean = _predicted(strategy_name, strategy, samples, split)
+        done.append((split, predictions, mean))
+        found.append(_fold(strategy, samples, split, predictions, mean))
+        progress(1)
+    if method == "cpcv":
+        return CrossValidation(method, found, paths=_paths(samples, done, folds, tested))
+    return CrossValidation(method, found, pooled=_pooled(strategy, samples, done))
+
+
+def _predicted(name: str, strategy: Strategy, samples: Samples, split: Split) -> tuple[FloatArray, float]:
+    """Predictions of the test rows, NaN elsewhere, and the mean of the training's targets."""
+    kept = samples.where(split.train)
+    model = fit(name, strategy, kept)
+    every = np.full(len(samples.y), np.nan)
+    every[split.test] = predictions_of(model, samples, split.test)
+    return every, float(kept.y.mean())
+
+
+def _fold(strategy: Strategy, samples: Samples, split: Split, predictions: FloatArray, mean: float) -> Fold:
+    test = samples.where(split.test)
+    compare = Comparison(np.asarray(test.y, np.float64), predictions[split.test], mean)
+    ic = estimates(test.times, strategy.training.horizon_bars, lambda weights: compare(weights)[:1])[0]
+    scores = scores_of(test, predictions[split.test], mean)
+    return Fold(split.groups, int(split.train.sum()), split.purged, scores, ic)
+
+
+def _pooled(strategy: Strategy, samples: Samples, done: list[tuple[Split, FloatArray, float]]) -> OutOfSample:
+    """All test rows together; R² against the mean of all trainings' means, each by its test rows."""
+    test = np.logical_or.reduce([split.test for split, _, _ in done])
+    predictions = np.full(len(test), np.nan)
+    for split, found, _ in done:
+        predictions[split.test] = found[split.test]
+    mean = float(np.average([mean for _, _, mean in done], weights=[split.test.sum() for split, _, _ in done]))
+    return out_of_sample(samples.where(test), predictions[test], mean, strategy.training.horizon_bars)
+
+
+def _paths(samples: Samples, done: list[tuple[Split, FloatArray, float]], groups: int, tested: int) -> list[Scores]:
+    """The scores of each path: every group as predicted by one of the splits that tested it."""
+    times, grid = samples.times, np.unique(samples.times)
+    blocks = np.array_split(grid, groups)
+    group_of = np.searchsorted([block[-1] for block in blocks], times)
+    found = []
+    for path in paths_of(groups, tested):
+        predictions = np.choose(group_of, [done[number][1] for number in path])
+        mean = float(np.mean([done[number][2] for number in path]))
+        found.append(scores_of(samples, predictions, mean))
+    return found

@@ -1,0 +1,96 @@
+"""A model trained on samples, and its predictions for samples."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtest.training.samples import Mask, Samples, check_learnable, few, unlearnable
+from backtest.training.splits import hold_out
+from plugins.artifacts import plugin_at_work
+from plugins.base import BaseModel
+from plugins.checks.batches import prove_batch_invariant
+from plugins.manifest import EVERY_SYMBOL
+from plugins.models import model_registry
+from plugins.per_symbol import PerSymbolModel, each_model
+from plugins.strategy import create
+from schemas.config import PluginUse, Strategy
+from schemas.errors import ConfigurationError
+
+FloatArray = NDArray[np.float64]
+
+VALIDATION = 0.2
+"""The part of the training rows, the latest, by which a model that can stop early does."""
+
+
+def new_model(name: str, strategy: Strategy) -> BaseModel:
+    """The strategy's model, not trained yet; `ConfigurationError` when it has none or it cannot be created."""
+    if strategy.model is None:
+        raise ConfigurationError(
+            f"strategies.{name}: it uses the column {strategy.prediction} as it is; there is nothing to train"
+        )
+    use = PluginUse(key=strategy.model.key, params=strategy.model.params)
+    model: BaseModel = create(model_registry, use, f"strategies.{name}.model")
+    return model
+
+
+def fit(name: str, strategy: Strategy, samples: Samples) -> BaseModel:
+    """The strategy's model trained on `samples`; for `per_symbol` a `PerSymbolModel` of those symbols that have
+    something to learn from.
+
+    Raises `ConfigurationError` when there is nothing to learn, `PluginError` when the model fails, or declares
+    `batch_invariant` and is not.
+    """
+    if not strategy.training.per_symbol:
+        check_learnable(name, strategy, samples)
+        return _fit(new_model(name, strategy), strategy, samples)
+    models: dict[str, BaseModel] = {}
+    faults: list[str] = []
+    for symbol in sorted(set(samples.symbols)):
+        own = samples.where(samples.symbols == symbol)
+        if fault := unlearnable(strategy, own):
+            faults.append(f"{symbol}: {fault}")
+        else:
+            models[symbol] = _fit(new_model(name, strategy), strategy, own)
+    if not models:
+        check_learnable(name, strategy, samples)
+        raise ConfigurationError(f"strategies.{name}: there is nothing to learn for any symbol ({few(faults)})")
+    return PerSymbolModel(models)
+
+
+def predictions_of(model: BaseModel, samples: Samples, wanted: Mask | None = None) -> FloatArray:
+    """One prediction for each row, or each of those `wanted`; NaN where there is none. A sequence model predicts from
+    the rows before them, too.
+    """
+    if wanted is not None and model.lookback == 1:
+        samples, wanted = samples.where(wanted), None
+    with plugin_at_work(model.key, "predict"):
+        found = np.asarray(model.predict(samples.X), np.float64)
+    return found if wanted is None else found[wanted]
+
+
+def training_rows(model: BaseModel, samples: Samples) -> dict[str, FloatArray]:
+    """The rows that each model in `model` was trained on, by symbol, then by time."""
+    symbols = samples.symbols
+    order = np.lexsort((samples.times, symbols))
+    rows, symbols = samples.X.to_numpy(np.float64)[order], symbols[order]
+    return {symbol: rows if symbol == EVERY_SYMBOL else rows[symbols == symbol] for symbol, _ in each_model(model)}
+
+
+def _fit(model: BaseModel, strategy: Strategy, samples: Samples) -> BaseModel:
+    with plugin_at_work(model.key, "train"):
+        result = _train(model, strategy, samples)
+    model = result if isinstance(result, BaseModel) else model
+    with plugin_at_work(model.key, "predict"):
+        prove_batch_invariant(model, samples.X.to_numpy(np.float64), list(samples.X.columns))
+    return model
+
+
+def _train(model: BaseModel, strategy: Strategy, samples: Samples) -> BaseModel | None:
+    """Stops early, where the model can and is asked to, by the latest rows, purged of what reaches into them."""
+    stops = type(model).train_with_validation is not BaseModel.train_with_validation
+    if not stops or not model.params.get("early_stopping_rounds"):
+        return model.train(samples.X, samples.y)
+    split = hold_out(samples, VALIDATION, strategy.training.embargo_bars)
+    learned, checked = samples.where(split.train), samples.where(split.test)
+    if fault := unlearnable(strategy, learned):
+        raise ConfigurationError(f"early stopping keeps the latest {VALIDATION:.0%} of the rows apart: {fault}")
+    return model.train_with_validation(learned.X, learned.y, checked.X, checked.y)

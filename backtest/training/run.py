@@ -1,0 +1,135 @@
+"""Training a strategy's model on bars, through the very features that run live."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from backtest.training.fitting import fit, new_model, predictions_of, training_rows
+from backtest.training.samples import Samples, check_learnable, data_sha256, make_samples, select
+from backtest.training.scores import Scores, out_of_sample, scores_of
+from backtest.training.splits import hold_out
+from plugins.artifacts import Manifest, TrainedOn, save_artifact
+from plugins.base import BaseModel
+from plugins.manifest import Barriers, OutOfSample
+from plugins.per_symbol import PerSymbolModel
+from schemas.config import Config, Strategy
+
+Stage = Callable[[str], None]
+"""Told what is being done."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training came to. Times are of a bar's close, in ms since the epoch, UTC."""
+
+    artifact: Path
+    manifest: Manifest
+    in_sample: Scores
+    holdout: Scores | None
+    dropped: dict[str, int]
+    without_model: list[str]
+    """Symbols that have rows, but too few for a model of their own."""
+
+
+def train(
+    strategy_name: str,
+    config: Config,
+    bars: pd.DataFrame,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    holdout: float | None = None,
+    out: str | Path | None = None,
+    stage: Stage = lambda text: None,
+) -> Training:
+    """Trains the strategy's model and writes its artifact.
+
+    Equal bars and configuration give an equal artifact, to the byte.
+
+    Parameters
+    ----------
+    bars
+        symbol, open_time, close_time (ms), open, high, low, close, volume, each symbol's in order of time.
+    start, end
+        Rows whose bar closes in [start, end), ms. Bars before `start` warm the features up, as live; of bars at or
+        after `end` nothing is used, for targets neither.
+    holdout
+        Fraction of the rows, the latest, that the model is **not** trained on but scored on. Rows whose target reaches
+        into them are left out of the training (purged), and ``training.embargo_bars`` more.
+    out
+        The artifact's folder; by default the configuration's ``model.artifact``.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is nothing to train on, or nothing to learn.
+    PluginError
+        When the model fails, or declares `batch_invariant` and is not.
+    """
+    strategy = config.strategy(strategy_name)
+    new_model(strategy_name, strategy)  # a mistake there is told before the features are computed
+    assert strategy.model is not None
+    stage("computing the features")
+    chosen = select(strategy_name, strategy, bars, end)
+    samples = make_samples(strategy_name, strategy, chosen, start)
+    kept, later, purged = _split(samples, strategy, holdout)
+    check_learnable(strategy_name, strategy, kept)
+    stage(f"training {strategy.model.key} on {len(kept.y):,} rows")
+    model = fit(strategy_name, strategy, kept)
+    stage("scoring")
+    in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
+    stage("writing the artifact")
+    folder = Path(out) if out is not None else strategy.model.artifact
+    used = chosen[chosen["open_time"].to_numpy() <= int(kept.known.max())]
+    manifest = save_artifact(
+        model,
+        folder,
+        columns=list(kept.X.columns),
+        training=_trained_on(strategy, kept, used),
+        rows=training_rows(model, kept),
+        out_of_sample=tested,
+    )
+    modelled = model.models if isinstance(model, PerSymbolModel) else set(kept.symbols)
+    without = sorted(set(samples.symbols) - set(modelled)) if strategy.training.per_symbol else []
+    return Training(folder, manifest, in_sample, held_out, samples.dropped | {"purged": purged}, without)
+
+
+def _split(samples: Samples, strategy: Strategy, holdout: float | None) -> tuple[Samples, Samples | None, int]:
+    """Rows to train on, the latest `holdout` of them by time to score on, and how many are between."""
+    if holdout is None:
+        return samples, None, 0
+    split = hold_out(samples, holdout, strategy.training.embargo_bars)
+    return samples.where(split.train), samples.where(split.test) if split.test.any() else None, split.purged
+
+
+def _scored(
+    model: BaseModel, strategy: Strategy, samples: Samples, kept: Samples, later: Samples | None
+) -> tuple[Scores, Scores | None, OutOfSample | None]:
+    """Scores in sample and held out. A sequence model sees the rows before the holdout, as live."""
+    mean = float(kept.y.mean())
+    in_sample = scores_of(kept, predictions_of(model, kept), mean)
+    if later is None:
+        return in_sample, None, None
+    prediction = predictions_of(model, samples, samples.times >= later.times[0])
+    tested = out_of_sample(later, prediction, mean, strategy.training.horizon_bars)
+    return in_sample, scores_of(later, prediction, mean), tested
+
+
+def _trained_on(strategy: Strategy, samples: Samples, bars: pd.DataFrame) -> TrainedOn:
+    times, training = samples.times, strategy.training
+    barriers = Barriers(
+        profit_taking=training.profit_taking, stop_loss=training.stop_loss, volatility_bars=training.volatility_bars
+    )
+    return TrainedOn(
+        interval=strategy.interval,
+        symbols=sorted(set(samples.symbols.tolist())),
+        target=training.target,
+        horizon_bars=training.horizon_bars,
+        barriers=barriers if training.target == "triple_barrier" else None,
+        first_time=int(times[0]),
+        last_time=int(times[-1]),
+        rows=len(samples.y),
+        data_sha256=data_sha256(bars),
+    )

@@ -1,0 +1,141 @@
+"""Rows of features and targets, as a strategy's training has them."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backtest.training.targets import last_return, target_of
+from plugins.bars import COLUMNS, times_of
+from plugins.frames import feature_frame
+from schemas.config import Strategy
+from schemas.errors import ConfigurationError
+
+MIN_ROWS = 50
+"""Fewer rows to train on are taken for a mistake."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of features and targets in time order, then by symbol.
+
+    Attributes
+    ----------
+    known
+        When a row's target is known (ms).
+    last_return
+        What the baseline of that name predicts.
+    """
+
+    X: pd.DataFrame
+    y: "pd.Series[float]"
+    known: "pd.Series[int]"
+    last_return: "pd.Series[float]"
+    dropped: dict[str, int]
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """When a row's prediction is made: the close of its bar (ms)."""
+        return times_of(self.X.index)
+
+    @property
+    def symbols(self) -> NDArray[np.str_]:
+        return self.X.index.get_level_values(0).to_numpy().astype(str)
+
+    def where(self, mask: Mask) -> "Samples":
+        return Samples(self.X[mask], self.y[mask], self.known[mask], self.last_return[mask], self.dropped)
+
+
+def make_samples(name: str, strategy: Strategy, bars: pd.DataFrame, start: int | None = None) -> Samples:
+    """Features and targets of all bars that have both, in time order, then by symbol.
+
+    A row is left out, and counted, while its symbol warms up, and where the target is not known yet.
+    """
+    features = feature_frame(name, strategy, bars)
+    assert isinstance(features.index, pd.MultiIndex)
+    target, known = target_of(bars, features.index, strategy.training)
+    baseline = last_return(bars, features.index, strategy.training)
+    times = times_of(features.index)
+    asked = np.ones(len(times), np.bool_) if start is None else times >= start
+    warm = features.notna().any(axis=1).to_numpy()
+    finite = np.isfinite(target.to_numpy())
+    dropped = {"warming_up": int((asked & ~warm).sum()), "without_target": int((asked & warm & ~finite).sum())}
+    rows = np.flatnonzero(asked & warm & finite)
+    symbols = features.index.get_level_values(0).to_numpy()[rows].astype(str)
+    rows = rows[np.lexsort((symbols, times[rows]))]
+    return Samples(features.iloc[rows], target.iloc[rows], known.iloc[rows], baseline.iloc[rows], dropped)
+
+
+def select(name: str, strategy: Strategy, bars: pd.DataFrame, end: int | None) -> pd.DataFrame:
+    """The universe's bars that close before `end`."""
+    mask = np.ones(len(bars), np.bool_)
+    if strategy.universe != "*":
+        mask &= bars["symbol"].isin(list(strategy.universe)).to_numpy()
+        if len(bars) and not mask.any():
+            raise ConfigurationError(
+                f"strategies.{name}: none of its universe ({few(strategy.universe)}) is in the bars, which are of "
+                f"{few(sorted(set(bars['symbol'])))}"
+            )
+    if end is not None:
+        mask &= bars["close_time"].to_numpy() < end
+    if not mask.any():
+        raise ConfigurationError(f"strategies.{name}: there are no bars to train on; {_range(bars)}")
+    return bars[mask].reset_index(drop=True)
+
+
+def unlearnable(strategy: Strategy, samples: Samples) -> str | None:
+    """Why nothing can be learned from `samples`, in words that end a sentence; None when something can."""
+    if len(samples.y) < MIN_ROWS:
+        return f"{len(samples.y)} rows to train on, at least {MIN_ROWS} are needed"
+    if samples.y.min() == samples.y.max():
+        return (
+            f"the {strategy.training.target} is {samples.y.iloc[0]:g} in all {len(samples.y)} rows: there is nothing "
+            "to learn; give bars whose prices move"
+        )
+    return None
+
+
+def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
+    """Raises `ConfigurationError` where nothing can be learned, or a column knows nothing."""
+    fault = unlearnable(strategy, samples)
+    if fault and len(samples.y) < MIN_ROWS:
+        warming_up, open_ended = samples.dropped["warming_up"], samples.dropped["without_target"]
+        fault += (
+            f" (besides, {warming_up} bars warm the features up, and {open_ended} are too late to have a target); give "
+            "more bars"
+        )
+    empty = [str(column) for column in samples.X.columns if samples.X[column].isna().all()]
+    if not fault and empty:
+        fault = f"the columns {few(empty)} are NaN in all {len(samples.y)} rows; leave out their features"
+    if fault:
+        raise ConfigurationError(f"strategies.{name}: {fault}")
+
+
+def data_sha256(bars: pd.DataFrame) -> str:
+    """SHA-256 of the bars: for each symbol, in the order of names, its name, a zero byte, close times (int64, ms) and
+    open, high, low, close, volume (float64), column after column, little-endian, in the bars' order.
+    """
+    digest = hashlib.sha256()
+    for symbol, part in sorted(bars.groupby("symbol", sort=False), key=lambda pair: str(pair[0])):
+        digest.update(str(symbol).encode() + b"\0")
+        digest.update(part["close_time"].to_numpy(np.int64).astype("<i8").tobytes())
+        for name in COLUMNS:
+            digest.update(part[name].to_numpy(np.float64).astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def few(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _range(bars: pd.DataFrame) -> str:
+    if not len(bars):
+        return "none were given"
+    first, last = (
+        pd.Timestamp(int(t), unit="ms", tz="UTC").isoformat() for t in bars["close_time"].agg(["min", "max"])
+    )
+    return f"those given close from {first} to {last}"

@@ -1,0 +1,40 @@
+"""An engine's fills as a `vectorbt.Portfolio`. Imported only when the engine runs, since vectorbt is optional."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import vectorbt as vbt
+from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
+
+from plugins.engines.market import Market
+from plugins.engines.results import Log, Records
+from schemas.config import Execution
+
+
+def portfolio(market: Market, log: Log, execution: Execution) -> Any:
+    """All symbols as one group that shares its cash; a symbol's close before its first bar is its first close."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the resolution of times, and of names of arguments in pandas
+        wrapper = vbt.ArrayWrapper(market.times, market.symbols, 2, group_by=True)
+        return vbt.Portfolio(
+            wrapper,
+            market.closes(),
+            _orders(log.fills, execution.lot),
+            np.empty(0, log_dt),
+            np.array([execution.capital]),
+            True,
+            fillna_close=True,
+        )
+
+
+def _orders(fills: Records, lot: float) -> Any:
+    """vectorbt's records, in the order that it wants: by symbol, and in time."""
+    order = np.argsort(fills["symbol"], kind="stable")
+    lots = fills["lots"][order]
+    orders = np.empty(len(order), order_dt)
+    orders["id"] = np.arange(len(order))
+    orders["col"], orders["idx"] = fills["symbol"][order], fills["row"][order]
+    orders["size"], orders["side"] = np.abs(lots) * lot, np.where(lots > 0, OrderSide.Buy, OrderSide.Sell)
+    orders["price"], orders["fees"] = fills["price"][order], fills["commission"][order]
+    return orders

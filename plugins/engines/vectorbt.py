@@ -1,0 +1,88 @@
+"""The engine `vectorbt`."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from plugins.engines import BaseBacktestEngine, engine_registry
+from plugins.engines.market import prepare
+from plugins.engines.params import EngineParams
+from plugins.engines.results import result
+from schemas.errors import PluginError
+
+logger = logging.getLogger("alphawire.engines")
+
+
+@engine_registry.register("vectorbt")
+class VectorbtEngine(BaseBacktestEngine):
+    """vectorbt's fills and its Portfolio, by the execution contract of `plugins.engines.contract`.
+
+    Parameters: those of a strategy's `execution` section, `interval` and `risk_free`.
+
+    Notes
+    -----
+    All rows in one compiled loop, so many symbols and a million fills take seconds. The loop is compiled once, which
+    is told in a line, and then found on disk; the first use in a process also imports vectorbt (some seconds).
+    vectorbt is licensed under the Apache License 2.0 with the Commons Clause: you may use it, but not sell a product
+    or a service whose value derives from it. It is not installed unless you ask: ``alphawire[vectorbt]``.
+
+    References
+    ----------
+    vectorbt 1.2.0, by Oleg Polakow.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.date_range("2024-01-01", periods=3, tz="UTC")
+    >>> prices = pd.DataFrame({"open": [10.0, 10.0, 11.0], "close": [10.0, 11.0, 12.0]}, index=days)
+    >>> signals = pd.DataFrame({"signal": ["BUY", "HOLD", "HOLD"]}, index=days)
+    >>> done = VectorbtEngine(commission=0.0, slippage=0.0, capital=1000.0).run(prices, signals)
+    >>> done["equity_curve"]["equity"].tolist()
+    [1000.0, 1100.0, 1200.0]
+    """
+
+    Params = EngineParams
+    cost = "fast"
+    packages = {"vectorbt": "alphawire[vectorbt]"}
+
+    def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
+        """Trades, equity and metrics of `signals` on `prices`.
+
+        Parameters
+        ----------
+        prices
+            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
+            symbol).
+        signals
+            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
+            there (NaN: keep). The same kind of index; each signal on a bar.
+
+        Returns
+        -------
+        dict
+            trades, equity_curve, metrics, fills, positions, cuts, pending: see `plugins.engines.results` and
+            `plugins.engines.metrics`; and portfolio, a `vectorbt.Portfolio` of the same fills, for vectorbt's own
+            plots and statistics.
+
+        Raises
+        ------
+        ConfigurationError
+            Frames that cannot be used: one line with the place and the mend.
+        PluginError
+            vectorbt is not installed, or refused an order.
+        """
+        try:
+            from plugins.engines import _portfolio, _rows
+        except ModuleNotFoundError as error:
+            raise PluginError(f"vectorbt: {error.name} is not installed; pip install 'alphawire[vectorbt]'") from None
+        params = EngineParams(**self.params)
+        execution = params.execution()
+        market = prepare(prices, signals, execution)
+        log = _rows.simulate(market, execution, compiling=_tell)
+        found = result(market, log, execution, params.interval, params.risk_free)
+        return {**found, "portfolio": _portfolio.portfolio(market, log, execution)}
+
+
+def _tell() -> None:
+    logger.warning("vectorbt: compiling the loop, once; this takes up to half a minute, and later runs find it on disk")

@@ -1,0 +1,127 @@
+"""How `Trees` are put together from what a library's file says, of which no index is trusted: the loop checks none."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.trees.arrays import CATEGORICAL, IntArray, Trees
+
+
+class Builder:
+    """Collects trees, with their indices moved to where they come to lie.
+
+    Parameters
+    ----------
+    width
+        Columns of a row.
+    dtype
+        Type of thresholds and leaves, and so of the sum.
+    cast
+        Type that a row's values are cast to; None: `dtype`.
+    """
+
+    def __init__(
+        self, width: int, dtype: type[np.floating[Any]] = np.float64, cast: type[np.floating[Any]] | None = None
+    ) -> None:
+        self.width, self.dtype, self.cast = width, dtype, cast or dtype
+        self.nodes = self.words = 0
+        self.roots: list[int] = []
+        self.depths: list[int] = []
+        self.set_sizes: list[IntArray] = [np.zeros(1, np.int64)]
+        self.parts: dict[str, list[NDArray[Any]]] = {
+            name: [] for name in ("feature", "kind", "group", "threshold", "first", "value", "set_words")
+        }
+
+    def add(
+        self, left: NDArray[Any], right: NDArray[Any], feature: NDArray[Any], threshold: NDArray[Any],
+        kind: NDArray[np.uint8], value: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """One tree: nodes and leaves are numbered together, from the root 0.
+
+        A leaf's `left` is -1, and only its `value` counts; a node's `left` is where ``x <= threshold`` leads, and
+        `threshold` is the number of a set (`add_sets`) where `kind` has `CATEGORICAL`. Nodes that the root does not
+        lead to are left out. Raises `ValueError` when an index leads out of the tree or back, or a threshold is none.
+        """
+        order, depth = _by_level(left, right)
+        inner = left[order] != -1
+        nodes = order[inner]
+        if not ((feature[nodes] >= 0) & (feature[nodes] < self.width)).all():
+            raise ValueError("a split on a column that there is not")
+        if not np.isfinite(threshold[nodes]).all():
+            raise ValueError("a threshold that is not finite")
+        categorical = (kind[nodes] & CATEGORICAL) != 0
+        found: dict[str, NDArray[Any]] = {
+            "feature": np.where(inner, feature[order], -1),
+            "kind": np.where(inner, kind[order], 0),
+            "group": np.zeros(len(order), np.int64),
+            "threshold": np.where(inner, threshold[order], np.inf),
+            "first": np.arange(len(order)),
+            "value": value[order],
+        }
+        found["group"][np.flatnonzero(inner)[categorical]] = threshold[nodes][categorical]
+        found["threshold"][np.flatnonzero(inner)[categorical]] = 0.0
+        found["first"][inner] = 1 + 2 * np.arange(len(nodes))  # levels are in the order of the nodes above
+        found["first"] += self.nodes
+        for name, array in found.items():
+            self.parts[name].append(array)
+        self.roots.append(self.nodes)
+        self.depths.append(depth)
+        self.nodes += len(order)
+
+    def add_sets(self, first: IntArray, words: NDArray[np.uint32]) -> int:
+        """Sets of categories: set i is the words from ``first[i]``, which is 0, to ``first[i + 1]``. Returns the number
+        that set 0 has among all.
+        """
+        number = sum(map(len, self.set_sizes)) - 1
+        self.set_sizes.append(first[1:] + self.words)
+        self.parts["set_words"].append(words)
+        self.words += len(words)
+        return number
+
+    def trees(self, start: float = 0.0) -> Trees:
+        feature, kind, group = (self._joined(name, np.int64) for name in ("feature", "kind", "group"))
+        inner = feature >= 0
+        questions, asked = np.unique(np.stack([feature, kind, group])[:, inner], axis=1, return_inverse=True)
+        ask = np.zeros(self.nodes, np.uint32)
+        ask[inner] = asked
+        return Trees(
+            width=self.width,
+            column=np.ascontiguousarray(questions[0], np.uint32),
+            kind=np.ascontiguousarray(questions[1], np.uint8),
+            group=np.ascontiguousarray(questions[2], np.uint32),
+            set_first=np.concatenate(self.set_sizes),
+            set_words=self._joined("set_words", np.uint32),
+            roots=np.array(self.roots, np.uint32),
+            depth=np.array(self.depths, np.uint32),
+            ask=ask,
+            threshold=self._joined("threshold", self.dtype),
+            first=self._joined("first", np.uint32),
+            value=self._joined("value", self.dtype),
+            start=start,
+            cast=self.cast,
+        )  # fmt: skip
+
+    def _joined(self, name: str, dtype: type[Any]) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, dtype), *self.parts[name]]).astype(dtype)
+
+
+def _by_level(left: NDArray[Any], right: NDArray[Any]) -> tuple[IntArray, int]:
+    """Numbers of the nodes that the root leads to, level after level, the children of a node beside each other; and how
+    many levels there are below the root.
+    """
+    if not len(left):
+        raise ValueError("a tree without a node")
+    seen = np.zeros(len(left), bool)
+    levels, reached = [np.zeros(1, np.int64)], 1
+    seen[0] = True
+    while len(parents := levels[-1][left[levels[-1]] != -1]):
+        children = np.stack([left[parents], right[parents]], axis=1).ravel().astype(np.int64)
+        if not ((children > 0) & (children < len(left))).all():
+            raise ValueError("a child that is no node")
+        seen[children] = True
+        levels.append(children)
+        reached += len(children)
+        if np.count_nonzero(seen) != reached:
+            raise ValueError("a child that is no node of its own")
+    return np.concatenate(levels), len(levels) - 1

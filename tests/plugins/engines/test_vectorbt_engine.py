@@ -1,0 +1,88 @@
+"""What only the engine vectorbt has: a loop to compile, a Portfolio, a library that may be missing."""
+
+import logging
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pandas as pd
+import pytest
+from scenarios import scenario
+
+import plugins.engines
+from plugins import kernel
+from plugins.engines import engine_registry
+from schemas.errors import PluginError
+
+pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")
+
+DAYS = pd.date_range("2024-01-01", periods=3, tz="UTC")
+PRICES = pd.DataFrame({"open": [10.0, 10.0, 11.0], "close": [10.0, 11.0, 12.0]}, index=DAYS)
+SIGNALS = pd.DataFrame({"signal": ["BUY", "HOLD", "HOLD"]}, index=DAYS)
+
+
+def final() -> float:
+    engine = engine_registry.create("vectorbt", commission=0.0, slippage=0.0, capital=1000.0)
+    return float(engine.run(PRICES, SIGNALS)["equity_curve"]["equity"].iloc[-1])
+
+
+@pytest.mark.slow
+def test_compiling_is_told_once_and_then_found_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    for told in (1, 0):
+        kernel._compiled.cache_clear()
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            assert final() == 1200.0
+        assert [record.name for record in caplog.records] == ["alphawire.engines"] * told
+    assert list(tmp_path.rglob("*run_rows_*.nbc"))
+
+
+def test_an_edit_of_the_sizing_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cached loop's name follows the source of the contract, which numba itself does not look at."""
+    from plugins.engines import _rows
+
+    name, source = kernel.cached_name(_rows.run_rows), kernel._source
+    edited = "contract.py"
+    monkeypatch.setattr(
+        kernel,
+        "_source",
+        lambda thing: source(thing) + (b"#" if getattr(thing, "__module__", "").endswith(edited[:-3]) else b""),
+    )
+    kernel.cached_name.cache_clear()
+    assert kernel.cached_name(_rows.run_rows) != name
+    monkeypatch.undo()
+    kernel.cached_name.cache_clear()
+    assert kernel.cached_name(_rows.run_rows) == name
+
+
+def test_portfolio_has_the_same_fills_and_value() -> None:
+    """vectorbt's own account of the order records: its equity is ours, to its rounding."""
+    for seed in range(6):
+        case = scenario(seed)
+        done = engine_registry.create("vectorbt", **case.rules).run(case.prices, case.signals)
+        portfolio, equity = done["portfolio"], done["equity_curve"]["equity"]
+        assert len(portfolio.orders.records) == len(done["fills"])
+        scale = np.maximum(case.rules["capital"], equity.abs())
+        assert ((portfolio.value() - equity).abs() <= 1e-8 * scale).all()
+        assert portfolio.orders.records["fees"].sum() == pytest.approx(done["fills"]["commission"].sum())
+
+
+def test_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_rows", "_portfolio"):
+        monkeypatch.delitem(sys.modules, f"plugins.engines.{name}", raising=False)
+        monkeypatch.delattr(plugins.engines, name, raising=False)
+    monkeypatch.setitem(sys.modules, "vectorbt", None)
+    with pytest.raises(PluginError, match=r"vectorbt: vectorbt is not installed; pip install 'alphawire\[vectorbt\]'"):
+        final()
+
+
+def test_what_vectorbt_refuses_is_an_error_and_no_silence() -> None:
+    """A lot of 1e-13 shares at 1e12 is worth something, but vectorbt takes it for nothing."""
+    prices = PRICES * 1e12
+    engine = engine_registry.create("vectorbt", lot=1e-13, capital=1000.0)
+    with pytest.raises(PluginError, match=r"vectorbt refused 1 orders; is the lot \(1e-13\) too small"):
+        engine.run(prices, pd.DataFrame({"weight": [1.1e-3, np.nan, np.nan]}, index=DAYS))
