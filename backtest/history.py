@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,20 +119,20 @@ class _Fold:
     """Stretches whose states go on from one to the next, in one pipeline."""
 
     def __init__(self, source: Source, stretches: Sequence[Stretch], watch: Watch | None) -> None:
-        self._stretches = [(stretch, watch(stretch) if watch else None) for stretch in stretches]
+        self._stretches = stretches
         first = next(stretch.strategy for stretch in stretches if stretch.strategy)
         self._pipeline = Pipeline([first], source)
         self._run = self._pipeline.runs[first.name]
         self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
+        self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
 
     def feed(self, batches: Mapping[str, BarBatch]) -> list[Signal]:
         found: list[Signal] = []
         begin = 0
-        for stretch, witness in self._stretches:
+        for stretch in self._stretches:
             if part := between(batches, begin, stretch.end):
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
-                self._run.witness = witness
                 self._run.paused = stretch.applied.paused or stretch.strategy is None
                 found += self._pipeline.feed(part).signals
             begin = stretch.end
@@ -167,7 +167,7 @@ async def recompute(
 ) -> list[Signal]:
     """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it.
 
-    `watch` gives the witness of a stretch's run.
+    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
     """
     folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
     if not folds:

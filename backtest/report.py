@@ -141,6 +141,12 @@ def html_page(run: Run) -> str:
     )
 
 
+def page_style() -> str:
+    """The style sheet of the report, for the pages beside it."""
+    page = files("backtest").joinpath("report.html").read_text(encoding="utf-8")
+    return page[page.index("<style>") : page.index("</style>")].removeprefix("<style>")
+
+
 def counted(number: int, what: str) -> str:
     """
     >>> counted(1, "order"), counted(1200, "order")

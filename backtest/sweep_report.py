@@ -7,7 +7,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from backtest.report import METRICS, NOTHING, overfitting_table, shown
+from backtest.report import METRICS, NOTHING, overfitting_table, page_style, shown
 
 if TYPE_CHECKING:
     from backtest.sweep import Point, Sweep
@@ -18,12 +18,11 @@ COLUMNS = ("sharpe", "total_return", "max_drawdown", "trades", "turnover")
 def sweep_page(name: str, engine: str, grid: Mapping[str, Sequence[Any]], result: "Sweep") -> str:
     """One HTML page that fetches nothing."""
     page = Template(files("backtest").joinpath("sweep.html").read_text(encoding="utf-8"))
-    style = files("backtest").joinpath("report.html").read_text(encoding="utf-8")
     best = ", ".join(f"{key} = {value}" for key, value in result.best.parameters.items())
     alone = f"{result.best.symbol}: " if result.best.symbol else ""
     return page.substitute(
         title=escape(name),
-        style=style[style.index("<style>") : style.index("</style>")].removeprefix("<style>"),
+        style=page_style(),
         facts=f"<span>{len(result.points):,} points</span><span>{escape(engine)}</span>"
         f"<span>best: {escape(alone + best)}</span>",
         overfitting=overfitting_table(result.verdict),

@@ -17,7 +17,7 @@ SHOWN = (
 
 
 @click.command("backtest")
-@click.argument("strategy")
+@click.argument("strategy", required=False)
 @click.option(
     "--engine",
     "engines",
@@ -34,6 +34,10 @@ SHOWN = (
     metavar="kafka|DIR|FILE",
     help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )
+@click.option(
+    "--compare", nargs=2, type=click.Path(path_type=Path), metavar="A B",
+    help="instead of a STRATEGY: two folders of backtests side by side, as a page --out FILE.html",
+)  # fmt: skip
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option(
@@ -47,9 +51,10 @@ SHOWN = (
 @plugins_option
 @json_option
 def command(
-    strategy: str,
+    strategy: str | None,
     engines: tuple[str, ...],
     source: str,
+    compare: tuple[Path, Path] | None,
     start: int | None,
     end: int | None,
     out: Path,
@@ -61,6 +66,11 @@ def command(
     Signals come from the pipeline that runs live, and are filled at the symbol's next open unless the strategy's
     execution section says otherwise.
     """
+    if compare:
+        _compare(compare, out, as_json)
+        return
+    if strategy is None:
+        raise click.UsageError("name a STRATEGY, or two folders with --compare")
     from backtest.backtest import SUMMARY, check_engines, check_folder, run_backtest
     from backtest.replay import replay
     from backtest.trials import Ledger
@@ -85,28 +95,44 @@ def command(
         _show(told, out)
 
 
+def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
+    from backtest.compare import compare
+    from backtest.replay import check_file
+
+    check_file(out)
+    results = compare(*folders, out)
+    if as_json:
+        click.echo(json.dumps({str(result.folder): result.told for result in results}))
+    else:
+        _show_table({str(result.folder): result.metrics for result in results})
+        click.echo(f"{out}: the two side by side")
+
+
 def _show(told: dict[str, Any], out: Path) -> None:
+    columns = {key: engine["metrics"] for key, engine in told["engines"].items()} | {
+        "buy and hold": told["buy_and_hold"]
+    }
+    _show_table(columns)
+    click.echo(trusted(told["overfitting"]))
+    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
+        click.echo(text)
+    click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
+
+
+def _show_table(columns: dict[str, dict[str, Any]]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from backtest.report import METRICS, shown
 
-    columns = {key: engine["metrics"] for key, engine in told["engines"].items()} | {
-        "buy and hold": told["buy_and_hold"]
-    }
     table = Table("", *columns, box=SIMPLE)
     for column in table.columns[1:]:
         column.justify = "right"
     for name in SHOWN:
         label, kind = METRICS[name]
         table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
-    console = Console()
-    console.print(table, markup=False)
-    click.echo(trusted(told["overfitting"]))
-    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-    click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
+    Console().print(table, markup=False)
 
 
 def trusted(verdict: dict[str, Any]) -> str:

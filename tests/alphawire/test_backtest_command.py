@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from alphawire.cli import cli
 from schemas.errors import ConfigurationError
+from tests.backtest.test_report import read
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
 
@@ -55,12 +56,43 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
     assert len(told["config_hash"]) == 16
 
 
-def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
-    assert isinstance(done.exception, ConfigurationError)
-    assert "did you mean backtrader" in str(done.exception)
-    done = CliRunner().invoke(cli, arguments(config, tmp_path))
-    assert "holds files that no backtest wrote" in str(done.exception)
+def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
+    """Counted beside the configuration; the same again is a run, and no further trial."""
+    told = []
+    for text in (CONFIG, CONFIG, CONFIG.replace("0.02", "0.03")):
+        config.write_text(text)
+        done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--json"))
+        told.append(json.loads(done.stdout)["overfitting"])
+    assert [(verdict["trials"], verdict["runs"]) for verdict in told] == [(1, 1), (1, 2), (2, 3)]
+    assert told[0]["deflated"] == told[0]["probabilistic"]
+    assert told[2]["deflated"] < told[2]["probabilistic"]
+    assert len((tmp_path / ".alphawire" / "trials.jsonl").read_text().splitlines()) == 3
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<td>2 in 3</td>" in page
+    yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
+    assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
+
+
+def test_two_runs_side_by_side(config: Path, tmp_path: Path) -> None:
+    for number, text in enumerate((CONFIG, CONFIG.replace("weight: 0.5", "weight: 0.25"))):
+        config.write_text(text)
+        done = CliRunner().invoke(cli, arguments(config, tmp_path / f"run{number}", "--to", f"201{5 + number}-01-01"))
+        assert done.exit_code == 0, done.output
+    both = ["backtest", "--compare", str(tmp_path / "run0"), str(tmp_path / "run1")]
+    done = CliRunner().invoke(cli, [*both, "--out", str(tmp_path / "both.html"), "-c", str(config)])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "both.html").read_text()
+    assert read(page).fetched == []
+    assert "<tr><th>weight</th><td>0.5</td><td>0.25</td></tr>" in page
+    assert "<th>commission</th>" not in page.partition("<h2>Metrics")[0]  # equal settings are left out
+    for number in range(2):
+        told = json.loads((tmp_path / f"run{number}" / "metrics.json").read_text())
+        assert f"<td>{told['config_hash']}</td>" in page
+        assert f"<td>{told['engines']['backtrader']['metrics']['sharpe']:,.2f}</td>" in page
+    done = CliRunner().invoke(cli, [*both[:3], str(tmp_path), "--out", str(tmp_path / "x.html"), "-c", str(config)])
+    assert f"{tmp_path} holds no backtest" in str(done.exception)
+    assert not (tmp_path / "x.html").exists()
+    assert CliRunner().invoke(cli, ["backtest", "--out", "x", "-c", str(config)]).exit_code == 2
 
 
 def test_two_engines_are_compared(config: Path, tmp_path: Path) -> None:
@@ -77,18 +109,9 @@ def test_two_engines_are_compared(config: Path, tmp_path: Path) -> None:
     assert told["engines"]["vectorbt"]["metrics"] == told["engines"]["backtrader"]["metrics"]
 
 
-def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
-    """Counted beside the configuration; the same again is a run, and no further trial."""
-    told = []
-    for text in (CONFIG, CONFIG, CONFIG.replace("0.02", "0.03")):
-        config.write_text(text)
-        done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--json"))
-        told.append(json.loads(done.stdout)["overfitting"])
-    assert [(verdict["trials"], verdict["runs"]) for verdict in told] == [(1, 1), (1, 2), (2, 3)]
-    assert told[0]["deflated"] == told[0]["probabilistic"]
-    assert told[2]["deflated"] < told[2]["probabilistic"]
-    assert len((tmp_path / ".alphawire" / "trials.jsonl").read_text().splitlines()) == 3
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "<td>2 in 3</td>" in page
-    yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
-    assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
+def test_wrong_use_is_told_before_anything_is_replayed(config: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, arguments(config, tmp_path / "run", "--engine", "backtradr"))
+    assert isinstance(done.exception, ConfigurationError)
+    assert "did you mean backtrader" in str(done.exception)
+    done = CliRunner().invoke(cli, arguments(config, tmp_path))
+    assert "holds files that no backtest wrote" in str(done.exception)

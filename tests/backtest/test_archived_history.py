@@ -1,11 +1,14 @@
 """Replay, verify, explain, backtest and training give the same from an archive as from the topics."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from alphawire.cli import cli
 from backtest.explain import explain_many
 from backtest.replay import replay
 from backtest.sources import topic_bars, with_topics
@@ -13,6 +16,7 @@ from backtest.verify import verify
 from schemas.errors import ConfigurationError
 from schemas.messages import encode
 from streams.archive import DEFAULT, archive
+from streams.archived import read_kept
 from streams.brokers import TansuBroker
 from tests.backtest.test_verify import work
 from tests.support.live import minute_bars, strategy, topics_and_bars, write_config
@@ -37,6 +41,24 @@ def test_a_replay_of_the_archive_gives_the_same_bytes(tansu: TansuBroker, tmp_pa
     pd.testing.assert_frame_equal(topic_bars(with_topics(elsewhere, folder), "1m"), topic_bars(config, "1m"))
     with pytest.raises(ConfigurationError, match="is no archive of topics"):
         with_topics(config, str(tmp_path))
+
+
+def test_a_gap_is_told_and_not_passed_over(tansu: TansuBroker, tmp_path: Path) -> None:
+    """The archive without its first two segments of a partition, and the command that replays it."""
+    config = write_config(tmp_path / "a.yaml", tansu.bootstrap, "gap.")
+    topics_and_bars(config, BARS)
+    folder = tmp_path / "history"
+    asyncio.run(archive(config.kafka, folder, DEFAULT, size=150))
+    kept = read_kept(folder / "bars", 1)
+    kept.segments = kept.segments[2:]
+    (folder / "bars" / "partition-1.json").write_bytes(encode(kept))
+    result = replay(config, "demo", str(folder))
+    assert result.gaps == ["gap.bars/1: offsets 0 to 299 hold no records"]
+    assert len(result.raw) == len(BARS) - 300
+    arguments = ["replay", "demo", "--source", str(folder), "--out", str(tmp_path / "s.jsonl"), "--json"]
+    done = CliRunner().invoke(cli, [*arguments, "-c", str(tmp_path / "a.yaml")])
+    assert json.loads(done.stdout)["gaps"] == result.gaps
+    assert "a gap in the log: gap.bars/1: offsets 0 to 299 hold no records" in done.stderr
 
 
 @pytest.mark.slow
