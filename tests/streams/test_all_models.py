@@ -31,7 +31,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "ml.xgboost": {"n_estimators": 20},
     "ml.catboost": {"iterations": 20},
     "ml.random_forest": {"n_estimators": 20},
-    "dl.lstm": {"seq_len": 10, "hidden_size": 16, "epochs": 5},
+    "dl.lstm": {"seq_len": 10, "hidden_size": 16, "lr": 0.01, "epochs": 5},
 }
 SIGNAL = {"key": "signal.threshold", "buy_threshold": 0.00005, "sell_threshold": -0.00005}
 
