@@ -1,6 +1,7 @@
 """Strategies with real models that are exchanged, paused and resumed while lives are cut short, without a broker."""
 
 import atexit
+import json
 import random
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ from plugins.artifacts import TrainedOn, save_artifact
 from plugins.manifest import read_manifest
 from plugins.models import model_registry
 from plugins.strategy import ReadyStrategy, ready_strategy
+from schemas.canonical import file_sha256
 from schemas.config import Strategy
 from schemas.messages import Applied, Pause, Resume, Signal, Use, Wish, decode_control, encode
 from streams.intake import Intake
@@ -42,7 +44,7 @@ def save_model(folder: Path, seed: int, columns: Sequence[str] = COLUMNS) -> str
     rows = pd.DataFrame(rng.normal(size=(200, len(columns))) * 50 + 50, columns=list(columns))
     model = model_registry.create("ml.lightgbm", n_estimators=3)
     model.train(rows, pd.Series(rng.normal(size=200)))
-    return save_artifact(model, folder, columns=columns, training=TRAINED).sha256
+    return save_artifact(model, folder, columns=columns, training=TRAINED, rows=rows.to_numpy()).sha256
 
 
 @cache
@@ -248,15 +250,28 @@ def bad_artifacts(folder: Path) -> dict[str, tuple[str, str]]:
     manifest = folder / "key" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"ml.lightgbm"', '"ml.ridge"'))
     sha256["key"] = read_manifest(folder / "key").sha256
+    sha256["self-test"] = with_another_self_test(folder / "self-test")
     sha256["sha256"] = "0" * 64
     save_model(folder / "sha256", 7)
     return {name: (name, value) for name, value in sha256.items()}
+
+
+def with_another_self_test(folder: Path) -> str:
+    """A model whose last prediction is not that of its self-test, as by another processor."""
+    save_model(folder, 7)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    file = folder / manifest["models"]["*"]["self_test"]
+    file.write_bytes(file.read_bytes()[:-8] + np.float64(0.5).tobytes())
+    manifest["files"][file.name] = file_sha256(file)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return read_manifest(folder).sha256
 
 
 REASONS = {
     "tampered": "its SHA-256 differs", "truncated": "its SHA-256 differs", "linked": "a link that leads out of",
     "huge": "no manifest of a model", "gone": "there is no model artifact", "old": "trained with lightgbm",
     "columns": "columns are not those of the training", "key": "a model of ml.ridge", "sha256": "is wanted",
+    "self-test": "predictions are not those of the training",
 }  # fmt: skip
 
 
