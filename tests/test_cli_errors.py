@@ -139,7 +139,7 @@ def one_line(code: Any, err: str) -> str:
         (demo(prediction="rs"), "strategies.demo.prediction: there is no column 'rs'; the features give rsi"),
         (
             {"strategies": {"demo": WITH_MODEL | {"model": {"key": "ml.lightgmb", "artifact": "x"}}}},
-            "strategies.demo.model: no plugin 'ml.lightgmb' in models; did you mean ml.lightgbm?",
+            "strategies.demo.model: no plugin 'ml.lightgmb' in models; did you mean ml.lightgbm or",
         ),
         (
             {"strategies": {"demo": WITH_MODEL | {"model": {"key": "ml.lightgbm", "artifact": "models/none"}}}},

@@ -85,6 +85,7 @@ def test_wrong_use_gives_2_and_one_line(files, words, said) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_all_plugins_that_ship_are_certified() -> None:
     done = check("--all", "--json")
     reports = json.loads(done.stdout)["reports"]

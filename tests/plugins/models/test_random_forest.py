@@ -232,7 +232,7 @@ TAMPERED: dict[str, tuple[Callable[[RandomForestRegressor], None], str]] = {
     "a child twice": (node("right_child", 1), "a child that is no node of its own"),
     "a column too far": (node("feature", 3), "a split on a column that there is not"),
     "a column below 0": (node("feature", -2), "a split on a column that there is not"),
-    "a threshold of NaN": (node("threshold", np.nan), "a threshold that is not finite"),
+    "a threshold of NaN": (node("threshold", np.nan), "a threshold that is no number"),
     "a leaf of NaN": (leaf(np.nan), "or not finite"),
     "a tree too few": (lambda fitted: fitted.estimators_.pop(), "2 of 3 trees"),
     "no tree": (attribute("estimators_", []), "0 of 3 trees"),
