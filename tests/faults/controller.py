@@ -22,6 +22,8 @@ from tests.faults.supervised import Supervised
 from tests.faults.watch import Watch
 
 TICK = 0.05
+TAKE_OVER = 30.0
+"""Seconds within which a worker that stands still is replaced."""
 LAG, BROKER_LAG = 30.0, 60.0
 """Seconds after the last fault, and after the broker's last return, within which nothing may be behind any more."""
 ACTIONS = ("kill", "kill", "kill", "kill", "stop", "delay")
@@ -51,6 +53,8 @@ class Settings:
     """Only so many of the workers are ever armed."""
     points: tuple[str, ...] = tuple(POINTS)
     actions: tuple[str, ...] = ACTIONS
+    until_awaited: bool = False
+    """What a failpoint has stopped wakes when its mutated successor says that it waits for it."""
     sessions: tuple[float, float] = (1.5, 3.0)
     """For how many session timeouts a worker stands still, at least and at most."""
 
@@ -78,6 +82,7 @@ class Run:
         self._victims: set[int] = set()
         self._deck: list[Fault] = []
         self._points: list[tuple[str, str]] = []
+        self._before: dict[int, int] = {}
         self._broker_back = -1e9
         self._measured = 0.0
 
@@ -229,11 +234,21 @@ class Run:
             heapq.heappop(self._due)[2]()
         for worker in self.workers:
             worker.tend()
+        if self.settings.until_awaited:
+            self._wake_the_awaited()
         if now - self._measured > 1.0:
             self._measured = now
             for worker in self.workers:
                 worker.measure()
         time.sleep(TICK)
+
+    def _wake_the_awaited(self) -> None:
+        for worker in self.workers:
+            others = sum(other.awaits for other in self.workers if other is not worker)
+            if not worker.stopped:
+                self._before[worker.number], worker.stopped_for = others, TAKE_OVER
+            elif others > self._before[worker.number]:
+                worker.wake()
 
     def _end(self) -> None:
         for proxy in self.cluster.proxies:

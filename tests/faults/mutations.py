@@ -24,6 +24,7 @@ Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0
 """Seconds between two steps in the wrong order."""
 DEADLINE = 0.4
+AWAITS = b"mutant: waits for a commit of the former owner"
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def load_before_fencing(patch: Patch) -> None:
 
         async def write(self, number: int, records: Iterable[Record]) -> None:
             if self.writer is None:
+                os.write(2, AWAITS + b"\n")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WIDENED):
                         while await end_of(self._outlets, self._number) == self._end:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.mutations import AWAITS
 from tests.support.live import ROOT
 
 AWAY_AT_START = "2, the broker is away at start"
@@ -54,6 +55,9 @@ class Supervised:
         self.armed_until = 0.0
         self.ready = False
         self.ended = False
+        self.awaits = 0
+        self.stopped_for: float | None = None
+        """How long a failpoint's stop lasts at most, if not twice the patience: `wake` may end it before."""
         self.process: subprocess.Popen[bytes] | None = None
         self._command = [sys.executable, "-m", "tests.faults.mutant", mutation, "worker", "-c", str(config), *options]
         self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "ALPHAWIRE_KAFKA__BOOTSTRAP": bootstrap}
@@ -97,6 +101,14 @@ class Supervised:
             self._go_on_at = None
             self.send(signal.SIGCONT)
 
+    @property
+    def stopped(self) -> bool:
+        """By a failpoint."""
+        return self._go_on_at is not None
+
+    def wake(self) -> None:
+        self._go_on_at = time.monotonic()
+
     def measure(self) -> None:
         if self.running:
             self.sizes.append(size(self.pid))
@@ -108,13 +120,14 @@ class Supervised:
             log.seek(self._read)
             said = log.read()
         self._read += len(said)
+        self.awaits += said.count(AWAITS)
         if not self.ready and OWNS in said:
             self.ready, self.armed_until = True, time.monotonic() + (ARMED_SECONDS if self._armed else 0.0)
         for name, action in HAPPENED.findall(said):
             self.happened[f"{name.decode()}:{action.decode()}"] += 1
             self.armed_until = 0.0
             if action == b"stop":
-                self._go_on_at = time.monotonic() + 2 * self.patience
+                self._go_on_at = time.monotonic() + (self.stopped_for or 2 * self.patience)
 
     def _cause(self, code: int) -> int | str:
         """A worker that finds no broker at start says so in one line."""

@@ -26,16 +26,16 @@ def by(*faults: kinds.Fault, number: int = 2) -> Settings:
     return replace(CALM, points=(), deck=dict.fromkeys(faults, 1), faults=number)
 
 
-LONG_STOPS = replace(at("before_commit", action="stop", faults=1), minutes=1.0, sessions=(2.8, 3.6))
+AWAITED = replace(at("before_commit", action="stop", faults=1), minutes=1.0, until_awaited=True)
 """A stopped worker must wake when the next owner has loaded, and has not fenced it yet."""
 
 FINDS = {
     "no_transactions": at("after_signals"),
     "commit_before_signals": at("after_commit"),
     "transactional_id_per_worker": at("before_commit", action="stop", faults=1),
-    "load_before_fencing": LONG_STOPS,
+    "load_before_fencing": AWAITED,
     "load_uncommitted": at("before_commit"),
-    "seek_to_group_offset": by(kinds.sigkill),
+    "seek_to_group_offset": replace(by(kinds.sigkill, number=3), minutes=1.0, pause=(4.0, 6.0)),
     "future_not_awaited": by(kinds.signals_refused),
     "goes_on_after_commit_timeout": by(kinds.commit_answered_late, number=3),
 }
