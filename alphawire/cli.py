@@ -10,6 +10,7 @@ import sys
 import click
 
 from alphawire import __version__
+from alphawire.interruption import end_interrupted
 from schemas.errors import AlphawireError
 
 COMMANDS = {
@@ -67,12 +68,12 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
-        sys.exit(130)
+        end_interrupted()
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        end_interrupted()
     except AlphawireError as error:
         click.echo(f"alphawire: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

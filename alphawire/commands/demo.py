@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from alphawire.interruption import end_interrupted
 from alphawire.options import json_option
 
 TITLE = "Real bars to live signals, a killed worker, and proof that a replay agrees"
@@ -38,7 +39,7 @@ def command(folder: Path, as_json: bool) -> None:
         held = story.tell()
     except KeyboardInterrupt:
         click.echo("\nstopped; nothing is left running", err=True)
-        sys.exit(130)
+        end_interrupted()
     if as_json:
         click.echo(json.dumps(story.summary))
     else:
