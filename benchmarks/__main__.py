@@ -14,6 +14,8 @@ NAMES = {
 
 
 def main() -> None:
+    if unknown := [name for name in sys.argv[1:] if name not in NAMES and name != "--kafka"]:
+        sys.exit(f"{__doc__}\nunknown: {' '.join(unknown)}; there is: {', '.join(NAMES)}, --kafka")
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(NAMES)
     engine = "kafka" if "--kafka" in sys.argv else "tansu"
     python = f"{platform.python_implementation()} {platform.python_version()}"

@@ -185,7 +185,7 @@ class Run:
     def _disturb(self) -> None:
         self._settle()
         end = time.monotonic() + 60 * self.settings.minutes
-        following = time.monotonic()
+        following = time.monotonic() + self.rng.uniform(*self.settings.pause)
         while not self.enough and time.monotonic() < end:
             self._tick()
             for worker in self.workers:

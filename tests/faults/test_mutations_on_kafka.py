@@ -35,7 +35,7 @@ FINDS = {
     "transactional_id_per_worker": at("before_commit", action="stop", faults=1),
     "load_before_fencing": AWAITED,
     "load_uncommitted": at("before_commit"),
-    "seek_to_group_offset": replace(by(kinds.sigkill), minutes=0.7, pause=(5.0, 6.0)),
+    "seek_to_group_offset": replace(by(kinds.sigkill, number=1), pause=(5.0, 6.0)),
     "future_not_awaited": by(kinds.signals_refused),
     "goes_on_after_commit_timeout": by(kinds.commit_answered_late, number=3),
 }
@@ -68,7 +68,7 @@ def run(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[s
     file, config = setting(folder, prefix, cluster.bootstrap, KAFKA.get(name), **WORKER.get(name, {}))
     run = Run(cluster, file, config, settings)
     run.play()
-    assert run.faults  # fewer than asked for where workers end by the mistake, and none is left to be killed
+    assert run.faults >= settings.faults
     return examine(run, file, quick=True).red
 
 
