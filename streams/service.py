@@ -17,7 +17,7 @@ from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
 from streams.control import Follower
-from streams.exits import Exit
+from streams.exits import Exit, of_crash
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
 from streams.topics import partition_count, require_topics, topic_name, watch_partitions
@@ -148,7 +148,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
         await asyncio.wait({stopping, watching, crashed}, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         fault = app.crash_reason or (watching.done() and watching.exception())
-        die(Exit.FAILED, f"the app stopped by itself: {fault!r}")
+        die(of_crash(fault), f"the app stopped by itself: {fault!r}")
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
