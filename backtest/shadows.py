@@ -146,12 +146,12 @@ def _beside(said: list[ShadowPrediction], strategy: Strategy, name: str, bars: p
     found.other_prediction_sign = float((np.sign(model) != np.sign(shadow)).mean())
     found.other_signal_sign = _other_side(strategy, name, model, shadow)
     target, _ = target_of(bars, index, strategy.training)
-    y = target.to_numpy(np.float64)
+    y = np.asarray(target, np.float64)
     known = np.isfinite(y)
     found.known = int(known.sum())
     if found.known:
         times = np.array([one.time for one in said])[both][known]
-        rivals = [Comparison(y[known], values, 0.0) for values in (model[known], shadow[known])]
+        rivals = [Comparison(y[known], values[known], 0.0) for values in (model, shadow)]
 
         def score(weights: FloatArray) -> FloatArray:
             ours, theirs = (rival(weights)[0] for rival in rivals)
