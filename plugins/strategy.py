@@ -175,7 +175,7 @@ def ring_of(name: str, model: BaseModel | None, width: int, role: str = "model",
     if ring.state_dtype.itemsize > LARGEST_RING - taken:
         raise ConfigurationError(
             f"{place}: the last {lookback} rows of {width} columns take {ring.state_dtype.itemsize:,} bytes a symbol, "
-            f"and a snapshot has room for {LARGEST_RING - taken:,}; look back less, or use fewer features"
+            f"and a snapshot holds {LARGEST_RING - taken:,}; look back less, or use fewer features"
         )
     return ring
 

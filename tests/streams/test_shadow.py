@@ -29,7 +29,7 @@ from streams.topics import create_topics, topic_name
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, wait_for, write_config
 from tests.support.swaps import bad_artifacts, modelled, save_model
 
-COUNT = 600
+COUNT = 400
 BARS = minute_bars(COUNT)
 SHADOWS = {"rows": ("b", "ml.lightgbm"), "looking": ("lstm", "dl.lstm"), "damaged": ("tampered", "ml.lightgbm")}
 
@@ -68,6 +68,7 @@ def status(port: int) -> Any:
         return None
 
 
+@pytest.mark.slow
 def test_shadows_change_no_signal_and_go_on_to_the_byte_after_a_kill(
     broker: Broker, tmp_path: Path, unused_port: int
 ) -> None:

@@ -17,14 +17,16 @@ from plugins.pipeline import Pipeline
 from plugins.row_ring import RowRing
 from plugins.run import Source
 from plugins.sequence import SequenceModel
-from plugins.shadow import ReadyShadow
-from plugins.strategy import ReadyStrategy
+from plugins.shadow import ReadyShadow, ready_shadow
+from plugins.strategy import ReadyStrategy, ready_strategy, ring_of
+from schemas.config import ModelUse, Strategy
+from schemas.errors import ArtifactError, ConfigurationError
 from schemas.messages import Model, ShadowPrediction, Signal, encode
 from streams.intake import Intake
 from streams.shadows import Shadows
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
-from tests.support.swaps import NAME, with_model
+from tests.support.swaps import NAME, settings, shelf, with_model
 
 LOOKBACK = 6
 MODEL, OTHER = with_model("a"), ready("plain", universe=["A", "C"])
@@ -80,9 +82,10 @@ def said_at_once(bars: Sequence[Fetched], model: BaseModel) -> dict[str, bytes]:
 
 
 async def lives(log: Log, bars: Sequence[Fetched], rng: random.Random, transactional: bool, model: BaseModel) -> None:
+    """In some of them the strategy is not there, and is folded by itself in the next one."""
     for _ in range(rng.randint(1, 8)):
-        await live(log, bars, [MODEL, OTHER], rng, dies_at=rng.randint(0, 25), transactional=transactional,
-                   shadows=shadows(model))  # fmt: skip
+        some, dies_at = [MODEL, OTHER] if rng.random() < 0.7 else [OTHER], rng.randint(0, 25)
+        await live(log, bars, some, rng, dies_at=dies_at, transactional=transactional, shadows=shadows(model))
     await live(log, bars, [MODEL, OTHER], rng, transactional=transactional, shadows=shadows(model))
 
 
@@ -97,6 +100,30 @@ def test_a_shadow_changes_no_signal_and_says_the_same_again(seed: int, transacti
     assert difference(log.shadows(), said_at_once(bars, model)) == {}
     if transactional:
         assert len(log.of("predictions.shadow")) == len(log.shadows())
+
+
+def test_a_shadow_is_no_part_of_what_takes_effect() -> None:
+    given = settings(shelf())
+    use = ModelUse(key="ml.lightgbm", artifact=shelf() / "b")
+    shadowed = given.model_copy(update={"shadow": use})
+    made = ready_strategy(NAME, shadowed)
+    assert (made.config, made.config_hash, made.layout) == (MODEL.config, MODEL.config_hash, MODEL.layout)
+    found = ready_shadow(made, shadowed)
+    assert found
+    assert found.model_id == with_model("b").model_id
+    assert ready_shadow(made, given) is None
+    with pytest.raises(ArtifactError, match="a model of ml.lightgbm, and the strategy wants ml.xgboost"):
+        ready_shadow(made, given.model_copy(update={"shadow": use.model_copy(update={"key": "ml.xgboost"})}))
+    with pytest.raises(ValueError, match="`shadow` stands beside a `model`; give both"):
+        Strategy.model_validate(shadowed.model_dump() | {"model": None, "prediction": "rsi"})
+
+
+def test_its_rows_must_fit_into_the_snapshot_beside_the_models_own() -> None:
+    model = Looking()
+    model.lookback = 20_000
+    assert ring_of("s", model, 2, "shadow") is not None
+    with pytest.raises(ConfigurationError, match=r"strategies.s.shadow: the last 20000 rows .* holds 224,288; look"):
+        ring_of("s", model, 2, "shadow", taken=300_000)
 
 
 @pytest.mark.parametrize("model", [row_model(), Looking()])
