@@ -112,7 +112,7 @@ def test_a_shadow_is_no_part_of_what_takes_effect() -> None:
     assert found
     assert found.model_id == with_model("b").model_id
     assert ready_shadow(made, given) is None
-    with pytest.raises(ArtifactError, match="a model of ml.lightgbm, and the strategy wants ml.xgboost"):
+    with pytest.raises(ArtifactError, match=r"a model of ml.lightgbm, and the strategy wants ml.xgboost"):
         ready_shadow(made, given.model_copy(update={"shadow": use.model_copy(update={"key": "ml.xgboost"})}))
     with pytest.raises(ValueError, match="`shadow` stands beside a `model`; give both"):
         Strategy.model_validate(shadowed.model_dump() | {"model": None, "prediction": "rsi"})
