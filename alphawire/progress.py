@@ -52,7 +52,12 @@ def stages() -> Iterator[Callable[..., None]]:
         task = progress.add_task("starting", total=None)
 
         def tell(text: str, done: int | None = None, total: int | None = None, /) -> None:
-            progress.update(task, description=text, completed=done or 0, total=total)
+            nonlocal task
+            if total is None:  # a bar that has come to its end cannot become one without an end
+                progress.remove_task(task)
+                task = progress.add_task(text, total=None)
+            else:
+                progress.update(task, description=text, completed=done, total=total)
 
         yield tell
 
