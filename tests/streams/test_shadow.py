@@ -79,13 +79,13 @@ def test_shadows_change_no_signal_and_go_on_to_the_byte_after_a_kill(
     asyncio.run(create_topics(config.kafka))
     signals = SignalCount(config)
     with WorkerProcess(file) as worker:
-        wait_for(worker.ready)
+        wait_for(worker.ready, 120)
         asyncio.run(produce_bars(config.kafka, BARS.iloc[: COUNT // 2]))
-        wait_for(lambda: signals() > COUNT)
+        wait_for(lambda: signals() > COUNT, 120)
         worker.kill()
     asyncio.run(produce_bars(config.kafka, BARS.iloc[COUNT // 2 :]))
     with WorkerProcess(file) as worker:
-        wait_for(lambda: signals() == 3 * COUNT)
+        wait_for(lambda: signals() == 3 * COUNT, 120)
         shadows = status(unused_port)["shadows"]
         assert worker.stop() == 0
     assert {record.value for record in records(config, "signals")} == at_once(config)[0]
