@@ -1,7 +1,7 @@
 """The four base classes: the contract that a plugin's author may rely on for ever."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -125,6 +125,10 @@ class BaseModel(Plugin):
     lookback: int = 1
     """Rows of a symbol that a prediction depends on, its own included; an instance may set its own from its
     parameters. More than 1: a sequence model, whose last rows are part of the strategy's state.
+    """
+    progress: Callable[[int, int], None] | None = None
+    """Set by a training that shows how far it is: a model that learns in rounds may call it after each, with how many
+    are done and how many there are.
     """
 
     @classmethod

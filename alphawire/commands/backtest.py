@@ -80,7 +80,7 @@ def command(
     check_engines(keys)
     check_folder(out)
     with counted("bars") as progress:
-        replayed = replay(config, strategy, source, start, end, progress)
+        replayed = replay(config, strategy, source, start, end, progress, as_configured=True)
     tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:

@@ -121,7 +121,7 @@ class Story:
             step.check(
                 bool((bars["close_time"] < SPLIT_MS).all()), f"a bar of {SPLIT:%-d %B} or later is in the training"
             )
-            done = train(STRATEGY, config, bars, stage=step.stage)
+            done = train(STRATEGY, config, bars, stage=lambda text, *_: step.stage(text))
             manifest = done.manifest
             step.said = (
                 f"{manifest.key} on {manifest.training.rows:,} rows of {len(manifest.columns)} features from the topic"
