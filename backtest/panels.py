@@ -152,4 +152,4 @@ def _heat(value: float | None, largest: float) -> str:
 
 
 def _percent(value: Any) -> str:
-    return f"{100 * value:.1f}\u00a0%"
+    return f"{100 * value:.1f}\u00a0%".replace("-0.0\u00a0", "0.0\u00a0")

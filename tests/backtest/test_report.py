@@ -138,7 +138,9 @@ def test_page_stands_for_a_flat_and_for_a_single_bar() -> None:
     ("value", "kind", "text"),
     [
         (None, "percent", "\u2013"),
-        (0.1234, "percent", "12.34 %"),
+        (0.1234, "percent", "12.34\u00a0%"),
+        (1570.0, "days", "1,570"),
+        (0.25, "days", "0.25"),
         (-1234.5, "money", "-1,234.50"),
         (1234, "count", "1,234"),
     ],
