@@ -1,7 +1,7 @@
 """Bars a second through a replay, from Parquet and from the topic, against the bare pipeline in the same run.
 
-The bare pipeline gets arrays and gives signals, which nobody keeps. `log` is a batch read of the topic alone: nothing is
-decoded. All are medians of rounds in each of which all are measured, on the wall.
+The bare pipeline gets arrays and gives signals, which nobody keeps. `log` is a batch read of the topic alone: nothing
+is decoded. All are medians of rounds in each of which all are measured, on the wall.
 """
 
 import asyncio
