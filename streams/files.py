@@ -146,10 +146,10 @@ def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
 def _check_spacing(path: Path, frame: pd.DataFrame, length: NDArray[np.int64]) -> None:
     """Bars of one symbol that begin closer together than they are long are not of that interval."""
     interval = frame["interval"].cat
-    key = frame["symbol"].cat.codes.to_numpy(np.int64) * len(interval.categories) + interval.codes
+    key = frame["symbol"].cat.codes.to_numpy(np.int64) * len(interval.categories) + interval.codes.to_numpy(np.int64)
     order = np.lexsort((frame["open_time"], key))
     apart = np.diff(frame["open_time"].to_numpy()[order])
-    alike = np.diff(key.to_numpy()[order]) == 0
+    alike = np.diff(key[order]) == 0
     wrong = np.flatnonzero(alike & (apart > 0) & (apart < length[order[1:]]))
     if len(wrong):
         first = frame.iloc[order[wrong[0] + 1]]
@@ -195,7 +195,7 @@ def _check_columns(path: Path, raw: pd.DataFrame) -> None:
         raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
 
 
-def _symbols(path: Path, raw: pd.DataFrame) -> pd.Categorical:
+def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Categorical[Any]":
     for name in SYMBOLS:
         if name in raw:
             return _categories(raw[name], lambda symbol: symbol.strip() if isinstance(symbol, str) else "")
@@ -205,7 +205,7 @@ def _symbols(path: Path, raw: pd.DataFrame) -> pd.Categorical:
 
 def _intervals(
     path: Path, raw: pd.DataFrame, given: str | None
-) -> tuple[pd.Categorical, NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple["pd.Categorical[Any]", NDArray[np.int64], NDArray[np.bool_]]:
     """Interval of each row, its length in ms, and which rows have another than the given one."""
     if "interval" in raw:
         names = _categories(raw["interval"], lambda interval: str(interval).strip())
@@ -220,16 +220,18 @@ def _intervals(
     return names, lengths[names.codes], other[names.codes]
 
 
-def _categories(values: "pd.Series[Any]", named: Callable[[Any], str]) -> pd.Categorical:
+def _categories(values: "pd.Series[Any]", named: Callable[[Any], str]) -> "pd.Categorical[Any]":
     """The values by their names; only the distinct ones are looked at."""
     codes, distinct = pd.factorize(values, use_na_sentinel=False)
     names = [named(value) for value in distinct]
     places = {name: place for place, name in enumerate(sorted(set(names)))}
-    return pd.Categorical.from_codes(np.array([places[name] for name in names], np.int64)[codes], list(places))
+    return pd.Categorical.from_codes(
+        np.array([places[name] for name in names], np.int64)[codes], pd.Index(list(places), dtype=object)
+    )
 
 
-def _all(name: str, raw: pd.DataFrame) -> pd.Categorical:
-    return pd.Categorical.from_codes(np.zeros(len(raw), np.int64), [name])
+def _all(name: str, raw: pd.DataFrame) -> "pd.Categorical[Any]":
+    return pd.Categorical.from_codes(np.zeros(len(raw), np.int64), pd.Index([name], dtype=object))
 
 
 def _length(path: Path, interval: str) -> int:
