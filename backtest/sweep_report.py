@@ -10,7 +10,7 @@ from backtest.page import page
 from backtest.report import METRICS, NOTHING, overfitting_table, shown
 
 if TYPE_CHECKING:
-    from backtest.sweep import Point, Sweep
+    from backtest.sweep_points import Point, Sweep
 
 COLUMNS = ("sharpe", "total_return", "max_drawdown", "trades", "turnover")
 

@@ -16,7 +16,8 @@ from backtest.overfitting import backtest_overfitting
 from backtest.replay import replay
 from backtest.shared_features import _Run, groups, signals_of
 from backtest.sources import file_bars, file_steps
-from backtest.sweep import Sweep, sweep
+from backtest.sweep import sweep
+from backtest.sweep_points import Sweep
 from backtest.trials import Ledger
 from backtest.walk_forward import walk_forward
 from plugins.strategy import ready_strategy
