@@ -40,10 +40,12 @@ def _dask(address: str | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _ray(address: str | None) -> Iterator[None]:
     ray = _package("ray", "ray")
+    here = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address, logging_level="warning", log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None
+        ray.init(address=address, logging_level="warning", log_to_driver=False, **here)
+    except Exception as error:  # Ray raises bare ones too
+        place = f"answers at {address}" if address else "starts here"
+        raise ConfigurationError(f"no Ray cluster {place}: {(str(error) or repr(error)).splitlines()[0]}") from None
     try:
         _package("ray.util.joblib", "ray").register_ray()
         yield
