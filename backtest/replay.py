@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backtest.history import VERSION, Stretch, folds_of, stretches
+from backtest.offsets import Offsets, bars_within, check_offsets, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.pipeline import Pipeline
@@ -21,6 +22,9 @@ from streams.files import during, select_bars
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
+MESSAGE = "message"
+"""Column of a Parquet file of signals: the whole signal, as it is on the wire."""
+
 
 @dataclass
 class ReplayResult:
@@ -31,8 +35,9 @@ class ReplayResult:
     force, where that is not the one here.
     """
 
-    raw: list[Signal] = field(default_factory=list)
-    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # asyncio.run writes out what its task returned, for the message of an error that nobody sees
+    raw: list[Signal] = field(default_factory=list, repr=False)
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     gaps: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     other: str | None = None
@@ -55,9 +60,11 @@ def replay(
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
+    offsets: Offsets | None = None,
     as_configured: bool = False,
 ) -> ReplayResult:
-    """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
+    """Signals of strategy `name` for bars that close in [start, end) (ms), at these `offsets` (None: any); the state
+    always begins at its origin.
 
     `source` is ``kafka``, the folder of an archive, or a file of bars. Topics are replayed with what was in force for
     each bar, where a worker ever ran the strategy; `as_configured`: all with the configuration and the model of today.
@@ -66,11 +73,17 @@ def replay(
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
     if topics := located(config, source):
+        if offsets is not None:
+            asyncio.run(check_offsets(topics.kafka, offsets))
         result = asyncio.run(replay_topic(topics, ready, progress, as_configured, start, end))
+    elif offsets is not None:
+        raise ConfigurationError(
+            f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
+        )
     else:
         result = replay_file(ready, source, progress)
-    result.raw = signals_during(result.raw, start, end)
-    result.bars = select_bars(result.bars, start=start, end=end)
+    result.raw = signals_within(signals_during(result.raw, start, end), offsets)
+    result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
     return result
 
 
@@ -125,7 +138,7 @@ async def replay_topic(
                 result.raw += feed(step.batches)
             lost = _tell_lost(result, lost, step.batches, start, end)
             if ready.interval in step.batches:
-                frames.append(frame_of(step.batches[ready.interval], ready.interval))
+                frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
     if frames:
         result.bars = in_order(pd.concat(frames, ignore_index=True))
     else:
@@ -191,5 +204,6 @@ def _frame(signals: list[Signal]) -> pd.DataFrame:
             {name: getattr(content, name) for name in content.__struct_fields__ if name not in ("signal", "model")}
             | {"signal": str(content.signal), "model": content.model.sha256 if content.model else None}
             | {"topic": provenance.topic, "partition": provenance.partition, "offset": provenance.offset}
+            | {MESSAGE: encode(signal)}
         )
     return pd.DataFrame(rows)

@@ -253,7 +253,30 @@ class BaseBacktestEngine(Plugin):
         return super().class_fault()
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
-        """At least `trades`, `equity_curve` and `metrics`."""
+        """Trades, equity and metrics of `signals` on `prices`.
+
+        Parameters
+        ----------
+        prices
+            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
+            symbol).
+        signals
+            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
+            there (NaN: keep). The same kind of index; each signal on a bar.
+
+        Returns
+        -------
+        dict
+            At least trades, equity_curve and metrics. The engines that ship also return fills, positions, cuts and
+            pending: see `plugins.engines.results` and `plugins.engines.metrics`.
+
+        Raises
+        ------
+        ConfigurationError
+            Frames that cannot be used: one line with the place and the mend.
+        PluginError
+            The engine's library is not installed, or refused an order.
+        """
         raise NotImplementedError
 
 

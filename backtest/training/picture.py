@@ -5,13 +5,10 @@ from datetime import UTC, datetime
 from html import escape
 
 from backtest.chart import nice_ticks
+from backtest.page import around
 from backtest.training.cross_validation import CrossValidation, Fold
 
 ROW, LEFT, WIDTH, TOP = 26, 230, 900, 40
-STYLE = """body{font:14px system-ui,sans-serif;margin:2rem;color:#222;background:#fff}
-svg{max-width:100%;height:auto}text{font-size:12px;fill:currentColor}.rule{stroke:#ddd}.zero{stroke:#888}
-.range{stroke:#3b6ea5;stroke-width:3}.dot{fill:#3b6ea5}.path{fill:#c2571a;opacity:.7}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#16181c}.rule{stroke:#333}}"""
 
 
 def page(strategy: str, done: CrossValidation) -> str:
@@ -37,12 +34,13 @@ def page(strategy: str, done: CrossValidation) -> str:
     )
     if done.paths:
         dots += f'<text x="0" y="{TOP + ROW * len(done.folds) + 4}">the {len(done.paths)} paths</text>'
-    title = f"{escape(strategy)}: information coefficient out of sample, {escape(done.method)}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1><p>Spearman's rank correlation of prediction and target, with its 95% interval by the "
-        f'stationary bootstrap over time.</p><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">'
-        f"{rules}{rows}{dots}</svg></html>\n"
+    title = f"{strategy}: information coefficient out of sample, {done.method}"
+    said = "Spearman's rank correlation of prediction and target, with its 95% interval by the stationary bootstrap"
+    return around(
+        title,
+        f"<header><h1>{escape(title)}</h1></header><section><p>{said} over time.</p>"
+        f'<div class="wide"><svg class="folds" role="img" viewBox="0 0 {WIDTH} {height}" aria-label="{escape(title)}">'
+        f"{rules}{rows}{dots}</svg></div></section>\n",
     )
 
 

@@ -76,6 +76,7 @@ def test_from_and_to_choose_what_is_compared(worked: Config) -> None:
     times = BARS["close_time"]
     start, end = int(times.iloc[100]), int(times.iloc[300])
     assert verify(worked, "demo", start, end).equal == int(((times >= start) & (times < end)).sum())
+    assert verify(worked, "demo", offsets={0: range(10, 30)}).equal == 20
 
 
 def test_a_strategy_that_never_ran_is_not_verified(worked: Config) -> None:
