@@ -9,10 +9,13 @@ import msgspec
 
 from schemas.errors import ConfigurationError
 from schemas.messages import Bar, ControlRecord, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
+from schemas.news import Article, NewsRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
+    "news": Article,
+    "news.scores": NewsRecord,
     "state": StateRecord,
     "control": ControlRecord,
     "plugins": PluginEntry,
