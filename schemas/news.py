@@ -66,8 +66,8 @@ class Score(Struct, tag="score", tag_field="kind", gc=False):
 
 
 class Mark(Struct, tag="mark", tag_field="kind", gc=False):
-    """Topic `news.scores`, key ``:mark/NEWS_PARTITION``, on every partition: each score of that partition of `news` with
-    `available_at` ≤ `up_to` is on the log before this mark; any later one, if not historical, has a greater
+    """Topic `news.scores`, key ``:mark/NEWS_PARTITION``, on every partition: each score of that partition of `news`
+    with `available_at` ≤ `up_to` is on the log before this mark; any later one, if not historical, has a greater
     `available_at`.
     """
 
