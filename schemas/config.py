@@ -89,16 +89,10 @@ class Worker(Section):
     http_port: int = Field(6066, ge=0, le=65535)
 
 
-class News(Section):
-    """How articles are scored, and how bars are joined with their scores; see docs/news.md."""
+class NewsUse(Section):
+    """Which scores count, and when: what a strategy that uses news depends on."""
 
     scorer: Name = Field("none", description="finbert, lexicon, or another; none: what uses news is unknown")
-    model: str = Field("ProsusAI/finbert", min_length=1, description="of finbert: a folder, or a name of the hub")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: int = Field(16, ge=1, le=4096, description="texts that are scored at once")
-    max_length: int = Field(256, ge=8, le=8192, description="tokens of a text that are read")
-    mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
-    grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its news")
     delay: float = Field(
         60.0, ge=0, le=31_536_000, description="seconds from the publication of a historical article until it counts"
     )
@@ -106,6 +100,17 @@ class News(Section):
     memory: float = Field(
         604_800.0, gt=0, le=31_536_000, description="seconds for which articles and texts are remembered"
     )
+
+
+class News(NewsUse):
+    """How articles are scored, and how bars are joined with their scores; see docs/news.md."""
+
+    model: str = Field("ProsusAI/finbert", min_length=1, description="of finbert: a folder, or a name of the hub")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_size: int = Field(16, ge=1, le=4096, description="texts that are scored at once")
+    max_length: int = Field(256, ge=8, le=8192, description="tokens of a text that are read")
+    mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
+    grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its news")
 
 
 class PluginUse(Section):
@@ -199,6 +204,7 @@ class Strategy(Section):
     training: Training = Training()
     signal: PluginUse
     execution: Execution = Execution()
+    news: NewsUse | None = Field(None, description="by default what the section `news` says")
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"
     )
@@ -235,6 +241,16 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _news_of_strategies(self) -> "Config":
+        common = NewsUse.model_validate(self.news.model_dump(include=set(NewsUse.model_fields)))
+        strategies = {
+            name: strategy if strategy.news else strategy.model_copy(update={"news": common})
+            for name, strategy in self.strategies.items()
+        }
+        object.__setattr__(self, "strategies", strategies)  # the section is frozen for others
+        return self
 
     def strategy(self, name: str) -> Strategy:
         if name not in self.strategies:

@@ -98,15 +98,21 @@ class SignalContent(Struct, gc=False):
     valid_until: Annotated[int, Meta(description="a consumer that reads the signal later must not trade on it")]
 
 
-class Provenance(Struct, gc=False):
+class Provenance(Struct, gc=False, omit_defaults=True):
     """Where the signal came from."""
 
     topic: str
     partition: int
     offset: int
-    news_offset: int | None
+    news_offset: Annotated[
+        int | None, Meta(description="the last score counted, on `news.scores`, same partition; null: none")
+    ]
     origin: Origin
     worker: Annotated[str, Meta(description="version of the worker that published it")]
+    historical: Annotated[
+        bool,
+        Meta(description="true (else left out): a score counted was made later, for publication plus a declared delay"),
+    ] = False
 
 
 class Signal(Struct, gc=False):
