@@ -21,9 +21,7 @@ def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
     return BarBatch(bars["symbol"].tolist(), rows, np.arange(len(bars), dtype=np.int64))
 
 
-def feature_frame(
-    name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None
-) -> pd.DataFrame:
+def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
     """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
     up. `news`: the scores that it sees, by the rows of `bars` where those tell offsets; None: unknown.
 

@@ -86,14 +86,14 @@ def joined(articles: pd.DataFrame, rule: Joining) -> NewsJoin:
     texts = articles["text_sha256"].tolist() if "text_sha256" in articles else [None] * count
     historical = articles["historical"].tolist() if "historical" in articles else [False] * count
     join = NewsJoin(rule, low=FOR_EVER)
-    for offset, (symbol, time, name, text, past, *values) in enumerate(
-        zip(
-            articles["symbol"].tolist(), articles["available_at"].tolist(), articles["id"].tolist(), texts, historical,
-            *(column.tolist() for column in (*scores, last)), strict=True,
-        )
-    ):  # fmt: skip
-        text = text if isinstance(text, str) else None
-        join.add(Entry(symbol, Counted(int(time), str(name), *values, offset, bool(past)), text))
+    rows = zip(
+        articles["symbol"].tolist(), articles["available_at"].tolist(), articles["id"].tolist(), texts, historical,
+        *(column.tolist() for column in (*scores, last)), strict=True,
+    )  # fmt: skip
+    for offset, (symbol, time, name, text, past, *values) in enumerate(rows):
+        positive, negative, neutral, unsure = values
+        score = Counted(int(time), str(name), positive, negative, neutral, unsure, offset, bool(past))
+        join.add(Entry(symbol, score, text if isinstance(text, str) else None))
     return join
 
 

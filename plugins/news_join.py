@@ -213,9 +213,7 @@ class NewsJoin:
 def entry_of(record: Score, offset: int) -> Entry:
     scores = (record.positive, record.negative, record.neutral, record.uncertainty)
     text = None if "empty" in record.flags else record.text_sha256
-    return Entry(
-        record.symbol, Counted(record.available_at, record.article, *scores, offset, record.historical), text
-    )
+    return Entry(record.symbol, Counted(record.available_at, record.article, *scores, offset, record.historical), text)
 
 
 def _between(scores: Sequence[Counted], begin: int, close: int) -> Iterator[Counted]:

@@ -210,7 +210,8 @@ class Run:
         told = _told(news, len(places))
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason, (news_offset, historical) in zip(
             [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
-            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told, strict=True,
+            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told,
+            strict=True,
         ):  # fmt: skip
             content = SignalContent(
                 signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,

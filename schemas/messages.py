@@ -122,9 +122,15 @@ class Signal(Struct, gc=False):
     provenance: Provenance
 
 
+Track = Annotated[
+    str,
+    Meta(description="empty: strategies that wait for nothing; news: those that wait for their bars' news"),
+]
+
+
 class Marker(Struct, tag="marker", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published`
-    before its own offset.
+    """Topic `state`, key ``bars/PARTITION`` (and ``/TRACK``): everything before `offset` is published, for each
+    strategy in `published` before its own offset.
 
     `floor` is the offset of the last complete round of snapshots (null: none yet), `roster` the SHA-256 of its roster
     record's bytes.
@@ -136,11 +142,13 @@ class Marker(Struct, tag="marker", tag_field="kind"):
     published: dict[str, int]
     floor: int | None = None
     roster: str | None = None
+    track: Track = ""
 
 
 class Roster(Struct, tag="roster", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its
-    symbol's count of bars, and the strategies whose states it holds (some may have seen no symbol yet).
+    """Topic `state`, key ``bars/PARTITION/roster`` (with a track ``bars/PARTITION/TRACK/roster``): which snapshots a
+    complete round consists of, each with its symbol's count of bars, and the strategies whose states it holds (some may
+    have seen no symbol yet).
     """
 
     topic: str
@@ -148,6 +156,7 @@ class Roster(Struct, tag="roster", tag_field="kind"):
     floor: int
     counts: dict[str, int]
     strategies: list[str] = []
+    track: Track = ""
 
 
 class Snapshot(Struct, tag="snapshot", tag_field="kind"):

@@ -32,7 +32,15 @@ NAMES = (
     "in_revoke",
     "before_swap_applied",
     "after_swap_applied",
+    "before_unknown",
+    "after_unknown",
+    "in_news_read",
+    "after_news_held",
 )
+OF_NEWS = ("before_unknown", "after_unknown", "in_news_read", "after_news_held")
+"""Those that only a worker comes to whose strategies use news: before it says that bars are decided without, when the
+log has said so, when it has read scores, and when bars wait.
+"""
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")

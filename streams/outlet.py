@@ -122,7 +122,7 @@ class Outlets(Protocol):
 
     exactly_once: bool
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         """With transactions this is what fences the former owner, so it comes before its state is read."""
 
     async def close(self, writer: Writer) -> None: ...
@@ -136,7 +136,7 @@ class SharedOutlets:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         return self._writer
 
     async def close(self, writer: Writer) -> None:
@@ -155,9 +155,9 @@ class TransactionalOutlets:
         self._bars = bars
         self._open: dict[int, contextlib.AsyncExitStack] = {}
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}"
+        identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}{track and f'-{track}'}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
         failpoint("after_fencing")
         writer = TransactionalWriter(producer)
