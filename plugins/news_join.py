@@ -70,7 +70,7 @@ class BarNews:
     historical.
     """
 
-    columns: Mapping[str, FloatArray]
+    columns: dict[str, FloatArray]
     offsets: IntArray
     historical: BoolArray
 

@@ -62,10 +62,14 @@ class ReadyStrategy:
         return f":{self.interval}:news" if self.uses_news else f":{self.interval}"
 
     @property
+    def news(self) -> NewsUse:
+        """What of the section `news` weighs."""
+        return NewsUse.model_validate(self.config.get("news", {}))
+
+    @property
     def joining(self) -> Joining:
         """Which scores it counts."""
-        news = NewsUse.model_validate(self.config["news"]) if self.uses_news else NewsUse()
-        return Joining(news.scorer, news.syndicated, round(1000 * news.memory))
+        return Joining(self.news.scorer, self.news.syndicated, round(1000 * self.news.memory))
 
     @property
     def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:
@@ -167,7 +171,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         execution=strategy.execution,
         config=config,
         config_hash=config_hash(config),
-        layout=_layout(strategy, features, ring, fold, model_id),
+        layout=_layout(strategy, features, ring, fold, model_id, config.get("news")),
     )
 
 
@@ -203,9 +207,10 @@ def _layout(
     ring: RowRing | None,
     fold: FeatureColumns | None,
     model_id: Model | None,
+    news: dict[str, Any] | None,
 ) -> str:
-    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too; a sequence
-    model's rows only on their number and width.
+    """Hash of what the stored states depend on: which scores count, too, where news is used. A fold over predictions
+    depends on what predicts, too; a sequence model's rows only on their number and width.
     """
     parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in features]
     if ring is not None:
@@ -213,6 +218,8 @@ def _layout(
     if fold is not None:
         predicts = strategy.prediction or (model_id.sha256 if model_id else None)
         parts.append([fold.feature.layout, *fold.origins, predicts])
+    if news is not None:
+        parts.append(news)
     return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
 
 
