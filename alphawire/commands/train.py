@@ -89,8 +89,6 @@ def command(
         validate(
             strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json, seen
         )
-            strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json, seen
-        )
         return
     from backtest.training import train
 

@@ -1,12 +1,22 @@
 """Scorers as the owner of the bars sees them: what they write to ``news.scores``, in order."""
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import yaml
+
+from schemas.config import Config, load_config
 from schemas.messages import encode
 from schemas.news import Mark, Score
+from streams.clients import open_producer
 from streams.outlet import Record
+from streams.partitioner import partition_of
+from streams.topics import topic_name
 from tests.support.memory import MINUTE, Log, bar, ready
 
 FIRST = 1_380_000_000_000
@@ -78,3 +88,47 @@ def writes(log: Log, script: Iterator[Record], rng: random.Random, pace: float) 
             log.records += [record for record in [next(script, None)] if record]
 
     return some
+
+
+def with_section(file: Path, grace: float) -> Config:
+    """The configuration in `file`, with a section `news`."""
+    settings = yaml.safe_load(file.read_text())
+    settings["news"] = RULE | {"grace": grace}
+    for strategy in settings["strategies"].values():
+        strategy.pop("news", None)
+    file.write_text(yaml.safe_dump(settings))
+    return load_config(file)
+
+
+def scored(bars: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
+    """Drawn scores of the bars' symbols, available at or before the close of some of them."""
+    rng = np.random.default_rng(seed)
+    some = bars.iloc[np.sort(rng.choice(len(bars), len(bars) // 2))]
+    early = rng.integers(0, 120_000, len(some))
+    positive = rng.random(len(some))
+    frame = pd.DataFrame(
+        {"id": [f"a{i}" for i in range(len(some))], "symbol": some["symbol"], "positive": positive,
+         "available_at": some["close_time"] - early}
+    )  # fmt: skip
+    return frame.assign(negative=1.0 - positive, neutral=0.0).sort_values("available_at", ignore_index=True)
+
+
+def send_scores(config: Config, scores: pd.DataFrame, up_to: int | None) -> None:
+    """To where the scorer sends them, and then a mark to every partition."""
+
+    async def run() -> None:
+        topic, count = topic_name(config.kafka, SCORES), config.kafka.partitions
+        async with open_producer(config.kafka) as producer:
+            for row in scores.itertuples(index=False):
+                minute = (row.available_at - FIRST) / MINUTE
+                record = score(row.id, row.symbol, minute, row.positive, available_at=int(row.available_at))
+                place = partition_of(record.key or b"", count, "murmur2")
+                await producer.send(
+                    topic, record.value, record.key, partition=place, timestamp_ms=int(row.available_at)
+                )
+            await producer.flush()
+            for partition in range(count if up_to is not None else 0):
+                found = encode(Mark(0, 1, up_to or 0))
+                await producer.send_and_wait(topic, found, b":mark/0", partition=partition, timestamp_ms=up_to)
+
+    asyncio.run(run())
