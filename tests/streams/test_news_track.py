@@ -16,7 +16,7 @@ from schemas.news import Unknown, decode_news
 from streams import news_track
 from tests.streams.test_crash import difference
 from tests.support.memory import CONFIG, Fetched, Log, fetched, live, messy_bars, ready, undisturbed
-from tests.support.news import RULE, mark, news_strategy, one_symbol, score, writes, written
+from tests.support.scores import RULE, mark, news_strategy, one_symbol, score, writes, written
 
 SYMBOLS = ["A", "B", "C", "D"]
 COUNT = 200
