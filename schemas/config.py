@@ -107,8 +107,9 @@ class News(NewsUse):
 
     model: str = Field("ProsusAI/finbert", min_length=1, description="of finbert: a folder, or a name of the hub")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: int = Field(16, ge=1, le=4096, description="texts that are scored at once")
+    batch_size: int = Field(64, ge=1, le=4096, description="articles that are scored and written at once at most")
     max_length: int = Field(256, ge=8, le=8192, description="tokens of a text that are read")
+    http_port: int = Field(6067, ge=0, le=65535, description="of the scorer's pages; 0 takes a free one")
     mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
     grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its news")
 

@@ -14,9 +14,9 @@ from schemas.messages import Symbol, Time, decode, is_symbol
 
 MAX_ARTICLE_BYTES = 4 << 20
 MAX_SYMBOLS = 1_000
-FLAGS = ("truncated", "empty", "future", "other_language")
-"""What may be said of a score: not the whole text was read; no text was left; published later than now; another
-language than English."""
+FLAGS = ("truncated", "future", "other_language")
+"""What may be said of a score: not all of its text was read; published later than now; another language than
+English."""
 
 ArticleId = Annotated[str, Meta(min_length=1, max_length=200)]
 Language = Annotated[str, Meta(max_length=35)]
