@@ -11,8 +11,9 @@ import msgspec
 from backtest import published
 from backtest.evidence import Evidence, Witness
 from backtest.history import Stretch, recompute, stretches
+from backtest.news import file_news
 from backtest.published import Published
-from backtest.replay import replay_file
+from backtest.replay import check_news, replay_file
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.canonical import canonical_json, config_hash, signal_id
@@ -169,7 +170,9 @@ async def _recomputed(
         return Witness(offsets, times, strategy.warmup + 1, counts, result.evidence)
 
     if bars is not None:
-        made = replay_file(ready, bars, progress, witness(ready), news).raw
+        check_news(ready, news, of_topics=False)
+        join = file_news(news, config.news, ready.joining) if news else None
+        made = replay_file(ready, bars, progress, witness(ready), join).raw
     else:
         stored = await load(config.kafka, partition)
         result.past = await stretches(stored, partition, ready, config)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from plugins.news import SCORES, joined
+from plugins.article_text import text_of, text_sha256
+from plugins.news import NEEDED, SCORES, joined
 from plugins.news_join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
-from schemas.config import Kafka, NewsUse
+from plugins.scorers import open_scorer
+from schemas.config import Kafka, News
 from schemas.errors import ConfigurationError, PluginError
+from streams.articles import read_articles
 from streams.news_scores import joins
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
@@ -18,13 +21,37 @@ NewsOf = Callable[[pd.DataFrame], NewsJoin]
 EARLIEST = 100_000_000_000
 
 
-def file_scores(path: str | Path, use: NewsUse) -> pd.DataFrame:
+def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
+    """Articles of a file (see `streams.articles.read_articles`) through the configured scorer: each counts from its
+    publication plus ``news.delay``.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, and a scorer that is not there.
+    """
+    scorer = open_scorer(news)
+    found: dict[str, Any] = {}
+    rows = []
+    for article in read_articles(path, historical=True)[0]:
+        text = text_of(article)
+        if not text:
+            continue
+        digest = text_sha256(text)
+        if digest not in found:
+            found[digest] = scorer.score([text])[0]
+        time = article.published_at + round(1000 * news.delay)
+        rows += [(article.id, symbol, time, *found[digest][:3], digest, True) for symbol in article.symbols]
+    return pd.DataFrame(rows, columns=[*NEEDED, "text_sha256", "historical"])
+
+
+def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     """Scores of a CSV, Parquet or JSON lines file, in its order, as `plugins.news.joined` has them.
 
     Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
     ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times are
     milliseconds since the epoch or ISO 8601 (UTC). ``uncertainty``, ``text_sha256`` and ``scorer`` may be there;
-    scores of another scorer than ``news.scorer`` are left out.
+    scores of another scorer than ``news.scorer`` are left out. A file without scores is one of articles.
 
     Raises
     ------
@@ -32,15 +59,16 @@ def file_scores(path: str | Path, use: NewsUse) -> pd.DataFrame:
         For a file that cannot be read, lacks a column, or holds what is no score or no time.
     """
     frame = _load(Path(path)).rename(columns={"article": "id"})
+    if "positive" not in frame:
+        return scored_articles(path, news)
     if "kind" in frame:
         frame = frame[frame["kind"] == "score"]
     if "available_at" not in frame and "published_at" in frame:
-        frame = frame.assign(available_at=_times(path, frame["published_at"]) + round(1000 * use.delay))
+        frame = frame.assign(available_at=_times(path, frame["published_at"]) + round(1000 * news.delay))
         frame = frame.assign(historical=True)
     elif "available_at" in frame:
         frame = frame.assign(available_at=_times(path, frame["available_at"]))
-    needed = ("id", "symbol", "available_at", *SCORES[:3])
-    if missing := [name for name in needed if name not in frame]:
+    if missing := [name for name in NEEDED if name not in frame]:
         raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}")
     values = frame[list(SCORES[:3])].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = ~((values >= 0) & (values <= 1)).all(axis=1) | (abs(values.sum(axis=1) - 1.0) > 1e-6)
@@ -50,14 +78,14 @@ def file_scores(path: str | Path, use: NewsUse) -> pd.DataFrame:
             " and sum to 1"
         )
     if "scorer" in frame:
-        frame = frame[frame["scorer"].astype(str).str.partition("/")[0] == use.scorer]
+        frame = frame[frame["scorer"].astype(str).str.partition("/")[0] == news.scorer]
     return frame.assign(symbol=frame["symbol"].astype(str)).reset_index(drop=True)
 
 
-def file_news(path: str | Path, use: NewsUse, rule: Joining) -> NewsJoin:
+def file_news(path: str | Path, news: News, rule: Joining) -> NewsJoin:
     """All scores of a file: what is not there was not said, so no bar is unknown."""
     try:
-        return joined(file_scores(path, use), rule)
+        return joined(file_scores(path, news), rule)
     except PluginError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 

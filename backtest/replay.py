@@ -11,6 +11,7 @@ import pandas as pd
 from backtest.history import VERSION
 from backtest.news import file_news
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -65,7 +66,8 @@ def replay(
     if topics := located(config, source):
         result = asyncio.run(replay_topic(topics.kafka, ready, progress))
     else:
-        result = replay_file(ready, source, progress, news=news)
+        join = file_news(news, config.news, ready.joining) if news else None
+        result = replay_file(ready, source, progress, news=join)
     result.raw = signals_during(result.raw, start, end)
     result.bars = select_bars(result.bars, start=start, end=end)
     return result
@@ -90,11 +92,10 @@ def replay_file(
     source: str,
     progress: Progress | None = None,
     witness: Callable[[Seen], None] | None = None,
-    news: str | None = None,
+    news: NewsJoin | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    join = file_news(news, ready.news, ready.joining) if news else None
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=join)
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
     result = ReplayResult(bars=bars)

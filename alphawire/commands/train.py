@@ -142,7 +142,7 @@ def _news(name: str, config: Config, sources: tuple[str, ...], file: str | None)
     topics = next((found for source in sources if (found := located(config, source))), None)
     check_news(ready, file, topics is not None)
     if file:
-        join = file_news(file, ready.news, ready.joining)
+        join = file_news(file, config.news, ready.joining)
         return lambda bars: join
     if topics is None or not ready.uses_news:
         return None
