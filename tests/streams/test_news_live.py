@@ -15,7 +15,16 @@ from schemas.news import Unknown, decode_news
 from streams.brokers import Broker
 from streams.produce import produce_bars
 from streams.topics import create_topics
-from tests.support.live import minute_bars, random_kills, records, run_to_end, strategy, write_config
+from tests.support.live import (
+    SignalCount,
+    WorkerProcess,
+    minute_bars,
+    records,
+    run_to_end,
+    strategy,
+    wait_for,
+    write_config,
+)
 from tests.support.scores import scored, send_scores, with_section
 
 NEWS = {
@@ -23,6 +32,7 @@ NEWS = {
     "prediction": "sentiment_momentum",
     "signal": {"key": "signal.threshold", "buy_threshold": 0.2, "sell_threshold": -0.2},
 }
+PATIENCE = 240.0
 STRATEGIES = {"plain": strategy(), "news": strategy(**NEWS)}
 
 
@@ -47,12 +57,21 @@ def through_an_outage(folder: Path, broker: Broker, bars: pd.DataFrame, kills: i
     silent, back = int(bars["close_time"].iloc[first]), int(bars["close_time"].iloc[second])
     asyncio.run(produce_bars(config.kafka, bars.iloc[:second]))
     send_scores(config, scores[scores["available_at"] <= silent], silent)
-    random_kills(file, kills, seed=2, longest=2.0)
-    run_to_end(file, config, 2 * second)
+    kill_on_the_way(file, config, [second // 3 + number * second // (2 * kills) for number in range(kills)])
+    run_to_end(file, config, 2 * second, seconds=PATIENCE)
     send_scores(config, scores[scores["available_at"] > back], int(bars["close_time"].iloc[-1]))
     asyncio.run(produce_bars(config.kafka, bars.iloc[second:]))
-    run_to_end(file, config, 2 * len(bars))
+    run_to_end(file, config, 2 * len(bars), seconds=PATIENCE)
     return config
+
+
+def kill_on_the_way(file: Path, config: Config, counts: list[int]) -> None:
+    """Workers one after the other, each SIGKILLed when there are so many signals."""
+    signals = SignalCount(config)
+    for count in counts:
+        with WorkerProcess(file) as worker:
+            wait_for(lambda worker=worker: worker.process.poll() is not None or signals() >= count, PATIENCE)
+            worker.kill()
 
 
 def check(folder: Path, broker: Broker, count: int, kills: int) -> None:
