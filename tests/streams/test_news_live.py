@@ -25,15 +25,10 @@ from tests.support.live import (
     wait_for,
     write_config,
 )
-from tests.support.scores import scored, send_scores, with_section
+from tests.support.scores import FEATURES_OF_NEWS, scored, send_scores, with_section
 
-NEWS = {
-    "features": ["news.finbert_sentiment", "news.sentiment_momentum", {"news.sentiment_divergence": {"window": 5}}],
-    "prediction": "sentiment_momentum",
-    "signal": {"key": "signal.threshold", "buy_threshold": 0.2, "sell_threshold": -0.2},
-}
 PATIENCE = 240.0
-STRATEGIES = {"plain": strategy(), "news": strategy(**NEWS)}
+STRATEGIES = {"plain": strategy(), "news": strategy(**FEATURES_OF_NEWS)}
 
 
 def unknown_bars(config: Config) -> set[tuple[int, int]]:
@@ -70,7 +65,7 @@ def kill_on_the_way(file: Path, config: Config, counts: list[int]) -> None:
     signals = SignalCount(config)
     for count in counts:
         with WorkerProcess(file) as worker:
-            wait_for(lambda worker=worker: worker.process.poll() is not None or signals() >= count, PATIENCE)
+            wait_for(lambda w=worker, n=count: w.process.poll() is not None or signals() >= n, PATIENCE)
             worker.kill()
 
 

@@ -21,6 +21,12 @@ from tests.support.memory import MINUTE, Log, bar, ready
 
 FIRST = 1_380_000_000_000
 SCORES = "news.scores"
+FEATURES_OF_NEWS: dict[str, Any] = {
+    "features": ["news.finbert_sentiment", "news.sentiment_momentum", {"news.sentiment_divergence": {"window": 5}}],
+    "prediction": "sentiment_momentum",
+    "signal": {"key": "signal.threshold", "buy_threshold": 0.2, "sell_threshold": -0.2},
+}
+"""Settings of a strategy that has all three."""
 RULE = {"scorer": "lexicon", "memory": 3600.0}
 
 
