@@ -205,7 +205,8 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         tp = TopicPartition(self.topic, number)
         if self.consumer is None or tp not in self.consumer.assignment():
             return None
-        end, stable = self.consumer.highwater(tp), self.consumer.last_stable_offset(tp)
+        end: int | None = self.consumer.highwater(tp)
+        stable: int | None = self.consumer.last_stable_offset(tp)
         return end if end is None or stable is None or stable < 0 else min(end, stable)
 
     def totals(self) -> Counter[str]:
