@@ -65,7 +65,6 @@ def consumer_options(config: Config) -> dict[str, Any]:
         "group_id": f"{config.kafka.group}-scorer",
         "session_timeout_ms": session,
         "heartbeat_interval_ms": max(300, session // 5),
-        "rebalance_timeout_ms": max(session, int(config.worker.delivery_timeout * 1000)),
         "max_poll_interval_ms": 600_000,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
@@ -134,10 +133,9 @@ def status(scorer: Scorer) -> dict[str, Any]:
 
 def unready(scorer: Scorer) -> dict[str, str]:
     """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready."""
-    if not scorer.assigned:
+    if scorer.assigned is None:
         return {"assigned": "the group has not given out its partitions yet"}
-    given = {tp.partition for tp in scorer.consumer.assignment()}
-    if missing := sorted(given - scorer.desks.keys()):
+    if missing := sorted(scorer.assigned - scorer.desks.keys()):
         return {"restored": f"news/{', '.join(map(str, missing))}: its last mark is being looked for"}
     bound = scorer.config.worker.ready_lag
     late = [
