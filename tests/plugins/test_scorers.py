@@ -80,7 +80,7 @@ def test_finbert_is_what_transformers_says(folder: Path) -> None:
 
     oracle = pipeline("text-classification", model=str(folder), tokenizer=str(folder), top_k=None, device="cpu")
     for text, found in zip(TEXTS, open_scorer(finbert(folder)).score(TEXTS), strict=True):
-        expected = {item["label"].lower(): item["score"] for item in oracle(text, truncation=True, max_length=32)}
+        expected = {item["label"].lower(): item["score"] for item in oracle([text], truncation=True, max_length=32)[0]}
         np.testing.assert_allclose(found[:3], [expected[n] for n in ("positive", "negative", "neutral")], atol=1e-6)
     assert len({found.positive for found in open_scorer(finbert(folder)).score(TEXTS)}) == len(TEXTS)
 
