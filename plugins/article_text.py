@@ -10,10 +10,12 @@ from typing import Any
 from schemas.errors import PluginError
 from schemas.news import Article
 
-_MARKUP = re.compile(r"<!--|<!\[CDATA\[|<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<![^<>]*>")
+_MARKUP = re.compile(r"<!--|<!\[CDATA\[|<(/?)([a-zA-Z][a-zA-Z0-9]*+)[^<>]*+>|<![^<>]*+>")
+_TOO_LARGE = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{7,}+);?")
+"""References to characters that there are not; Python refuses to read numbers of some thousand digits."""
 _ENDS = {
-    "script": re.compile(r"</script[^<>]*>", re.IGNORECASE),
-    "style": re.compile(r"</style[^<>]*>", re.IGNORECASE),
+    "script": re.compile(r"</script[^<>]*+>", re.IGNORECASE),
+    "style": re.compile(r"</style[^<>]*+>", re.IGNORECASE),
     "<!--": re.compile("-->"),
 }
 _LANGUAGE_CHARACTERS = 1_000
@@ -35,7 +37,8 @@ def clean(text: str) -> str:
     >>> clean("<p>Profit &amp; loss:<br/>P/E &lt; 3</p> <script>x()</script>")
     'Profit & loss: P/E < 3'
     """
-    plain = unicodedata.normalize("NFC", html.unescape(_without_markup(text)))
+    resolved = html.unescape(_TOO_LARGE.sub("\ufffd", _without_markup(text)))
+    plain = unicodedata.normalize("NFC", resolved)
     seen = (" " if sign.isspace() else sign for sign in plain if sign.isspace() or not _unseen(sign))
     return " ".join("".join(seen).split())
 

@@ -61,18 +61,22 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.desks: dict[int, Desk] = {}
         self.counts: Counter[str] = Counter()
         self.consumer: Any = None
-        self.assigned = False
+        self.assigned: set[int] | None = None
+        """The partitions that the group gave; None: it has not given any out, or is about to anew. The consumer's own
+        `assignment` still has the old ones then.
+        """
         self._changed = asyncio.Event()
         self._epoch = 0
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing is written after this; what was being scored is scored by the next owner."""
+        self.assigned = None
         self._epoch += 1
         gone = [self.desks.pop(tp.partition) for tp in revoked if tp.partition in self.desks]
         await asyncio.gather(*(self._let_go(desk) for desk in gone))
 
     def on_partitions_assigned(self, assigned: Any) -> None:
-        self.assigned = True
+        self.assigned = {tp.partition for tp in assigned}
         self._changed.set()
 
     async def _let_go(self, desk: Desk) -> None:
@@ -94,8 +98,7 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self.on_partitions_revoked([TopicPartition(self.topic, number) for number in self.desks])
 
     async def _step(self, consumer: Any) -> None:
-        owned = {tp.partition for tp in consumer.assignment()}
-        if fresh := sorted(owned - self.desks.keys()):
+        if fresh := sorted((self.assigned or set()) - self.desks.keys()):
             await self._take_over(consumer, fresh)
         here = [TopicPartition(self.topic, number) for number in sorted(self.desks)]
         if not here:
@@ -203,9 +206,10 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _end(self, number: int) -> int | None:
         tp = TopicPartition(self.topic, number)
-        if self.consumer is None or tp not in self.consumer.assignment():
+        if self.assigned is None or tp not in self.consumer.assignment():
             return None
-        end, stable = self.consumer.highwater(tp), self.consumer.last_stable_offset(tp)
+        end: int | None = self.consumer.highwater(tp)
+        stable: int | None = self.consumer.last_stable_offset(tp)
         return end if end is None or stable is None or stable < 0 else min(end, stable)
 
     def totals(self) -> Counter[str]:

@@ -41,25 +41,30 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
     log.info("scorer: %s", scoring.scorer.stamp)
-    place = Place(
-        topic_name(kafka, "news.scores"), topic_name(kafka, "dead-letters"), await partition_count(kafka),
-        await partition_count(kafka, "news"), kafka.partitioner, round(config.news.delay * 1000),
-    )  # fmt: skip
     async with open_producer(kafka, **PRODUCER) as producer:
         outlets = choose_outlets(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
-        scorer = Scorer(config, scoring, place, outlets, die, clock)
-        async with open_consumer(kafka, **_consumer_options(config)) as consumer, _pages(scorer):
+        scorer = Scorer(config, scoring, await place_of(config), outlets, die, clock)
+        async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
             await _serve(scorer, consumer)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
 
 
-def _consumer_options(config: Config) -> dict[str, Any]:
+async def place_of(config: Config) -> Place:
+    """Where the scores go, as the broker's topics are."""
+    kafka = config.kafka
+    return Place(
+        topic_name(kafka, "news.scores"), topic_name(kafka, "dead-letters"), await partition_count(kafka),
+        await partition_count(kafka, "news"), kafka.partitioner, round(config.news.delay * 1000),
+    )  # fmt: skip
+
+
+def consumer_options(config: Config) -> dict[str, Any]:
+    """Of the consumer that shares `news` with the group's others."""
     session = int(config.kafka.session_timeout * 1000)
     return {
         "group_id": f"{config.kafka.group}-scorer",
         "session_timeout_ms": session,
         "heartbeat_interval_ms": max(300, session // 5),
-        "rebalance_timeout_ms": max(session, int(config.worker.delivery_timeout * 1000)),
         "max_poll_interval_ms": 600_000,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
@@ -128,10 +133,9 @@ def status(scorer: Scorer) -> dict[str, Any]:
 
 def unready(scorer: Scorer) -> dict[str, str]:
     """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready."""
-    if not scorer.assigned:
+    if scorer.assigned is None:
         return {"assigned": "the group has not given out its partitions yet"}
-    given = {tp.partition for tp in scorer.consumer.assignment()}
-    if missing := sorted(given - scorer.desks.keys()):
+    if missing := sorted(scorer.assigned - scorer.desks.keys()):
         return {"restored": f"news/{', '.join(map(str, missing))}: its last mark is being looked for"}
     bound = scorer.config.worker.ready_lag
     late = [
