@@ -246,6 +246,10 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _news_of_strategies(self) -> "Config":
         common = NewsUse.model_validate(self.news.model_dump(include=set(NewsUse.model_fields)))
+        if own := [name for name, strategy in self.strategies.items() if strategy.news not in (None, common)]:
+            raise ValueError(
+                f"strategies.{own[0]}.news is not what the section `news` says, which holds for all; leave it out there"
+            )
         strategies = {
             name: strategy if strategy.news else strategy.model_copy(update={"news": common})
             for name, strategy in self.strategies.items()

@@ -65,6 +65,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         )
     await require_topics(kafka)
     partitions = await partition_count(kafka)
+    check_news(config, strategies)
     prepare(strategies)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.Event()
@@ -85,6 +86,27 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         following.add_done_callback(_die_of_silence)
         await _serve(create_app(config, worker, writer, wait), worker, config, stop)
         following.cancel()
+
+
+def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
+    """`ConfigurationError` for settings with which strategies that use news cannot go on; a warning where there will be
+    none.
+    """
+    names = ", ".join(strategy.name for strategy in strategies if strategy.uses_news)
+    if not names:
+        return
+    if config.news.scorer == "none":
+        log.warning("news.scorer is none: all news of %s is unknown", names)
+    elif config.kafka.partitioner == "as_is":
+        raise ConfigurationError(
+            f"strategies.{names}: news goes by symbol, and with kafka.partitioner as_is nobody can tell the partition"
+            " of a symbol; use murmur2 or crc32, as the producer of the bars does"
+        )
+    elif config.news.grace >= config.worker.stall_timeout:
+        raise ConfigurationError(
+            f"news.grace of {config.news.grace:g} s is not below worker.stall_timeout of"
+            f" {config.worker.stall_timeout:g} s: a worker that waits would be taken for one that stands still"
+        )
 
 
 def check_port(http: bool, host: str, port: int) -> None:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from plugins.strategy import ReadyStrategy
-from schemas.config import Config
+from schemas.config import Config, Kafka
+from schemas.errors import ConfigurationError
 from schemas.messages import Signal
 from schemas.news import Unknown, decode_news
 from streams import news_track
+from streams.service import check_news
 from tests.streams.test_crash import difference
 from tests.support.memory import CONFIG, Fetched, Log, fetched, live, messy_bars, ready, undisturbed
 from tests.support.scores import RULE, mark, news_strategy, one_symbol, score, writes, written
@@ -147,3 +149,15 @@ def test_without_a_scorer_all_is_unknown_and_nothing_waits() -> None:
     run(log, bars, [news_strategy(prediction="article_volume", news={"scorer": "none"})], patient(100_000.0))
     assert predictions(log) == dict.fromkeys(range(4))
     assert unknown(log) == []
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    strategies = [news_strategy()]
+    with pytest.raises(ConfigurationError, match="as_is nobody can tell the partition"):
+        check_news(patient(1.0).model_copy(update={"kafka": Kafka(partitioner="as_is")}), strategies)
+    with pytest.raises(ConfigurationError, match=r"grace of 120 s is not below worker\.stall_timeout"):
+        check_news(patient(120.0), strategies)
+    check_news(patient(120.0), [ready("one")])
+    own = {"interval": "1m", "features": ["technical.rsi"], "prediction": "rsi", "signal": "signal.threshold"}
+    with pytest.raises(ValueError, match=r"strategies\.a\.news is not what the section `news` says"):
+        Config(news=RULE, strategies={"a": own | {"news": {"scorer": "finbert"}}})
