@@ -5,11 +5,12 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import engines, features, latency, models, news, recovery, restore, startup, swap, throughput
+from benchmarks import engines, features, join, latency, models, news, recovery, restore, startup, swap, throughput
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
-    "swap": swap, "features": features, "engines": engines, "models": models, "news": news,
+    "swap": swap, "features": features, "engines": engines, "models": models,
+    "news": news, "join": join,
 }  # fmt: skip
 
 

@@ -55,6 +55,10 @@ class Desk:
     clock: Callable[[], int]
     position: int = 0
     up_to: int = 0
+    backlog: int = 0
+    """Where `news` ended when its scorer first began: until there its marks promise nothing, so that history which was
+    sent before counts for bars that come after.
+    """
     closed: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -91,7 +95,7 @@ class Desk:
             await self.writer.spread(parts)
             failpoint("after_scores")
             parts = {}
-        up_to = max(self.clock(), self.up_to, latest)
+        up_to = max(self.clock(), self.up_to, latest) if following >= self.backlog else self.up_to
         mark = Mark(self.number, self.place.news_partitions, up_to, following)
         record = Record(self.place.scores, mark_key(self.number), encode(mark), up_to)
         await self.writer.spread({n: [*parts.get(n, ()), record] for n in range(self.place.partitions)})

@@ -192,7 +192,8 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
                     " choose another kafka.prefix",
                 )
             up_to = mark.up_to if mark else 0
-            self.desks[number] = Desk(number, writer, self.place, self.clock, position, up_to)
+            backlog = end if up_to == 0 else 0
+            self.desks[number] = Desk(number, writer, self.place, self.clock, position, up_to, backlog)
             consumer.seek(TopicPartition(self.topic, number), position)
             log.info("news/%d is scored from offset %d on", number, position)
 
