@@ -94,4 +94,4 @@ def test_kills_and_an_outage_change_nothing(tmp_path: Path, tansu: Broker) -> No
 
 @pytest.mark.slow
 def test_more_kills_and_an_outage_on_both_brokers(tmp_path: Path, broker: Broker) -> None:
-    check(tmp_path, broker, 1_500, kills=8)
+    check(tmp_path, broker, 900, kills=3)
