@@ -94,8 +94,9 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
             while not stop.is_set():
                 await self._step(consumer)
         finally:
-            marking.cancel()
+            # first what is being written is written: a transaction that is left open would hold readers up
             await self.on_partitions_revoked([TopicPartition(self.topic, number) for number in self.desks])
+            marking.cancel()
 
     async def _step(self, consumer: Any) -> None:
         if fresh := sorted((self.assigned or set()) - self.desks.keys()):

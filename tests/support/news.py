@@ -62,7 +62,7 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
             await task
 
 
-async def until(scorer: Scorer, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(scorer: Scorer, condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Waits for what the scorer does in its own time."""
     async with asyncio.timeout(seconds):
         while not condition():
