@@ -10,6 +10,7 @@ from backtest.sources import Progress, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
 from plugins.manifest import MANIFEST, read_manifest
+from plugins.news_join import Joining, NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -17,6 +18,7 @@ from schemas.config import Config, Kafka, Strategy
 from schemas.errors import AlphawireError, ArtifactError
 from schemas.messages import Applied, Signal
 from streams.clients import offset_range
+from streams.news_scores import joins
 from streams.state import Stored
 from streams.topics import topic_name
 
@@ -135,6 +137,7 @@ def _use(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 Watch = Callable[[Stretch], Callable[[Seen], None]]
+Joins = Mapping[Joining, NewsJoin]
 
 
 class Fold:
@@ -143,11 +146,11 @@ class Fold:
     """
 
     def __init__(
-        self, source: Source, stretches: Sequence[Stretch], watch: Watch | None = None, early: bool = False
+        self, source: Source, stretches: Sequence[Stretch], news: Joins, watch: Watch | None = None, early: bool = False
     ) -> None:
         self._stretches = stretches
         first = next(stretch.strategy for stretch in stretches if stretch.strategy)
-        self._pipeline = Pipeline([first], source)
+        self._pipeline = Pipeline([first], source, news=news[first.joining] if first.uses_news else None)
         self._run = self._pipeline.runs[first.name]
         self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
         if early:
@@ -167,7 +170,9 @@ class Fold:
         return found
 
 
-def folds_of(source: Source, past: Sequence[Stretch], watch: Watch | None = None, early: bool = False) -> list[Fold]:
+def folds_of(
+    source: Source, past: Sequence[Stretch], news: Joins, watch: Watch | None = None, early: bool = False
+) -> list[Fold]:
     """What recomputes the past, as far as that can be; `early`: the bars before it, too."""
     groups: list[list[Stretch]] = []
     for stretch in past:
@@ -176,7 +181,7 @@ def folds_of(source: Source, past: Sequence[Stretch], watch: Watch | None = None
         else:
             groups.append([stretch])
     return [
-        Fold(source, group, watch, early and group is groups[0])
+        Fold(source, group, news, watch, early and group is groups[0])
         for group in groups
         if any(stretch.strategy for stretch in group)
     ]
@@ -202,7 +207,9 @@ async def recompute(
 
     `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
     """
-    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
+    made = [stretch.strategy for stretch in past if stretch.strategy]
+    news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
+    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, news, watch)
     if not folds:
         return []
     found: list[Signal] = []

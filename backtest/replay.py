@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from backtest.history import VERSION, Stretch, folds_of, stretches
+from backtest.history import VERSION, Joins, Stretch, folds_of, stretches
+from backtest.news import file_news
 from backtest.offsets import Offsets, bars_within, check_offsets, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.bars import BarBatch, between
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -19,6 +21,7 @@ from schemas.config import Config
 from schemas.errors import ConfigurationError
 from schemas.messages import Signal, encode
 from streams.files import during, select_bars
+from streams.news_scores import joins
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
@@ -62,16 +65,19 @@ def replay(
     progress: Progress | None = None,
     offsets: Offsets | None = None,
     as_configured: bool = False,
+    news: str | None = None,
 ) -> ReplayResult:
     """Signals of strategy `name` for bars that close in [start, end) (ms), at these `offsets` (None: any); the state
     always begins at its origin.
 
     `source` is ``kafka``, the folder of an archive, or a file of bars. Topics are replayed with what was in force for
     each bar, where a worker ever ran the strategy; `as_configured`: all with the configuration and the model of today.
+    `news`: a file of scores or articles, for a file of bars.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
+    check_news(ready, news, located(config, source) is not None)
     if topics := located(config, source):
         if offsets is not None:
             asyncio.run(check_offsets(topics.kafka, offsets))
@@ -81,10 +87,19 @@ def replay(
             f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
         )
     else:
-        result = replay_file(ready, source, progress)
+        join = file_news(news, config.news, ready.joining) if news else None
+        result = replay_file(ready, source, progress, news=join)
     result.raw = signals_within(signals_during(result.raw, start, end), offsets)
     result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
     return result
+
+
+def check_news(ready: ReadyStrategy, news: str | None, of_topics: bool) -> None:
+    """`ConfigurationError` for scores that nothing would look at."""
+    if news and of_topics:
+        raise ConfigurationError("--news goes with a file of bars; for bars of the topic, news.scores is read")
+    if news and not ready.uses_news:
+        raise ConfigurationError(f"strategy {ready.name} uses no news; leave out --news, or add news.finbert_sentiment")
 
 
 def signals_during(signals: list[Signal], start: int | None, end: int | None) -> list[Signal]:
@@ -98,9 +113,10 @@ def replay_file(
     source: str,
     progress: Progress | None = None,
     witness: Callable[[Seen], None] | None = None,
+    news: NewsJoin | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
     result = ReplayResult(bars=bars)
@@ -129,7 +145,9 @@ async def replay_topic(
         if past and past[-1].applied.config_hash != ready.config_hash:
             result.other = past[-1].applied.config_hash
         lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
-        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured)
+        made = [ready, *(stretch.strategy for stretch in past if stretch.strategy)]
+        news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
+        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
         intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
         begin = stored.memory_begin(intervals) or 0
         result.gaps += await gaps(kafka, partition, begin)
@@ -163,11 +181,11 @@ def _tell_lost(
 Feed = Callable[[Mapping[str, BarBatch]], list[Signal]]
 
 
-def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool) -> list[Feed]:
+def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool, news: Joins) -> list[Feed]:
     """What makes the signals of a partition: of what was in force, else of the strategy here."""
     if past and not as_configured:
-        return [fold.feed for fold in folds_of(source, past, early=True)]
-    pipeline = Pipeline([ready], source)
+        return [fold.feed for fold in folds_of(source, past, news, early=True)]
+    pipeline = Pipeline([ready], source, news=news[ready.joining] if ready.uses_news else None)
     run = pipeline.runs[ready.name]
     run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
     return [lambda batches: pipeline.feed(batches).signals]

@@ -141,8 +141,7 @@ def _comparable(verdict: Verdict, signals: list[Signal], past: list[Stretch]) ->
 
 
 async def _live(kafka: Kafka, strategy: str, partition: int) -> Live:
-    marker = (await load(kafka, partition)).marker
-    live = Live(marker.published.get(strategy, 0) if marker else 0)
+    live = Live((await load(kafka, partition)).published.get(strategy, 0))
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
     ):

@@ -5,11 +5,25 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import engines, features, latency, models, recovery, replay, restore, startup, swap, throughput
+from benchmarks import (
+    engines,
+    features,
+    join,
+    latency,
+    models,
+    news,
+    recovery,
+    replay,
+    restore,
+    startup,
+    swap,
+    throughput,
+)
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
     "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
+    "news": news, "join": join,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugins.bars import with_columns
 from plugins.base import Decisions, FloatArray
 from plugins.gate import FIRST
+from plugins.news_join import BarNews
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.shadow import ReadyShadow, ShadowRun
@@ -107,20 +108,29 @@ class Run:
             self.shadow.grow(size)
 
     def feed(
-        self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
+        self,
+        bars: Rows,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        symbols: Sequence[str],
+        news: BarNews | None = None,
     ) -> list[Signal]:
         """Steps over `bars` in order; the signals of those that are to be published."""
+        if not self.strategy.uses_news:
+            news = None
         mine = self.member[slots] & (offsets >= np.maximum(self.next_offset[slots], self.begin))
         if not mine.all():
             bars, slots, offsets, gaps = bars[mine], slots[mine], offsets[mine], gaps[mine]
+            news = news and news.at(mine)
         if not len(bars):
             return []
-        values, counts = self.step(bars, slots, offsets)
+        values, counts = self.step(bars, slots, offsets, news)
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
         loud = np.flatnonzero(audible & (not self.paused))
-        columns = self._columns(bars, slots, values, counts, loud, symbols)
+        columns = self._columns(bars, slots, values, counts, loud, symbols, news)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))
         if self.shadow is not None:
@@ -129,16 +139,21 @@ class Run:
             self.shadow.feed(times, slots, offsets, counts, values, loud, predictions, model, symbols)
         if not len(loud):
             return []
-        return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)
+        return self._signals(
+            bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols,
+            news and news.at(loud),
+        )  # fmt: skip
 
-    def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
+    def step(
+        self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
+    ) -> tuple[FloatArray, IntArray]:
         """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
         counts = np.empty(len(bars), np.int64)
         _advance(self.book, slots, offsets, np.ascontiguousarray(bars["time"]), counts)
         values = np.empty((len(bars), len(self.strategy.columns)))
         for number in self.strategy.order:
             bound = self.strategy.features[number]
-            part = self._run(bound, self.states[number], bars, slots, values, {})
+            part = self._run(bound, self.states[number], bars, slots, values, news.columns if news else {})
             values[:, bound.first : bound.first + len(bound.columns)] = part
         return values, counts
 
@@ -168,6 +183,7 @@ class Run:
         counts: IntArray,
         loud: IntArray,
         symbols: Sequence[str],
+        news: BarNews | None,
     ) -> dict[str, FloatArray]:
         """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
@@ -176,7 +192,8 @@ class Run:
         if fold is None:
             more = {}
         else:
-            part = self._run(fold, self.states[-1], bars, slots, values, {"prediction": every})[loud]
+            given = {**(news.columns if news else {}), "prediction": every}
+            part = self._run(fold, self.states[-1], bars, slots, values, given)[loud]
             more = {name: part[:, i] for i, name in enumerate(fold.columns)}
         values, predictions = values[loud], every[loud]
         return {name: values[:, i] for i, name in enumerate(strategy.columns)} | more | {"prediction": predictions}
@@ -190,6 +207,7 @@ class Run:
         columns: Mapping[str, FloatArray],
         counts: IntArray,
         symbols: Sequence[str],
+        news: BarNews | None,
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
@@ -198,18 +216,21 @@ class Run:
         places = slots.tolist()
         reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
         signals = []
-        for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
+        told = _told(news, len(places))
+        for symbol, origin, time, offset, gap, prediction, signal, weight, reason, (news_offset, historical) in zip(
             [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
-            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, strict=True,
+            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told,
+            strict=True,
         ):  # fmt: skip
             content = SignalContent(
                 signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,
                 none_if_nan(prediction), strategy.model_id, strategy.config_hash, None if gap == FIRST else gap,
                 time + interval,
             )  # fmt: skip
-            signals.append(
-                Signal(content, Provenance(source.topic, source.partition, offset, None, origin, source.worker))
+            provenance = Provenance(
+                source.topic, source.partition, offset, news_offset, origin, source.worker, historical
             )
+            signals.append(Signal(content, provenance))
         return signals
 
     def _origin(self, slot: int) -> Origin:
@@ -286,6 +307,14 @@ class Run:
         for array in arrays:
             array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
             first += array.dtype.itemsize
+
+
+def _told(news: BarNews | None, count: int) -> list[tuple[int | None, bool]]:
+    """For the provenance of each bar: the offset of its last score, and whether one was made later, of history."""
+    if news is None:
+        return [(None, False)] * count
+    offsets = [offset if offset >= 0 else None for offset in news.offsets.tolist()]
+    return list(zip(offsets, news.historical.tolist(), strict=True))
 
 
 UNITS = {"BUY": 1.0, "SELL": -1.0, "FLAT": 0.0}

@@ -1,13 +1,14 @@
 """A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from plugins.base import BaseModel, BaseSignalGenerator, Plugin
 from plugins.features import feature_registry
 from plugins.models import model_registry
-from plugins.news import NEWS_COLUMNS
+from plugins.news_join import NEWS_COLUMNS, Joining
 from plugins.registry import PluginRegistry
 from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_of
 from plugins.row_ring import LARGEST_RING, RowRing
@@ -15,7 +16,7 @@ from plugins.signals import signal_registry
 from plugins.streaming import StreamingFeature
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
-from schemas.config import Execution, PluginUse, Strategy
+from schemas.config import Execution, NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.messages import Model, interval_ms
 
@@ -49,6 +50,26 @@ class ReadyStrategy:
     layout: str
     artifact: str | None = None
     """The model's folder, as a wish named it; None: the configured one, or no model."""
+
+    @cached_property
+    def uses_news(self) -> bool:
+        """Does any part of it need what is said of a bar's news?"""
+        return _use_news(self.features, self.fold)
+
+    @property
+    def memory(self) -> str:
+        """The name under which the memory of repeats goes that it shares with others; no strategy can have it."""
+        return f":{self.interval}:news" if self.uses_news else f":{self.interval}"
+
+    @property
+    def news(self) -> NewsUse:
+        """What of the section `news` weighs."""
+        return NewsUse.model_validate(self.config.get("news", {}))
+
+    @property
+    def joining(self) -> Joining:
+        """Which scores it counts."""
+        return Joining(self.news.scorer, self.news.syndicated, round(1000 * self.news.memory))
 
     @property
     def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:
@@ -131,7 +152,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
     ring = ring_of(name, model, len(columns))
-    config = _resolved(strategy, features, model, model_id, generator)
+    config = _resolved(strategy, features, model, model_id, generator, fold)
     return ReadyStrategy(
         name=name,
         interval=strategy.interval,
@@ -150,7 +171,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         execution=strategy.execution,
         config=config,
         config_hash=config_hash(config),
-        layout=_layout(strategy, features, ring, fold, model_id),
+        layout=_layout(strategy, features, ring, fold, model_id, config.get("news")),
     )
 
 
@@ -186,9 +207,10 @@ def _layout(
     ring: RowRing | None,
     fold: FeatureColumns | None,
     model_id: Model | None,
+    news: dict[str, Any] | None,
 ) -> str:
-    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too; a sequence
-    model's rows only on their number and width.
+    """Hash of what the stored states depend on: which scores count, too, where news is used. A fold over predictions
+    depends on what predicts, too; a sequence model's rows only on their number and width.
     """
     parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in features]
     if ring is not None:
@@ -196,6 +218,8 @@ def _layout(
     if fold is not None:
         predicts = strategy.prediction or (model_id.sha256 if model_id else None)
         parts.append([fold.feature.layout, *fold.origins, predicts])
+    if news is not None:
+        parts.append(news)
     return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
 
 
@@ -222,11 +246,14 @@ def _resolved(
     model: BaseModel | None,
     model_id: Model | None,
     generator: BaseSignalGenerator,
+    fold: FeatureColumns | None,
 ) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies. A shadow takes no effect.
+    where it lies; what of the news section weighs, where news is used. A shadow takes no effect.
     """
-    plain = strategy.model_dump(mode="json", exclude={"features", "model", "shadow", "signal", "universe"})
+    plain = strategy.model_dump(mode="json", exclude={"features", "model", "shadow", "signal", "universe", "news"})
+    if _use_news(features, fold):
+        plain["news"] = (strategy.news or NewsUse()).model_dump(mode="json")
     universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
         "universe": universe,
@@ -234,6 +261,11 @@ def _resolved(
         "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
         "signal": _named(generator),
     }
+
+
+def _use_news(features: tuple[FeatureColumns, ...], fold: FeatureColumns | None) -> bool:
+    parts = features if fold is None else (*features, fold)
+    return any(origin in NEWS_COLUMNS for bound in parts for origin in bound.origins)
 
 
 def _named(plugin: Plugin) -> dict[str, Any]:

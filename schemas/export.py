@@ -18,11 +18,14 @@ from schemas.messages import (
     Signal,
     StateRecord,
 )
+from schemas.news import Article, NewsRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
     "predictions.shadow": ShadowPrediction,
+    "news": Article,
+    "news.scores": NewsRecord,
     "state": StateRecord,
     "control": ControlRecord,
     "plugins": PluginEntry,

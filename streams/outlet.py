@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -68,7 +68,7 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
 
 
 class Writer:
-    """Writes records of one partition number, in order, and returns when the broker has acknowledged them all: at
+    """Writes records of a partition number, in order, and returns when the broker has acknowledged them all: at
     least once.
     """
 
@@ -79,10 +79,15 @@ class Writer:
 
     async def write(self, partition: int, records: Iterable[Record]) -> None:
         """Raises what the broker answered when any record was not acknowledged."""
+        await self.spread({partition: records})
+
+    async def spread(self, parts: Mapping[int, Iterable[Record]]) -> None:
+        """As `write`, to several partitions."""
         futures = []
         try:
-            for topic, batch in self._batches(records):
-                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+            for partition, records in parts.items():
+                for topic, batch in self._batches(records):
+                    futures.append(await self._producer.send_batch(batch, topic, partition=partition))
             failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
@@ -113,9 +118,9 @@ class TransactionalWriter(Writer):
 
     transactional = True
 
-    async def write(self, partition: int, records: Iterable[Record]) -> None:
+    async def spread(self, parts: Mapping[int, Iterable[Record]]) -> None:
         await self._producer.begin_transaction()
-        await super().write(partition, records)
+        await super().spread(parts)
         failpoint("before_commit")
         await self._producer.commit_transaction()
         failpoint("after_commit")
@@ -126,7 +131,7 @@ class Outlets(Protocol):
 
     exactly_once: bool
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         """With transactions this is what fences the former owner, so it comes before its state is read."""
 
     async def close(self, writer: Writer) -> None: ...
@@ -140,7 +145,7 @@ class SharedOutlets:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         return self._writer
 
     async def close(self, writer: Writer) -> None:
@@ -154,14 +159,14 @@ class TransactionalOutlets:
 
     exactly_once = True
 
-    def __init__(self, kafka: Kafka, bars: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         self._kafka = kafka
-        self._bars = bars
+        self._topic = topic
         self._open: dict[int, contextlib.AsyncExitStack] = {}
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}"
+        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}{track and f'-{track}'}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
         failpoint("after_fencing")
         writer = TransactionalWriter(producer)

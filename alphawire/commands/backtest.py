@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_folder, config_option, json_option, offsets_option, plugins_option
+from alphawire.options import (
+    TIME,
+    config_folder,
+    config_option,
+    json_option,
+    news_option,
+    offsets_option,
+    plugins_option,
+)
 from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
@@ -38,6 +46,7 @@ SHOWN = (
     "--compare", nargs=2, type=click.Path(path_type=Path), metavar="A B",
     help="instead of a STRATEGY: two folders of backtests side by side, as a page --out FILE.html",
 )  # fmt: skip
+@news_option
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @offsets_option
@@ -55,6 +64,7 @@ def command(
     strategy: str | None,
     engines: tuple[str, ...],
     source: str,
+    news: str | None,
     compare: tuple[Path, Path] | None,
     start: int | None,
     end: int | None,
@@ -82,7 +92,7 @@ def command(
     check_engines(keys)
     check_folder(out)
     with counted("bars") as progress:
-        replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True)
+        replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
     tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:

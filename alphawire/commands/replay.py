@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, offsets_option, plugins_option
+from alphawire.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
 from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
@@ -21,6 +21,7 @@ from schemas.config import Config
     metavar="kafka|DIR|FILE",
     help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )
+@news_option
 @click.option("--from", "start", type=TIME, help="first close time to put out")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @offsets_option
@@ -32,8 +33,8 @@ from schemas.config import Config
 @plugins_option
 @json_option
 def command(
-    strategy: str, source: str, start: int | None, end: int | None, offsets: dict[int, range] | None, out: Path,
-    as_configured: bool, config: Config, as_json: bool,
+    strategy: str, source: str, news: str | None, start: int | None, end: int | None, offsets: dict[int, range] | None,
+    out: Path, as_configured: bool, config: Config, as_json: bool,
 ) -> None:  # fmt: skip
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
     and the model that were in force for each bar. Exit code 1 where some of these are not here.
@@ -42,7 +43,7 @@ def command(
 
     check_file(out)
     with counted("bars") as progress:
-        result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured)
+        result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
     write_signals(result.raw, out)
     tell_gaps(result.gaps)
     for fault in result.lacking:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from alphawire.commands.schemas import command
 from schemas import export
 from schemas import messages as m
+from schemas import news as n
 from schemas.errors import BadRecord
 from streams.topics import TOPICS
 
@@ -57,6 +58,17 @@ SAMPLES: dict[str, list[Any]] = {
     "predictions.shadow": [
         m.ShadowPrediction("demo", "BAC", BAR.close_time, 0.0007, 0.0006, MODEL, MODEL, 12),
         m.ShadowPrediction("demo", "BAC", BAR.close_time, None, None, None, MODEL, 13, "ValueError"),
+    ],
+    "news": [
+        n.Article(
+            "a-1", BAR.close_time, ["BAC", "C"], "Banks gain", "After the test.", "wire", "https://example", "en"
+        ),
+        n.Article("a-2", BAR.close_time, historical=True),
+    ],
+    "news.scores": [
+        n.Score("a-1", "BAC", 1, 2, 0.7, 0.1, 0.2, 0.73, "lexicon/1 00", "ab" * 32, 0, 7, True, ["truncated"]),
+        n.Mark(1, 2, 1_380_873_960_000, 12),
+        n.Unknown(3, 100, 107),
     ],
     "state": [
         m.Marker("bars", 0, 5000, {"demo": 100}, floor=4000, roster="cd" * 32),
@@ -138,7 +150,7 @@ def test_what_the_schema_of_bars_refuses_the_decoder_refuses_too(value: Any) -> 
         m.decode_bar(json.dumps(value).encode())
 
 
-@pytest.mark.parametrize("topic", ["signals", "state", "control", "plugins"])
+@pytest.mark.parametrize("topic", ["signals", "news", "news.scores", "state", "control", "plugins"])
 def test_a_message_without_its_first_field_is_refused(topic: str) -> None:
     value = json.loads(m.encode(SAMPLES[topic][0]))
     del value[next(iter(value))]
