@@ -27,6 +27,7 @@ def validate(
     tested: int,
     start: int | None,
     end: int | None,
+    jobs: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -36,7 +37,16 @@ def validate(
 
     with counted("trainings", comb(folds, tested) if method == "cpcv" else folds) as progress:
         done = cross_validate(
-            strategy, config, bars, method, folds=folds, tested=tested, start=start, end=end, progress=progress
+            strategy,
+            config,
+            bars,
+            method,
+            folds=folds,
+            tested=tested,
+            start=start,
+            end=end,
+            jobs=jobs,
+            progress=progress,
         )
     picture = (out or Path()) / f"{strategy}-{method}.html"
     picture.parent.mkdir(parents=True, exist_ok=True)

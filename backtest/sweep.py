@@ -7,8 +7,6 @@ DIR/report.html    table and heat map
 """
 
 import base64
-import contextlib
-import importlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from backtest.backtest import _frames, _run_engine, check_engines
 from backtest.grid import Values, points, strategy_at
 from backtest.overfitting import backtest_overfitting
+from backtest.parallel import workers
 from backtest.shared_features import groups, signals_of
 from backtest.sources import file_steps
 from backtest.trials import Ledger, Verdict, judged, returns_of, trial
@@ -36,7 +35,6 @@ from schemas.errors import AlphawireError, ConfigurationError
 POINTS, TABLE, SUMMARY = "points.jsonl", "sweep.csv", "sweep.json"
 AT_ONCE = 16
 """Points between two looks at the results: so many a crash may cost."""
-BACKENDS = ("loky", "threading", "dask", "ray")
 
 
 @dataclass(frozen=True)
@@ -189,42 +187,6 @@ def _one(engine: str, point: Point, strategy: Strategy, bars: pd.DataFrame, sign
         point.number, point.parameters, point.config_hash, point.symbol, result["metrics"],
         returns_of(np.asarray(equity, np.float64)), (int(times[0]), int(times[-1])),
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def workers(backend: str, address: str | None) -> Iterator[None]:
-    """joblib's backend for what runs inside."""
-    from joblib import parallel_config
-
-    if backend not in BACKENDS:
-        raise ConfigurationError(f"there is no backend {backend}; there are: {', '.join(BACKENDS)}")
-    if backend not in ("dask", "ray"):
-        with parallel_config(backend=backend):
-            yield
-        return
-    with _cluster(backend, address), parallel_config(backend=backend):
-        yield
-
-
-@contextlib.contextmanager
-def _cluster(backend: str, address: str | None) -> Iterator[None]:
-    """A connection to the cluster; without an address Dask starts one here."""
-    try:
-        if backend == "dask":
-            distributed = importlib.import_module("distributed")
-            with distributed.Client(address, timeout=10) if address else distributed.Client():
-                yield
-            return
-        ray = importlib.import_module("ray")
-        register = importlib.import_module("ray.util.joblib").register_ray
-    except ImportError:
-        name = {"dask": "distributed", "ray": "ray"}[backend]
-        raise ConfigurationError(f"the backend {backend} needs a package: pip install {name}") from None
-    except OSError as error:
-        raise ConfigurationError(f"no Dask scheduler answers at {address}: {error}") from None
-    ray.init(address=address)
-    register()
-    yield
 
 
 def _judge(
