@@ -84,9 +84,9 @@ def cross_validate(
     check_learnable(strategy_name, strategy, samples)
     embargo = strategy.training.embargo_bars
     if method == "cpcv":
-        splits = combinatorial(samples, folds, tested, embargo)
+        splits = list(combinatorial(samples, folds, tested, embargo))
     else:
-        splits = (walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo)
+        splits = list((walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo))
     done: list[tuple[Split, FloatArray, float]] = []
     found: list[Fold] = []
     for split, (predictions, mean) in zip(
