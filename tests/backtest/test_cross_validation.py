@@ -147,6 +147,7 @@ def test_mistakes(data: pd.DataFrame) -> None:
         cross_validate("s", config(), data, "rolling", folds=100, end=int(data["close_time"].iloc[400]))
 
 
+@pytest.mark.slow
 def test_processes_make_no_difference(data: pd.DataFrame) -> None:
     """The model comes from a file by ``--plugins``, which the other processes know nothing of."""
     with untouched_registries():
