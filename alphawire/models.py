@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from alphawire.beside import compare
 from alphawire.options import config_option
 from alphawire.wishing import list_models, use
 from schemas.config import Config
@@ -12,7 +13,7 @@ from schemas.errors import ConfigurationError
 
 @click.group("models")
 def models() -> None:
-    """Model artifacts after their training: have the workers use one, keep them in MLflow."""
+    """Model artifacts after their training: have the workers use one, compare it with a shadow, keep them in MLflow."""
 
 
 EXPERIMENT = click.option("--experiment", default="alphawire", show_default=True, help="MLflow's experiment")
@@ -56,3 +57,4 @@ def _artifact(config: Config, strategy: str) -> Path:
 
 models.add_command(use)
 models.add_command(list_models)
+models.add_command(compare)

@@ -101,3 +101,17 @@ def topics_option(command: F) -> F:
         "--source", default="kafka", show_default=True, metavar="kafka|DIR",
         help="the broker's topics, or the folder of an archive",
     )(command)  # fmt: skip
+
+
+def offsets_option(command: F) -> F:
+    """``--offsets PARTITION:FIRST-STOP,…``; the command gets `offsets`, for `backtest.offsets`, or None."""
+
+    def parsed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> dict[int, range] | None:
+        from backtest.offsets import parse_offsets
+
+        return None if value is None else parse_offsets(value)
+
+    return click.option(
+        "--offsets", callback=parsed, metavar="PARTITION:FIRST-STOP,...",
+        help="only bars of these partitions, at offsets from FIRST up to, not including, STOP; 0:100- has no end",
+    )(command)  # fmt: skip

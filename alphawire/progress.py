@@ -15,11 +15,8 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-@contextlib.contextmanager
-def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar on standard error; the value is called with how much more is done and, if it likes, the event time (ms)
-    that is reached.
-    """
+def _bar() -> Progress:
+    """Seen on a terminal only."""
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -28,7 +25,15 @@ def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; the value is called with how much more is done and, if it likes, the event time (ms)
+    that is reached.
+    """
+    with _bar() as progress:
         task = progress.add_task(what, total=total)
 
         def tell(more: int, at_ms: int | None = None) -> None:
@@ -39,14 +44,22 @@ def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]
 
 
 @contextlib.contextmanager
-def stages() -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error; the value is called with what is being done now."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda text: None
-        return
-    with console.status("starting") as status:
-        yield status.update
+def stages() -> Iterator[Callable[..., None]]:
+    """A bar on standard error; the value is called with what is being done now and, if it comes in rounds, how many of
+    how many are done.
+    """
+    with _bar() as progress:
+        task = progress.add_task("starting", total=None)
+
+        def tell(text: str, done: int | None = None, total: int | None = None, /) -> None:
+            nonlocal task
+            if total is None:  # a bar that has come to its end cannot become one without an end
+                progress.remove_task(task)
+                task = progress.add_task(text, total=None)
+            else:
+                progress.update(task, description=text, completed=done, total=total)
+
+        yield tell
 
 
 def tell_gaps(gaps: Sequence[str]) -> None:

@@ -84,13 +84,15 @@ def resume(strategy: str, config: Config, from_time: int | None, wait: float, as
 @plugins_option
 @json_option
 def list_models(strategy: str, config: Config, as_json: bool) -> None:
-    """The artifacts that STRATEGY could use: those that lie beside its configured one on this machine."""
+    """The artifacts that STRATEGY could use: those that lie beside its configured one (*) on this machine; its shadow's
+    is marked ~.
+    """
     found = _artifacts(config.strategy(strategy), strategy)
     if as_json:
         click.echo(json.dumps(found))
         return
     for one in found:
-        mark = "*" if one["configured"] else " "
+        mark = "*" if one["configured"] else "~" if one["shadow"] else " "
         click.echo(f"{mark} {one['artifact']:<24} {one['sha256'] or '':<12.12} {one['key'] or ''} {one['fault'] or ''}")
 
 
@@ -100,9 +102,11 @@ def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
     if settings.model is None:
         raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
     configured = settings.model.artifact.absolute()
+    shadow = settings.shadow.artifact.absolute() if settings.shadow else None
     found = []
     for manifest in sorted(configured.parent.glob("*/manifest.json")):
         one: dict[str, Any] = {"artifact": manifest.parent.name, "configured": manifest.parent == configured}
+        one["shadow"] = manifest.parent == shadow
         try:
             what = read_manifest(manifest.parent)
             wrong = what.key != settings.model.key

@@ -3,9 +3,7 @@
 import json
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,8 @@ import pandas as pd
 
 from backtest.backtest import SUMMARY
 from backtest.chart import Line, chart
-from backtest.report import METRICS, NOTHING, page_style, shown
+from backtest.page import page
+from backtest.report import METRICS, NOTHING, shown
 from schemas.errors import AlphawireError, ConfigurationError
 from schemas.messages import interval_ms
 
@@ -69,12 +68,11 @@ def compare(one: Path, other: Path, out: Path) -> tuple[Result, Result]:
 
 def compare_page(one: Result, other: Result) -> str:
     """One HTML page that fetches nothing."""
-    page = Template(files("backtest").joinpath("compare.html").read_text(encoding="utf-8"))
     names = [str(result.folder) for result in (one, other)]
     legend = "".join(f'<li><i class="engine{n}"></i>{escape(name)}</li>' for n, name in enumerate(names))
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    return page.substitute(
-        style=page_style(), legend=legend, head=head, equity=_equity(one, other),
+    return page(
+        "compare.html", "Two backtests", legend=legend, head=head, equity=_equity(one, other),
         metrics=_metrics(one, other), settings=_settings(one, other),
     )  # fmt: skip
 

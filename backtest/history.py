@@ -9,11 +9,12 @@ from typing import Any
 from backtest.sources import Progress, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
+from plugins.manifest import MANIFEST, read_manifest
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka, Strategy
-from schemas.errors import AlphawireError
+from schemas.errors import AlphawireError, ArtifactError
 from schemas.messages import Applied, Signal
 from streams.clients import offset_range
 from streams.state import Stored
@@ -42,12 +43,16 @@ class Stretch:
         return self.begin <= signal.provenance.offset < self.end
 
 
-async def stretches(stored: Stored, partition: int, ready: ReadyStrategy, config: Config) -> list[Stretch]:
-    """The past of a strategy on a partition; `ready` is what it is here, by `config`."""
+async def stretches(
+    stored: Stored, partition: int, ready: ReadyStrategy, config: Config, whole: bool = True
+) -> list[Stretch]:
+    """The past of a strategy on a partition; `ready` is what it is here, by `config`. `whole`: what the log no longer
+    holds from its origin on cannot be recomputed.
+    """
     entries = stored.history.get(ready.name, [])
     if not entries:
         return []
-    oldest, _ = await offset_range(config.kafka, topic_name(config.kafka, "bars"), partition)
+    oldest, _ = await offset_range(config.kafka, topic_name(config.kafka, "bars"), partition) if whole else (0, 0)
     ends = [entry.offset for entry in entries[1:]] + [sys.maxsize]
     made: dict[str, ReadyStrategy | None] = {ready.config_hash: ready}
     for entry in entries:
@@ -77,9 +82,9 @@ def _stretch(entry: Applied, end: int, oldest: int, strategy: ReadyStrategy | No
 
 
 def _lacking(entry: Applied) -> str:
-    if entry.artifact is None or entry.model is None:
+    if entry.model is None:
         return ""
-    return f": it needs the model {entry.artifact} of SHA-256 {entry.model.sha256}"
+    return f": it needs the model {entry.artifact or entry.model.key} of SHA-256 {entry.model.sha256}"
 
 
 def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
@@ -88,17 +93,34 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
     plain = {name: value for name, value in entry.config.items() if name not in ("features", "model", "signal")}
     plain["features"] = [_use(feature) for feature in entry.config["features"]]
     plain["signal"] = {"key": entry.config["signal"]["key"], "params": entry.config["signal"]["params"]}
-    if entry.config["model"] is not None:
-        if given.model is None:
-            return None
-        plain["model"] = given.model.model_dump() | {"key": entry.config["model"]["key"]}
     try:
-        if entry.artifact is not None:
-            plain["model"]["artifact"] = artifact_folder(given, entry.artifact)
+        if entry.config["model"] is not None:
+            if given.model is None:
+                return None
+            plain["model"] = given.model.model_dump() | {"key": entry.config["model"]["key"]}
+            plain["model"]["artifact"] = _artifact(given, entry)
         strategy = ready_strategy(entry.strategy, Strategy.model_validate(plain), Path())
     except (AlphawireError, ValueError):
         return None
     return strategy if strategy.config_hash == entry.config_hash else None
+
+
+def _artifact(given: Strategy, entry: Applied) -> Path:
+    """The folder that the wish named, else the configured one, else one beside it that holds the model now."""
+    assert given.model is not None
+    if entry.artifact is not None:
+        return artifact_folder(given, entry.artifact)
+    configured = given.model.artifact
+    beside = (path.parent for path in sorted(configured.absolute().parent.glob(f"*/{MANIFEST}")))
+    wanted = entry.model.sha256 if entry.model else ""
+    return next((folder for folder in (configured, *beside) if _sha256(folder) == wanted), configured)
+
+
+def _sha256(folder: Path) -> str | None:
+    try:
+        return read_manifest(folder).sha256
+    except ArtifactError:
+        return None
 
 
 def _use(feature: dict[str, Any]) -> dict[str, Any]:
@@ -115,15 +137,21 @@ def _use(feature: dict[str, Any]) -> dict[str, Any]:
 Watch = Callable[[Stretch], Callable[[Seen], None]]
 
 
-class _Fold:
-    """Stretches whose states go on from one to the next, in one pipeline."""
+class Fold:
+    """Stretches whose states go on from one to the next, in one pipeline. `early`: signals of all bars before them,
+    too.
+    """
 
-    def __init__(self, source: Source, stretches: Sequence[Stretch], watch: Watch | None) -> None:
+    def __init__(
+        self, source: Source, stretches: Sequence[Stretch], watch: Watch | None = None, early: bool = False
+    ) -> None:
         self._stretches = stretches
         first = next(stretch.strategy for stretch in stretches if stretch.strategy)
         self._pipeline = Pipeline([first], source)
         self._run = self._pipeline.runs[first.name]
         self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
+        if early:
+            self._run.publish_from = self._run.start_time = 0
         self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
 
     def feed(self, batches: Mapping[str, BarBatch]) -> list[Signal]:
@@ -139,14 +167,19 @@ class _Fold:
         return found
 
 
-def _folds(source: Source, past: Sequence[Stretch], watch: Watch | None) -> list[_Fold]:
+def folds_of(source: Source, past: Sequence[Stretch], watch: Watch | None = None, early: bool = False) -> list[Fold]:
+    """What recomputes the past, as far as that can be; `early`: the bars before it, too."""
     groups: list[list[Stretch]] = []
     for stretch in past:
         if groups and _goes_on(groups[-1][-1].applied, stretch.applied):
             groups[-1].append(stretch)
         else:
             groups.append([stretch])
-    return [_Fold(source, group, watch) for group in groups if any(stretch.strategy for stretch in group)]
+    return [
+        Fold(source, group, watch, early and group is groups[0])
+        for group in groups
+        if any(stretch.strategy for stretch in group)
+    ]
 
 
 def _goes_on(old: Applied, new: Applied) -> bool:
@@ -169,7 +202,7 @@ async def recompute(
 
     `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
     """
-    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
+    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
     if not folds:
         return []
     found: list[Signal] = []

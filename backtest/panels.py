@@ -45,21 +45,23 @@ def panels(run: "Run") -> str:
 
 
 def monthly(equity: "pd.Series[float]", opens: pd.DatetimeIndex, capital: float) -> str:
-    """A table of simple returns, a row a year; a month goes from the last close of the one before (the capital)."""
+    """A table of simple returns, a row a year, without months that no year has; a month goes from the last close of
+    the one before (the capital).
+    """
     ends = pd.Series(equity.to_numpy(np.float64), opens).groupby([opens.year, opens.month]).last().dropna()
     if not len(ends) or (ends <= 0).any():
         return ""
     before = np.concatenate([[capital], ends.to_numpy()[:-1]])
     found = dict(zip(ends.index, ends.to_numpy() / before - 1.0, strict=True))
     largest = max(map(abs, found.values())) or 1.0
-    rows = []
+    rows, months = [], sorted({month for _, month in found})
     for year in sorted({year for year, _ in found}):
-        some = [found.get((year, month)) for month in range(1, 13)]
+        some = [found.get((year, month)) for month in months]
         total = math.prod(1.0 + value for value in some if value is not None) - 1.0
         rows.append(
             f"<tr><th>{year}</th>{''.join(_heat(value, largest) for value in some)}<td>{_percent(total)}</td></tr>"
         )
-    head = "".join(f"<th>{month}</th>" for month in MONTHS)
+    head = "".join(f"<th>{MONTHS[month - 1]}</th>" for month in months)
     top = f"<thead><tr><th></th>{head}<th>year</th></tr></thead>"
     return f'<div class="wide"><table class="heat">{top}<tbody>{"".join(rows)}</tbody></table></div>'
 
@@ -152,4 +154,4 @@ def _heat(value: float | None, largest: float) -> str:
 
 
 def _percent(value: Any) -> str:
-    return f"{100 * value:.1f}\u00a0%"
+    return f"{100 * value:.1f}\u00a0%".replace("-0.0\u00a0", "0.0\u00a0")

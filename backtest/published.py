@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from backtest.replay import MESSAGE
 from schemas.config import Kafka
 from schemas.errors import ConfigurationError
 from schemas.messages import UNREADABLE
@@ -50,15 +51,33 @@ async def on_topic(kafka: Kafka, wanted: Sequence[str]) -> list[Published]:
 
 
 def in_file(path: Path, wanted: Sequence[str]) -> list[Published]:
-    """The same from a file of JSON lines."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    """The same from a file of JSON lines, or of Parquet."""
+    lines = _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
     found = _matching([(_partition(line), line) for line in lines], wanted)
     if lines and not found and all(_id(line) is None for line in lines[:SHOWN]):
         raise ConfigurationError(f"{path} holds no signals as JSON lines; write them with `alphawire replay --out`")
     return found
+
+
+def _json_lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+
+
+def _parquet(path: Path) -> list[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        column = pq.read_table(path, columns=[MESSAGE]).column(MESSAGE)
+        return column.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as signals ({str(error).splitlines()[0]}); write it with"
+            " `alphawire replay --out FILE.parquet`"
+        ) from None
 
 
 def chosen(wanted: Sequence[str], found: Iterable[Published], where: str) -> list[Published]:

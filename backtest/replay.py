@@ -1,36 +1,46 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from backtest.history import VERSION
+from backtest.history import VERSION, Stretch, folds_of, stretches
+from backtest.offsets import Offsets, bars_within, check_offsets, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
+from plugins.bars import BarBatch, between
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
-from schemas.config import Config, Kafka
+from schemas.config import Config
 from schemas.errors import ConfigurationError
 from schemas.messages import Signal, encode
 from streams.files import during, select_bars
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
+MESSAGE = "message"
+"""Column of a Parquet file of signals: the whole signal, as it is on the wire."""
+
 
 @dataclass
 class ReplayResult:
     """The signals, as structs and as a frame, and the bars that they were made of.
 
-    `gaps`: in words, which offsets the log lacks, although the state should have seen them.
+    `gaps`: in words, which offsets the log lacks, although the state should have seen them. `lacking`: why some bars
+    have no signals here, although what was in force for them said something. `other`: the hash of the configuration in
+    force, where that is not the one here.
     """
 
-    raw: list[Signal] = field(default_factory=list)
-    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # asyncio.run writes out what its task returned, for the message of an error that nobody sees
+    raw: list[Signal] = field(default_factory=list, repr=False)
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     gaps: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    other: str | None = None
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -50,20 +60,30 @@ def replay(
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
+    offsets: Offsets | None = None,
+    as_configured: bool = False,
 ) -> ReplayResult:
-    """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
+    """Signals of strategy `name` for bars that close in [start, end) (ms), at these `offsets` (None: any); the state
+    always begins at its origin.
 
-    `source` is ``kafka``, the folder of an archive, or a file of bars.
+    `source` is ``kafka``, the folder of an archive, or a file of bars. Topics are replayed with what was in force for
+    each bar, where a worker ever ran the strategy; `as_configured`: all with the configuration and the model of today.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
     if topics := located(config, source):
-        result = asyncio.run(replay_topic(topics.kafka, ready, progress))
+        if offsets is not None:
+            asyncio.run(check_offsets(topics.kafka, offsets))
+        result = asyncio.run(replay_topic(topics, ready, progress, as_configured, start, end))
+    elif offsets is not None:
+        raise ConfigurationError(
+            f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
+        )
     else:
         result = replay_file(ready, source, progress)
-    result.raw = signals_during(result.raw, start, end)
-    result.bars = select_bars(result.bars, start=start, end=end)
+    result.raw = signals_within(signals_during(result.raw, start, end), offsets)
+    result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
     return result
 
 
@@ -89,32 +109,68 @@ def replay_file(
     return result
 
 
-async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | None = None) -> ReplayResult:
+async def replay_topic(
+    config: Config,
+    ready: ReadyStrategy,
+    progress: Progress | None = None,
+    as_configured: bool = False,
+    start: int | None = None,
+    end: int | None = None,
+) -> ReplayResult:
     """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
-    log.
+    log; what is lacking is told of bars that close in [start, end).
     """
-    result = ReplayResult()
+    kafka, result = config.kafka, ReplayResult()
     frames: list[pd.DataFrame] = []
     count = await partition_count(kafka)
     for partition in range(count):
         stored = await load(kafka, partition)
-        applied = stored.applied.get(ready.name)
-        pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION))
-        run = pipeline.runs[ready.name]
-        run.start_time = 0
-        if applied is not None:
-            run.begin = applied.origin.offset
-        begin = stored.memory_begin({ready.interval}) or 0
+        past = await stretches(stored, partition, ready, config, whole=False)
+        if past and past[-1].applied.config_hash != ready.config_hash:
+            result.other = past[-1].applied.config_hash
+        lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
+        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured)
+        intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
+        begin = stored.memory_begin(intervals) or 0
         result.gaps += await gaps(kafka, partition, begin)
         async for step in topic_steps(kafka, partition, count, begin, progress):
-            result.raw += pipeline.feed(step.batches).signals
+            for feed in feeds:
+                result.raw += feed(step.batches)
+            lost = _tell_lost(result, lost, step.batches, start, end)
             if ready.interval in step.batches:
-                frames.append(frame_of(step.batches[ready.interval], ready.interval))
+                frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
     if frames:
         result.bars = in_order(pd.concat(frames, ignore_index=True))
     else:
         result.bars = pd.DataFrame({"symbol": [], "close_time": []})
     return result
+
+
+def _tell_lost(
+    result: ReplayResult, lost: list[Stretch], batches: Mapping[str, BarBatch], start: int | None, end: int | None
+) -> list[Stretch]:
+    """Those that have no bar in [start, end) so far; of the others the fault is told."""
+    waiting = []
+    for stretch in lost:
+        batch = between(batches, stretch.begin, stretch.end).get(str(stretch.applied.config["interval"]))
+        if batch is not None and during(batch.bars["time"].tolist(), start, end).any():
+            result.lacking.append(stretch.fault or "")
+        else:
+            waiting.append(stretch)
+    return waiting
+
+
+Feed = Callable[[Mapping[str, BarBatch]], list[Signal]]
+
+
+def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool) -> list[Feed]:
+    """What makes the signals of a partition: of what was in force, else of the strategy here."""
+    if past and not as_configured:
+        return [fold.feed for fold in folds_of(source, past, early=True)]
+    pipeline = Pipeline([ready], source)
+    run = pipeline.runs[ready.name]
+    run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
+    return [lambda batches: pipeline.feed(batches).signals]
 
 
 def write_signals(signals: list[Signal], out: Path) -> None:
@@ -148,5 +204,6 @@ def _frame(signals: list[Signal]) -> pd.DataFrame:
             {name: getattr(content, name) for name in content.__struct_fields__ if name not in ("signal", "model")}
             | {"signal": str(content.signal), "model": content.model.sha256 if content.model else None}
             | {"topic": provenance.topic, "partition": provenance.partition, "offset": provenance.offset}
+            | {MESSAGE: encode(signal)}
         )
     return pd.DataFrame(rows)

@@ -4,26 +4,27 @@ Charts are inline SVG, drawn by `backtest.chart`: a plotting library would embed
 100 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from backtest.agreement import agreements
 from backtest.chart import Line, chart
+from backtest.order_tables import order_tables
+from backtest.page import page
 from backtest.panels import panels
 from backtest.trials import Verdict
 from schemas.config import Strategy
 from schemas.messages import interval_ms
 
-ROWS_SHOWN = 15
 SHORT_DAYS = 90
 NOTHING = "\u2013"
 
-PERCENT, NUMBER, COUNT, MONEY = "percent", "number", "count", "money"
+PERCENT, NUMBER, COUNT, MONEY, DAYS = "percent", "number", "count", "money", "days"
 METRICS = {
     "final_equity": ("Final equity", MONEY),
     "total_return": ("Total return", PERCENT),
@@ -34,7 +35,7 @@ METRICS = {
     "calmar": ("Calmar ratio", NUMBER),
     "max_drawdown": ("Maximum drawdown", PERCENT),
     "max_drawdown_bars": ("Its length in bars", COUNT),
-    "max_drawdown_days": ("Its length in days", NUMBER),
+    "max_drawdown_days": ("Its length in days", DAYS),
     "var_95": ("Value at risk, a bar, 95\u00a0%", PERCENT),
     "var_99": ("Value at risk, a bar, 99\u00a0%", PERCENT),
     "cvar_95": ("Expected shortfall, 95\u00a0%", PERCENT),
@@ -100,18 +101,20 @@ class Run:
             found.append(("note", f"The data spans {days:.0f} days: what is said of a year is an extrapolation."))
         if not self.signals:
             found.append(("note", "There are no signals in this range."))
+        told: dict[tuple[str, str], list[str]] = {}
         for key, result in self.results.items():
-            if float(equity_of(result).min()) <= 0:
-                found.append(("bad", f"{key}: the equity fell to nothing or below; what comes after it means little."))
-            if cuts := len(result.get("cuts", ())):
-                found.append(
-                    ("note", f"{key}: {counted(cuts, 'order')} cut, for want of cash or by the limit of exposure.")
-                )
-            if pending := len(result.get("pending", ())):
-                found.append(
-                    ("note", f"{key}: {counted(pending, 'order')} still waiting for a bar when the data ended.")
-                )
-        return found
+            for warning in _of_engine(result):
+                told.setdefault(warning, []).append(key)
+        return found + [(kind, f"{', '.join(keys)}: {text}") for (kind, text), keys in told.items()]
+
+
+def _of_engine(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if float(equity_of(result).min()) <= 0:
+        yield "bad", "the equity fell to nothing or below; what comes after it means little."
+    if cuts := len(result.get("cuts", ())):
+        yield "note", f"{counted(cuts, 'order')} cut, for want of cash or by the limit of exposure."
+    if pending := len(result.get("pending", ())):
+        yield "note", f"{counted(pending, 'order')} still waiting for a bar when the data ended."
 
 
 def equity_of(result: dict[str, Any]) -> "pd.Series[float]":
@@ -122,10 +125,12 @@ def equity_of(result: dict[str, Any]) -> "pd.Series[float]":
 
 def html_page(run: Run) -> str:
     """The whole page."""
-    page = Template(files("backtest").joinpath("report.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(run.name),
+    return page(
+        "report.html",
+        f"{run.name}: backtest",
+        name=escape(run.name),
         facts=_facts(run),
+        agreement=_agreement(run),
         warnings="".join(f'<p class="{kind}">{escape(text)}</p>' for kind, text in run.warnings()),
         tiles=_tiles(run),
         legend=_legend(run),
@@ -134,17 +139,11 @@ def html_page(run: Run) -> str:
         metrics=_metrics_table(run),
         overfitting=_overfitting(run),
         panels=panels(run),
-        cuts=_list(run, "cuts", "Cut orders", "No order was cut."),
-        pending=_list(run, "pending", "Pending orders", "No order is pending."),
+        cuts=order_tables(run.results, "cuts", "Cut orders", "No order was cut."),
+        pending=order_tables(run.results, "pending", "Pending orders", "No order is pending."),
         execution=_execution_table(run),
         rule=RULES[run.strategy.execution.price],
     )
-
-
-def page_style() -> str:
-    """The style sheet of the report, for the pages beside it."""
-    page = files("backtest").joinpath("report.html").read_text(encoding="utf-8")
-    return page[page.index("<style>") : page.index("</style>")].removeprefix("<style>")
 
 
 def counted(number: int, what: str) -> str:
@@ -160,8 +159,9 @@ def shown(value: Any, kind: str) -> str:
     if value is None:
         return NOTHING
     if kind == PERCENT:
-        return f"{value:.2%}".replace("%", " %")
-    return f"{value:,.0f}" if kind == COUNT else f"{value:,.2f}"
+        return f"{value:.2%}".replace("%", "\u00a0%")
+    whole = kind == COUNT or (kind == DAYS and value >= SHORT_DAYS)
+    return f"{value:,.0f}" if whole else f"{value:,.2f}"
 
 
 def _facts(run: Run) -> str:
@@ -175,6 +175,11 @@ def _facts(run: Run) -> str:
     ]
     hashed = f"<span>configuration <code>{escape(run.config_hash)}</code></span>" if run.config_hash else ""
     return "".join(f"<span>{escape(fact)}</span>" for fact in facts) + hashed
+
+
+def _agreement(run: Run) -> str:
+    found = agreements(run.results, run.strategy.execution.capital)
+    return "".join(f'<p class="{"good" if one.agree else "bad"}">{escape(one.text)}</p>' for one in found)
 
 
 def _tiles(run: Run) -> str:
@@ -239,47 +244,10 @@ def overfitting_table(verdict: Verdict) -> str:
     ]
     rows = [("Configurations tried, in all runs", f"{verdict.trials:,} in {verdict.runs:,}")]
     rows += [(f"Probability: {label}", shown(value, PERCENT)) for label, value in probability]
-    needed = NOTHING if verdict.minimum_bars is None else f"{verdict.minimum_bars:,.0f} of {verdict.bars:,} there are"
-    rows.append(("Bars that it takes to say so with 95\u00a0% (minimum track record)", needed))
+    needed = NOTHING if verdict.minimum_bars is None else f"{verdict.minimum_bars:,.0f} of {verdict.bars:,}"
+    rows.append(("Bars that it takes to say so with 95\u00a0% (minimum track record), of those there are", needed))
     body = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in rows)
-    return f"<table><tbody>{body}</tbody></table>"
-
-
-def _list(run: Run, name: str, title: str, nothing: str) -> str:
-    """One table for each engine that has rows."""
-    parts = []
-    for key, result in run.results.items():
-        table = result.get(name)
-        if table is None or not len(table):
-            continue
-        heading = f"{title}: {key}" if len(run.results) > 1 else title
-        more = len(table) - ROWS_SHOWN
-        rest = f"<p class=quiet>and {more:,} more in {escape(key)}/{name}.csv</p>" if more > 0 else ""
-        parts.append(f"<h2>{escape(heading)} ({len(table):,})</h2>{_rows(table.head(ROWS_SHOWN))}{rest}")
-    return "".join(parts) or f"<h2>{title}</h2><p class=quiet>{nothing}</p>"
-
-
-def _rows(table: pd.DataFrame) -> str:
-    shown_columns = [column for column in table.columns if column != "bar"]
-    head = "".join(
-        f"<th{_side(table[column])}>{escape(str(column).replace('_', ' '))}</th>" for column in shown_columns
-    )
-    body = "".join(
-        f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table[shown_columns].itertuples(index=False)
-    )
-    return f'<div class="wide"><table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _side(column: "pd.Series[Any]") -> str:
-    return "" if pd.api.types.is_numeric_dtype(column) else " class=text"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, pd.Timestamp):
-        return f"<td class=text>{value:%Y-%m-%d %H:%M}</td>"
-    if isinstance(value, float):
-        return f"<td>{value:,.6g}</td>" if abs(value) < 1e5 else f"<td>{value:,.0f}</td>"
-    return f"<td class=text>{escape(str(value))}</td>"
+    return f'<table class="believe"><tbody>{body}</tbody></table>'
 
 
 def _execution_table(run: Run) -> str:

@@ -1,73 +1,30 @@
-"""A grid of parameters through an engine, point by point, on joblib's backends.
+"""A grid of parameters through an engine, point by point, on joblib's backends; the folder: `backtest.sweep_folder`."""
 
-DIR/points.jsonl   what the sweep is, then a line for each finished point: a run that died goes on after them
-DIR/sweep.csv      parameters and metrics, a row for each point, in the grid's order
-DIR/sweep.json     the same, the best point, and how far it is to be believed
-DIR/report.html    table and heat map
-"""
-
-import base64
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from backtest.backtest import _frames, _run_engine, check_engines
-from backtest.grid import Values, points, strategy_at
+from backtest.grid import points, strategy_at
 from backtest.overfitting import backtest_overfitting
-from backtest.parallel import workers
 from backtest.shared_features import groups, signals_of
 from backtest.sources import file_steps
-from backtest.trials import Ledger, Verdict, judged, returns_of, trial
-from backtest.walk_forward import Window, walk_forward
+from backtest.sweep_folder import SweepFolder
+from backtest.sweep_points import Point, Sweep
+from backtest.trials import Ledger, Trial, judged, returns_of, trial
+from backtest.walk_forward import walk_forward
+from backtest.workers import workers
 from plugins.bars import COLUMNS, times_of
 from plugins.strategy import ready_strategy
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.config import Config, Strategy
-from schemas.errors import AlphawireError, ConfigurationError
+from schemas.errors import ConfigurationError
 
-POINTS, TABLE, SUMMARY = "points.jsonl", "sweep.csv", "sweep.json"
 AT_ONCE = 16
 """Points between two looks at the results: so many a crash may cost."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One combination of settings, perhaps for one symbol alone, and what it came to."""
-
-    number: int
-    parameters: Values
-    config_hash: str
-    symbol: str | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
-    returns: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    times: tuple[int, int] = (0, 0)
-
-    @property
-    def sharpe(self) -> float:
-        value = self.metrics.get("sharpe")
-        return -np.inf if value is None else float(value)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """All points in order; `best` has the highest Sharpe ratio. `matrix`: their returns, a column each."""
-
-    points: list[Point]
-    best: Point
-    verdict: Verdict
-    windows: list[Window]
-    resumed: int
-
-    @property
-    def matrix(self) -> NDArray[np.float64]:
-        return np.column_stack([point.returns for point in self.points])
 
 
 def sweep(
@@ -104,21 +61,20 @@ def sweep(
     if not len(bars):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, bars, grid, per_symbol)
-    _check_folder(out)
-    identity = _identity(strategy, grid, engine, bars, per_symbol)
-    done = _read_done(out / POINTS, identity)
+    folder = SweepFolder(out, _identity(strategy, grid, engine, bars, per_symbol))
+    done = folder.finished()
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
     for some in _run(name, strategies, bars, waiting, engine, backend, address, jobs):
-        _append(out / POINTS, some)
+        folder.append(some)
         if ledger:
             ledger.add([_trial(name, point) for point in some])
         done |= {point.number: point for point in some}
         if progress:
             progress(len(some))
     result = _judge(name, [done[point.number] for point in todo], ledger, windows, bars, len(todo) - len(waiting))
-    _write(out, name, engine, grid, result)
+    folder.write(name, engine, grid, result)
     return result
 
 
@@ -204,7 +160,7 @@ def _judge(
     return Sweep(found, best, judged(best.returns, trials, chance), parts, resumed)
 
 
-def _trial(name: str, point: Point) -> Any:
+def _trial(name: str, point: Point) -> Trial:
     told = point.parameters | ({"symbol": point.symbol} if point.symbol else {})
     hashed = point.config_hash + (f"/{point.symbol}" if point.symbol else "")
     return trial(name, "sweep", hashed, point.returns, point.times, told)
@@ -215,81 +171,3 @@ def _identity(strategy: Strategy, grid: Any, engine: str, bars: pd.DataFrame, pe
     rows = pd.util.hash_pandas_object(bars[["symbol", "close_time", *COLUMNS]], index=False)
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
     return sha256_hex(canonical_json([strategy.model_dump(mode="json"), grid, engine, data, per_symbol]))[:16]
-
-
-def _check_folder(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / POINTS).exists():
-        raise ConfigurationError(f"{out} holds files that no sweep wrote; give a new or empty folder")
-    if not out.absolute().parent.is_dir() or out.is_file():
-        raise ConfigurationError(f"{out} cannot become a folder; make the one above it first")
-    out.mkdir(exist_ok=True)
-
-
-def _read_done(path: Path, identity: str) -> dict[int, Point]:
-    if not path.exists():
-        path.write_text(json.dumps({"sweep": identity}) + "\n")
-        return {}
-    lines = path.read_bytes().splitlines(keepends=True)
-    if not lines or json.loads(lines[0]).get("sweep") != identity:
-        raise ConfigurationError(
-            f"{path.parent} holds another sweep (other grid, strategy, engine or bars); give a new"
-        )
-    whole = [line for line in lines if line.endswith(b"\n")]
-    if len(whole) < len(lines):  # a crash within the last line
-        os.truncate(path, sum(map(len, whole)))
-    return {point.number: point for point in map(_from_line, whole[1:])}
-
-
-def _from_line(line: bytes) -> Point:
-    plain = json.loads(line)
-    plain["returns"] = np.frombuffer(base64.b64decode(plain["returns"]), "<f8")
-    plain["times"] = tuple(plain["times"])
-    return Point(**plain)
-
-
-def _append(path: Path, found: Sequence[Point]) -> None:
-    lines = []
-    for point in found:
-        returns = base64.b64encode(point.returns.astype("<f8").tobytes()).decode()
-        lines.append(json.dumps(asdict(point) | {"returns": returns}) + "\n")
-    try:
-        with path.open("a") as file:
-            file.write("".join(lines))
-    except OSError as error:
-        raise AlphawireError(f"cannot write {path}: {error.strerror}; run again, and it goes on from there") from None
-
-
-def table(result: Sweep) -> pd.DataFrame:
-    """A row for each point: number, symbol (with per-symbol sweeps), parameters, metrics."""
-    rows = [
-        {"point": point.number} | ({"symbol": point.symbol} if point.symbol else {}) | point.parameters | point.metrics
-        for point in result.points
-    ]
-    return pd.DataFrame(rows)
-
-
-def _write(out: Path, name: str, engine: str, grid: dict[str, list[Any]], result: Sweep) -> None:
-    from backtest.sweep_report import sweep_page
-
-    best = result.best
-    summary = {
-        "strategy": name,
-        "engine": engine,
-        "grid": grid,
-        "points": json.loads(table(result).to_json(orient="records")),
-        "best": {"point": best.number, "symbol": best.symbol, "parameters": best.parameters, "metrics": best.metrics},
-        "overfitting": asdict(result.verdict),
-        "walk_forward": [asdict(window) for window in result.windows],
-    }
-    files = {
-        TABLE: table(result).to_csv(index=False),
-        SUMMARY: json.dumps(summary, indent=2) + "\n",
-        "report.html": sweep_page(name, engine, grid, result),
-    }
-    try:
-        for file, text in files.items():
-            aside = out / f".{file}.part"
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(out / file)
-    except OSError as error:
-        raise AlphawireError(f"cannot write {out}: {error.strerror or error}; the points are kept") from None

@@ -2,27 +2,27 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any
 
-from backtest.report import METRICS, NOTHING, overfitting_table, page_style, shown
+from backtest.page import page
+from backtest.report import METRICS, NOTHING, overfitting_table, shown
 
 if TYPE_CHECKING:
-    from backtest.sweep import Point, Sweep
+    from backtest.sweep_points import Point, Sweep
 
 COLUMNS = ("sharpe", "total_return", "max_drawdown", "trades", "turnover")
 
 
 def sweep_page(name: str, engine: str, grid: Mapping[str, Sequence[Any]], result: "Sweep") -> str:
     """One HTML page that fetches nothing."""
-    page = Template(files("backtest").joinpath("sweep.html").read_text(encoding="utf-8"))
     best = ", ".join(f"{key} = {value}" for key, value in result.best.parameters.items())
     alone = f"{result.best.symbol}: " if result.best.symbol else ""
-    return page.substitute(
-        title=escape(name),
-        style=page_style(),
+    return page(
+        "sweep.html",
+        f"{name}: sweep",
+        name=escape(name),
         facts=f"<span>{len(result.points):,} points</span><span>{escape(engine)}</span>"
         f"<span>best: {escape(alone + best)}</span>",
         overfitting=overfitting_table(result.verdict),
@@ -49,9 +49,10 @@ def _heat(grid: Mapping[str, Sequence[Any]], result: "Sweep") -> str:
         + "</tr>"
         for row in grid[down]
     )
-    corner = escape(f"{down} \u2193 {across} \u2192" if across else down)
-    top = f"<thead><tr><th>{corner}</th>{head}</tr></thead>"
-    return f'<div class="wide"><table class="heat">{top}<tbody>{body}</tbody></table></div>'
+    sides = f"{_key(down)} downwards" + (f", {_key(across)} across" if across else "")
+    top = f"<thead><tr><th></th>{head}</tr></thead>" if across else ""
+    table = f'<div class="wide"><table class="heat">{top}<tbody>{body}</tbody></table></div>'
+    return f"<p class=quiet>{sides}</p>{table}"
 
 
 def _cell(value: float, largest: float) -> str:
@@ -75,20 +76,26 @@ def _walk(result: "Sweep") -> str:
 
 
 def _date(time_ms: int) -> str:
-    from datetime import UTC, datetime
+    return f"<time>{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d}</time>"
 
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+def _key(name: str) -> str:
+    """May be broken after its points."""
+    return escape(name).replace(".", ".<wbr>")
 
 
 def _table(grid: Mapping[str, Sequence[Any]], points: Sequence["Point"]) -> str:
     alone = any(point.symbol for point in points)
-    names = ["point", *(["symbol"] if alone else []), *grid, *(METRICS[name][0] for name in COLUMNS)]
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(
-        f"<tr><td>{p.number}</td>{f'<td class=text>{escape(p.symbol or NOTHING)}</td>' if alone else ''}"
-        + "".join(f"<td>{escape(str(value))}</td>" for value in p.parameters.values())
-        + "".join(f"<td>{shown(p.metrics.get(name), METRICS[name][1])}</td>" for name in COLUMNS)
-        + "</tr>"
-        for p in sorted(points, key=lambda point: -point.sharpe)
-    )
-    return f'<div class="wide"><table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    first, *others = (METRICS[name][0] for name in COLUMNS)
+    names = ["point", *(["symbol"] if alone else []), first, *grid, *others]
+    head = "".join(f"<th>{_key(name)}</th>" for name in names)
+    body = "".join(_row(p, alone) for p in sorted(points, key=lambda point: -point.sharpe))
+    return f'<div class="wide"><table class="points"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _row(point: "Point", alone: bool) -> str:
+    """Its Sharpe ratio first: a narrow screen shows that and the settings, and the rest on a swipe."""
+    first, *others = (f"<td>{shown(point.metrics.get(name), METRICS[name][1])}</td>" for name in COLUMNS)
+    symbol = f"<td class=text>{escape(point.symbol or NOTHING)}</td>" if alone else ""
+    settings = "".join(f"<td>{escape(str(value))}</td>" for value in point.parameters.values())
+    return f"<tr><td>{point.number}</td>{symbol}{first}{settings}{''.join(others)}</tr>"

@@ -7,8 +7,8 @@ best of the others look better than it is.
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from backtest.overfitting import (
     moments,
     probabilistic_sharpe,
 )
-from schemas.errors import ConfigurationError
+from schemas.errors import AlphawireError, ConfigurationError
 
 FOLDER, FILE = ".alphawire", "trials.jsonl"
 
@@ -31,13 +31,13 @@ FOLDER, FILE = ".alphawire", "trials.jsonl"
 @dataclass(frozen=True)
 class Trial:
     """One trial; `sharpe` is per bar (None for a training), of so many `returns`; `first` and `last` are its bars'
-    close times (ms).
+    close times (ms); `time` is when it was added to a ledger, by that one's clock.
     """
 
     strategy: str
     kind: str
     config_hash: str
-    time: str
+    time: str = ""
     sharpe: float | None = None
     returns: int = 0
     first: int | None = None
@@ -50,22 +50,32 @@ class Trial:
         return self.kind == "train", self.config_hash, self.first, self.last
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Ledger:
     """The trials in a file; several processes may add to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self.path = folder / FOLDER / FILE
+        self._clock = clock
 
     def add(self, trials: Iterable[Trial]) -> None:
-        """Each trial is one line, written in one piece."""
-        lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in trials)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file, _locked(file):
-            file.seek(0, 2)
-            if file.tell() and not _ends_whole(file):
-                lines = "\n" + lines  # a process died within its line: that one stays unreadable, ours does not
-            file.write(lines.encode())
-            file.flush()
+        """Each trial is one line, written in one piece; `AlphawireError` when it cannot be."""
+        now = self._clock().isoformat(timespec="seconds")
+        lines = "".join(json.dumps(asdict(replace(trial, time=now)), sort_keys=True) + "\n" for trial in trials)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file, _locked(file):
+                file.seek(0, 2)
+                if file.tell() and not _ends_whole(file):
+                    lines = "\n" + lines  # a process died within its line: that one stays unreadable, ours does not
+                file.write(lines.encode())
+                file.flush()
+        except OSError as error:
+            reason = error.strerror or error
+            raise AlphawireError(f"the trial cannot be counted: {self.path} cannot be written: {reason}") from None
 
     def of(self, strategy: str) -> list[Trial]:
         """All trials of a strategy, in order; a torn line counts as nothing."""
@@ -108,12 +118,12 @@ def trial(
     times: tuple[int, int] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Trial:
-    """A trial of now."""
+    """A trial, not yet added to a ledger."""
     found = None if returns is None else moments(returns)
     first, last = times or (None, None)
     return Trial(
-        strategy, kind, config_hash, datetime.now(UTC).isoformat(timespec="seconds"), found.sharpe if found else None,
-        0 if returns is None else len(returns), first, last, dict(parameters or {}),
+        strategy, kind, config_hash, sharpe=found.sharpe if found else None,
+        returns=0 if returns is None else len(returns), first=first, last=last, parameters=dict(parameters or {}),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from backtest.history import Stretch, recompute, stretches
+from backtest.offsets import Offsets, check_offsets, signals_within
 from backtest.replay import signals_during
-from backtest.sources import Progress
+from backtest.sources import Progress, gaps
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka
 from schemas.errors import BadRecord
@@ -40,6 +41,8 @@ class Difference:
 class Verdict:
     """What `verify` found; `ok` when live and replay are one.
 
+    `gaps`: in words, which offsets of the bars the log lacks.
+
     `older`: signals from before the state's origin, which lie too far back for the log as it is now. `other`: the
     configuration in force, where that is not the one here; each signal is compared with what was in force for it.
     """
@@ -53,6 +56,7 @@ class Verdict:
     older: int = 0
     not_reproducible: str | None = None
     other: str | None = None
+    gaps: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -70,11 +74,20 @@ class Live:
 
 
 def verify(
-    config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
+    config: Config,
+    name: str,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+    offsets: Offsets | None = None,
 ) -> Verdict:
-    """Compares all signals of strategy `name` for bars that close in [start, end) with a replay of the same log."""
+    """Compares all signals of strategy `name` for bars that close in [start, end), at these `offsets` (None: any),
+    with a replay of the same log.
+    """
     ready = ready_strategy(name, config.strategy(name))
-    return asyncio.run(verify_topic(config, ready, start, end, progress))
+    if offsets is not None:
+        asyncio.run(check_offsets(config.kafka, offsets))
+    return asyncio.run(verify_topic(config, ready, start, end, progress, offsets))
 
 
 async def verify_topic(
@@ -83,6 +96,7 @@ async def verify_topic(
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
+    offsets: Offsets | None = None,
 ) -> Verdict:
     kafka = config.kafka
     verdict = Verdict(ready.name)
@@ -98,10 +112,13 @@ async def verify_topic(
         if past and past[-1].applied.config_hash != ready.config_hash:
             verdict.other = past[-1].applied.config_hash
         ran = ran or bool(past)
+        verdict.gaps += await gaps(kafka, partition, past[0].applied.origin.offset) if past else []
         expected = await recompute(kafka, stored, partition, count, past, progress)
         verdict.foreign += found.foreign
-        comparable = signals_during(_comparable(verdict, found.signals, past), start, end)
-        _compare(verdict, comparable, signals_during(expected, start, end), found.until)
+        published, expected = (
+            signals_within(signals_during(some, start, end), offsets) for some in (found.signals, expected)
+        )
+        _compare(verdict, _comparable(verdict, published, past), expected, found.until)
     if not ran:
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))

@@ -5,11 +5,11 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import engines, features, latency, models, recovery, restore, startup, swap, throughput
+from benchmarks import engines, features, latency, models, recovery, replay, restore, startup, swap, throughput
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
-    "swap": swap, "features": features, "engines": engines, "models": models,
+    "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
 }  # fmt: skip
 
 

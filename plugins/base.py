@@ -1,7 +1,7 @@
 """The four base classes: the contract that a plugin's author may rely on for ever."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -126,6 +126,10 @@ class BaseModel(Plugin):
     """Rows of a symbol that a prediction depends on, its own included; an instance may set its own from its
     parameters. More than 1: a sequence model, whose last rows are part of the strategy's state.
     """
+    progress: Callable[[int, int], None] | None = None
+    """Set by a training that shows how far it is: a model that learns in rounds may call it after each, with how many
+    are done and how many there are.
+    """
 
     @classmethod
     def class_fault(cls) -> str | None:
@@ -249,7 +253,30 @@ class BaseBacktestEngine(Plugin):
         return super().class_fault()
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
-        """At least `trades`, `equity_curve` and `metrics`."""
+        """Trades, equity and metrics of `signals` on `prices`.
+
+        Parameters
+        ----------
+        prices
+            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
+            symbol).
+        signals
+            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
+            there (NaN: keep). The same kind of index; each signal on a bar.
+
+        Returns
+        -------
+        dict
+            At least trades, equity_curve and metrics. The engines that ship also return fills, positions, cuts and
+            pending: see `plugins.engines.results` and `plugins.engines.metrics`.
+
+        Raises
+        ------
+        ConfigurationError
+            Frames that cannot be used: one line with the place and the mend.
+        PluginError
+            The engine's library is not installed, or refused an order.
+        """
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """Training of an LSTM by PyTorch: the same rows and parameters give the same numbers, whatever ran before."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,11 @@ from schemas.errors import PluginError
 
 
 def fit(
-    rows: FloatArray, target: FloatArray, ends: NDArray[np.int64], params: dict[str, Any]
+    rows: FloatArray,
+    target: FloatArray,
+    ends: NDArray[np.int64],
+    params: dict[str, Any],
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Float32Array]:
     """The tensors of a trained LSTM with a linear head.
 
@@ -25,6 +29,8 @@ def fit(
         Numbers of the rows that a window of ``seq_len`` rows ends at, to train on.
     params
         Of `dl.lstm`.
+    progress
+        Told after each epoch how many are done, and how many there are.
 
     Notes
     -----
@@ -33,7 +39,7 @@ def fit(
     torch = _library()
     with _repeatable(torch, params["seed"]):
         module = _module(torch, rows.shape[1], params)
-        _learn(torch, module, rows, target, ends, params)
+        _learn(torch, module, rows, target, ends, params, progress or (lambda done, total: None))
     state = module.state_dict()
     tensors: dict[str, Float32Array] = {name: tensor.detach().numpy().copy() for name, tensor in state.items()}
     return tensors
@@ -47,8 +53,9 @@ def _module(torch: Any, columns: int, params: dict[str, Any]) -> Any:
 
 
 def _learn(
-    torch: Any, module: Any, rows: FloatArray, target: FloatArray, ends: NDArray[np.int64], params: dict[str, Any]
-) -> None:
+    torch: Any, module: Any, rows: FloatArray, target: FloatArray, ends: NDArray[np.int64], params: dict[str, Any],
+    progress: Callable[[int, int], None],
+) -> None:  # fmt: skip
     inputs = torch.from_numpy(np.asarray(rows, np.float32))
     wanted = torch.from_numpy(np.asarray(target, np.float32))
     last = torch.from_numpy(ends)
@@ -56,13 +63,14 @@ def _learn(
     order = torch.Generator().manual_seed(params["seed"])
     optimiser = torch.optim.Adam(module.parameters(), lr=params["lr"])
     module.train()
-    for _ in range(params["epochs"]):
+    for epoch in range(params["epochs"]):
         for some in last[torch.randperm(len(last), generator=order)].split(params["batch_size"]):
             outputs, _ = module["lstm"](inputs[some[:, None] + back])
             loss = torch.nn.functional.mse_loss(module["head"](outputs[:, -1])[:, 0], wanted[some])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        progress(epoch + 1, params["epochs"])
 
 
 @contextlib.contextmanager

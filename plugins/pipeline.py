@@ -8,6 +8,7 @@ symbols in arrays).
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from plugins import gate
 from plugins.bars import BarBatch
 from plugins.run import Run, Source
+from plugins.shadow import ReadyShadow, ShadowStates
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
-from schemas.messages import Signal, Snapshot, interval_ms
+from schemas.messages import ShadowPrediction, Signal, Snapshot, interval_ms
 
 REFUSED = {
     gate.Verdict.CORRECTION: ("correction", "another bar of this symbol and time was taken before, with other values"),
@@ -40,6 +42,7 @@ class Outcome:
     """What a batch came to."""
 
     signals: list[Signal] = field(default_factory=list)
+    shadows: list[ShadowPrediction] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -105,6 +108,8 @@ class Lane:
         self.dirty[slots] = True
         for run in self.runs:
             outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols)
+            if run.shadow is not None:
+                outcome.shadows += run.shadow.take()
 
     @staticmethod
     def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:
@@ -121,6 +126,7 @@ class _Copy:
     layout: str
     counts: NDArray[np.int64]
     pack: "list[NDArray[np.void]]"
+    beside: ShadowStates | None = None
 
 
 class Capture:
@@ -144,6 +150,7 @@ class Capture:
                     run.strategy.layout,
                     run.book["count"][slots],
                     [a[slots] for a in (run.book, *run.states)],
+                    run.shadow.copy(slots) if run.shadow else None,
                 )
                 for run in lane.runs
             ]
@@ -165,17 +172,24 @@ class Capture:
                             copy.layout,
                             sha256_hex(payload),
                             payload,
+                            copy.beside[row] if copy.beside else None,
                         )
 
 
 class Pipeline:
-    """All strategies on one partition of the bars; those in `asleep` wait until another pipeline brings their states
-    (`take_in`).
+    """All strategies on one partition of the bars, some with a shadow (by the strategy's name); those in `asleep` wait
+    until another pipeline brings their states (`take_in`).
     """
 
-    def __init__(self, strategies: Iterable[ReadyStrategy], source: Source, asleep: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        strategies: Iterable[ReadyStrategy],
+        source: Source,
+        asleep: Container[str] = (),
+        shadows: Mapping[str, ReadyShadow] = MappingProxyType({}),
+    ) -> None:
         self.source = source
-        self.runs = {strategy.name: Run(strategy, source) for strategy in strategies}
+        self.runs = {strategy.name: Run(strategy, source, shadows.get(strategy.name)) for strategy in strategies}
         self.lanes: dict[str, Lane] = {}
         for run in self.runs.values():
             interval = run.strategy.interval
@@ -257,6 +271,8 @@ class Pipeline:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
         if slot >= 0:
             run.unpack(slot, snapshot.payload)
+            if run.shadow is not None:
+                run.shadow.restore(slot, snapshot.shadow)
             run.next_offset[slot] = snapshot.offset
 
 

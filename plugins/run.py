@@ -12,6 +12,7 @@ from plugins.base import Decisions, FloatArray
 from plugins.gate import FIRST
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
+from plugins.shadow import ReadyShadow, ShadowRun
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import signal_id
 from schemas.messages import Origin, Provenance, Signal, SignalContent
@@ -60,11 +61,13 @@ class Run:
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
     `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
-    no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch.
+    no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch, a `shadow` what
+    was predicted.
     """
 
-    def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
+    def __init__(self, strategy: ReadyStrategy, source: Source, shadow: ReadyShadow | None = None) -> None:
         self.strategy = strategy
+        self.shadow = ShadowRun(shadow) if shadow else None
         self.source = source
         self.begin = 0
         self.publish_from = 0
@@ -100,6 +103,8 @@ class Run:
             np.concatenate([states, keeper.new_states(more)])
             for states, keeper in zip(self.states, self._keepers, strict=True)
         ]
+        if self.shadow is not None:
+            self.shadow.grow(size)
 
     def feed(
         self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
@@ -118,6 +123,10 @@ class Run:
         columns = self._columns(bars, slots, values, counts, loud, symbols)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))
+        if self.shadow is not None:
+            predictions, times = columns["prediction"], bars["time"]
+            model = self.strategy.model_id
+            self.shadow.feed(times, slots, offsets, counts, values, loud, predictions, model, symbols)
         if not len(loud):
             return []
         return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)

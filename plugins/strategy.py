@@ -126,11 +126,11 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
             f"strategies.{name}.prediction: there is no column {strategy.prediction!r};"
             f" the features give {', '.join(columns)}"
         )
-    model, model_id = _load_model(name, strategy, columns, base)
+    model, model_id = load_model(name, strategy, columns, base)
     place = f"strategies.{name}.signal"
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
-    ring = _ring_of(name, model, len(columns))
+    ring = ring_of(name, model, len(columns))
     config = _resolved(strategy, features, model, model_id, generator)
     return ReadyStrategy(
         name=name,
@@ -163,19 +163,19 @@ def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[Feature
     return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
 
 
-def _ring_of(name: str, model: BaseModel | None, width: int) -> RowRing | None:
-    """Where a sequence model's last rows lie; None for a model that sees one row."""
+def ring_of(name: str, model: BaseModel | None, width: int, role: str = "model", taken: int = 0) -> RowRing | None:
+    """Where a sequence model's last rows lie, beside `taken` bytes of another's; None for a model that sees one row."""
     lookback: Any = 1 if model is None else model.lookback
-    place = f"strategies.{name}.model"
+    place = f"strategies.{name}.{role}"
     if isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1:
         raise ConfigurationError(f"{place}: the model's lookback {lookback!r} is not a number of rows, from 1 on")
     if lookback == 1:
         return None
     ring = RowRing(lookback, width)
-    if ring.state_dtype.itemsize > LARGEST_RING:
+    if ring.state_dtype.itemsize > LARGEST_RING - taken:
         raise ConfigurationError(
             f"{place}: the last {lookback} rows of {width} columns take {ring.state_dtype.itemsize:,} bytes a symbol, "
-            f"and a snapshot holds {LARGEST_RING:,}; look back less, or use fewer features"
+            f"and a snapshot holds {LARGEST_RING - taken:,}; look back less, or use fewer features"
         )
     return ring
 
@@ -199,14 +199,17 @@ def _layout(
     return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
 
 
-def _load_model(name: str, strategy: Strategy, columns: list[str], base: Path) -> tuple[BaseModel | None, Model | None]:
+def load_model(
+    name: str, strategy: Strategy, columns: list[str], base: Path, role: str = "model"
+) -> tuple[BaseModel | None, Model | None]:
+    """What `strategy.model` names, certified; `role` is its place in the configuration."""
     if strategy.model is None:
         return None, None
     use = strategy.model
     try:
         model_registry.get(use.key)
     except KeyError as error:
-        raise ConfigurationError(f"strategies.{name}.model: {error.args[0]}") from None
+        raise ConfigurationError(f"strategies.{name}.{role}: {error.args[0]}") from None
     from plugins.artifacts import load_artifact
 
     loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy)
@@ -221,9 +224,9 @@ def _resolved(
     generator: BaseSignalGenerator,
 ) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies.
+    where it lies. A shadow takes no effect.
     """
-    plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe"})
+    plain = strategy.model_dump(mode="json", exclude={"features", "model", "shadow", "signal", "universe"})
     universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
         "universe": universe,

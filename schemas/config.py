@@ -175,6 +175,7 @@ class Strategy(Section):
     universe: list[str] | Literal["*"] = "*"
     features: list[PluginUse] = Field(min_length=1)
     model: ModelUse | None = None
+    shadow: ModelUse | None = Field(None, description="a second model that predicts beside, and decides nothing")
     prediction: str | None = Field(None, description="use this feature column as the prediction")
     training: Training = Training()
     signal: PluginUse
@@ -190,6 +191,8 @@ class Strategy(Section):
     def _one_prediction(self) -> "Strategy":
         if (self.model is None) == (self.prediction is None):
             raise ValueError("give either `model` or `prediction: COLUMN`")
+        if self.shadow is not None and self.model is None:
+            raise ValueError("a `shadow` stands beside a `model`; give both, or leave out `shadow`")
         if isinstance(self.universe, list) and len(set(self.universe)) != len(self.universe):
             raise ValueError("the universe names a symbol twice")
         return self

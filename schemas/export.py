@@ -8,11 +8,21 @@ from typing import Any
 import msgspec
 
 from schemas.errors import ConfigurationError
-from schemas.messages import Bar, ControlRecord, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
+from schemas.messages import (
+    Bar,
+    ControlRecord,
+    PluginEntry,
+    PluginReply,
+    PluginRequest,
+    ShadowPrediction,
+    Signal,
+    StateRecord,
+)
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
+    "predictions.shadow": ShadowPrediction,
     "state": StateRecord,
     "control": ControlRecord,
     "plugins": PluginEntry,

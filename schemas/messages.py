@@ -116,6 +116,22 @@ class Signal(Struct, gc=False):
     provenance: Provenance
 
 
+class ShadowPrediction(Struct, gc=False):
+    """Topic `predictions.shadow`, key strategy, the partition of the symbol's bars: what a strategy's model and its
+    shadow say of one bar for which there is a signal. It decides nothing.
+    """
+
+    strategy: str
+    symbol: str
+    time: Annotated[Time, Meta(description="close of the bar")]
+    prediction: Annotated[float | None, Meta(description="what the signal's decision was taken on")]
+    shadow: Annotated[float | None, Meta(description="what the shadow predicts; null: warming up, or it failed")]
+    model: Model | None
+    shadow_model: Model
+    offset: Annotated[int, Meta(description="of the bar's record")]
+    fault: Annotated[str | None, Meta(description="the error's class, where the shadow failed")] = None
+
+
 class Marker(Struct, tag="marker", tag_field="kind"):
     """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published`
     before its own offset.
@@ -144,7 +160,15 @@ class Roster(Struct, tag="roster", tag_field="kind"):
     strategies: list[str] = []
 
 
-class Snapshot(Struct, tag="snapshot", tag_field="kind"):
+class BesideState(Struct):
+    """One symbol's state of a strategy's shadow. One of another layout, or a damaged one, begins anew."""
+
+    layout: str
+    sha256: Annotated[str, Meta(description="of the payload")]
+    payload: bytes
+
+
+class Snapshot(Struct, tag="snapshot", tag_field="kind", omit_defaults=True):
     """Topic `state`, key ``strategy/symbol`` (``:interval/symbol`` for the memory of repeats): state that includes
     every record before `offset`.
     """
@@ -159,6 +183,7 @@ class Snapshot(Struct, tag="snapshot", tag_field="kind"):
     ]
     sha256: Annotated[str, Meta(description="of the payload")]
     payload: bytes
+    shadow: Annotated[BesideState | None, Meta(description="of the strategy's shadow, where that looks back")] = None
 
 
 StateRecord = Marker | Roster | Snapshot

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Protocol
 
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 
 class Exit(IntEnum):
@@ -42,6 +42,11 @@ def cause(error: BaseException) -> Exit:
             return Exit.FENCED
         found = found.__cause__ or found.__context__
     return Exit.BROKER
+
+
+def of_crash(fault: object) -> Exit:
+    """Of an app that stopped by itself: the broker's doing (it died while the app started: seen), or unforeseen."""
+    return cause(fault) if isinstance(fault, KafkaError) else Exit.FAILED
 
 
 @contextlib.contextmanager

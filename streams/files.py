@@ -3,7 +3,7 @@
 Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ def read_bars(paths: str | Path | Iterable[str | Path], interval: str | None = N
     out = Refused()
     parts = [_bars(path, interval, out) for path in files]
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-    frame = frame.sort_values(["close_time", "symbol"], kind="stable", ignore_index=True)
+    order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
+    frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
     return frame
 
@@ -142,17 +143,18 @@ def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
     return _clean(path, frame, faults, out)
 
 
-def _check_spacing(path: Path, frame: pd.DataFrame, length: "pd.Series[int]") -> None:
+def _check_spacing(path: Path, frame: pd.DataFrame, length: NDArray[np.int64]) -> None:
     """Bars of one symbol that begin closer together than they are long are not of that interval."""
-    ordered = (
-        frame.assign(length=length).dropna(subset=["open_time"]).sort_values(["symbol", "open_time"], kind="stable")
-    )
-    apart = ordered.groupby(["symbol", "interval"], dropna=False)["open_time"].diff()
-    wrong = ordered[(apart > 0) & (apart < ordered["length"])]
+    interval = frame["interval"].cat
+    key = frame["symbol"].cat.codes.to_numpy(np.int64) * len(interval.categories) + interval.codes.to_numpy(np.int64)
+    order = np.lexsort((frame["open_time"], key))
+    apart = np.diff(frame["open_time"].to_numpy()[order])
+    alike = np.diff(key[order]) == 0
+    wrong = np.flatnonzero(alike & (apart > 0) & (apart < length[order[1:]]))
     if len(wrong):
-        first = wrong.iloc[0]
+        first = frame.iloc[order[wrong[0] + 1]]
         raise ConfigurationError(
-            f"{path}: bars of {first['symbol']} are {int(apart[wrong.index[0]]) // 1000} s apart, so they are no"
+            f"{path}: bars of {first['symbol']} are {int(apart[wrong[0]]) // 1000} s apart, so they are no"
             f" {first['interval']} bars; give the interval that they have with --interval"
         )
 
@@ -193,25 +195,43 @@ def _check_columns(path: Path, raw: pd.DataFrame) -> None:
         raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
 
 
-def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Series[Any]":
+def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Categorical[Any]":
     for name in SYMBOLS:
         if name in raw:
-            return raw[name].astype(object).map(lambda symbol: symbol.strip() if isinstance(symbol, str) else "")
+            return _categories(raw[name], lambda symbol: symbol.strip() if isinstance(symbol, str) else "")
     stem = path.name[: -len(next(suffix for suffix in SUFFIXES if path.name.endswith(suffix)))]
-    return pd.Series(stem, index=raw.index, dtype=object)
+    return _all(stem, raw)
 
 
-def _intervals(path: Path, raw: pd.DataFrame, given: str | None) -> tuple[Any, Any, Any]:
+def _intervals(
+    path: Path, raw: pd.DataFrame, given: str | None
+) -> tuple["pd.Categorical[Any]", NDArray[np.int64], NDArray[np.bool_]]:
     """Interval of each row, its length in ms, and which rows have another than the given one."""
     if "interval" in raw:
-        names = raw["interval"].astype(str).str.strip()
-        lengths = {name: _length(path, name) for name in names.unique()}
-        return names, names.map(lengths).to_numpy(np.int64), (names != given).to_numpy() if given else False
-    if given is None:
+        names = _categories(raw["interval"], lambda interval: str(interval).strip())
+    elif given is None:
         raise ConfigurationError(
             f"{path}: does not say how long its bars are; say it with --interval, such as --interval 1m"
         )
-    return given, _length(path, given), False
+    else:
+        names = _all(given, raw)
+    lengths = np.array([_length(path, name) for name in names.categories], np.int64)
+    other = np.array([given is not None and name != given for name in names.categories], np.bool_)
+    return names, lengths[names.codes], other[names.codes]
+
+
+def _categories(values: "pd.Series[Any]", named: Callable[[Any], str]) -> "pd.Categorical[Any]":
+    """The values by their names; only the distinct ones are looked at."""
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    names = [named(value) for value in distinct]
+    places = {name: place for place, name in enumerate(sorted(set(names)))}
+    return pd.Categorical.from_codes(
+        np.array([places[name] for name in names], np.int64)[codes], pd.Index(list(places), dtype=object)
+    )
+
+
+def _all(name: str, raw: pd.DataFrame) -> "pd.Categorical[Any]":
+    return pd.Categorical.from_codes(np.zeros(len(raw), np.int64), pd.Index([name], dtype=object))
 
 
 def _length(path: Path, interval: str) -> int:
@@ -263,9 +283,10 @@ def _faults(frame: pd.DataFrame) -> dict[str, Any]:
     low, high, volume = (frame[name].to_numpy() for name in ("low", "high", "volume"))
     values = frame[list(COLUMNS)].to_numpy()
     outside = [(frame[name].to_numpy() < low) | (frame[name].to_numpy() > high) for name in ("open", "close")]
-    symbols = frame["symbol"].map({symbol: is_symbol(symbol) for symbol in frame["symbol"].unique()})
+    symbols = frame["symbol"].cat
+    named = np.array([is_symbol(symbol) for symbol in symbols.categories], np.bool_)[symbols.codes]
     return {
-        "without a symbol": ~symbols.to_numpy(bool),
+        "without a symbol": ~named,
         "without values": np.isnan(values).any(axis=1),
         "with an infinite value": np.isinf(values).any(axis=1),
         "with a price not above 0": (frame[list(PRICES)].to_numpy() <= 0).any(axis=1),
@@ -283,4 +304,4 @@ def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused
             out.reasons[reason] = out.reasons.get(reason, 0) + len(rows)
             out.examples += [f"{path.name}:{row + 1}: {reason}" for row in rows[: EXAMPLES - len(out.examples)]]
             good[rows] = False
-    return frame.loc[good, list(FRAME)].astype({"symbol": object, "interval": object})
+    return frame.loc[good, list(FRAME)]

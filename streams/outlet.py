@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.config import Kafka
-from schemas.messages import Applied, Signal, encode
+from schemas.messages import Applied, ShadowPrediction, Signal, encode
 from streams.clients import open_producer
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter
@@ -36,6 +36,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 def signal_record(topic: str, signal: Signal) -> Record:
     return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time)
+
+
+def shadow_record(topic: str, said: ShadowPrediction) -> Record:
+    return Record(topic, said.strategy.encode(), encode(said), said.time)
 
 
 def applied_record(topic: str, applied: Applied) -> Record:

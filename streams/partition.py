@@ -13,7 +13,7 @@ from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter, Intake
-from streams.outlet import Record, applied_record, dead_record, signal_record
+from streams.outlet import Record, applied_record, dead_record, shadow_record, signal_record
 from streams.plan import Plan, begin_where_planned, restore
 from streams.state import marker_key, roster_key, snapshot_key
 from streams.switches import Switch, Switches
@@ -31,6 +31,7 @@ class Names:
     state: str
     control: str
     dead_letters: str
+    shadow: str = "predictions.shadow"
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ class Partition:
         self.counts["signals"] += len(outcome.signals)
         self.counts["dead_letters"] += len(dead)
         output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        output += [shadow_record(self.names.shadow, said) for said in outcome.shadows]
         self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
 
     def _now(self) -> Reached:

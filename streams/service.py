@@ -17,9 +17,10 @@ from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
 from streams.control import Follower
-from streams.exits import Exit
+from streams.exits import Exit, of_crash
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
+from streams.shadows import load_shadows
 from streams.topics import partition_count, require_topics, topic_name, watch_partitions
 from streams.transport import FetchWait
 from streams.watchdog import Pulse, watch
@@ -67,6 +68,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     await require_topics(kafka)
     partitions = await partition_count(kafka)
     prepare(strategies)
+    shadows = load_shadows(strategies, config.strategies)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         writer = Writer(producer)
         has_transactions = await gives_producer_ids(kafka)
         outlets = choose_outlets(kafka, writer, has_transactions)
-        worker = Worker(config, strategies, partitions, version, outlets, die)
+        worker = Worker(config, strategies, partitions, version, outlets, die, shadows=shadows)
         await publish_listing(kafka, writer)
         follower = Follower(kafka, worker, writer)
         await follower.begin()
@@ -148,7 +150,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
         await asyncio.wait({stopping, watching, crashed}, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         fault = app.crash_reason or (watching.done() and watching.exception())
-        die(Exit.FAILED, f"the app stopped by itself: {fault!r}")
+        die(of_crash(fault), f"the app stopped by itself: {fault!r}")
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
@@ -159,4 +161,5 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     finally:
         for task in (watching, partitions, beating):
             task.cancel()
+    worker.shadows.tell()
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))

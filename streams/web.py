@@ -66,6 +66,7 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
             }
             for number, part in sorted(worker.partitions.items())
         },
+        "shadows": worker.shadows.standing(),
         "counts": {name: totals[name] for name in COUNTS},
     }
 

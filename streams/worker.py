@@ -27,6 +27,7 @@ from streams.outlet import Outlets, Writer
 from streams.partition import Behind, Names, Partition
 from streams.plan import Plan, plan
 from streams.publisher import Publisher
+from streams.shadows import Shadows
 from streams.state import Stored, load, look_beyond
 from streams.topics import topic_name
 from streams.transport import Chunk
@@ -34,6 +35,8 @@ from streams.wishes import Wishes
 
 log = logging.getLogger("alphawire.worker")
 
+TOPICS = ("bars", "signals", "state", "control", "dead-letters", "predictions.shadow")
+"""What `Names` names, in its order."""
 PIECE_SECONDS = 0.05
 FIRST_PIECE = 50
 
@@ -56,9 +59,11 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         reader: Callable[[int], Reader] | None = None,
         wishes: Wishes | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         self.config = config
         self.wishes = wishes or Wishes(strategies, config.strategies)
+        self.shadows = shadows or Shadows()
         self.hear_wishes: Callable[[], Awaitable[None]] | None = None
         """Brings `wishes` up to what the log holds now."""
         self.strategies = strategies
@@ -67,9 +72,7 @@ class Worker:
         self.die = die
         self.clock = clock
         kafka = config.kafka
-        self.names = Names(
-            *(topic_name(kafka, name) for name in ("bars", "signals", "state", "control", "dead-letters"))
-        )
+        self.names = Names(*(topic_name(kafka, name) for name in TOPICS))
         self.partitions: dict[int, Partition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1
@@ -216,9 +219,11 @@ class Worker:
         """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
+        beside = self.shadows.ready
         part = Partition(
-            number, self.names, self._intake(number), Pipeline(restored.strategies, source, restored.behind), restored,
-            Behind(Pipeline(late, source), self._intake(number), restored) if late else None,
+            number, self.names, self._intake(number),
+            Pipeline(restored.strategies, source, restored.behind, beside), restored,
+            Behind(Pipeline(late, source, shadows=beside), self._intake(number), restored) if late else None,
         )  # fmt: skip
         publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher

@@ -129,6 +129,9 @@ def test_its_files_are_there_and_named(run: Run) -> None:
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
     metrics = json.loads((run.folder / "backtest" / "metrics.json").read_text())
     assert metrics["engines"]["backtrader"]["metrics"]["total_return"] == run.summary["backtest"]["total_return"]
+    counted = [json.loads(line)["kind"] for line in (run.folder / ".alphawire" / "trials.jsonl").open()]
+    assert counted == ["train", "backtest"]
+    assert (metrics["overfitting"]["trials"], metrics["overfitting"]["runs"]) == (2, 2)
     keys = {entry["key"] for entry in json.loads((run.folder / "plugins.json").read_text())}
     assert {"technical.rsi", "ml.lightgbm", "signal.threshold", "backtrader"} <= keys
 

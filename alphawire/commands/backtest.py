@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_folder, config_option, json_option, offsets_option, plugins_option
 from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
@@ -40,6 +40,7 @@ SHOWN = (
 )  # fmt: skip
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
+@offsets_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -57,6 +58,7 @@ def command(
     compare: tuple[Path, Path] | None,
     start: int | None,
     end: int | None,
+    offsets: dict[int, range] | None,
     out: Path,
     config: Config,
     as_json: bool,
@@ -80,7 +82,7 @@ def command(
     check_engines(keys)
     check_folder(out)
     with counted("bars") as progress:
-        replayed = replay(config, strategy, source, start, end, progress)
+        replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True)
     tell_gaps(replayed.gaps)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:

@@ -24,7 +24,7 @@ SHOWN = 10
 @click.argument("signal_ids", nargs=-1, metavar="SIGNAL_ID...")
 @click.option(
     "--file", "file", type=click.Path(path_type=Path), metavar="FILE",
-    help="JSON lines that `replay` wrote, instead of the topic",
+    help="JSON lines or Parquet that `replay` wrote, instead of the topic",
 )  # fmt: skip
 @click.option("--bars", metavar="FILE", help="the file of bars behind them, instead of the topic")
 @click.option(

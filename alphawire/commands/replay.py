@@ -1,12 +1,13 @@
 """``alphawire replay``."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_option, json_option, offsets_option, plugins_option
 from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
@@ -22,23 +23,36 @@ from schemas.config import Config
 )
 @click.option("--from", "start", type=TIME, help="first close time to put out")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
+@offsets_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines, or Parquet for FILE.parquet")
+@click.option(
+    "--as-configured", is_flag=True, help="all bars with today's configuration and model, whatever was in force"
+)
 @config_option
 @plugins_option
 @json_option
 def command(
-    strategy: str, source: str, start: int | None, end: int | None, out: Path, config: Config, as_json: bool
-) -> None:
-    """Signals of STRATEGY recomputed from history, by the pipeline that runs live."""
+    strategy: str, source: str, start: int | None, end: int | None, offsets: dict[int, range] | None, out: Path,
+    as_configured: bool, config: Config, as_json: bool,
+) -> None:  # fmt: skip
+    """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
+    and the model that were in force for each bar. Exit code 1 where some of these are not here.
+    """
     from backtest.replay import check_file, replay, write_signals
 
     check_file(out)
     with counted("bars") as progress:
-        result = replay(config, strategy, source, start, end, progress)
+        result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured)
     write_signals(result.raw, out)
     tell_gaps(result.gaps)
+    for fault in result.lacking:
+        click.echo(f"not recomputed: {fault}", err=True)
+    if result.other and not as_configured:
+        told = f"in force is configuration {result.other}, another one than here; --as-configured replays with this one"
+        click.echo(told, err=True)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
-    summary |= {"out": str(out), "gaps": result.gaps}
+    summary |= {"out": str(out), "gaps": result.gaps, "lacking": result.lacking}
     click.echo(
         json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
     )
+    sys.exit(1 if result.lacking else 0)

@@ -13,7 +13,7 @@ from schemas.config import Config
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backtest.sweep import Sweep
+    from backtest.sweep_points import Sweep
 
 SHOWN = 10
 
@@ -58,7 +58,8 @@ def command(
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
     from backtest.grid import parse_grid, points
-    from backtest.sweep import SUMMARY, sweep
+    from backtest.sweep import sweep
+    from backtest.sweep_folder import SUMMARY
     from backtest.trials import Ledger
 
     grid = parse_grid(given)

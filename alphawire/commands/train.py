@@ -144,9 +144,11 @@ def _summary(strategy: str, done: "Training") -> dict[str, Any]:
 
 
 def _show(done: "Training") -> None:
+    from backtest.training.fitting import VALIDATION
     from backtest.training.samples import few
 
     manifest, training = done.manifest, done.manifest.training
+    early = manifest.params.get("early_stopping_rounds")
     left = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in done.dropped.items() if count)
     rows = [
         ("model", f"{manifest.key} version {manifest.version}"),
@@ -155,6 +157,7 @@ def _show(done: "Training") -> None:
         ("target", f"{training.target}, {training.horizon_bars} bars"),
         ("columns", ", ".join(manifest.columns)),
         ("in sample", _scores(done.in_sample)),
+        *([("stopped by", f"the latest {VALIDATION:.0%} of the rows: early_stopping_rounds")] if early else []),
         *([("holdout", f"{_scores(done.holdout)}, {done.holdout.rows:,} rows")] if done.holdout else []),
         *(verdict(manifest.out_of_sample) if manifest.out_of_sample else []),
         *([("no model", f"{few(done.without_model)}: too few rows of their own")] if done.without_model else []),

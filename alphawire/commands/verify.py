@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from alphawire.options import TIME, config_option, json_option, plugins_option, topics_option
-from alphawire.progress import counted
+from alphawire.options import TIME, config_option, json_option, offsets_option, plugins_option, topics_option
+from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
 SHOWN = 10
@@ -19,10 +19,19 @@ SHOWN = 10
 @topics_option
 @click.option("--from", "start", type=TIME, help="first close time to compare")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
+@offsets_option
 @config_option
 @plugins_option
 @json_option
-def command(strategy: str, source: str, start: int | None, end: int | None, config: Config, as_json: bool) -> None:
+def command(
+    strategy: str,
+    source: str,
+    start: int | None,
+    end: int | None,
+    offsets: dict[int, range] | None,
+    config: Config,
+    as_json: bool,
+) -> None:
     """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they
     differ.
     """
@@ -30,7 +39,8 @@ def command(strategy: str, source: str, start: int | None, end: int | None, conf
     from backtest.verify import verify
 
     with counted("bars") as progress:
-        verdict = verify(with_topics(config, source), strategy, start, end, progress)
+        verdict = verify(with_topics(config, source), strategy, start, end, progress, offsets)
+    tell_gaps(verdict.gaps)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
     else:

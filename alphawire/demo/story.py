@@ -115,14 +115,17 @@ class Story:
     def _train(self, config: Config) -> None:
         from backtest.sources import topic_bars
         from backtest.training import train
+        from backtest.trials import Ledger, trial
 
         with self.screen.step("train", "reading the topic") as step:
             bars = topic_bars(config, config.strategy(STRATEGY).interval)
             step.check(
                 bool((bars["close_time"] < SPLIT_MS).all()), f"a bar of {SPLIT:%-d %B} or later is in the training"
             )
-            done = train(STRATEGY, config, bars, stage=step.stage)
+            done = train(STRATEGY, config, bars, stage=lambda text, *_: step.stage(text))
             manifest = done.manifest
+            span = manifest.training.first_time, manifest.training.last_time
+            Ledger(self.folder).add([trial(STRATEGY, "train", manifest.sha256, times=span)])
             step.said = (
                 f"{manifest.key} on {manifest.training.rows:,} rows of {len(manifest.columns)} features from the topic"
             )
@@ -193,14 +196,18 @@ class Story:
 
     def _backtest(self, config: Config, signals: pd.DataFrame, bars: pd.DataFrame) -> None:
         from backtest.backtest import run_backtest
+        from backtest.trials import Ledger
         from plugins.strategy import ready_strategy
 
         with self.screen.step("backtest", f"running {ENGINE}") as step:
             strategy = config.strategy(STRATEGY)
             told = ready_strategy(STRATEGY, strategy).config_hash
             out = self.folder / "backtest"
-            result = run_backtest(strategy, bars, signals, [ENGINE], out, name=STRATEGY, config_hash=told)[ENGINE]
-            metrics = result["metrics"]
+            result = run_backtest(
+                strategy, bars, signals, [ENGINE], out,
+                name=STRATEGY, config_hash=told, ledger=Ledger(self.folder),
+            )  # fmt: skip
+            metrics = result[ENGINE]["metrics"]
             step.said = f"{ENGINE}: {metrics['trades']} trades, return {metrics['total_return']:+.2%}"
         chosen = ("total_return", "sharpe", "max_drawdown", "trades", "fills")
         self.figures["backtest"] = {"engine": ENGINE} | {name: metrics[name] for name in chosen}

@@ -1,5 +1,7 @@
 """A model trained on samples, and its predictions for samples."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,8 @@ from schemas.errors import ConfigurationError
 
 FloatArray = NDArray[np.float64]
 
+Rounds = Callable[[int, int], None]
+"""Told how many rounds of a training are done, and how many there are."""
 VALIDATION = 0.2
 """The part of the training rows, the latest, by which a model that can stop early does."""
 
@@ -33,17 +37,19 @@ def new_model(name: str, strategy: Strategy) -> BaseModel:
     return model
 
 
-def fit(name: str, strategy: Strategy, samples: Samples, whole: Samples | None = None) -> BaseModel:
+def fit(
+    name: str, strategy: Strategy, samples: Samples, whole: Samples | None = None, progress: Rounds | None = None
+) -> BaseModel:
     """The strategy's model trained on `samples`; for `per_symbol` a `PerSymbolModel` of those symbols that have
     something to learn from. `whole`: what `samples` are a part of with holes in time; a sequence model sees the rows
-    there, and does not learn their targets.
+    there, and does not learn their targets. `progress` is what a model that learns in rounds tells.
 
     Raises `ConfigurationError` when there is nothing to learn, `PluginError` when the model fails, or declares
     `batch_invariant` and is not.
     """
     if not strategy.training.per_symbol:
         check_learnable(name, strategy, samples)
-        return _fit(new_model(name, strategy), strategy, samples, whole)
+        return _fit(new_model(name, strategy), strategy, samples, whole, progress)
     models: dict[str, BaseModel] = {}
     faults: list[str] = []
     for symbol in sorted(set(samples.symbols)):
@@ -52,7 +58,7 @@ def fit(name: str, strategy: Strategy, samples: Samples, whole: Samples | None =
             faults.append(f"{symbol}: {fault}")
         else:
             others = whole.where(whole.symbols == symbol) if whole is not None else None
-            models[symbol] = _fit(new_model(name, strategy), strategy, own, others)
+            models[symbol] = _fit(new_model(name, strategy), strategy, own, others, progress)
     if not models:
         check_learnable(name, strategy, samples)
         raise ConfigurationError(f"strategies.{name}: there is nothing to learn for any symbol ({few(faults)})")
@@ -78,12 +84,16 @@ def training_rows(model: BaseModel, samples: Samples) -> dict[str, FloatArray]:
     return {symbol: rows if symbol == EVERY_SYMBOL else rows[symbols == symbol] for symbol, _ in each_model(model)}
 
 
-def _fit(model: BaseModel, strategy: Strategy, samples: Samples, whole: Samples | None) -> BaseModel:
+def _fit(
+    model: BaseModel, strategy: Strategy, samples: Samples, whole: Samples | None, progress: Rounds | None
+) -> BaseModel:
+    model.progress = progress
     with plugin_at_work(model.key, "train"):
         if whole is not None and isinstance(model, SequenceModel):
             result: BaseModel | None = model.train(whole.X, whole.y.where(whole.X.index.isin(samples.X.index)))
         else:
             result = _train(model, strategy, samples)
+    model.progress = None
     model = result if isinstance(result, BaseModel) else model
     with plugin_at_work(model.key, "predict"):
         prove_batch_invariant(model, samples.X.to_numpy(np.float64), list(samples.X.columns))
@@ -92,9 +102,12 @@ def _fit(model: BaseModel, strategy: Strategy, samples: Samples, whole: Samples 
 
 def _train(model: BaseModel, strategy: Strategy, samples: Samples) -> BaseModel | None:
     """Stops early, where the model can and is asked to, by the latest rows, purged of what reaches into them."""
-    stops = type(model).train_with_validation is not BaseModel.train_with_validation
-    if not stops or not model.params.get("early_stopping_rounds"):
+    if not model.params.get("early_stopping_rounds"):
         return model.train(samples.X, samples.y)
+    if type(model).train_with_validation is BaseModel.train_with_validation:
+        raise ConfigurationError(
+            f"{model.key} cannot stop early (it defines no train_with_validation); leave out early_stopping_rounds"
+        )
     split = hold_out(samples, VALIDATION, strategy.training.embargo_bars)
     learned, checked = samples.where(split.train), samples.where(split.test)
     if fault := unlearnable(strategy, learned):

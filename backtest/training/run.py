@@ -1,8 +1,8 @@
 """Training a strategy's model on bars, through the very features that run live."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
@@ -16,8 +16,15 @@ from plugins.manifest import Barriers, OutOfSample
 from plugins.per_symbol import PerSymbolModel
 from schemas.config import Config, Strategy
 
-Stage = Callable[[str], None]
-"""Told what is being done."""
+
+class Stage(Protocol):
+    """Told what is being done, and of what comes in rounds, how many of how many are done."""
+
+    def __call__(self, text: str, done: int | None = None, total: int | None = None, /) -> None: ...
+
+
+def _untold(text: str, done: int | None = None, total: int | None = None, /) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ def train(
     end: int | None = None,
     holdout: float | None = None,
     out: str | Path | None = None,
-    stage: Stage = lambda text: None,
+    stage: Stage = _untold,
 ) -> Training:
     """Trains the strategy's model and writes its artifact.
 
@@ -76,8 +83,9 @@ def train(
     samples = make_samples(strategy_name, strategy, chosen, start)
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
-    stage(f"training {strategy.model.key} on {len(kept.y):,} rows")
-    model = fit(strategy_name, strategy, kept)
+    doing = f"training {strategy.model.key} on {len(kept.y):,} rows"
+    stage(doing)
+    model = fit(strategy_name, strategy, kept, progress=lambda done, total: stage(doing, done, total))
     stage("scoring")
     in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
     stage("writing the artifact")

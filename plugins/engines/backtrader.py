@@ -43,30 +43,6 @@ class BacktraderEngine(BaseBacktestEngine):
     packages = {"backtrader": "alphawire[backtest]"}
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
-        """Trades, equity and metrics of `signals` on `prices`.
-
-        Parameters
-        ----------
-        prices
-            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
-            symbol).
-        signals
-            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
-            there (NaN: keep). The same kind of index; each signal on a bar.
-
-        Returns
-        -------
-        dict
-            trades, equity_curve, metrics, fills, positions, cuts, pending: see `plugins.engines.results` and
-            `plugins.engines.metrics`.
-
-        Raises
-        ------
-        ConfigurationError
-            Frames that cannot be used: one line with the place and the mend.
-        PluginError
-            backtrader is not installed.
-        """
         try:
             from plugins.engines import _cerebro
         except ModuleNotFoundError as error:

@@ -18,7 +18,8 @@ logger = logging.getLogger("alphawire.engines")
 class VectorbtEngine(BaseBacktestEngine):
     """vectorbt's fills and its Portfolio, by the execution contract of `plugins.engines.contract`.
 
-    Parameters: those of a strategy's `execution` section, `interval` and `risk_free`.
+    Parameters: those of a strategy's `execution` section, `interval` and `risk_free`. Beside the common results `run`
+    returns portfolio, a `vectorbt.Portfolio` of the same fills, for vectorbt's own plots and statistics.
 
     Notes
     -----
@@ -47,31 +48,6 @@ class VectorbtEngine(BaseBacktestEngine):
     packages = {"vectorbt": "alphawire[vectorbt]"}
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
-        """Trades, equity and metrics of `signals` on `prices`.
-
-        Parameters
-        ----------
-        prices
-            open, close; high, low and volume if there are any. Index: the bars' close times (one symbol), or (time,
-            symbol).
-        signals
-            `signal` (BUY, SELL, FLAT, HOLD or a number), or `weight`, which is used as it is where the column is
-            there (NaN: keep). The same kind of index; each signal on a bar.
-
-        Returns
-        -------
-        dict
-            trades, equity_curve, metrics, fills, positions, cuts, pending: see `plugins.engines.results` and
-            `plugins.engines.metrics`; and portfolio, a `vectorbt.Portfolio` of the same fills, for vectorbt's own
-            plots and statistics.
-
-        Raises
-        ------
-        ConfigurationError
-            Frames that cannot be used: one line with the place and the mend.
-        PluginError
-            vectorbt is not installed, or refused an order.
-        """
         try:
             from plugins.engines import _portfolio, _rows
         except ModuleNotFoundError as error:

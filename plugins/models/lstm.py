@@ -94,7 +94,7 @@ class LSTM(SequenceModel):
         offset, unit = float(target[known].mean()), _deviation(target[known])
         scaled = (values - mean) / std
         order, ends = self._windows(scaled, known, X.index)
-        tensors = fit(scaled[order], (target[order] - offset) / unit, ends, self.params)
+        tensors = fit(scaled[order], (target[order] - offset) / unit, ends, self.params, self.progress)
         self._accept(tensors, columns, mean, std, (offset, unit))
         return self
 

@@ -138,6 +138,23 @@ def test_early_stopping_goes_by_the_latest_training_rows_never_by_the_test_rows(
     assert len(learned) + len(checked) + 3 * 3 == len(kept.y)  # three symbols; a target reaches 3 bars into the checked
 
 
+def test_a_model_that_cannot_stop_early_is_not_asked_to_in_silence(data: pd.DataFrame) -> None:
+    from backtest.training.fitting import fit
+    from backtest.training.samples import make_samples
+
+    class Deaf(BaseModel):
+        def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
+            return X["momentum"]
+
+    with untouched_registries():
+        model_registry.register("test.deaf")(Deaf)
+        model = {"key": "test.deaf", "artifact": "x", "params": {"early_stopping_rounds": 5}}
+        strategy = config(model=model).strategies["s"]
+        samples = make_samples("s", strategy, data)
+        with pytest.raises(ConfigurationError, match=r"test.deaf cannot stop early .* leave out early_stopping_rounds"):
+            fit("s", strategy, samples)
+
+
 def test_mistakes(data: pd.DataFrame) -> None:
     with pytest.raises(ConfigurationError, match="2 test groups of 2: test at least 1 and fewer than there are"):
         cross_validate("s", config(), data, "cpcv", folds=2)

@@ -79,6 +79,17 @@ def test_a_thousand_random_signals_are_reproduced(replayed: Replayed) -> None:
         assert one.prediction == one.columns["rsi"]
 
 
+def test_signals_in_parquet_are_explained_too(replayed: Replayed, tmp_path: Path) -> None:
+    file = tmp_path / "signals.parquet"
+    write_signals(replay(CONFIG, "demo", str(replayed.bars)).raw[:300], file)
+    (found,) = explain_many(CONFIG, [replayed.ids[299]], file, str(replayed.bars))
+    assert found.reproduced
+    assert pd.read_parquet(file)["message"].tolist() == replayed.lines[:300]
+    pd.read_parquet(file).drop(columns="message").to_parquet(file)
+    with pytest.raises(ConfigurationError, match=r"cannot be read as signals .*alphawire replay --out FILE.parquet"):
+        explain_many(CONFIG, [replayed.ids[299]], file, str(replayed.bars))
+
+
 def changed(value: Any) -> Any:
     """Another value of the same kind."""
     if isinstance(value, str):

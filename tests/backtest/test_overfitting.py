@@ -22,7 +22,9 @@ DAILY = 2.5 / math.sqrt(250)
 
 
 def test_example_of_the_deflated_sharpe_ratio() -> None:
-    """Their numbers: variance of the yearly ratios 1/2, 100 trials, skewness -3, kurtosis 10."""
+    """The paper's own section "A numerical example": variance of the yearly ratios 1/2, 100 trials, skewness -3,
+    kurtosis 10 give 0.1132 and 0.9004; 46 trials would give 0.9505, and 88 with normal returns the same.
+    """
     luck = expected_maximum(1 / 2 / 250, 100)
     assert luck == pytest.approx(0.1132, abs=5e-5)
     found = probabilistic_sharpe(Moments(DAILY, -3.0, 10.0, 1250), luck)
@@ -44,7 +46,9 @@ def test_example_of_the_probabilistic_sharpe_ratio() -> None:
     [(252, 0.0, 3.0, 2.73), (52, 0.0, 3.0, 2.83), (12, 0.0, 3.0, 3.24), (12, -0.72, 5.78, 4.99)],
 )
 def test_examples_of_the_minimum_track_record(periods: int, skewness: float, kurtosis: float, years: float) -> None:
-    """Of the same paper: a yearly 2 against 1, with 95 %, by days, weeks and months; and as hedge funds are."""
+    """Of the same paper, equation 13 and after: a yearly 2 against 1, with 95 %, by days, weeks and months; and with
+    skewness and kurtosis of hedge funds, which the code of its appendix A.3 puts at 59.895 months.
+    """
     root = math.sqrt(periods)
     bars = minimum_track_record(Moments(2 / root, skewness, kurtosis, 1), 1 / root)
     assert bars is not None

@@ -1,6 +1,7 @@
 """The report: self-contained, well-formed, and with the warnings that matter on top."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -138,7 +139,9 @@ def test_page_stands_for_a_flat_and_for_a_single_bar() -> None:
     ("value", "kind", "text"),
     [
         (None, "percent", "\u2013"),
-        (0.1234, "percent", "12.34 %"),
+        (0.1234, "percent", "12.34\u00a0%"),
+        (1570.0, "days", "1,570"),
+        (0.25, "days", "0.25"),
         (-1234.5, "money", "-1,234.50"),
         (1234, "count", "1,234"),
     ],
@@ -184,3 +187,18 @@ def test_chart_draws_the_values_where_they_belong() -> None:
     points = re.search(r'<polyline class="engine0" points="([^"]+)"', drawn)
     assert points is not None
     assert points[1].split() == [f"0.0,{HEIGHT:.1f}", f"333.3,{HEIGHT / 2}", "1000.0,0.0"]
+
+
+def test_engines_that_agree_are_told_of_once() -> None:
+    one = run(cuts=3)
+    both = replace(one, results=one.results | {"vectorbt": one.results["backtrader"]})
+    page = html_page(both)
+    assert '<p class="good">backtrader and vectorbt agree: equity apart by at most 0 of it</p>' in page
+    assert page.count("3 orders cut") == page.count("backtrader, vectorbt: 3 orders cut") == 1
+    assert page.count("<h2>Cut orders: backtrader, vectorbt (3)</h2>") == 1
+    assert "agree" not in html_page(one)
+    other = run(equity=np.linspace(1000.0, 1400.0, len(TIMES)), cuts=2).results["backtrader"]
+    page = html_page(replace(one, results=one.results | {"vectorbt": other}))
+    assert '<p class="bad">backtrader and vectorbt disagree' in page
+    assert "Cut orders: backtrader (3)" in page
+    assert "Cut orders: vectorbt (2)" in page

@@ -16,7 +16,8 @@ from backtest.overfitting import backtest_overfitting
 from backtest.replay import replay
 from backtest.shared_features import _Run, groups, signals_of
 from backtest.sources import file_bars, file_steps
-from backtest.sweep import Sweep, sweep
+from backtest.sweep import sweep
+from backtest.sweep_points import Sweep
 from backtest.trials import Ledger
 from backtest.walk_forward import walk_forward
 from plugins.strategy import ready_strategy
@@ -198,3 +199,19 @@ def test_the_command(tmp_path: Path) -> None:
     assert len(told["walk_forward"]) == 2
     assert told["overfitting"]["runs"] == 2
     assert "2 points were there from an earlier run" in CliRunner().invoke(cli, arguments).output
+
+
+@pytest.mark.slow
+def test_the_other_engine_gives_the_same_over_many_symbols(bars: pd.DataFrame, tmp_path: Path) -> None:
+    pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")
+    config = Config(strategies={"trend": Strategy.model_validate(TREND | {"universe": "*"})})
+    assert bars["symbol"].nunique() > 2
+    grid = parse_grid(["signal.buy_threshold=0.01,0.03", "execution.long_only=true,false"])
+    one, other = (
+        sweep(config, "trend", bars, grid, tmp_path / engine, engine=engine, backend="threading", jobs=1)
+        for engine in ("backtrader", "vectorbt")
+    )
+    assert len({point.metrics["final_equity"] for point in one.points}) == 4
+    for mine, theirs in zip(one.points, other.points, strict=True):
+        assert mine.metrics == pytest.approx(theirs.metrics, rel=1e-9, nan_ok=True)
+    np.testing.assert_allclose(one.matrix, other.matrix, rtol=0, atol=1e-9)

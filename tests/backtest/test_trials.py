@@ -1,12 +1,15 @@
 """The ledger counts every trial once, whoever writes, and whatever became of a writer."""
 
 import multiprocessing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from backtest.overfitting import moments
 from backtest.trials import Ledger, judged, returns_of, trial
+from schemas.errors import AlphawireError
 
 RETURNS = np.random.default_rng(5).normal(0.001, 0.01, 400)
 
@@ -35,6 +38,20 @@ def test_a_torn_line_costs_no_other(tmp_path: Path) -> None:
         file.write(b'{"strategy": "demo", "ki')
     ledger.add([trial("demo", "backtest", "b", RETURNS)])
     assert [one.config_hash for one in ledger.of("demo")] == ["a", "b"]
+
+
+def test_the_time_of_a_trial_is_the_ledgers_clock(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, lambda: datetime(2024, 3, 5, 14, 30, 7, 999, UTC))
+    ledger.add([trial("demo", "train", "a")])
+    assert [one.time for one in ledger.of("demo")] == ["2024-03-05T14:30:07+00:00"]
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.path.parent.mkdir()
+    ledger.path.symlink_to("/dev/full")
+    with pytest.raises(AlphawireError, match=r"cannot be counted: .*trials.jsonl cannot be written: No space left"):
+        ledger.add([trial("demo", "backtest", "a", RETURNS)])
 
 
 def test_the_same_again_is_no_further_trial() -> None:

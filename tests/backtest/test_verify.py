@@ -76,6 +76,7 @@ def test_from_and_to_choose_what_is_compared(worked: Config) -> None:
     times = BARS["close_time"]
     start, end = int(times.iloc[100]), int(times.iloc[300])
     assert verify(worked, "demo", start, end).equal == int(((times >= start) & (times < end)).sum())
+    assert verify(worked, "demo", offsets={0: range(10, 30)}).equal == 20
 
 
 def test_a_strategy_that_never_ran_is_not_verified(worked: Config) -> None:
@@ -91,10 +92,18 @@ def test_signals_are_compared_with_the_configuration_in_force(worked: Config) ->
     from schemas.config import Strategy
 
     changed = Strategy.model_validate(strategy(universe=["IBM"]))
-    verdict = verify(worked.model_copy(update={"strategies": {"demo": changed}}), "demo")
+    today = worked.model_copy(update={"strategies": {"demo": changed}})
+    verdict = verify(today, "demo")
     assert verdict.ok
     assert verdict.equal == verdict.signals > 0
     assert verdict.other == verify_hash(worked)
+    in_force, configured = (replay(today, "demo", "kafka", as_configured=told) for told in (False, True))
+    assert (len(in_force.raw), in_force.other, in_force.lacking) == (len(BARS), verify_hash(worked), [])
+    assert len(configured.raw) == int((BARS["symbol"] == "IBM").sum())
+
+
+def test_a_replay_shows_the_bars_before_the_start_too(worked: Config) -> None:
+    assert len(replay(worked, "middle", "kafka").raw) == len(BARS)
 
 
 def verify_hash(config: Config) -> str:

@@ -21,7 +21,7 @@ from plugins.pipeline import Capture, Pipeline, prepare
 from plugins.row_ring import BLOCK, RowRing
 from plugins.run import Source
 from plugins.sequence import SequenceModel
-from plugins.strategy import ReadyStrategy, _ring_of, ready_strategy
+from plugins.strategy import ReadyStrategy, ready_strategy, ring_of
 from schemas.config import Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.messages import Signal
@@ -222,7 +222,7 @@ def test_a_model_that_sees_one_row_has_no_such_state(make: Any) -> None:
 )
 def test_a_lookback_that_cannot_be_is_refused(rows: Any, fault: str) -> None:
     with pytest.raises(ConfigurationError, match=f"strategies.one.model: {fault}"):
-        _ring_of("one", model_registry.create("test.faded", rows=rows), 2)
+        ring_of("one", model_registry.create("test.faded", rows=rows), 2)
 
 
 def test_a_class_whose_lookback_cannot_be_is_not_registered() -> None:

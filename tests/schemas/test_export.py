@@ -54,10 +54,15 @@ SAMPLES: dict[str, list[Any]] = {
             msgspec.structs.replace(CONTENT, signal=-0.25, weight=None, prediction=None, model=None, gap=3), PROVENANCE
         ),
     ],
+    "predictions.shadow": [
+        m.ShadowPrediction("demo", "BAC", BAR.close_time, 0.0007, 0.0006, MODEL, MODEL, 12),
+        m.ShadowPrediction("demo", "BAC", BAR.close_time, None, None, None, MODEL, 13, "ValueError"),
+    ],
     "state": [
         m.Marker("bars", 0, 5000, {"demo": 100}, floor=4000, roster="cd" * 32),
         m.Roster("bars", 0, 4000, {"demo/BAC": 900}),
         m.Snapshot("demo", "BAC", 0, 4000, 900, "layout", "ef" * 32, b"\x00\x01\xff"),
+        m.Snapshot("demo", "BAC", 0, 4, 9, "layout", "ef" * 32, b"", m.BesideState("rows-1-9-2", "ef" * 32, b"\xff")),
     ],
     "control": [
         m.Applied("demo", "bars", 0, 12, ORIGIN, 12, "0123456789abcdef", {"interval": "1m"}, MODEL, "layout"),

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 
 from alphawire.cli import cli
 from alphawire.commands.verify import describe
+from backtest.replay import replay
 from backtest.verify import verify
+from plugins.manifest import read_manifest
 from schemas.config import Config
 from schemas.messages import Applied, Signal, Use
 from streams.brokers import TansuBroker
@@ -92,9 +94,33 @@ def test_models_come_and_go_under_a_running_worker(tansu: TansuBroker, tmp_path:
     assert {signal.content.model.sha256 for signal in live if signal.content.model} == set(models.values())
     verdict = verify(config, NAME)
     assert verdict.ok, describe(verdict)
+    _check_replay(config, file, folder, live)
     (folder / "b" / "manifest.json").unlink()
     lacking = verify(config, NAME)
     assert f"it needs the model b of SHA-256 {models['b']}" in (lacking.not_reproducible or "")
+
+
+def _check_replay(config: Config, file: Path, folder: Path, live: list[Signal]) -> None:
+    """With what was in force, paused bars without signals; or all bars as configured now; or what can be made here."""
+
+    def models_of(signals: list[Signal]) -> list[tuple[str, str | None]]:
+        return sorted((s.content.id, s.content.model.sha256 if s.content.model else None) for s in signals)
+
+    replayed = replay(config, NAME, "kafka")
+    assert models_of(replayed.raw) == models_of(live)
+    assert (replayed.lacking, replayed.other) == ([], None)
+    configured = replay(config, NAME, "kafka", as_configured=True).raw
+    assert len(configured) == 5 * SIZE
+    assert {s.content.model.sha256 for s in configured if s.content.model} == {read_manifest(folder / "a").sha256}
+    gone = read_manifest(folder / "b").sha256
+    (folder / "b").rename(folder.parent / "b")
+    out = file.with_suffix(".jsonl")
+    done = CliRunner().invoke(cli, ["replay", NAME, "--out", str(out), "-c", str(file), "--json"])
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["signals"]) == (1, sum(sha256 != gone for _, sha256 in models_of(live)))
+    assert f"it needs the model b of SHA-256 {gone}" in told["lacking"][0]
+    assert "not recomputed: " in done.stderr
+    (folder.parent / "b").rename(folder / "b")
 
 
 async def answered(config: Config, bad: dict[str, tuple[str, str]]) -> dict[str, str]:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 
 from schemas.config import Config
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.clients import open_producer
-from streams.exits import Exit, cause, no_silent_end
+from streams.exits import Exit, cause, no_silent_end, of_crash
 from streams.plan import plan
 from streams.produce import produce_bars
 from streams.state import Stored
@@ -224,8 +225,6 @@ def test_a_cancellation_from_inside_ends_the_process_and_one_from_outside_the_ta
 
 
 def test_a_fence_is_found_behind_another_error() -> None:
-    from aiokafka.errors import KafkaError, ProducerFenced
-
     wrapped = KafkaError("Unexpected error during batch delivery")
     wrapped.__cause__ = ProducerFenced()
     assert (cause(wrapped), cause(KafkaError("other")), cause(ProducerFenced())) == (
@@ -233,3 +232,8 @@ def test_a_fence_is_found_behind_another_error() -> None:
         Exit.BROKER,
         Exit.FENCED,
     )
+
+
+def test_a_broker_that_dies_while_the_app_starts_is_no_fault_of_ours() -> None:
+    faults = KafkaConnectionError("Unable to bootstrap"), ProducerFenced(), ZeroDivisionError(), None
+    assert [of_crash(fault) for fault in faults] == [Exit.BROKER, Exit.FENCED, Exit.FAILED, Exit.FAILED]

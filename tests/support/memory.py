@@ -15,11 +15,12 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from plugins.streaming import trial_bars
 from schemas.config import Config, Strategy
-from schemas.messages import Applied, Signal, encode
+from schemas.messages import Applied, ShadowPrediction, Signal, encode
 from streams.exits import Exit
 from streams.intake import Intake
 from streams.outlet import Record
 from streams.plan import plan
+from streams.shadows import Shadows
 from streams.state import Stored
 from streams.transport import TP, Chunk
 from streams.wishes import Wishes
@@ -141,6 +142,14 @@ class Log:
             assert found.setdefault(identity, record.value) == record.value
         return found
 
+    def shadows(self) -> dict[str, bytes]:
+        """What shadows said, by strategy, symbol and time; two different bytes for one of these are an error."""
+        found: dict[str, bytes] = {}
+        for record in self.of("predictions.shadow"):
+            said = msgspec.json.decode(record.value or b"", type=ShadowPrediction)
+            assert found.setdefault(f"{said.strategy} {said.symbol} {said.time}", record.value or b"") == record.value
+        return found
+
     def dead(self) -> set[tuple[bytes, bytes]]:
         return {(dict(r.headers)["offset"], dict(r.headers)["error"]) for r in self.of("dead-letters")}
 
@@ -214,6 +223,7 @@ async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
     dies_at_control: bool = False, wishes: Wishes | None = None, meanwhile: Callable[[Worker], None] | None = None,
+    shadows: Shadows | None = None,
 ) -> Worker:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then.
@@ -233,7 +243,7 @@ async def live(
         return read
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
-    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader, wishes)
+    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader, wishes, shadows)
     worker.generation = 1
     writer: Any = Writer(log, rng, dies_at, transactional, dies_at_control)
     stored = log.stored(rng.random() < 0.5)

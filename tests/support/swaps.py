@@ -38,11 +38,13 @@ TRAINED = TrainedOn(
 )  # fmt: skip
 
 
-def save_model(folder: Path, seed: int, columns: Sequence[str] = COLUMNS) -> str:
+def save_model(
+    folder: Path, seed: int, columns: Sequence[str] = COLUMNS, key: str = "ml.lightgbm", **params: Any
+) -> str:
     """A small real model, of which each seed gives another; its SHA-256."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(rng.normal(size=(200, len(columns))) * 50 + 50, columns=list(columns))
-    model = model_registry.create("ml.lightgbm", n_estimators=3)
+    model = model_registry.create(key, **(params or {"n_estimators": 3}))
     model.train(rows, pd.Series(rng.normal(size=200)))
     return save_artifact(model, folder, columns=columns, training=TRAINED, rows=rows.to_numpy()).sha256
 

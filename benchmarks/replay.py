@@ -1,0 +1,99 @@
+"""Bars a second through a replay, from Parquet and from the topic, against the bare pipeline in the same run.
+
+The bare pipeline gets arrays and gives signals, which nobody keeps. `log` is a batch read of the topic alone: nothing
+is decoded. All are medians of rounds in each of which all are measured, on the wall.
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from backtest.replay import replay_file, replay_topic
+from backtest.sources import FILE_CHUNK
+from benchmarks.common import fill, generated_bars, write_config
+from benchmarks.throughput import worker_rate
+from plugins.bars import BarBatch
+from plugins.frames import batch_from_frame
+from plugins.pipeline import Pipeline, prepare
+from plugins.run import Source
+from plugins.strategy import ReadyStrategy, ready_strategy
+from schemas.config import Config
+from streams.archive import archive
+from streams.archived import archived
+from streams.brokers import ENGINES
+from streams.clients import read_batches_to_end
+from streams.topics import topic_name
+
+SYMBOLS, EACH, ROUNDS = 500, 400, 3
+NEEDED = {"parquet/bare": 0.8, "topic/live worker": 1.0}
+
+
+def bare(ready: ReadyStrategy, batch: BarBatch) -> int:
+    pipeline = Pipeline([ready], Source("bars", 0, ""))
+    pipeline.runs[ready.name].start_time = 0
+    made = 0
+    for first in range(0, len(batch), FILE_CHUNK):
+        part = slice(first, first + FILE_CHUNK)
+        some = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
+        made += len(pipeline.feed({ready.interval: some}).signals)
+    return made
+
+
+async def read_log(config: Config) -> int:
+    """A batch read, partition by partition, as the replay does it."""
+    topic, found = topic_name(config.kafka, "bars"), 0
+    for partition in range(config.kafka.partitions):
+        async for records in read_batches_to_end(config.kafka, topic, partition, 0, "read_committed"):
+            found += len(records)
+    return found
+
+
+def rate(run: Callable[[], int], bars: int) -> float:
+    began = time.perf_counter()
+    found = run()
+    if found != bars:
+        raise SystemExit(f"{found} of {bars} bars")
+    return bars / (time.perf_counter() - began)
+
+
+def measure(engine: str, folder: Path) -> dict[str, float]:
+    bars = generated_bars(SYMBOLS, EACH)
+    count, batch, file = len(bars), batch_from_frame(bars), folder / "bars.parquet"
+    bars.drop(columns=["interval", "close_time"]).to_parquet(file, index=False)
+    rates: dict[str, list[float]] = defaultdict(list)
+    with ENGINES[engine]() as broker:
+        path, config = write_config(folder, broker.bootstrap)
+        fill(config, bars)
+        asyncio.run(archive(config.kafka, folder / "archive", ["bars", "control", "state"]))
+        ready, kept = ready_strategy("demo", config.strategy("demo")), archived(folder / "archive")
+        prepare([ready])
+        runs: dict[str, Callable[[], int]] = {
+            "bare": lambda: bare(ready, batch),
+            "parquet": lambda: len(replay_file(ready, str(file)).raw),
+            "archive": lambda: len(asyncio.run(replay_topic(kept, ready)).raw),
+            "log": lambda: asyncio.run(read_log(config)),
+            "topic": lambda: len(asyncio.run(replay_topic(config.kafka, ready)).raw),
+        }
+        for name in ["bare", *list(runs) * ROUNDS]:
+            rates[name].append(rate(runs[name], count))
+        rates["live worker"].append(worker_rate(path, config, count))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def main(engine: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(engine, Path(folder))
+    for name, value in found.items():
+        print(f"replay  {name:<30} {value:12,.0f} bars/s")
+    both = 1 / (1 / found["bare"] + 1 / found["log"])
+    for one, other, value in [
+        ("parquet", "bare", found["bare"]), ("archive", "bare", found["bare"]), ("topic", "bare", found["bare"]),
+        ("topic", "log and bare, one after the other", both), ("topic", "live worker", found["live worker"]),
+    ]:  # fmt: skip
+        name = f"{one}/{other}"
+        needed = f"  (at least {NEEDED[name]})" if name in NEEDED else ""
+        print(f"replay  {name:<42} {found[one] / value:8.2f}{needed}")
