@@ -28,6 +28,7 @@ def validate(
     tested: int,
     start: int | None,
     end: int | None,
+    jobs: int,
     out: Path | None,
     as_json: bool,
     news: "NewsOf | None" = None,
@@ -39,7 +40,7 @@ def validate(
     with counted("trainings", comb(folds, tested) if method == "cpcv" else folds) as progress:
         done = cross_validate(
             strategy, config, bars, method,
-            folds=folds, tested=tested, start=start, end=end, progress=progress, news=news,
+            folds=folds, tested=tested, start=start, end=end, jobs=jobs, progress=progress, news=news,
         )  # fmt: skip
     picture = (out or Path()) / f"{strategy}-{method}.html"
     picture.parent.mkdir(parents=True, exist_ok=True)

@@ -173,7 +173,7 @@ class BaseModel(Plugin):
         window alone; what the pipeline calls.
         """
         if self.lookback == 1:
-            return self.predict_rows(np.ascontiguousarray(windows[:, 0]), columns)
+            return self.predict_rows(windows.reshape(len(windows), windows.shape[2]), columns)
         times = pd.to_datetime(np.arange(self.lookback), unit="s", utc=True)
         index = pd.MultiIndex.from_product([["window"], times], names=["symbol", "time"])
         frames = (pd.DataFrame(window, index, columns) for window in windows)

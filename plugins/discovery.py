@@ -111,6 +111,12 @@ def module_name(file: Path) -> str:
     return f"{package}.{file.stem}"
 
 
+def file_of(plugin: type) -> Path | None:
+    """The ``--plugins`` file that a class comes from, for another process to `discover`; None: it needs none."""
+    name = plugin.__module__
+    return Path(sys.modules[name].__file__ or "") if name.startswith(FILES_PACKAGE) else None
+
+
 def _import(module: str, registries: list[PluginRegistry[Any]], path: str | None = None) -> None:
     importlib.invalidate_caches()
     _guard(path or module, module, registries, lambda: importlib.import_module(module))

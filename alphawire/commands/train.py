@@ -56,6 +56,9 @@ class Fraction(click.ParamType):
 @click.option(
     "--test-folds", type=click.IntRange(1, 99), default=2, show_default=True, help="blocks that cpcv tests at once"
 )
+@click.option(
+    "--jobs", type=int, default=-1, show_default=True, help="trainings of --cv at once (-1: one for each core)"
+)
 @config_option
 @plugins_option
 @json_option
@@ -70,6 +73,7 @@ def command(
     cv: "Method | None",
     folds: int | None,
     test_folds: int,
+    jobs: int,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -86,9 +90,8 @@ def command(
     if cv:
         from alphawire.cross_validation import validate
 
-        validate(
-            strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json, seen
-        )
+        count = folds or (6 if cv == "cpcv" else 5)
+        validate(strategy, config, bars, cv, count, test_folds, start, end, jobs, out, as_json, seen)
         return
     from backtest.training import train
 

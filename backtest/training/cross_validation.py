@@ -1,7 +1,8 @@
 """A strategy's model trained and tested many times: walk-forward, rolling, and combinatorial purged (CPCV)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,10 @@ from backtest.training.fitting import fit, new_model, predictions_of
 from backtest.training.samples import Samples, check_learnable, make_samples, select
 from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
 from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward
+from backtest.workers import workers
+from plugins.discovery import discover, file_of
 from plugins.manifest import Estimate, OutOfSample
+from plugins.models import model_registry
 from schemas.config import Config, Strategy
 
 Method = Literal["walk-forward", "rolling", "cpcv"]
@@ -56,6 +60,7 @@ def cross_validate(
     tested: int = 2,
     start: int | None = None,
     end: int | None = None,
+    jobs: int = 1,
     progress: Callable[[int], None] = lambda more: None,
     news: NewsOf | None = None,
 ) -> CrossValidation:
@@ -67,6 +72,9 @@ def cross_validate(
         Blocks of time: those that are tested one after the other, or for `cpcv` all there are.
     tested
         Blocks that each split of `cpcv` tests.
+    jobs
+        Trainings at once, each in a process of its own (joblib's; -1: one for each core). The result is the same
+        whatever it is.
     progress
         Told how many trainings are done since the last call.
     news
@@ -80,13 +88,14 @@ def cross_validate(
     check_learnable(strategy_name, strategy, samples)
     embargo = strategy.training.embargo_bars
     if method == "cpcv":
-        splits = combinatorial(samples, folds, tested, embargo)
+        splits = list(combinatorial(samples, folds, tested, embargo))
     else:
-        splits = (walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo)
+        splits = list((walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo))
     done: list[tuple[Split, FloatArray, float]] = []
     found: list[Fold] = []
-    for split in splits:
-        predictions, mean = _predicted(strategy_name, strategy, samples, split)
+    for split, (predictions, mean) in zip(
+        splits, _trained(strategy_name, strategy, samples, splits, jobs), strict=True
+    ):
         done.append((split, predictions, mean))
         found.append(_fold(strategy, samples, split, predictions, mean))
         progress(1)
@@ -95,8 +104,28 @@ def cross_validate(
     return CrossValidation(method, found, pooled=_pooled(strategy, samples, done))
 
 
-def _predicted(name: str, strategy: Strategy, samples: Samples, split: Split) -> tuple[FloatArray, float]:
-    """Predictions of the test rows, NaN elsewhere, and the mean of the training's targets."""
+def _trained(
+    name: str, strategy: Strategy, samples: Samples, splits: Sequence[Split], jobs: int
+) -> Iterator[tuple[FloatArray, float]]:
+    """What `_predicted` says of each split, in their order."""
+    from joblib import Parallel, delayed
+
+    assert strategy.model is not None
+    file = file_of(model_registry.get(strategy.model.key))
+    with workers("loky", None):
+        yield from Parallel(n_jobs=jobs, return_as="generator")(
+            delayed(_predicted)(name, strategy, samples, split, file) for split in splits
+        )
+
+
+def _predicted(
+    name: str, strategy: Strategy, samples: Samples, split: Split, file: Path | None
+) -> tuple[FloatArray, float]:
+    """Predictions of the test rows, NaN elsewhere, and the mean of the training's targets; `file`: where a process that
+    does not know the model finds it.
+    """
+    if strategy.model is not None and strategy.model.key not in model_registry.list_keys():
+        discover([file] if file else [])
     kept = samples.where(split.train)
     model = fit(name, strategy, kept, samples)
     every = np.full(len(samples.y), np.nan)

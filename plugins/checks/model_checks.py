@@ -167,7 +167,13 @@ def columns_enforced(subject: ModelSubject) -> str:
     }.items():
         try:
             subject.model.predict(given.copy())
-        except Exception:
+        except Exception as error:
+            clear = isinstance(error, PluginError) and any(name in str(error) for name in {*X.columns, *given.columns})
+            if subject.cls.__module__.startswith("plugins.") and not clear:  # a built-in one sets the example
+                raise Failed(
+                    f"columns {what} were refused with {told(error)}",
+                    "raise PluginError that names them: plugins.columns.column_fault tells how they differ",
+                ) from error
             continue
         raise Failed(
             f"columns {what} were accepted",

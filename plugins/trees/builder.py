@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from plugins.trees.arrays import CATEGORICAL, LARGEST, Float, IntArray, Trees
+from plugins.trees.arrays import CATEGORICAL, LARGEST, QUESTION, TREE, Float, IntArray, Trees, node_dtype
 
 
 class Builder:
@@ -16,9 +16,9 @@ class Builder:
     width
         Columns of a row.
     dtype
-        Type of thresholds and leaves, and so of the sum.
+        Type of leaves, and so of the sum.
     cast
-        Type that a row's values are cast to; None: `dtype`.
+        Type that a row's values are cast to, and so of what they are compared with; None: `dtype`.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class Builder:
             "kind": np.where(inner, kind[order], 0),
             "group": np.zeros(len(order), np.int64),
             # LightGBM asks "is there a value?" by an infinite threshold; `Trees` answers a missing one by infinity
-            "threshold": np.where(inner, np.minimum(threshold[order], LARGEST[self.cast]), np.inf),
+            "threshold": np.where(
+                inner, _not_above(np.minimum(threshold[order], LARGEST[self.cast]), self.cast), np.inf
+            ),
             "first": np.arange(len(order)),
             "value": value[order],
         }
@@ -87,27 +89,43 @@ class Builder:
         feature, kind, group = (self._joined(name, np.int64) for name in ("feature", "kind", "group"))
         inner = feature >= 0
         questions, asked = np.unique(np.stack([feature, kind, group])[:, inner], axis=1, return_inverse=True)
-        ask = np.zeros(self.nodes, np.uint32)
-        ask[inner] = asked
+        sets, asked_sets = np.concatenate(self.set_sizes), questions[2] * (questions[1] & CATEGORICAL != 0)
+        nodes = np.zeros(self.nodes, node_dtype(self.cast))
+        nodes["ask"][inner] = asked
+        nodes["threshold"], nodes["first"] = self._joined("threshold", self.cast), self._joined("first", np.uint32)
         return Trees(
             width=self.width,
-            column=np.ascontiguousarray(questions[0], np.uint32),
-            kind=np.ascontiguousarray(questions[1], np.uint8),
-            group=np.ascontiguousarray(questions[2], np.uint32),
-            set_first=np.concatenate(self.set_sizes),
+            questions=_records(
+                QUESTION, questions.shape[1], column=questions[0], kind=questions[1], set_first=sets[asked_sets],
+                set_last=sets[np.minimum(asked_sets + 1, len(sets) - 1)],
+            ),
             set_words=self._joined("set_words", np.uint32),
-            roots=np.array(self.roots, np.uint32),
-            depth=np.array(self.depths, np.uint32),
-            ask=ask,
-            threshold=self._joined("threshold", self.dtype),
-            first=self._joined("first", np.uint32),
+            trees=_records(
+                TREE, len(self.roots), root=self.roots, depth=self.depths,
+                shallow=np.argsort(self.depths, kind="stable"),
+            ),
+            nodes=nodes,
             value=self._joined("value", self.dtype),
             start=start,
-            cast=self.cast,
+            largest=LARGEST[self.cast],
         )  # fmt: skip
 
     def _joined(self, name: str, dtype: type[Any]) -> NDArray[Any]:
         return np.concatenate([np.empty(0, dtype), *self.parts[name]]).astype(dtype)
+
+
+def _records(dtype: np.dtype[np.void], count: int, **fields: ArrayLike) -> NDArray[np.void]:
+    found = np.zeros(count, dtype)
+    for name, values in fields.items():
+        found[name] = values
+    return found
+
+
+def _not_above(threshold: NDArray[Any], kind: Float) -> NDArray[Any]:
+    """The largest numbers of `kind` that are not above: a value of that kind is above both or neither."""
+    with np.errstate(over="ignore"):
+        found = threshold.astype(kind)
+    return np.where(found > threshold, np.nextafter(found, kind(-np.inf)), found)
 
 
 def _by_level(left: NDArray[Any], right: NDArray[Any]) -> tuple[IntArray, int]:

@@ -53,7 +53,7 @@ class Forest:
         return self.trees.width
 
     def predict(self, rows: FloatArray) -> FloatArray:
-        return self.trees.predict(rows) / float(len(self.trees.roots))
+        return self.trees.predict(rows) / float(len(self.trees.trees))
 
 
 def write_forest(model: Any) -> bytes:

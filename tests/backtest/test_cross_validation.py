@@ -12,13 +12,16 @@ from backtest.training import cross_validate
 from backtest.training.picture import page
 from backtest.training.samples import Samples
 from plugins.base import BaseModel
+from plugins.discovery import discover
 from plugins.models import model_registry
 from schemas.config import Config
 from schemas.errors import ConfigurationError
 from streams.files import read_bars
 from tests.support.registries import untouched_registries
 
-BARS = Path(__file__).parents[2] / "examples" / "data" / "equities_daily.parquet"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BARS = EXAMPLES / "data" / "equities_daily.parquet"
+RIDGE = EXAMPLES / "plugins" / "ridge.py"
 
 
 def config(**change: Any) -> Config:
@@ -159,3 +162,14 @@ def test_mistakes(data: pd.DataFrame) -> None:
         cross_validate("s", config(model=None, prediction="rsi"), data, "rolling")
     with pytest.raises(ConfigurationError, match=r"blocks of .* bar times: each needs at least 2"):
         cross_validate("s", config(), data, "rolling", folds=100, end=int(data["close_time"].iloc[400]))
+
+
+@pytest.mark.slow
+def test_processes_make_no_difference(data: pd.DataFrame) -> None:
+    """The model comes from a file by ``--plugins``, which the other processes know nothing of."""
+    with untouched_registries():
+        discover([RIDGE])
+        given = config(model={"key": "ml.ridge", "artifact": "x"}, universe=["AAPL"])
+        one, two = (cross_validate("s", given, data, "cpcv", folds=4, jobs=jobs) for jobs in (1, 2))
+    assert one == two
+    assert [fold.groups for fold in two.folds] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

@@ -15,10 +15,10 @@ from tests.support.tree_rows import EDGES, data, questions
 
 def on_thresholds(trees: Trees, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row gets one value that is exactly a threshold, or the next number above it."""
-    rows = np.resize(x, (2 * len(trees.threshold), x.shape[1])).copy()
-    nodes, columns = np.arange(len(trees.threshold)), trees.column[trees.ask]
-    rows[::2][nodes, columns] = trees.threshold
-    rows[1::2][nodes, columns] = np.nextafter(trees.threshold, np.inf)
+    thresholds, columns = trees.nodes["threshold"], trees.questions["column"][trees.nodes["ask"]]
+    rows, nodes = np.resize(x, (2 * len(thresholds), x.shape[1])).copy(), np.arange(len(thresholds))
+    rows[::2][nodes, columns] = thresholds
+    rows[1::2][nodes, columns] = np.nextafter(thresholds, np.inf)
     return rows[:2000]
 
 
@@ -59,7 +59,7 @@ def test_equal_to_the_library_to_the_last_bit(case: str, seed: int) -> None:
     params = {"objective": "regression", "verbosity": -1, "num_threads": 1, "seed": seed, **CASES[case]}
     categories = params.pop("categorical_feature", "auto")
     booster = lightgbm.train(params, lightgbm.Dataset(x, y, categorical_feature=categories), num_boost_round=40)
-    kinds = read_lightgbm(booster.model_to_string()).kind
+    kinds = read_lightgbm(booster.model_to_string()).questions["kind"]
     assert ((kinds & CATEGORICAL) != 0).any() == (categories != "auto")
     assert ((kinds & ZERO_IS_MISSING) != 0).any() == ("zero_as_missing" in params)
     assert_equal_bits(booster, questions(x, seed))

@@ -34,8 +34,8 @@ def file_of(booster: xgboost.Booster) -> bytes:
 
 def on_thresholds(trees: Trees, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row gets one value that is a threshold, or a 32-bit number beside it, or a 64-bit number between those."""
-    nodes = np.flatnonzero(np.isfinite(trees.threshold))[:500]
-    columns, limits = trees.column[trees.ask[nodes]], trees.threshold[nodes]
+    nodes = trees.nodes[np.isfinite(trees.nodes["threshold"])][:500]
+    columns, limits = trees.questions["column"][nodes["ask"]], nodes["threshold"]
     above = np.nextafter(limits, np.float32(np.inf))
     rows = np.tile(np.resize(x, (len(nodes), x.shape[1])), (4, 1))
     between = (limits.astype(np.float64) + above) / 2
