@@ -198,6 +198,10 @@ class BaseSignalGenerator(Plugin):
     False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus
     ``execution.weight``.
     """
+    cross_section: ClassVar[bool] = False
+    """True: it decides about all symbols of a bar time at once. `generate` gets one row a symbol (`symbol`, `time` in
+    ms, `prediction`; sorted by symbol, none of them NaN), and `plugins.cross_section` calls it.
+    """
     fold: BaseFeature | None = None
     """For a generator whose decision depends on earlier predictions of the symbol: a fold that `requires`
     ``prediction``. It is stepped for every bar, its state is part of the strategy's, and `decide` finds its columns.
@@ -269,9 +273,13 @@ def _decision(key: str, returned: Any) -> tuple[str | float, float, str]:
     """Signal, weight (NaN: none) and reason of the one row that `generate` returned."""
     if not isinstance(returned, pd.DataFrame) or len(returned) != 1 or "signal" not in returned:
         raise PluginError(f"{key}: generate must return the frame that it got, one row here, with a `signal` column")
-    signal, weight, reason = (
-        returned[name].iloc[0] if name in returned else None for name in ("signal", "weight", "reason")
+    return usable_decision(
+        key, *(returned[name].iloc[0] if name in returned else None for name in ("signal", "weight", "reason"))
     )
+
+
+def usable_decision(key: str, signal: Any, weight: Any, reason: Any) -> tuple[str | float, float, str]:
+    """Signal, weight (NaN: none) and reason of a row that `generate` returned; `PluginError` for what is none."""
     text = "" if reason is None or reason != reason else str(reason)
     size = math.nan if weight is None else _number(key, "weight", weight)
     if isinstance(signal, str):

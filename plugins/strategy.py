@@ -44,6 +44,8 @@ class ReadyStrategy:
     ring: RowRing | None
     """A sequence model's last rows."""
     execution: Execution
+    grace: float
+    """Seconds that a cross-section waits for symbols that have not come."""
     config: dict[str, Any]
     config_hash: str
     layout: str
@@ -148,6 +150,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         fold=fold,
         ring=ring,
         execution=strategy.execution,
+        grace=strategy.cross_section.grace,
         config=config,
         config_hash=config_hash(config),
         layout=_layout(strategy, features, ring, fold, model_id),
@@ -158,6 +161,10 @@ def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[Feature
     """The generator's fold, and where the columns are that it requires."""
     if generator.fold is None:
         return None
+    if generator.cross_section:
+        raise ConfigurationError(
+            f"{place}: {generator.key} has a fold, and cross_section = True; it can have one of both"
+        )
     feature = streaming(generator.fold)
     bound = FeatureColumns(feature, feature.columns)
     return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
@@ -223,7 +230,7 @@ def _resolved(
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
     where it lies.
     """
-    plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe"})
+    plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe", "cross_section"})
     universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
         "universe": universe,

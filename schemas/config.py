@@ -168,6 +168,14 @@ class Execution(Section):
         return self
 
 
+class CrossSection(Section):
+    """How a strategy that decides about all symbols at once gathers them."""
+
+    grace: float = Field(
+        2.0, gt=0, le=3600, description="seconds after a time's first prediction, then its cross-section is closed"
+    )
+
+
 class Strategy(Section):
     """One pipeline: features, model, signal, universe."""
 
@@ -178,6 +186,7 @@ class Strategy(Section):
     prediction: str | None = Field(None, description="use this feature column as the prediction")
     training: Training = Training()
     signal: PluginUse
+    cross_section: CrossSection = CrossSection()
     execution: Execution = Execution()
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"

@@ -69,7 +69,7 @@ class Stored:
             self.rosters[sha256_hex(value)] = record
             if len(self.rosters) > ROSTERS:
                 del self.rosters[next(iter(self.rosters))]
-        else:
+        elif isinstance(record, Snapshot):
             self.snapshots[f"{record.owner}/{record.symbol}"] = record
 
     def take_control(self, value: bytes | None) -> None:
