@@ -4,6 +4,7 @@ What is decided together is what the first `Closing` of a time names. So whoever
 signals, whenever it came in and whoever proposed the closing.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,8 @@ from schemas.cross_sections import Closing, Generator, Prediction, Weighing
 from schemas.errors import PluginError
 from schemas.messages import Signal, SignalContent
 
+TIMES = 64
+"""Closed times that are remembered: so far back an `active_bars` may look."""
 LATE = "late: the cross-section of this time was closed before it came"
 LEFT = "left the universe"
 NO_PREDICTION = "no prediction"
@@ -81,7 +84,7 @@ def _signal(made: Prediction, signal: Any, weight: float | None, reason: str) ->
 
 
 def closing_of(
-    strategy: ReadyStrategy, time: int, members: Iterable[str], expected: Iterable[str], left: Iterable[str] = ()
+    strategy: ReadyStrategy, time: int, members: Iterable[str], left: Iterable[str], expected: Iterable[str]
 ) -> Closing:
     """The closing that `strategy`, as it is configured here, proposes."""
     generator, execution, wanted = strategy.generator, strategy.execution, set(expected)
@@ -126,18 +129,20 @@ class Made:
 class CrossSections:
     """The fold of one strategy over the log of its predictions and closings.
 
-    `closed`: the last closed time (ms, -1: none yet); `last`: each symbol's newest time; `pending`: what has come for
-    times that are not closed.
+    `closed`: the last closed time (ms, -1: none yet); `last`: each symbol's newest time; `times`: the last closed ones;
+    `pending`: what has come for times that are not closed.
     """
 
     def __init__(
         self,
         closed: int = -1,
         last: Mapping[str, int] | None = None,
+        times: Iterable[int] = (),
         generator_of: Callable[[Closing], BaseSignalGenerator] = generator_of,
     ) -> None:
         self.closed = closed
         self.last = dict(last or {})
+        self.times = deque(times, TIMES)
         self.pending: dict[int, dict[str, Prediction]] = {}
         self.repeats = 0
         self._generator_of = generator_of
@@ -166,6 +171,7 @@ class CrossSections:
         if closing.time <= self.closed:
             return made
         self.closed = closing.time
+        self.times.append(closing.time)
         present = self.pending.pop(closing.time, {})
         made.signals = signals_of(closing, present, self._generator_of(closing)) if present else []
         decided = {signal.content.symbol for signal in made.signals}

@@ -162,8 +162,8 @@ class Snapshot(Struct, tag="snapshot", tag_field="kind"):
 
 
 class Gathered(Struct, tag="gathered", tag_field="kind"):
-    """Topic `state`, key ``predictions/PARTITION/strategy``: what the owner of a partition of `predictions` knows of one
-    strategy after every record before `offset`. The records from `floor` on hold what is not closed yet.
+    """Topic `state`, key ``predictions/PARTITION/strategy``: what the owner of a partition of `predictions` knows of
+    one strategy after every record before `offset`. The records from `floor` on hold what is not closed yet.
     """
 
     strategy: str

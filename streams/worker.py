@@ -68,7 +68,10 @@ class Worker:
         self.clock = clock
         kafka = config.kafka
         self.names = Names(
-            *(topic_name(kafka, name) for name in ("bars", "signals", "state", "control", "dead-letters"))
+            *(
+                topic_name(kafka, name)
+                for name in ("bars", "signals", "state", "control", "dead-letters", "predictions")
+            )
         )
         self.partitions: dict[int, Partition] = {}
         self.counts: Counter[str] = Counter()

@@ -148,7 +148,7 @@ def test_a_state_and_the_log_from_its_floor_go_on_as_if_nothing_had_been() -> No
         first = run(before, log[:cut])
         times = {p.time for part in before.pending.values() for p in part.values()}
         floor = next((i for i, r in enumerate(log) if isinstance(r, Prediction) and r.time in times), cut)
-        after = CrossSections(before.closed, before.last, lambda _: Best())
+        after = CrossSections(before.closed, before.last, before.times, lambda _: Best())
         for record in log[:cut][floor:]:
             if isinstance(record, Prediction):
                 after.collect_again(record)
