@@ -36,8 +36,8 @@ class SignalApp(faust.App):  # type: ignore[misc]
 def create_app(
     config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: Gatherer | None = None
 ) -> SignalApp:
-    """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by the worker's positions, so the group's offsets
-    tell lag only.
+    """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by
+    their positions, so the group's offsets tell lag only.
     """
     kafka, settings = config.kafka, config.worker
     app = SignalApp(

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from streams import outlet, partition, publisher, service, state, transport, wishes, worker
 from streams import plan as planning
 from streams.clients import offset_range
+from streams.outbox import Reached
 from streams.outlet import Record
 from streams.topics import topic_name
 
