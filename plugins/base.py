@@ -206,12 +206,22 @@ class BaseSignalGenerator(Plugin):
     """For a generator whose decision depends on earlier predictions of the symbol: a fold that `requires`
     ``prediction``. It is stepped for every bar, its state is part of the strategy's, and `decide` finds its columns.
     """
+    cross_section: ClassVar[bool] = False
+    """True: a decision depends on the predictions of all symbols at that time (and on nothing else). `generate` then
+    gets whole cross-sections, with `symbol` and `time` as index or columns.
+    """
 
     @classmethod
     def class_fault(cls) -> str | None:
         if cls.generate is BaseSignalGenerator.generate:
             return "it does not override `generate`; define generate(self, predictions)"
+        if not isinstance(cls.cross_section, bool):
+            return f"cross_section = {cls.cross_section!r} is neither True nor False"
         return super().class_fault()
+
+    def universe_fault(self, size: int) -> str | None:
+        """Why it cannot work for a universe of `size` symbols, in words that say the mend; None when it can."""
+        return None
 
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
         """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it
