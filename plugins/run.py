@@ -88,7 +88,7 @@ class Run:
         self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
-        return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
+        return not self.asleep and self.strategy.universe.ever(symbol)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""
