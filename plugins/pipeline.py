@@ -18,6 +18,7 @@ from plugins.run import Run, Source
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
+from schemas.cross_sections import Prediction
 from schemas.messages import Signal, Snapshot, interval_ms
 
 REFUSED = {
@@ -40,6 +41,7 @@ class Outcome:
     """What a batch came to."""
 
     signals: list[Signal] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -105,6 +107,7 @@ class Lane:
         self.dirty[slots] = True
         for run in self.runs:
             outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols)
+            outcome.predictions += run.take_predictions()
 
     @staticmethod
     def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:

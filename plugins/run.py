@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.bars import with_columns
-from plugins.base import Decisions, FloatArray
+from plugins.base import FloatArray
 from plugins.gate import FIRST
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
+from plugins.targets import none_if_nan, target_weights
+from plugins.universe import LEFT
 from schemas.canonical import signal_id
+from schemas.cross_sections import Prediction
 from schemas.messages import Origin, Provenance, Signal, SignalContent
 
 IntArray = NDArray[np.int64]
@@ -59,7 +62,7 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
+    `start_time`, and of the symbol's membership; earlier ones are folded silently, and all while it is `paused`. While it is `asleep` it wants
     no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch.
     """
 
@@ -77,6 +80,7 @@ class Run:
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
+        self._predicted: list[Prediction] = []
         self._keepers = strategy.keepers
         self.states: list[Rows] = [keeper.new_states(0) for keeper in self._keepers]
 
@@ -114,13 +118,27 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
+        if self.strategy.universe.changes:
+            names = [symbols[slot] for slot in slots.tolist()]
+            audible &= np.array(list(map(self.strategy.universe.concerns, names, bars["time"].tolist())), np.bool_)
         loud = np.flatnonzero(audible & (not self.paused))
         columns = self._columns(bars, slots, values, counts, loud, symbols)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))
         if not len(loud):
             return []
-        return self._signals(bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols)
+        rows = bars["time"][loud], slots[loud], offsets[loud], gaps[loud]
+        if self.strategy.generator.cross_section:
+            self._predicted += self._predictions(*rows, columns["prediction"], counts[loud], symbols)
+            return []
+        return self._signals(*rows, columns, counts[loud], symbols)
+
+    def take_predictions(self) -> list[Prediction]:
+        """What was predicted since this was last asked, of a strategy that decides about all symbols at once: its
+        `feed` gives no signals.
+        """
+        taken, self._predicted = self._predicted, []
+        return taken
 
     def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
         """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
@@ -184,13 +202,18 @@ class Run:
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
-        weights = self._weights(decisions)
+        execution = strategy.execution
+        weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
-        reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
+        names = [symbols[slot] for slot in places]
+        reasons = self._reasons(decisions.reason, counts, names)
+        if strategy.universe.changes:
+            for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
+                decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
         signals = []
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
-            [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
+            names, [self._origin(slot) for slot in places], times.tolist(),
             offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, strict=True,
         ):  # fmt: skip
             content = SignalContent(
@@ -202,6 +225,31 @@ class Run:
                 Signal(content, Provenance(source.topic, source.partition, offset, None, origin, source.worker))
             )
         return signals
+
+    def _predictions(
+        self,
+        times: IntArray,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        predictions: FloatArray,
+        counts: IntArray,
+        symbols: Sequence[str],
+    ) -> list[Prediction]:
+        strategy, source, interval = self.strategy, self.source, self.strategy.interval_ms
+        names = [symbols[slot] for slot in slots.tolist()]
+        reasons = self._reasons([""] * len(names), counts, names)
+        return [
+            Prediction(
+                strategy.name, symbol, time, none_if_nan(value), None if value == value else reason or None,
+                strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
+                Provenance(source.topic, source.partition, offset, None, self._origin(slot), source.worker),
+            )
+            for symbol, slot, time, offset, gap, value, reason in zip(
+                names, slots.tolist(), times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(), reasons,
+                strict=True,
+            )
+        ]  # fmt: skip
 
     def _origin(self, slot: int) -> Origin:
         """Where the symbol's fold began; one object for all its signals."""
@@ -239,19 +287,6 @@ class Run:
             return ring.run(self.states[len(self.strategy.features)], slots, counts, values, warm)
         return [(warm, values[warm, np.newaxis])] if len(warm) else []
 
-    def _weights(self, decisions: Decisions) -> list[float | None]:
-        """The execution contract, 2: what is decided becomes a target weight of equity; None keeps the position."""
-        execution, generator = self.strategy.execution, self.strategy.generator
-        weights: list[float | None] = []
-        for signal, given in zip(decisions.signal, decisions.weight.tolist(), strict=True):
-            if given == given and not generator.scaled:
-                weights.append(given)
-                continue
-            unit = given if given == given else UNITS.get(signal, signal) if isinstance(signal, str) else signal
-            weight = none_if_nan(unit * execution.weight) if isinstance(unit, float) else None
-            weights.append(0.0 if weight is not None and weight < 0 and execution.long_only else weight)
-        return weights
-
     def _reasons(self, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
         warmup, model = self.strategy.warmup, self.strategy.model
         if isinstance(model, PerSymbolModel):
@@ -277,10 +312,3 @@ class Run:
         for array in arrays:
             array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
             first += array.dtype.itemsize
-
-
-UNITS = {"BUY": 1.0, "SELL": -1.0, "FLAT": 0.0}
-
-
-def none_if_nan(value: float) -> float | None:
-    return value if value == value else None

@@ -45,6 +45,8 @@ class ReadyStrategy:
     ring: RowRing | None
     """A sequence model's last rows."""
     execution: Execution
+    grace: float
+    """Seconds that a cross-section waits for symbols that have not come."""
     config: dict[str, Any]
     config_hash: str
     layout: str
@@ -151,6 +153,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         fold=fold,
         ring=ring,
         execution=strategy.execution,
+        grace=strategy.cross_section.grace,
         config=config,
         config_hash=config_hash(config),
         layout=_layout(strategy, features, ring, fold, model_id),
@@ -161,6 +164,10 @@ def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[Feature
     """The generator's fold, and where the columns are that it requires."""
     if generator.fold is None:
         return None
+    if generator.cross_section:
+        raise ConfigurationError(
+            f"{place}: {generator.key} has a fold, and cross_section = True; it can have one of both"
+        )
     feature = streaming(generator.fold)
     bound = FeatureColumns(feature, feature.columns)
     return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))

@@ -12,6 +12,9 @@ from schemas.config import Strategy
 from schemas.errors import ConfigurationError
 from schemas.universe import Rule
 
+LEFT = "left the universe"
+"""The reason of a signal that ends what is held of a symbol that is no member any longer."""
+
 
 class Universe:
     """Members by time. Times are milliseconds since the epoch, of a bar's close.
@@ -50,9 +53,13 @@ class Universe:
 
     def left(self, symbol: str, time: int) -> bool:
         """Was a member before `time`, and is none then."""
-        if self.periods is None or self.member(symbol, time):
-            return False
-        return any(end <= time for _, end in self.periods.get(symbol, ()))
+        return self.concerns(symbol, time) and not self.member(symbol, time)
+
+    def concerns(self, symbol: str, time: int) -> bool:
+        """Is a member at `time`, or was one before: there is something to say of it."""
+        if self.periods is None:
+            return self._fits(symbol)
+        return symbol in self.periods and self.periods[symbol][0][0] <= time
 
     @property
     def changes(self) -> bool:

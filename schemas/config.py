@@ -170,9 +170,11 @@ class Execution(Section):
 
 
 class CrossSection(Section):
-    """When a cross-section closes, live: see docs/cross-sections.md."""
+    """How a strategy that decides about all symbols at once gathers them."""
 
-    grace: float = Field(2.0, gt=0, le=86_400, description="seconds to wait for the others after the first prediction")
+    grace: float = Field(
+        2.0, gt=0, le=3600, description="seconds after a time's first prediction, then its cross-section is closed"
+    )
 
 
 class Strategy(Section):
@@ -185,8 +187,8 @@ class Strategy(Section):
     prediction: str | None = Field(None, description="use this feature column as the prediction")
     training: Training = Training()
     signal: PluginUse
-    execution: Execution = Execution()
     cross_section: CrossSection = CrossSection()
+    execution: Execution = Execution()
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"
     )

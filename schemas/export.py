@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from schemas.cross_sections import PredictionRecord
 from schemas.errors import ConfigurationError
 from schemas.messages import Bar, ControlRecord, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
+    "predictions": PredictionRecord,
     "state": StateRecord,
     "control": ControlRecord,
     "plugins": PluginEntry,

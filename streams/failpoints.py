@@ -32,11 +32,17 @@ NAMES = (
     "in_revoke",
     "before_swap_applied",
     "after_swap_applied",
+    "before_closing",
+    "mid_gather",
+    "after_gathered",
+    "in_gathered_load",
 )
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker comes to that is wished another model, or a pause, while it runs."""
+OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
+"""Those of `NAMES` that only a worker comes to that gathers cross-sections."""
 TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
 """Those that only a worker with transactions comes to."""
 

@@ -10,10 +10,12 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.config import Kafka
+from schemas.cross_sections import PredictionRecord
 from schemas.messages import Applied, Signal, encode
 from streams.clients import open_producer
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter
+from streams.partitioner import partition_of
 
 MAX_DEAD_LETTER = 256 * 1024
 PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
@@ -21,13 +23,14 @@ PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record to write, on the partition that its symbol lives on."""
+    """One record to write; `partition`: where, if not where the owner writes all."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     timestamp: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
 
     @property
     def size(self) -> int:
@@ -36,6 +39,23 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 def signal_record(topic: str, signal: Signal) -> Record:
     return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time)
+
+
+def home(strategy: str, partitions: int) -> int:
+    """The partition of `predictions` on which a strategy's cross-sections are gathered, whatever produces the bars."""
+    return partition_of(strategy.encode(), partitions, "murmur2")
+
+
+def prediction_record(topic: str, partitions: int, made: PredictionRecord) -> Record:
+    """On the partition where its strategy's are gathered."""
+    key, partition = made.strategy.encode(), home(made.strategy, partitions)
+    return Record(topic, key, encode(made), made.time, partition=partition)
+
+
+def gathered_signal_record(topic: str, signal: Signal) -> Record:
+    """On the partition of the symbol's bars, wherever it was decided."""
+    place = signal.provenance.partition
+    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time, partition=place)
 
 
 def applied_record(topic: str, applied: Applied) -> Record:
@@ -64,7 +84,7 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
 
 
 class Writer:
-    """Writes records of one partition number, in order, and returns when the broker has acknowledged them all: at
+    """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
     least once.
     """
 
@@ -77,8 +97,8 @@ class Writer:
         """Raises what the broker answered when any record was not acknowledged."""
         futures = []
         try:
-            for topic, batch in self._batches(records):
-                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+            for (topic, place), batch in self._batches(partition, records):
+                futures.append(await self._producer.send_batch(batch, topic, partition=place))
             failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
@@ -86,15 +106,16 @@ class Writer:
             if isinstance(result, BaseException):
                 raise result
 
-    def _batches(self, records: Iterable[Record]) -> Iterable[tuple[str, Any]]:
-        """The records packed by topic, in order within each topic."""
-        open_batches: dict[str, Any] = {}
+    def _batches(self, partition: int, records: Iterable[Record]) -> Iterable[tuple[tuple[str, int], Any]]:
+        """The records packed by topic and partition, in order within each."""
+        open_batches: dict[tuple[str, int], Any] = {}
         for record in records:
-            batch = open_batches.get(record.topic)
+            place = record.topic, partition if record.partition is None else record.partition
+            batch = open_batches.get(place)
             if batch is None or not _append(batch, record):
                 if batch is not None:
-                    yield record.topic, batch
-                batch = open_batches[record.topic] = self._producer.create_batch()
+                    yield place, batch
+                batch = open_batches[place] = self._producer.create_batch()
                 if not _append(batch, record):
                     raise ValueError(f"a record of {record.size} bytes for {record.topic} does not fit into a batch")
         yield from open_batches.items()
@@ -150,14 +171,14 @@ class TransactionalOutlets:
 
     exactly_once = True
 
-    def __init__(self, kafka: Kafka, bars: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         self._kafka = kafka
-        self._bars = bars
+        self._topic = topic
         self._open: dict[int, contextlib.AsyncExitStack] = {}
 
     async def open(self, partition: int) -> Writer:
         stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._kafka.group}-{self._bars}-{partition}"
+        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
         failpoint("after_fencing")
         writer = TransactionalWriter(producer)

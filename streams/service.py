@@ -18,6 +18,7 @@ from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
 from streams.control import Follower
 from streams.exits import Exit
+from streams.gatherer import Gatherer
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
 from streams.topics import partition_count, require_topics, topic_name, watch_partitions
@@ -84,8 +85,19 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         wait = FetchWait(FETCH_WAIT_MS if has_transactions else SHORT_FETCH_WAIT_MS, FETCH_WAIT_MS)
         following = asyncio.ensure_future(follower.follow())
         following.add_done_callback(_die_of_silence)
-        await _serve(create_app(config, worker, writer, wait), worker, config, stop)
+        gatherer = _gatherer(worker, writer)
+        await _serve(create_app(config, worker, writer, wait, gatherer), worker, config, stop)
         following.cancel()
+
+
+def _gatherer(worker: Worker, writer: Writer) -> Gatherer | None:
+    """The owner of predictions, where a strategy decides about all symbols at once."""
+    strategies = [strategy for strategy in worker.strategies if strategy.generator.cross_section]
+    if not strategies:
+        return None
+    kafka, names = worker.config.kafka, worker.names
+    outlets = TransactionalOutlets(kafka, names.predictions) if worker.outlets.exactly_once else SharedOutlets(writer)
+    return Gatherer(worker.config, strategies, worker.partition_count, names, outlets, die)
 
 
 def _check_port(settings: Settings) -> None:
@@ -152,7 +164,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
-            await worker.on_revoke(set(worker.positions()))
+            await app.owner.on_revoke(set(app.owner.positions()))
             await app.stop()
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")

@@ -37,6 +37,8 @@ class Stored:
     """All that was ever applied, by strategy, in the order of the log."""
     beyond: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset after its last signal on the log, where that was looked for."""
+    bars: str | None = None
+    """The topic that markers are taken of; None: of any."""
 
     @property
     def roster(self) -> Roster | None:
@@ -64,12 +66,12 @@ class Stored:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker):
-            self.marker = record
+            self.marker = record if self.bars in (None, record.topic) else self.marker
         elif isinstance(record, Roster):
             self.rosters[sha256_hex(value)] = record
             if len(self.rosters) > ROSTERS:
                 del self.rosters[next(iter(self.rosters))]
-        else:
+        elif isinstance(record, Snapshot):
             self.snapshots[f"{record.owner}/{record.symbol}"] = record
 
     def take_control(self, value: bytes | None) -> None:
@@ -92,7 +94,7 @@ def snapshot_key(snapshot: Snapshot) -> bytes:
 
 async def load(kafka: Kafka, partition: int) -> Stored:
     """Reads the partition of `state` and `control` to their ends."""
-    stored = Stored()
+    stored = Stored(bars=topic_name(kafka, "bars"))
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
         stored.take_state(record.value, record.key)
     async for record in read_partition_to_end(

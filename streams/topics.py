@@ -61,6 +61,7 @@ class TopicSpec:
 TOPICS = {
     "bars": TopicSpec(True, FOR_EVER),
     "signals": TopicSpec(True, FOR_EVER),
+    "predictions": TopicSpec(True, FOR_EVER),
     "plugins": TopicSpec(False, COMPACT),
     "plugins.requests": TopicSpec(False, ONE_DAY),
     "plugins.replies": TopicSpec(False, ONE_DAY),

@@ -67,9 +67,8 @@ class Worker:
         self.die = die
         self.clock = clock
         kafka = config.kafka
-        self.names = Names(
-            *(topic_name(kafka, name) for name in ("bars", "signals", "state", "control", "dead-letters"))
-        )
+        topics = ("bars", "signals", "state", "control", "dead-letters", "predictions")
+        self.names = Names(*(topic_name(kafka, name) for name in topics))
         self.partitions: dict[int, Partition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1

@@ -18,7 +18,7 @@ from schemas.errors import ConfigurationError
 from schemas.messages import Signal, Use
 from streams.brokers import Broker, TansuBroker
 from streams.control import answers, send
-from streams.failpoints import NAMES, OF_SWAPS, TRANSACTIONAL, Armed, armed
+from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.inspection import rebuild
 from streams.produce import produce_bars
 from streams.state import decode_applied, load
@@ -37,8 +37,8 @@ from tests.support.live import (
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OF_SWAPS)]
-WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OF_SWAPS)]
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OF_SWAPS, *OF_CROSS_SECTIONS)]
+WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OF_SWAPS, *OF_CROSS_SECTIONS)]
 
 
 def die_at(
