@@ -86,6 +86,8 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
     """The strategy that `entry` describes, when its plugins and its model are here in the same versions, else None."""
     given = config.strategy(entry.strategy)
     plain = {name: value for name, value in entry.config.items() if name not in ("features", "model", "signal")}
+    if isinstance(plain["universe"], dict) and "history" in plain["universe"]:  # its digest stands for the file
+        plain["universe"] = given.universe
     plain["features"] = [_use(feature) for feature in entry.config["features"]]
     plain["signal"] = {"key": entry.config["signal"]["key"], "params": entry.config["signal"]["params"]}
     if entry.config["model"] is not None:

@@ -26,9 +26,11 @@ from backtest.overfitting import backtest_overfitting
 from backtest.shared_features import groups, signals_of
 from backtest.sources import file_steps
 from backtest.trials import Ledger, Verdict, judged, returns_of, trial
+from backtest.universes import bars_of
 from backtest.walk_forward import Window, walk_forward
 from plugins.bars import COLUMNS, times_of
 from plugins.strategy import ready_strategy
+from plugins.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.config import Config, Strategy
 from schemas.errors import AlphawireError, ConfigurationError
@@ -101,13 +103,13 @@ def sweep(
     """
     check_engines([engine])
     strategy = config.strategy(name)
-    if strategy.universe != "*":
-        bars = bars[bars["symbol"].isin(strategy.universe)].reset_index(drop=True)
+    universe = universe_of(name, strategy)
+    bars = bars_of(universe, bars).reset_index(drop=True)
     if not len(bars):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, bars, grid, per_symbol)
     _check_folder(out)
-    identity = _identity(strategy, grid, engine, bars, per_symbol)
+    identity = _identity(strategy, universe, grid, engine, bars, per_symbol)
     done = _read_done(out / POINTS, identity)
     if progress:
         progress(len(done))
@@ -136,9 +138,11 @@ def _planned(
     strategies = []
     for values in points(grid):
         at = strategy_at(strategy, values)
-        hashed = ready_strategy(name, at).config_hash
+        ready = ready_strategy(name, at)
+        if per_symbol and ready.generator.cross_section:
+            raise ConfigurationError(f"{ready.generator.key} decides on all symbols at once; leave out --per-symbol")
         for symbol in symbols:
-            todo.append(Point(len(todo), values, hashed, symbol))
+            todo.append(Point(len(todo), values, ready.config_hash, symbol))
             strategies.append(at)
     return todo, strategies
 
@@ -248,11 +252,15 @@ def _trial(name: str, point: Point) -> Any:
     return trial(name, "sweep", hashed, point.returns, point.times, told)
 
 
-def _identity(strategy: Strategy, grid: Any, engine: str, bars: pd.DataFrame, per_symbol: bool) -> str:
+def _identity(
+    strategy: Strategy, universe: Universe, grid: Any, engine: str, bars: pd.DataFrame, per_symbol: bool
+) -> str:
     """What must be the same for finished points to count."""
     rows = pd.util.hash_pandas_object(bars[["symbol", "close_time", *COLUMNS]], index=False)
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
-    return sha256_hex(canonical_json([strategy.model_dump(mode="json"), grid, engine, data, per_symbol]))[:16]
+    return sha256_hex(
+        canonical_json([strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol])
+    )[:16]
 
 
 def _check_folder(out: Path) -> None:

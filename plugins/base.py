@@ -198,17 +198,14 @@ class BaseSignalGenerator(Plugin):
     False: a weight that it returns is used as it is, and BUY or SELL without one gives plus or minus
     ``execution.weight``.
     """
-    cross_section: ClassVar[bool] = False
-    """True: it decides about all symbols of a bar time at once. `generate` gets one row a symbol (`symbol`, `time` in
-    ms, `prediction`; sorted by symbol, none of them NaN), and `plugins.cross_section` calls it.
-    """
     fold: BaseFeature | None = None
     """For a generator whose decision depends on earlier predictions of the symbol: a fold that `requires`
     ``prediction``. It is stepped for every bar, its state is part of the strategy's, and `decide` finds its columns.
     """
     cross_section: ClassVar[bool] = False
-    """True: a decision depends on the predictions of all symbols at that time (and on nothing else). `generate` then
-    gets whole cross-sections, with `symbol` and `time` as index or columns.
+    """True: a decision depends on the predictions of all symbols at that time, and on nothing else. `generate` gets
+    whole cross-sections (index or columns `symbol` and `time`, and `prediction`); a worker gives it one at a time, by
+    symbol, without those that have no prediction.
     """
 
     @classmethod

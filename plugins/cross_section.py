@@ -18,6 +18,7 @@ from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decisio
 from plugins.signals import signal_registry
 from plugins.strategy import ReadyStrategy
 from plugins.targets import target_weights
+from plugins.universe import LEFT
 from schemas.canonical import canonical_json, signal_id
 from schemas.cross_sections import Closing, Generator, Prediction, Weighing
 from schemas.errors import PluginError
@@ -26,7 +27,6 @@ from schemas.messages import Signal, SignalContent
 TIMES = 64
 """Closed times that are remembered: so far back an `active_bars` may look."""
 LATE = "late: the cross-section of this time was closed before it came"
-LEFT = "left the universe"
 NO_PREDICTION = "no prediction"
 _decode_params = msgspec.json.Decoder(dict).decode
 

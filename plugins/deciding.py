@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from plugins.cross_section import CrossSections, closing_of
 from plugins.strategy import ReadyStrategy
+from plugins.universe import Universe
 from schemas.cross_sections import Closing, Prediction
 
 BACKLOG = 16
@@ -29,7 +30,7 @@ class Decider:
         self._seen: dict[str, float] = {}
         self._head: int | None = None
         self._waiting: set[str] = set()
-        self._expected: set[str] = set()
+        self._expected: frozenset[str] = frozenset()
 
     def saw(self, prediction: Prediction) -> None:
         """It has just been taken."""
@@ -66,19 +67,17 @@ class Decider:
         """The closing of `time`, which `next` has just named."""
         self.proposed = time
         present = self.sections.pending[time]
-        return closing_of(self.strategy, time, *who(self.strategy, time, present), expected=self._expected)
+        return closing_of(self.strategy, time, *who(self.strategy.universe, time, present), expected=self._expected)
 
 
-def expected(strategy: ReadyStrategy, sections: CrossSections, time: int) -> set[str]:
-    """The symbols that the cross-section of `time` waits for: those of the universe, or, where that names none, those
-    that came to one of the last ones.
-    """
-    if strategy.universe is not None:
-        return set(strategy.universe)
-    oldest = min(sections.times, default=time)
-    return {symbol for symbol, newest in sections.last.items() if newest >= oldest}
+def expected(strategy: ReadyStrategy, sections: CrossSections, time: int) -> frozenset[str]:
+    """The symbols that the cross-section of `time` waits for; none while the universe's rule cannot tell yet."""
+    return strategy.universe.expected(time, sections.last, list(sections.times)) or frozenset()
 
 
-def who(strategy: ReadyStrategy, time: int, present: Iterable[str]) -> tuple[list[str], list[str]]:
+def who(universe: Universe, time: int, present: Iterable[str]) -> tuple[list[str], list[str]]:
     """Of those present: the members at `time`, and those that have left."""
-    return sorted(present), []
+    names = sorted(present)
+    return [symbol for symbol in names if universe.member(symbol, time)], [
+        symbol for symbol in names if universe.left(symbol, time)
+    ]

@@ -271,7 +271,7 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
     pipeline = Pipeline(ready, Source("", 0, ""))
     bars = trial_bars(1)
     for strategy in ready:
-        symbol = min(strategy.universe) if strategy.universe else "X"
+        symbol = min(strategy.universe.symbols or {"X"})
         pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
         if strategy.model is not None:
             shape = (1, strategy.model.lookback, len(strategy.columns))

@@ -14,6 +14,7 @@ from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
 from plugins.targets import none_if_nan, target_weights
+from plugins.universe import LEFT
 from schemas.canonical import signal_id
 from schemas.cross_sections import Prediction
 from schemas.messages import Origin, Provenance, Signal, SignalContent
@@ -61,7 +62,7 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
+    `start_time`, and of the symbol's membership; earlier ones are folded silently, and all while it is `paused`. While it is `asleep` it wants
     no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch.
     """
 
@@ -91,7 +92,7 @@ class Run:
         self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
-        return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
+        return not self.asleep and self.strategy.universe.ever(symbol)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""
@@ -117,6 +118,9 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
+        if self.strategy.universe.changes:
+            names = [symbols[slot] for slot in slots.tolist()]
+            audible &= np.array(list(map(self.strategy.universe.concerns, names, bars["time"].tolist())), np.bool_)
         loud = np.flatnonzero(audible & (not self.paused))
         columns = self._columns(bars, slots, values, counts, loud, symbols)
         if self.witness is not None:
@@ -202,10 +206,14 @@ class Run:
         weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
-        reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
+        names = [symbols[slot] for slot in places]
+        reasons = self._reasons(decisions.reason, counts, names)
+        if strategy.universe.changes:
+            for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
+                decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
         signals = []
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
-            [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
+            names, [self._origin(slot) for slot in places], times.tolist(),
             offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, strict=True,
         ):  # fmt: skip
             content = SignalContent(

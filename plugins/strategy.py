@@ -13,6 +13,7 @@ from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_o
 from plugins.row_ring import LARGEST_RING, RowRing
 from plugins.signals import signal_registry
 from plugins.streaming import StreamingFeature
+from plugins.universe import Universe, check_size, universe_of
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.config import Execution, PluginUse, Strategy
@@ -29,7 +30,7 @@ class ReadyStrategy:
     name: str
     interval: str
     interval_ms: int
-    universe: frozenset[str] | None
+    universe: Universe
     features: tuple[FeatureColumns, ...]
     order: tuple[int, ...]
     """In which the features run: each after those that it requires."""
@@ -133,12 +134,14 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
     ring = _ring_of(name, model, len(columns))
-    config = _resolved(strategy, features, model, model_id, generator)
+    universe = universe_of(name, strategy)
+    check_size(place, universe, generator)
+    config = _resolved(strategy, features, model, model_id, generator, universe)
     return ReadyStrategy(
         name=name,
         interval=strategy.interval,
         interval_ms=interval_ms(strategy.interval),
-        universe=None if strategy.universe == "*" else frozenset(strategy.universe),
+        universe=universe,
         features=features,
         order=run_order(f"strategies.{name}.features", features),
         columns=columns,
@@ -226,14 +229,14 @@ def _resolved(
     model: BaseModel | None,
     model_id: Model | None,
     generator: BaseSignalGenerator,
+    universe: Universe,
 ) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies.
+    where it lies, the universe by its members. How long a cross-section waits is not in it: a closing tells who came.
     """
     plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe", "cross_section"})
-    universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
-        "universe": universe,
+        "universe": universe.resolved,
         "features": [_named(f.feature.plugin) | {"columns": list(f.columns)} for f in features],
         "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
         "signal": _named(generator),

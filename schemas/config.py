@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
+from schemas.universe import UniverseSetting
 
 
 def _interval(value: str) -> str:
@@ -180,7 +181,7 @@ class Strategy(Section):
     """One pipeline: features, model, signal, universe."""
 
     interval: Interval
-    universe: list[str] | Literal["*"] = "*"
+    universe: UniverseSetting = "*"
     features: list[PluginUse] = Field(min_length=1)
     model: ModelUse | None = None
     prediction: str | None = Field(None, description="use this feature column as the prediction")
@@ -199,8 +200,6 @@ class Strategy(Section):
     def _one_prediction(self) -> "Strategy":
         if (self.model is None) == (self.prediction is None):
             raise ValueError("give either `model` or `prediction: COLUMN`")
-        if isinstance(self.universe, list) and len(set(self.universe)) != len(self.universe):
-            raise ValueError("the universe names a symbol twice")
         return self
 
 
@@ -297,7 +296,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     source = str(path) if path else "configuration"
     lines = []
     for fault in error.errors(include_url=False, include_context=True):
-        place = ".".join(str(part) for part in fault["loc"]) or "top level"
+        place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("<")) or "top level"
         unknown = fault["type"] == "extra_forbidden"
         text = (
             f"there is no such setting; {_near(fault['loc'])}"
