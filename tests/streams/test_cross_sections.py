@@ -1,4 +1,4 @@
-"""A ranking strategy live on both brokers: its signals survive kills, and `verify` finds them to be those of the log."""
+"""A ranking strategy live on both brokers: its signals survive kills, and `verify` finds those that the log demands."""
 
 import asyncio
 from pathlib import Path
@@ -52,10 +52,12 @@ def test_cross_sections_survive_kills_and_verify(tmp_path: Path, broker: Broker)
     signals = SignalCount(config)
     for seen in (100, 250):
         with WorkerProcess(file) as worker:
+            wait_for(worker.ready, 120)
             wait_for(lambda seen=seen: signals() > seen, 120)
             worker.kill()
     with WorkerProcess(file) as worker:
         producer.join()
+        wait_for(worker.ready, 120)
         wait_for(lambda: signals() >= len(bars), 120)
         assert worker.stop() == 0
     found = [msgspec.json.decode(record.value, type=Signal) for record in records(config, "signals")]

@@ -80,7 +80,11 @@ async def gather(
         there = records(log)[part.position :]
         if there:
             fetched = there[: rng.randint(1, 30)]
-            await gatherer.feed(Chunk(TP("predictions", number), 1, part.position, fetched[-1].offset + 1, fetched))
+            chunk = Chunk(TP("predictions", number), 1, part.position, fetched[-1].offset + 1, fetched)
+            feeding = asyncio.create_task(gatherer.feed(chunk))
+            while not (feeding.done() or died):
+                await asyncio.sleep(0)
+            feeding.cancel()
         part.decide(gatherer.log_end(number))
         await breathe(rng)
         if not coming and not there and not part.waiting and not _open(part):
