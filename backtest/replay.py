@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.cross_sections import FileSections
 from backtest.history import VERSION
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.pipeline import Pipeline
@@ -83,9 +84,12 @@ def replay_file(
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result = ReplayResult(bars=bars)
+    result, sections = ReplayResult(bars=bars), FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
-        result.raw += pipeline.feed(step.batches).signals
+        outcome = pipeline.feed(step.batches)
+        result.raw += outcome.signals
+        result.raw += sections.take(outcome.predictions)
+    result.raw += sections.end()
     return result
 
 
