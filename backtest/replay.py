@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.cross_sections import FileSections
 from backtest.history import VERSION
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.pipeline import Pipeline
@@ -59,7 +60,11 @@ def replay(
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
     if topics := located(config, source):
-        result = asyncio.run(replay_topic(topics.kafka, ready, progress))
+        result = asyncio.run(
+            _replay_sections(topics, ready, progress)
+            if ready.generator.cross_section
+            else replay_topic(topics.kafka, ready, progress)
+        )
     else:
         result = replay_file(ready, source, progress)
     result.raw = signals_during(result.raw, start, end)
@@ -83,10 +88,20 @@ def replay_file(
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result = ReplayResult(bars=bars)
+    result, sections = ReplayResult(bars=bars), FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
-        result.raw += pipeline.feed(step.batches).signals
+        outcome = pipeline.feed(step.batches)
+        result.raw += outcome.signals
+        result.raw += sections.take(outcome.predictions)
+    result.raw += sections.end()
     return result
+
+
+async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
+    from backtest.replay_gathered import replay_gathered
+
+    signals, bars, lacking = await replay_gathered(config, ready, progress)
+    return ReplayResult(signals, bars, lacking)
 
 
 async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | None = None) -> ReplayResult:

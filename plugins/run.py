@@ -62,7 +62,7 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, and of the symbol's membership; earlier ones are folded silently, and all while it is `paused`. While
+    `start_time`, from the symbol's membership on; earlier ones are folded silently, and all while it is `paused`. While
     it is `asleep` it wants no symbol: its states are being folded elsewhere. A `witness` is shown what became of each
     batch.
     """

@@ -114,7 +114,7 @@ class Portfolio(CrossSectionGenerator):
         with np.errstate(over="ignore"):  # so far below the highest that its part is 0
             powers = (predictions - predictions.max()) / self.params["temperature"]
         parts = np.array([math.exp(power) for power in powers.tolist()])
-        return np.asarray(parts / math.fsum(parts.tolist()))
+        return np.asarray(parts / math.fsum(parts.tolist()), np.float64)
 
 
 def mean_ranks(predictions: FloatArray) -> FloatArray:
