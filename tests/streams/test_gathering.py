@@ -51,7 +51,7 @@ def exactly_one_each(log: Log, came: list[Prediction]) -> None:
 
 
 @pytest.mark.parametrize("transactional", [False, True])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(25))
 def test_lives_cut_short_lose_nothing(seed: int, transactional: bool) -> None:
     rng, log = random.Random(seed), Log()
     came = predictions(rng, 12)
@@ -72,7 +72,7 @@ def test_lives_cut_short_lose_nothing(seed: int, transactional: bool) -> None:
         assert len(log.of("signals")) == len(log.signals())
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(25))
 def test_an_owner_that_does_not_know_that_it_is_none_any_more_does_no_harm(seed: int) -> None:
     """Without transactions nobody fences it: two propose closings and write signals, by clocks of their own."""
     rng, log = random.Random(1000 + seed), Log()
@@ -162,7 +162,7 @@ def log_value(made: Prediction) -> bytes:
     return msgspec.json.encode(made)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_strategies_share_a_partition_and_come_and_go(seed: int) -> None:
     """What came while one was not there is there for it when it comes."""
     rng, log = random.Random(3000 + seed), Log()
