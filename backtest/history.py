@@ -9,7 +9,7 @@ from typing import Any
 from backtest.sources import Progress, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
-from plugins.pipeline import Pipeline
+from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka, Strategy
@@ -128,17 +128,17 @@ class _Fold:
         self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
         self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
 
-    def feed(self, batches: Mapping[str, BarBatch]) -> list[Signal]:
-        found: list[Signal] = []
+    def feed(self, batches: Mapping[str, BarBatch], found: Outcome) -> None:
         begin = 0
         for stretch in self._stretches:
             if part := between(batches, begin, stretch.end):
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
                 self._run.paused = stretch.applied.paused or stretch.strategy is None
-                found += self._pipeline.feed(part).signals
+                outcome = self._pipeline.feed(part)
+                found.signals += outcome.signals
+                found.predictions += outcome.predictions
             begin = stretch.end
-        return found
 
 
 def _folds(source: Source, past: Sequence[Stretch], watch: Watch | None) -> list[_Fold]:
@@ -158,6 +158,31 @@ def _goes_on(old: Applied, new: Applied) -> bool:
     )
 
 
+async def recompute_all(
+    kafka: Kafka,
+    stored: Stored,
+    partition: int,
+    count: int,
+    past: Sequence[Stretch],
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """The signals (or predictions) that the past demands, as far as it can be recomputed; the partition is read once
+    for all of it.
+
+    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
+    """
+    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
+    found = Outcome()
+    if not folds:
+        return found
+    intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
+    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
+        for fold in folds:
+            fold.feed(step.batches, found)
+    return found
+
+
 async def recompute(
     kafka: Kafka,
     stored: Stored,
@@ -167,16 +192,5 @@ async def recompute(
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> list[Signal]:
-    """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it.
-
-    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
-    """
-    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
-    if not folds:
-        return []
-    found: list[Signal] = []
-    intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
-    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
-        for fold in folds:
-            found += fold.feed(step.batches)
-    return found
+    """The signals of `recompute_all`."""
+    return (await recompute_all(kafka, stored, partition, count, past, progress, watch)).signals

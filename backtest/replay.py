@@ -60,7 +60,11 @@ def replay(
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
     if topics := located(config, source):
-        result = asyncio.run(replay_topic(topics.kafka, ready, progress))
+        result = asyncio.run(
+            _replay_sections(topics, ready, progress)
+            if ready.generator.cross_section
+            else replay_topic(topics.kafka, ready, progress)
+        )
     else:
         result = replay_file(ready, source, progress)
     result.raw = signals_during(result.raw, start, end)
@@ -91,6 +95,13 @@ def replay_file(
         result.raw += sections.take(outcome.predictions)
     result.raw += sections.end()
     return result
+
+
+async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
+    from backtest.replay_gathered import replay_gathered
+
+    signals, bars, lacking = await replay_gathered(config, ready, progress)
+    return ReplayResult(signals, bars, lacking)
 
 
 async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | None = None) -> ReplayResult:

@@ -5,11 +5,12 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import engines, features, latency, models, recovery, restore, startup, swap, throughput
+from benchmarks import cross_section, engines, features, latency, models, recovery, restore, startup, swap, throughput
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
     "swap": swap, "features": features, "engines": engines, "models": models,
+    "cross_section": cross_section,
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from streams.gathered import GatheredState, load_gathered
 from streams.gathering import Gathering
 from streams.outlet import Outlets, Writer
 from streams.partition import Names
-from streams.publisher import Publishing
+from streams.publisher import Publishing, until_set
 from streams.takeover import take_over
 from streams.transport import Chunk
 
@@ -163,12 +163,7 @@ class Gatherer:
         with no_silent_end(self.die, f"{part.place}: closing", partition=part.number):
             try:
                 while self.partitions.get(part.number) is part:
-                    wait = part.decide(self.log_end(part.number))
-                    with_limit = asyncio.wait_for(stirred.wait(), wait)
-                    try:
-                        await with_limit
-                    except TimeoutError:
-                        continue
+                    await until_set(stirred, part.decide(self.log_end(part.number)))
                     stirred.clear()
             except Exception as error:
                 log.exception("%s: closing failed", part.place)

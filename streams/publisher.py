@@ -75,7 +75,7 @@ class Publishing(Generic[P]):
         part, settings = self.part, self._settings
         try:
             while not self._closing or part.waiting or part.unmarked:
-                await _wait(part.wake, self._patience())
+                await until_set(part.wake, self._patience())
                 part.wake.clear()
                 async with asyncio.timeout(settings.delivery_timeout):
                     await self._cycle()
@@ -183,7 +183,8 @@ class Publisher(Publishing[Partition]):
             await self._mark()
 
 
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+async def until_set(event: asyncio.Event, seconds: float | None) -> None:
+    """Waits for it, `seconds` at most."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

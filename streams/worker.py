@@ -23,11 +23,11 @@ from streams.clients import offset_range
 from streams.exits import Die, Exit, cause
 from streams.failpoints import failpoint
 from streams.intake import Intake
-from streams.outlet import Outlets, Writer
+from streams.outlet import Outlets, Writer, home
 from streams.partition import Behind, Names, Partition
 from streams.plan import Plan, plan
 from streams.publisher import Publisher
-from streams.state import Stored, load, look_beyond
+from streams.state import Stored, load, look_beyond, look_beyond_predictions
 from streams.topics import topic_name
 from streams.transport import Chunk
 from streams.wishes import Wishes
@@ -170,7 +170,7 @@ class Worker:
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = self._changed(stored, ready) | (self.wishes.names & stored.applied.keys())
         if not self.outlets.exactly_once and looked_for:
-            stored.beyond = await look_beyond(kafka, number, looked_for)
+            stored.beyond = await self._beyond(number, looked_for)
         begin, end = await offset_range(kafka, self.names.bars, number)
         if not self.outlets.exactly_once:
             # signals may be on the log up to here, so a wish that comes later takes effect after that
@@ -195,6 +195,15 @@ class Worker:
                 number, entry.strategy, entry.offset, entry.config_hash, entry.origin.offset,
             )  # fmt: skip
         return restored
+
+    async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
+        """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
+        gathered = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
+        found = await look_beyond(self.config.kafka, number, names - gathered) if names - gathered else {}
+        for name in gathered:
+            at = home(name, self.partition_count)
+            found |= await look_beyond_predictions(self.config.kafka, number, name, at)
+        return found
 
     async def _going_on(self, name: str, stored: Stored) -> ReadyStrategy:
         return await asyncio.to_thread(self.wishes.at_start, name, stored.applied.get(name))

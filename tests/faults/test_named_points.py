@@ -120,6 +120,26 @@ def through_swaps(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_cross_sections(folder: Path, broker: Broker) -> Config:
+    """What a kill leaves undone is closed, and decided, by the next worker as the log says."""
+    bars, file = minute_bars().sort_values(["close_time", "symbol"], kind="stable").iloc[:600], folder / "ranked.yaml"
+    ranked = strategy(
+        signal={"key": "signal.ranking", "top_n": 1, "bottom_n": 1},
+        universe=sorted(bars["symbol"].unique()), cross_section={"grace": 0.5},
+    )  # fmt: skip
+    config = write_config(file, broker.bootstrap, f"{folder.name}-ranked.", {"ranked": ranked}, chunk=50)
+    asyncio.run(create_topics(config.kafka))
+    points = [*OF_CROSS_SECTIONS, "after_send", "mid_chunk"]
+    for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
+        asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
+        die_at(file, point, count=1 if point == "in_gathered_load" else 3, seconds=90.0)
+    run_to_end(file, config, len(bars))
+    verdict = verify(config, "ranked")
+    assert verdict.ok, verdict.differences[:3]
+    assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
+    return config
+
+
 def has_rounds(config: Config) -> bool:
     """Each partition has a whole round of snapshots."""
     markers = [asyncio.run(load(config.kafka, number)).marker for number in range(config.kafka.partitions)]
@@ -163,4 +183,15 @@ def test_every_point_of_a_swap_without_transactions(tmp_path: Path, tansu: Tansu
 @pytest.mark.slow
 def test_every_point_of_a_swap_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_swaps(tmp_path, kafka)
+    assert len(records(config, "signals")) == 600, "a signal is committed twice"
+
+
+@pytest.mark.slow
+def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_cross_sections(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_every_point_of_a_cross_section_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_cross_sections(tmp_path, kafka)
     assert len(records(config, "signals")) == 600, "a signal is committed twice"
