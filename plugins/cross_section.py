@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
+from plugins.cross_sectional import CrossSectionGenerator
 from plugins.signals import signal_registry
 from plugins.strategy import ReadyStrategy
 from plugins.targets import target_weights
@@ -36,6 +37,8 @@ def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], va
 
     Raises `PluginError` when `generate` fails or returns something else than one usable decision a row.
     """
+    if isinstance(generator, CrossSectionGenerator):
+        return generator.decide_section(np.asarray(values, np.float64))
     frame = pd.DataFrame({"symbol": list(symbols), "time": time, "prediction": np.asarray(values, np.float64)})
     key = name_of(generator)
     try:

@@ -56,16 +56,28 @@ class CrossSectionGenerator(BaseSignalGenerator):
         if "prediction" not in predictions:
             raise PluginError(f"{name_of(self)}: there is no column prediction")
         values = predictions["prediction"].to_numpy(np.float64, na_value=np.nan)
-        signal = np.full(len(values), "HOLD", object)
-        reason = np.full(len(values), NO_PREDICTION, object)
-        weight, ranks = np.full(len(values), np.nan), np.full(len(values), np.nan)
+        signal, reason = np.empty(len(values), object), np.empty(len(values), object)
+        weight, ranks = np.empty(len(values)), np.empty(len(values))
         for rows in sections(predictions, name_of(self)):
-            rows = rows[np.isfinite(values[rows])]
-            if len(rows):
-                rank = ranked(values[rows])
-                found = self.section(values[rows], rank)
-                signal[rows], weight[rows], ranks[rows], reason[rows] = found.signal, found.weight, rank, found.reason
+            found, ranks[rows] = self._decided(values[rows])
+            signal[rows], weight[rows], reason[rows] = found.signal, found.weight, found.reason
         return predictions.assign(signal=signal, weight=weight, rank=ranks, reason=reason)
+
+    def decide_section(self, predictions: FloatArray) -> Decisions:
+        """`generate` for one cross-section, by symbol; what a worker calls."""
+        return self._decided(predictions)[0]
+
+    def _decided(self, predictions: FloatArray) -> tuple[Decisions, FloatArray]:
+        """Decisions and ranks."""
+        size = len(predictions)
+        signal, reason = np.full(size, "HOLD", object), np.full(size, NO_PREDICTION, object)
+        weight, ranks = np.full(size, np.nan), np.full(size, np.nan)
+        known = np.flatnonzero(np.isfinite(predictions))
+        if len(known):
+            rank = ranked(predictions[known])
+            found = self.section(predictions[known], rank)
+            signal[known], weight[known], ranks[known], reason[known] = found.signal, found.weight, rank, found.reason
+        return Decisions(signal.tolist(), weight, reason.tolist()), ranks
 
 
 def ranked(predictions: FloatArray) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
-from alphawire.progress import counted, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
 SHOWN = (
@@ -82,6 +82,7 @@ def command(
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress)
     tell_gaps(replayed.gaps)
+    tell_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from alphawire.options import TIME, config_option, json_option, plugins_option
-from alphawire.progress import counted, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
 
@@ -37,6 +37,7 @@ def command(
         result = replay(config, strategy, source, start, end, progress)
     write_signals(result.raw, out)
     tell_gaps(result.gaps)
+    tell_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
     summary |= {"out": str(out), "gaps": result.gaps}
     click.echo(

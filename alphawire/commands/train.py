@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
-from alphawire.progress import counted, stages
+from alphawire.progress import counted, stages, tell_absent
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def command(
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
+    tell_absent(config, strategy, bars)
 
     if cv:
         from alphawire.cross_validation import validate
