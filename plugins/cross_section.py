@@ -25,8 +25,8 @@ from schemas.cross_sections import Closing, Generator, Prediction, Weighing
 from schemas.errors import PluginError
 from schemas.messages import Signal, SignalContent
 
-TIMES = 64
-"""Closed times that are remembered: so far back an `active_bars` may look."""
+TIMES = 1_000
+"""Closed times that are remembered: the largest `active_bars`."""
 LATE = "late: the cross-section of this time was closed before it came"
 NO_PREDICTION = "no prediction"
 _decode_params = msgspec.json.Decoder(dict).decode
