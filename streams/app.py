@@ -26,6 +26,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
     owner: Owner
+    gatherer: Gatherer | None
     chunk_records: int
     fetch_wait: FetchWait
 
@@ -70,6 +71,7 @@ def create_app(
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
     _add_agents(app, config, worker, writer)
+    app.gatherer = gatherer
     if gatherer is not None:
         _add_gatherer(app, gatherer)
     add_pages(app, worker)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -171,4 +172,5 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     finally:
         for task in (watching, partitions, beating):
             task.cancel()
-    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))
+    totals = worker.totals() + (app.gatherer.totals() if app.gatherer else Counter())
+    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(totals.items())))

@@ -41,7 +41,7 @@ def closings(config: Config) -> list[Closing]:
     return [value for value in found if isinstance(value, Closing)]
 
 
-def test_cross_sections_survive_kills_and_verify(tmp_path: Path, broker: Broker) -> None:
+def test_cross_sections_survive_a_kill_and_verify(tmp_path: Path, broker: Broker) -> None:
     bars = in_time(900)
     symbols = sorted(bars["symbol"].unique())
     file = tmp_path / "ranked.yaml"
@@ -50,20 +50,18 @@ def test_cross_sections_survive_kills_and_verify(tmp_path: Path, broker: Broker)
     producer = Producer(config, bars, 60.0)
     producer.start()
     signals = SignalCount(config)
-    for seen in (100, 250):
-        with WorkerProcess(file) as worker:
-            wait_for(worker.ready, 120)
-            wait_for(lambda seen=seen: signals() > seen, 120)
-            worker.kill()
+    with WorkerProcess(file) as worker:
+        wait_for(worker.ready, 300)
+        wait_for(lambda: signals() > 200, 300)
+        worker.kill()
     with WorkerProcess(file) as worker:
         producer.join()
-        wait_for(worker.ready, 120)
-        wait_for(lambda: signals() >= len(bars), 120)
+        wait_for(worker.ready, 300)
+        wait_for(lambda: signals() >= len(bars), 300)
         assert worker.stop() == 0
     found = [msgspec.json.decode(record.value, type=Signal) for record in records(config, "signals")]
-    assert {(s.content.symbol, s.content.time) for s in found} == set(
-        zip(bars["symbol"], bars["close_time"], strict=True)
-    )
+    wanted = set(zip(bars["symbol"], bars["close_time"], strict=True))
+    assert {(s.content.symbol, s.content.time) for s in found} == wanted
     times = [closing.time for closing in closings(config)]
     assert set(times) == set(bars["close_time"])
     verdict = verify(config, "ranked")
@@ -82,9 +80,9 @@ def test_two_workers_gather_what_each_predicts(tmp_path: Path, broker: Broker) -
     producer.start()
     signals = SignalCount(config)
     with WorkerProcess(file), WorkerProcess(file, log=tmp_path / "second.log") as second:
-        wait_for(lambda: signals() > 300, 120)
+        wait_for(lambda: signals() > 300, 300)
         second.kill()
         producer.join()
-        wait_for(lambda: signals() == 3 * len(bars), 120)
+        wait_for(lambda: signals() == 3 * len(bars), 300)
     for name in strategies:
         assert verify(config, name).ok
