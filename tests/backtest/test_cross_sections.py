@@ -170,10 +170,13 @@ def test_a_feature_shifted_by_one_bar_is_seen(bars, file, tmp_path):
     gains = pd.Series(tomorrow.to_numpy(), pd.MultiIndex.from_frame(bars[["symbol", "close_time"]]))
 
     def gain(signals):
+        """The mean gain of a row, in its standard errors."""
         weights = signals.set_index(["symbol", "time"])["weight"]
-        return float((weights * gains.reindex(weights.index)).mean())
+        each = (weights * gains.reindex(weights.index)).dropna()
+        return float(each.mean() / (each.std() / np.sqrt(len(each))))
 
-    assert gain(cheating) > 10 * abs(gain(honest))
+    assert gain(cheating) > 5.0
+    assert abs(gain(honest)) < 3.0
 
 
 def test_both_engines_fill_alike(bars, file, history, tmp_path):
@@ -182,7 +185,7 @@ def test_both_engines_fill_alike(bars, file, history, tmp_path):
     found = run_backtest(chosen, bars, result.signals, ["backtrader", "vectorbt"], tmp_path / "out")
     fills = [engine["fills"].reset_index(drop=True) for engine in found.values()]
     pd.testing.assert_frame_equal(*fills, check_exact=False, rtol=1e-12)
-    assert len(fills[0]) > 200
+    assert len(fills[0]) > 100
     curves = [engine["equity_curve"]["equity"] for engine in found.values()]
     np.testing.assert_allclose(*curves, rtol=1e-8)
     left = fills[0][fills[0]["symbol"] == "S0"]
