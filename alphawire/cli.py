@@ -24,6 +24,7 @@ COMMANDS = {
     "pause": "publish nothing for a strategy, while its states go on",
     "resume": "publish a strategy's signals again",
     "worker": "the live service; run several to share the partitions",
+    "scorer": "articles to scores; run several to share the partitions of news",
     "state": "the states on the log, and how to have them folded anew",
     "replay": "signals recomputed from history",
     "dead-letters": "what could not be used: list it, show it, mend it and put it back once",

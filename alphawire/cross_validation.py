@@ -14,6 +14,7 @@ from schemas.config import Config
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest.news import NewsOf
     from backtest.training.cross_validation import CrossValidation, Fold, Method
     from backtest.training.scores import Scores
 
@@ -29,6 +30,7 @@ def validate(
     end: int | None,
     out: Path | None,
     as_json: bool,
+    news: "NewsOf | None" = None,
 ) -> None:
     """Cross-validates and tells; the picture goes to `out`, a folder (by default the working directory)."""
     from backtest.training import cross_validate
@@ -36,8 +38,9 @@ def validate(
 
     with counted("trainings", comb(folds, tested) if method == "cpcv" else folds) as progress:
         done = cross_validate(
-            strategy, config, bars, method, folds=folds, tested=tested, start=start, end=end, progress=progress
-        )
+            strategy, config, bars, method,
+            folds=folds, tested=tested, start=start, end=end, progress=progress, news=news,
+        )  # fmt: skip
     picture = (out or Path()) / f"{strategy}-{method}.html"
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_text(page(strategy, done), encoding="utf-8")

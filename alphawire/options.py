@@ -95,6 +95,13 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="for programs: JSON on standard output")(command)
 
 
+def news_option(command: F) -> F:
+    """``--news FILE``: scores for bars of a file; the command gets `news`."""
+    return click.option(
+        "--news", metavar="FILE", help="scores of news, for bars of a file: CSV, Parquet or JSON lines (docs/news.md)"
+    )(command)
+
+
 def topics_option(command: F) -> F:
     """``--source kafka|DIR``: where the topics are; the command gets `source`, for `backtest.sources.with_topics`."""
     return click.option(

@@ -11,8 +11,9 @@ import msgspec
 from backtest import published
 from backtest.evidence import Evidence, Witness
 from backtest.history import Stretch, recompute, stretches
+from backtest.news import file_news
 from backtest.published import Published
-from backtest.replay import replay_file
+from backtest.replay import check_news, replay_file
 from backtest.sources import Progress
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.canonical import canonical_json, config_hash, signal_id
@@ -91,6 +92,7 @@ def explain_many(
     file: Path | None = None,
     bars: str | None = None,
     progress: Progress | None = None,
+    news: str | None = None,
 ) -> list[Explanation]:
     """Explains signals by their ids (or what these begin with), each once: the log is replayed once for all of them.
 
@@ -100,17 +102,24 @@ def explain_many(
         JSON lines that `replay` wrote; None: the `signals` topic.
     bars
         The file of bars that the replay read; None: the `bars` topic.
+    news
+        The file of scores that it read, if it did.
 
     Raises
     ------
     ConfigurationError
         For an id that is not there or is ambiguous, or a strategy that cannot be made here.
     """
-    return asyncio.run(_explain_many(config, ids, file, bars, progress))
+    return asyncio.run(_explain_many(config, ids, file, bars, progress, news))
 
 
 async def _explain_many(
-    config: Config, ids: Sequence[str], file: Path | None, bars: str | None, progress: Progress | None
+    config: Config,
+    ids: Sequence[str],
+    file: Path | None,
+    bars: str | None,
+    progress: Progress | None,
+    news: str | None,
 ) -> list[Explanation]:
     found = published.in_file(file, ids) if file else await published.on_topic(config.kafka, ids)
     where = f"in {file}" if file else f"on {topic_name(config.kafka, 'signals')}"
@@ -121,7 +130,7 @@ async def _explain_many(
     result: dict[int, list[Recomputed]] = {}
     for partition in sorted({one.partition for one in wanted}):
         here = [s for one in wanted if one.partition == partition and isinstance(s := told[one.raw], Signal)]
-        result[partition] = [await _recomputed(config, name, partition, here, bars, progress) for name in names]
+        result[partition] = [await _recomputed(config, name, partition, here, bars, progress, news) for name in names]
     return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]
 
 
@@ -144,7 +153,13 @@ def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> lis
 
 
 async def _recomputed(
-    config: Config, name: str, partition: int, signals: Sequence[Signal], bars: str | None, progress: Progress | None
+    config: Config,
+    name: str,
+    partition: int,
+    signals: Sequence[Signal],
+    bars: str | None,
+    progress: Progress | None,
+    news: str | None,
 ) -> Recomputed:
     ready = ready_strategy(name, config.strategy(name))
     result = Recomputed(ready)
@@ -155,7 +170,9 @@ async def _recomputed(
         return Witness(offsets, times, strategy.warmup + 1, counts, result.evidence)
 
     if bars is not None:
-        made = replay_file(ready, bars, progress, witness(ready)).raw
+        check_news(ready, news, of_topics=False)
+        join = file_news(news, config.news, ready.joining) if news else None
+        made = replay_file(ready, bars, progress, witness(ready), join).raw
     else:
         stored = await load(config.kafka, partition)
         result.past = await stretches(stored, partition, ready, config)

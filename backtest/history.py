@@ -9,6 +9,7 @@ from typing import Any
 from backtest.sources import Progress, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
+from plugins.news_join import Joining, NewsJoin
 from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -16,6 +17,7 @@ from schemas.config import Config, Kafka, Strategy
 from schemas.errors import AlphawireError
 from schemas.messages import Applied, Signal
 from streams.clients import offset_range
+from streams.news_scores import joins
 from streams.state import Stored
 from streams.topics import topic_name
 
@@ -120,10 +122,12 @@ Watch = Callable[[Stretch], Callable[[Seen], None]]
 class _Fold:
     """Stretches whose states go on from one to the next, in one pipeline."""
 
-    def __init__(self, source: Source, stretches: Sequence[Stretch], watch: Watch | None) -> None:
+    def __init__(
+        self, source: Source, stretches: Sequence[Stretch], watch: Watch | None, news: Mapping[Joining, NewsJoin]
+    ) -> None:
         self._stretches = stretches
         first = next(stretch.strategy for stretch in stretches if stretch.strategy)
-        self._pipeline = Pipeline([first], source)
+        self._pipeline = Pipeline([first], source, news=news[first.joining] if first.uses_news else None)
         self._run = self._pipeline.runs[first.name]
         self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
         self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
@@ -141,14 +145,16 @@ class _Fold:
             begin = stretch.end
 
 
-def _folds(source: Source, past: Sequence[Stretch], watch: Watch | None) -> list[_Fold]:
+def _folds(
+    source: Source, past: Sequence[Stretch], watch: Watch | None, news: Mapping[Joining, NewsJoin]
+) -> list[_Fold]:
     groups: list[list[Stretch]] = []
     for stretch in past:
         if groups and _goes_on(groups[-1][-1].applied, stretch.applied):
             groups[-1].append(stretch)
         else:
             groups.append([stretch])
-    return [_Fold(source, group, watch) for group in groups if any(stretch.strategy for stretch in group)]
+    return [_Fold(source, group, watch, news) for group in groups if any(stretch.strategy for stretch in group)]
 
 
 def _goes_on(old: Applied, new: Applied) -> bool:
@@ -172,7 +178,9 @@ async def recompute_all(
 
     `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
     """
-    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch)
+    made = [stretch.strategy for stretch in past if stretch.strategy]
+    news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
+    folds = _folds(Source(topic_name(kafka, "bars"), partition, VERSION), past, watch, news)
     found = Outcome()
     if not folds:
         return found

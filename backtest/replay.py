@@ -10,7 +10,9 @@ import pandas as pd
 
 from backtest.cross_sections import FileSections
 from backtest.history import VERSION
+from backtest.news import file_news
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -18,6 +20,7 @@ from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.messages import Signal, encode
 from streams.files import during, select_bars
+from streams.news_scores import joins
 from streams.state import load
 from streams.topics import partition_count, topic_name
 
@@ -51,14 +54,16 @@ def replay(
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
+    news: str | None = None,
 ) -> ReplayResult:
     """Signals of strategy `name` for bars that close in [start, end) (ms); the state always begins at its origin.
 
-    `source` is ``kafka``, the folder of an archive, or a file of bars.
+    `source` is ``kafka``, the folder of an archive, or a file of bars; `news`: a file of scores, for a file of bars.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
+    check_news(ready, news, located(config, source) is not None)
     if topics := located(config, source):
         result = asyncio.run(
             _replay_sections(topics, ready, progress)
@@ -66,10 +71,19 @@ def replay(
             else replay_topic(topics.kafka, ready, progress)
         )
     else:
-        result = replay_file(ready, source, progress)
+        join = file_news(news, config.news, ready.joining) if news else None
+        result = replay_file(ready, source, progress, news=join)
     result.raw = signals_during(result.raw, start, end)
     result.bars = select_bars(result.bars, start=start, end=end)
     return result
+
+
+def check_news(ready: ReadyStrategy, news: str | None, of_topics: bool) -> None:
+    """`ConfigurationError` for scores that nothing would look at."""
+    if news and of_topics:
+        raise ConfigurationError("--news goes with a file of bars; for bars of the topic, news.scores is read")
+    if news and not ready.uses_news:
+        raise ConfigurationError(f"strategy {ready.name} uses no news; leave out --news, or add news.finbert_sentiment")
 
 
 def signals_during(signals: list[Signal], start: int | None, end: int | None) -> list[Signal]:
@@ -83,9 +97,10 @@ def replay_file(
     source: str,
     progress: Progress | None = None,
     witness: Callable[[Seen], None] | None = None,
+    news: NewsJoin | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION))
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
     result, sections = ReplayResult(bars=bars), FileSections(ready)
@@ -114,7 +129,8 @@ async def replay_topic(kafka: Kafka, ready: ReadyStrategy, progress: Progress | 
     for partition in range(count):
         stored = await load(kafka, partition)
         applied = stored.applied.get(ready.name)
-        pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION))
+        join = (await joins(kafka, partition, [ready.joining]))[ready.joining] if ready.uses_news else None
+        pipeline = Pipeline([ready], Source(topic_name(kafka, "bars"), partition, VERSION), news=join)
         run = pipeline.runs[ready.name]
         run.start_time = 0
         if applied is not None:

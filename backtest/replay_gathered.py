@@ -12,6 +12,7 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.messages import Signal
+from streams.news_scores import joins
 from streams.state import Stored, load
 from streams.topics import partition_count, topic_name
 
@@ -50,7 +51,9 @@ async def _predicted(config: Config, ready: ReadyStrategy, stored: Stored, parti
     past = await stretches(stored, partition, ready, config)
     if past:
         return await recompute_all(config.kafka, stored, partition, count, past)
-    pipeline, outcome = Pipeline([ready], Source(topic_name(config.kafka, "bars"), partition, VERSION)), Outcome()
+    join = (await joins(config.kafka, partition, [ready.joining]))[ready.joining] if ready.uses_news else None
+    source, outcome = Source(topic_name(config.kafka, "bars"), partition, VERSION), Outcome()
+    pipeline = Pipeline([ready], source, news=join)
     pipeline.runs[ready.name].start_time = 0
     async for step in topic_steps(config.kafka, partition, count, 0, None):
         outcome.predictions += pipeline.feed(step.batches).predictions

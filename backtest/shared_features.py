@@ -12,6 +12,7 @@ from backtest.history import VERSION
 from backtest.replay import ReplayResult
 from backtest.sources import Step
 from plugins.base import FloatArray
+from plugins.news_join import BarNews
 from plugins.pipeline import Lane, Outcome
 from plugins.run import IntArray, Rows, Run, Source
 from plugins.strategy import ReadyStrategy
@@ -31,18 +32,26 @@ class _Run(Run):
         self.last: tuple[FloatArray, IntArray] | None = None
         self.steps = 0
 
-    def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
+    def step(
+        self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
+    ) -> tuple[FloatArray, IntArray]:
         if self.lead is not None and self.lead.last is not None:
             self.book = self.lead.book
             return self.lead.last
         self.steps += 1
-        self.last = super().step(bars, slots, offsets)
+        self.last = super().step(bars, slots, offsets, news)
         return self.last
 
     def feed(
-        self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
+        self,
+        bars: Rows,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        symbols: Sequence[str],
+        news: BarNews | None = None,
     ) -> list[Signal]:
-        self.made += super().feed(bars, slots, offsets, gaps, symbols)
+        self.made += super().feed(bars, slots, offsets, gaps, symbols, news)
         self.made += self.sections.take(self.take_predictions())
         return []
 

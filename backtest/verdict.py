@@ -93,8 +93,7 @@ def comparable(verdict: Verdict, signals: list[Signal], past: list[Stretch]) -> 
 
 
 async def live_signals(kafka: Kafka, strategy: str, partition: int) -> Live:
-    marker = (await load(kafka, partition)).marker
-    live = Live(marker.published.get(strategy, 0) if marker else 0)
+    live = Live((await load(kafka, partition)).published.get(strategy, 0))
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
     ):

@@ -68,7 +68,7 @@ async def _bars(config: Config, ready: ReadyStrategy, count: int, verdict: Verdi
         past = await stretches(stored, partition, ready, config)
         verdict.take_past(past, ready)
         bars.past[partition] = past
-        bars.published[partition] = stored.marker.published.get(ready.name, 0) if stored.marker else 0
+        bars.published[partition] = stored.published.get(ready.name, 0)
         bars.predictions += (await recompute_all(config.kafka, stored, partition, count, past, progress)).predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"

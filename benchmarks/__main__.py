@@ -5,12 +5,25 @@ names (``throughput``) choose some.
 import platform
 import sys
 
-from benchmarks import cross_section, engines, features, latency, models, recovery, restore, startup, swap, throughput
+from benchmarks import (
+    cross_section,
+    engines,
+    features,
+    join,
+    latency,
+    models,
+    news,
+    recovery,
+    restore,
+    startup,
+    swap,
+    throughput,
+)  # fmt: skip
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
     "swap": swap, "features": features, "engines": engines, "models": models,
-    "cross_section": cross_section,
+    "cross_section": cross_section, "news": news, "join": join,
 }  # fmt: skip
 
 

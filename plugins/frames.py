@@ -5,6 +5,7 @@ import pandas as pd
 
 from plugins import gate
 from plugins.bars import BAR, COLUMNS, BarBatch
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ready_strategy
@@ -20,24 +21,26 @@ def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
     return BarBatch(bars["symbol"].tolist(), rows, np.arange(len(bars), dtype=np.int64))
 
 
-def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
+def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
     """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
-    up.
+    up. `news`: the scores that it sees, by the rows of `bars` where those tell offsets; None: unknown.
 
     Bars outside the universe, repeats, corrections and late bars have no row, as they have no signal live.
     """
     bare = strategy.model_copy(update={"model": None, "prediction": None})
     ready = ready_strategy(name, bare)
-    pipeline = Pipeline([ready], Source("frame", 0, ""))
+    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news)
     lane, run = pipeline.lanes[ready.interval], pipeline.runs[name]
     batch = batch_from_frame(bars)
     slots = np.array([lane.slot(symbol) for symbol in batch.symbols], np.int64)
     rows = np.flatnonzero(slots >= 0)
     taken, slots = batch.bars[rows], slots[rows]
+    last = lane.last_closes()
     verdicts, _ = gate.judge(lane.gate, slots, taken, lane.interval_ms)
     fresh = verdicts == gate.Verdict.ACCEPTED
-    taken, slots = taken[fresh], slots[fresh]
-    values, counts = run.step(taken, slots, batch.offsets[rows][fresh])
+    taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
+    seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
+    values, counts = run.step(taken, slots, offsets, seen)
     values[counts <= ready.warmup] = np.nan
     times = pd.DatetimeIndex(taken["time"].astype("datetime64[ms]"), tz="UTC")
     symbols = np.array(lane.symbols, dtype=object)[slots]

@@ -83,3 +83,27 @@ def judge(
     words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
     _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, verdicts, gaps)
     return verdicts, gaps
+
+
+def begins(
+    last: NDArray[np.int64], slots: NDArray[np.int64], times: NDArray[np.int64], interval_ms: int
+) -> NDArray[np.int64]:
+    """Close of the bar before each accepted bar, of its symbol; before a symbol's first bar, its own opening. `last`:
+    each slot's last close (-1: none), which moves on.
+    """
+    found = np.empty(len(slots), np.int64)
+    _begins(last, slots, np.ascontiguousarray(times), interval_ms, found)
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _begins(
+    last: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    times: NDArray[np.int64],
+    interval: int,
+    found: NDArray[np.int64],
+) -> None:
+    for i in range(len(slots)):
+        found[i] = last[slots[i]] if last[slots[i]] >= 0 else times[i] - interval
+        last[slots[i]] = times[i]

@@ -1,11 +1,12 @@
-"""Scored articles and the bars that they count for: the one join, by event time.
+"""Scored articles beside the bars of a frame, by the join that runs live (`plugins.news_join`).
 
 A fold over news sees a bar's articles as the five numbers of `NEWS_COLUMNS`, which are columns that it `requires` and
 that the pipeline itself gives. Whatever drives it (a frame here, a topic live) makes those numbers by the same rule:
 
 - An article counts for the bar whose (previous close of the symbol, this close] contains its `available_at`; for a
   symbol's first bar that is its own interval.
-- The first score of an (article, symbol) in log order is the one that counts.
+- The first score of an (article, symbol) in log order is the one that counts; of copies of a text the first, unless
+  `syndicated` says otherwise.
 - Scores are summed in the order of (available_at, id), so that the bits do not depend on how they came in.
 - Where the scorer is not known to have been up, all five are NaN: unknown, never "no news".
 """
@@ -14,15 +15,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from plugins import gate
 from plugins.bars import times_of
 from plugins.base import FloatArray
+from plugins.news_join import FOR_EVER, NEWS_COLUMNS, Counted, Entry, Joining, NewsJoin
 from plugins.streaming import slots_of
 from schemas.errors import PluginError
 
-NEWS_COLUMNS = ("news_articles", "news_positive", "news_negative", "news_neutral", "news_uncertainty")
-"""Of one bar: the number of its articles, and the sums of their scores."""
+__all__ = ["NEWS_COLUMNS", "SCORES", "joined", "uncertainty", "with_news"]
+
 SCORES = ("positive", "negative", "neutral", "uncertainty")
 NEEDED = ("id", "symbol", "available_at", "positive", "negative", "neutral")
+ALL = Joining(memory_ms=FOR_EVER)
 
 
 def uncertainty(positive: FloatArray, negative: FloatArray, neutral: FloatArray) -> FloatArray:
@@ -33,7 +37,11 @@ def uncertainty(positive: FloatArray, negative: FloatArray, neutral: FloatArray)
 
 
 def with_news(
-    bars: pd.DataFrame, articles: pd.DataFrame, interval_ms: int, known: "NDArray[np.bool_] | None" = None
+    bars: pd.DataFrame,
+    articles: pd.DataFrame,
+    interval_ms: int,
+    known: "NDArray[np.bool_] | None" = None,
+    rule: Joining = ALL,
 ) -> pd.DataFrame:
     """`bars` with `NEWS_COLUMNS`, ready for the news features' `compute`.
 
@@ -43,11 +51,13 @@ def with_news(
         Indexed by (symbol, time of the close); the times of a symbol ascend.
     articles
         Scores in log order: id, symbol, available_at (ms since the epoch, UTC), positive, negative, neutral, and
-        uncertainty (worked out where it is missing).
+        uncertainty (worked out where it is missing); `text_sha256`, where there is one, tells copies of a text.
     interval_ms
         Length of a bar.
     known
         For each bar, whether the scorer is known to have been up; None: it was, throughout.
+    rule
+        Which scores count; by default all, whoever made them, and the first of copies.
 
     Raises
     ------
@@ -55,15 +65,36 @@ def with_news(
         That says what is wrong with the bars or the articles.
     """
     slots, times = _symbols_and_times(bars)
-    scored = _counted(articles)
-    rows = _bars_of(scored, bars, slots, times, interval_ms)
-    sums = np.zeros((len(bars), len(NEWS_COLUMNS)))
-    taken = rows >= 0
-    values = np.column_stack([np.ones(len(scored)), *(scored[name].to_numpy(np.float64) for name in SCORES)])
-    np.add.at(sums, rows[taken], values[taken])  # one after the other, in the order of `scored`
+    level = bars.index.get_level_values("symbol" if "symbol" in bars.index.names else 0)
+    begins = gate.begins(np.full(len(slots) + 1, -1, np.int64), slots, times, interval_ms)
+    news = joined(articles, rule).of_bars(level.tolist(), begins, times, np.arange(len(bars), dtype=np.int64))
     if known is not None:
-        sums[~np.asarray(known, np.bool_)] = np.nan
-    return bars.assign(**{name: sums[:, i] for i, name in enumerate(NEWS_COLUMNS)})
+        for values in news.columns.values():
+            values[~np.asarray(known, np.bool_)] = np.nan
+    return bars.assign(**news.columns)
+
+
+def joined(articles: pd.DataFrame, rule: Joining) -> NewsJoin:
+    """All scores of a frame in a join of their own; the row numbers serve as offsets. `articles` as `with_news` has it,
+    and `scorer` and `historical`, where there are such columns.
+    """
+    if missing := [name for name in NEEDED if name not in articles]:
+        raise PluginError(f"news: the articles have no column {', '.join(missing)}; they need {', '.join(NEEDED)}")
+    scores = [articles[name].to_numpy(np.float64) for name in SCORES[:3]]
+    last = articles["uncertainty"].to_numpy(np.float64) if "uncertainty" in articles else uncertainty(*scores)
+    count = len(articles)
+    texts = articles["text_sha256"].tolist() if "text_sha256" in articles else [None] * count
+    historical = articles["historical"].tolist() if "historical" in articles else [False] * count
+    join = NewsJoin(rule, low=FOR_EVER)
+    rows = zip(
+        articles["symbol"].tolist(), articles["available_at"].tolist(), articles["id"].tolist(), texts, historical,
+        *(column.tolist() for column in (*scores, last)), strict=True,
+    )  # fmt: skip
+    for offset, (symbol, time, name, text, past, *values) in enumerate(rows):
+        positive, negative, neutral, unsure = values
+        score = Counted(int(time), str(name), positive, negative, neutral, unsure, offset, bool(past))
+        join.add(Entry(symbol, score, text if isinstance(text, str) else None))
+    return join
 
 
 def _symbols_and_times(bars: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -75,33 +106,3 @@ def _symbols_and_times(bars: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[n
     if ((np.diff(times[order]) <= 0) & (np.diff(slots[order]) == 0)).any():
         raise PluginError("news: the bars of a symbol do not ascend in time; sort them")
     return slots, times
-
-
-def _counted(articles: pd.DataFrame) -> pd.DataFrame:
-    """Each (article, symbol) once, in the order of aggregation."""
-    if missing := [name for name in NEEDED if name not in articles]:
-        raise PluginError(f"news: the articles have no column {', '.join(missing)}; they need {', '.join(NEEDED)}")
-    first = articles.drop_duplicates(["id", "symbol"], keep="first")
-    if "uncertainty" not in first:
-        scores = [first[name].to_numpy(np.float64) for name in SCORES[:3]]
-        first = first.assign(uncertainty=uncertainty(*scores))
-    return first.sort_values(["available_at", "id"], kind="stable")
-
-
-def _bars_of(
-    scored: pd.DataFrame, bars: pd.DataFrame, slots: NDArray[np.int64], times: NDArray[np.int64], interval_ms: int
-) -> NDArray[np.int64]:
-    """Row of the bar that each article counts for, or -1."""
-    level = bars.index.get_level_values("symbol" if "symbol" in bars.index.names else 0)
-    available = scored["available_at"].to_numpy(np.int64)
-    rows = np.full(len(scored), -1, np.int64)
-    for symbol, articles in scored.reset_index(drop=True).groupby("symbol").groups.items():
-        places = np.flatnonzero(level == symbol)
-        if not len(places):
-            continue
-        numbers = np.asarray(articles, np.int64)
-        closes = times[places]
-        bar = np.searchsorted(closes, available[numbers], side="left")
-        counts = (bar < len(closes)) & (available[numbers] > closes[0] - interval_ms)
-        rows[numbers[counts]] = places[bar[counts]]
-    return rows

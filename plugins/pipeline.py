@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from plugins import gate
 from plugins.bars import BarBatch
+from plugins.news_join import BarNews, NewsJoin
 from plugins.run import Run, Source
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
@@ -47,10 +48,14 @@ class Outcome:
 
 
 class Lane:
-    """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays."""
+    """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays.
 
-    def __init__(self, interval: str, runs: list[Run]) -> None:
+    `news` is what they see of the news; None: all of it is unknown.
+    """
+
+    def __init__(self, interval: str, runs: list[Run], news: NewsJoin | None = None) -> None:
         self.interval = interval
+        self.news = news
         self.interval_ms = interval_ms(interval)
         self.runs = runs
         self.slots: dict[str, int] = {}
@@ -62,7 +67,7 @@ class Lane:
     @property
     def owner(self) -> str:
         """The name under which the gate's snapshots go; no strategy can have it."""
-        return f":{self.interval}"
+        return self.runs[0].strategy.memory
 
     def slot(self, symbol: str) -> int:
         """The symbol's slot, -1 when no strategy wants it."""
@@ -98,6 +103,7 @@ class Lane:
         outcome.counts["outside_universe"] += len(slots) - len(rows)
         rows = rows[batch.offsets[rows] >= self.next_offset[slots[rows]]]
         bars, slots, offsets = batch.bars[rows], slots[rows], batch.offsets[rows]
+        last = self.last_closes() if self.news else None
         verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
         if verdicts.any():
             self._refuse(offsets, verdicts, outcome)
@@ -105,9 +111,22 @@ class Lane:
             bars, slots, offsets, gaps = bars[taken], slots[taken], offsets[taken], gaps[taken]
         outcome.counts["bars"] += len(bars)
         self.dirty[slots] = True
+        news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
         for run in self.runs:
-            outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols)
+            outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols, news)
             outcome.predictions += run.take_predictions()
+
+    def last_closes(self) -> NDArray[np.int64]:
+        return np.where(self.gate["count"] > 0, self.gate["close_time"], -1)
+
+    def news_of(
+        self, last: NDArray[np.int64], times: NDArray[np.int64], slots: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> BarNews | None:
+        """The news of accepted bars, each since the close before it; `last`: every slot's last close before them."""
+        if self.news is None:
+            return None
+        begins = gate.begins(last, slots, times, self.interval_ms)
+        return self.news.of_bars([self.symbols[slot] for slot in slots.tolist()], begins, times, offsets)
 
     @staticmethod
     def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:
@@ -173,17 +192,24 @@ class Capture:
 
 class Pipeline:
     """All strategies on one partition of the bars; those in `asleep` wait until another pipeline brings their states
-    (`take_in`).
+    (`take_in`). `news`: scores up to where all bars that are fed are decided.
     """
 
-    def __init__(self, strategies: Iterable[ReadyStrategy], source: Source, asleep: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        strategies: Iterable[ReadyStrategy],
+        source: Source,
+        asleep: Container[str] = (),
+        news: NewsJoin | None = None,
+    ) -> None:
         self.source = source
+        self.news = news
         self.runs = {strategy.name: Run(strategy, source) for strategy in strategies}
         self.lanes: dict[str, Lane] = {}
         for run in self.runs.values():
             interval = run.strategy.interval
             run.asleep = run.strategy.name in asleep
-            self.lanes.setdefault(interval, Lane(interval, [])).runs.append(run)
+            self.lanes.setdefault(interval, Lane(interval, [], news)).runs.append(run)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into
@@ -222,6 +248,16 @@ class Pipeline:
             else:
                 self._restore_run(snapshot)
 
+    def forget_news(self, offset: int) -> None:
+        """Lets go of scores that no bar from `offset` on can need, when there are many."""
+        if self.news is None or not self.news.full:
+            return
+        closes: dict[str, int] = {}
+        for lane in self.lanes.values():
+            for symbol, close in zip(lane.symbols, lane.last_closes().tolist(), strict=False):
+                closes[symbol] = min(close, closes.get(symbol, close))
+        self.news.forget(closes, offset)
+
     def knows(self, interval: str, symbol: str) -> bool:
         """Has this memory of repeats seen a bar of the symbol?"""
         lane = self.lanes.get(interval)
@@ -239,13 +275,13 @@ class Pipeline:
             lane.look_again()
         for snapshot in Capture(other, offset).snapshots():
             is_gate = snapshot.owner.startswith(":")
-            lane = self.lanes[snapshot.owner[1:] if is_gate else self.runs[snapshot.owner].strategy.interval]
+            lane = self.lanes[_interval(snapshot.owner) if is_gate else self.runs[snapshot.owner].strategy.interval]
             if not (is_gate and self.knows(lane.interval, snapshot.symbol)):
                 self.restore([snapshot])
             lane.dirty[lane.slot(snapshot.symbol)] = True
 
     def _restore_gate(self, snapshot: Snapshot) -> None:
-        lane = self.lanes[snapshot.owner[1:]]
+        lane = self.lanes[_interval(snapshot.owner)]
         slot = lane.slot(snapshot.symbol)
         if snapshot.layout != gate.LAYOUT or len(snapshot.payload) != gate.STATE.itemsize:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
@@ -261,6 +297,11 @@ class Pipeline:
         if slot >= 0:
             run.unpack(slot, snapshot.payload)
             run.next_offset[slot] = snapshot.offset
+
+
+def _interval(memory: str) -> str:
+    """Of a gate, by the name under which its snapshots go."""
+    return memory.split(":")[1]
 
 
 def prepare(strategies: Iterable[ReadyStrategy]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plugins.base import name_of
 from plugins.features import feature_registry
-from plugins.news import NEWS_COLUMNS
+from plugins.news_join import NEWS_COLUMNS
 from plugins.streaming import StreamingFeature
 from schemas.errors import ConfigurationError
 

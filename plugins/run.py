@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugins.bars import with_columns
 from plugins.base import FloatArray
 from plugins.gate import FIRST
+from plugins.news_join import BarNews
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.strategy import ReadyStrategy
@@ -21,6 +22,8 @@ from schemas.messages import Origin, Provenance, Signal, SignalContent
 
 IntArray = NDArray[np.int64]
 Rows = NDArray[np.void]
+Told = tuple[int | None, bool]
+"""Of a bar's news: the offset of the last score that counts, and whether one was made later, of history."""
 
 BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")])
 """What a run remembers of a symbol besides its features' states: bars so far, and the first of them."""
@@ -107,15 +110,24 @@ class Run:
         ]
 
     def feed(
-        self, bars: Rows, slots: IntArray, offsets: IntArray, gaps: IntArray, symbols: Sequence[str]
+        self,
+        bars: Rows,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        symbols: Sequence[str],
+        news: BarNews | None = None,
     ) -> list[Signal]:
         """Steps over `bars` in order; the signals of those that are to be published."""
+        if not self.strategy.uses_news:
+            news = None
         mine = self.member[slots] & (offsets >= np.maximum(self.next_offset[slots], self.begin))
         if not mine.all():
             bars, slots, offsets, gaps = bars[mine], slots[mine], offsets[mine], gaps[mine]
+            news = news and news.at(mine)
         if not len(bars):
             return []
-        values, counts = self.step(bars, slots, offsets)
+        values, counts = self.step(bars, slots, offsets, news)
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
@@ -123,16 +135,17 @@ class Run:
             names = [symbols[slot] for slot in slots.tolist()]
             audible &= np.array(list(map(self.strategy.universe.concerns, names, bars["time"].tolist())), np.bool_)
         loud = np.flatnonzero(audible & (not self.paused))
-        columns = self._columns(bars, slots, values, counts, loud, symbols)
+        columns = self._columns(bars, slots, values, counts, loud, symbols, news)
         if self.witness is not None:
             self.witness(Seen(bars, slots, offsets, loud, columns, counts))
         if not len(loud):
             return []
         rows = bars["time"][loud], slots[loud], offsets[loud], gaps[loud]
+        told = _told(news and news.at(loud), len(loud))
         if self.strategy.generator.cross_section:
-            self._predicted += self._predictions(*rows, columns["prediction"], counts[loud], symbols)
+            self._predicted += self._predictions(*rows, columns["prediction"], counts[loud], symbols, told)
             return []
-        return self._signals(*rows, columns, counts[loud], symbols)
+        return self._signals(*rows, columns, counts[loud], symbols, told)
 
     def take_predictions(self) -> list[Prediction]:
         """What was predicted since this was last asked, of a strategy that decides about all symbols at once: its
@@ -141,14 +154,16 @@ class Run:
         taken, self._predicted = self._predicted, []
         return taken
 
-    def step(self, bars: Rows, slots: IntArray, offsets: IntArray) -> tuple[FloatArray, IntArray]:
+    def step(
+        self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
+    ) -> tuple[FloatArray, IntArray]:
         """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
         counts = np.empty(len(bars), np.int64)
         _advance(self.book, slots, offsets, np.ascontiguousarray(bars["time"]), counts)
         values = np.empty((len(bars), len(self.strategy.columns)))
         for number in self.strategy.order:
             bound = self.strategy.features[number]
-            part = self._run(bound, self.states[number], bars, slots, values, {})
+            part = self._run(bound, self.states[number], bars, slots, values, news.columns if news else {})
             values[:, bound.first : bound.first + len(bound.columns)] = part
         return values, counts
 
@@ -178,6 +193,7 @@ class Run:
         counts: IntArray,
         loud: IntArray,
         symbols: Sequence[str],
+        news: BarNews | None,
     ) -> dict[str, FloatArray]:
         """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
@@ -186,7 +202,8 @@ class Run:
         if fold is None:
             more = {}
         else:
-            part = self._run(fold, self.states[-1], bars, slots, values, {"prediction": every})[loud]
+            given = {**(news.columns if news else {}), "prediction": every}
+            part = self._run(fold, self.states[-1], bars, slots, values, given)[loud]
             more = {name: part[:, i] for i, name in enumerate(fold.columns)}
         values, predictions = values[loud], every[loud]
         return {name: values[:, i] for i, name in enumerate(strategy.columns)} | more | {"prediction": predictions}
@@ -200,6 +217,7 @@ class Run:
         columns: Mapping[str, FloatArray],
         counts: IntArray,
         symbols: Sequence[str],
+        told: Sequence[Told],
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
@@ -213,18 +231,20 @@ class Run:
             for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
                 decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
         signals = []
-        for symbol, origin, time, offset, gap, prediction, signal, weight, reason in zip(
+        for symbol, origin, time, offset, gap, prediction, signal, weight, reason, (news_offset, historical) in zip(
             names, [self._origin(slot) for slot in places], times.tolist(),
-            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, strict=True,
+            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told,
+            strict=True,
         ):  # fmt: skip
             content = SignalContent(
                 signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,
                 none_if_nan(prediction), strategy.model_id, strategy.config_hash, None if gap == FIRST else gap,
                 time + interval,
             )  # fmt: skip
-            signals.append(
-                Signal(content, Provenance(source.topic, source.partition, offset, None, origin, source.worker))
+            provenance = Provenance(
+                source.topic, source.partition, offset, news_offset, origin, source.worker, historical
             )
+            signals.append(Signal(content, provenance))
         return signals
 
     def _predictions(
@@ -236,6 +256,7 @@ class Run:
         predictions: FloatArray,
         counts: IntArray,
         symbols: Sequence[str],
+        told: Sequence[Told],
     ) -> list[Prediction]:
         strategy, source, interval = self.strategy, self.source, self.strategy.interval_ms
         names = [symbols[slot] for slot in slots.tolist()]
@@ -244,11 +265,13 @@ class Run:
             Prediction(
                 strategy.name, symbol, time, none_if_nan(value), None if value == value else reason or None,
                 strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
-                Provenance(source.topic, source.partition, offset, None, self._origin(slot), source.worker),
+                Provenance(
+                    source.topic, source.partition, offset, news_offset, self._origin(slot), source.worker, historical
+                ),
             )
-            for symbol, slot, time, offset, gap, value, reason in zip(
+            for symbol, slot, time, offset, gap, value, reason, (news_offset, historical) in zip(
                 names, slots.tolist(), times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(), reasons,
-                strict=True,
+                told, strict=True,
             )
         ]  # fmt: skip
 
@@ -313,3 +336,10 @@ class Run:
         for array in arrays:
             array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
             first += array.dtype.itemsize
+
+
+def _told(news: BarNews | None, count: int) -> list[Told]:
+    if news is None:
+        return [(None, False)] * count
+    offsets = [offset if offset >= 0 else None for offset in news.offsets.tolist()]
+    return list(zip(offsets, news.historical.tolist(), strict=True))

@@ -1,13 +1,14 @@
 """A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from plugins.base import BaseModel, BaseSignalGenerator, Plugin
 from plugins.features import feature_registry
 from plugins.models import model_registry
-from plugins.news import NEWS_COLUMNS
+from plugins.news_join import NEWS_COLUMNS, Joining
 from plugins.registry import PluginRegistry
 from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_of
 from plugins.row_ring import LARGEST_RING, RowRing
@@ -16,7 +17,7 @@ from plugins.streaming import StreamingFeature
 from plugins.universe import Universe, check_size, universe_of
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
-from schemas.config import Execution, PluginUse, Strategy
+from schemas.config import Execution, NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.messages import Model, interval_ms
 
@@ -52,6 +53,26 @@ class ReadyStrategy:
     layout: str
     artifact: str | None = None
     """The model's folder, as a wish named it; None: the configured one, or no model."""
+
+    @cached_property
+    def uses_news(self) -> bool:
+        """Does any part of it need what is said of a bar's news?"""
+        return _use_news(self.features, self.fold)
+
+    @property
+    def memory(self) -> str:
+        """The name under which the memory of repeats goes that it shares with others; no strategy can have it."""
+        return f":{self.interval}:news" if self.uses_news else f":{self.interval}"
+
+    @property
+    def news(self) -> NewsUse:
+        """What of the section `news` weighs."""
+        return NewsUse.model_validate(self.config.get("news", {}))
+
+    @property
+    def joining(self) -> Joining:
+        """Which scores it counts."""
+        return Joining(self.news.scorer, self.news.syndicated, round(1000 * self.news.memory))
 
     @property
     def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:
@@ -136,7 +157,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     ring = _ring_of(name, model, len(columns))
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
-    config = _resolved(strategy, features, model, model_id, generator, universe)
+    config = _resolved(strategy, features, model, model_id, generator, universe, fold)
     return ReadyStrategy(
         name=name,
         interval=strategy.interval,
@@ -156,7 +177,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         grace=strategy.cross_section.grace,
         config=config,
         config_hash=config_hash(config),
-        layout=_layout(strategy, features, ring, fold, model_id),
+        layout=_layout(strategy, features, ring, fold, model_id, config.get("news")),
     )
 
 
@@ -196,9 +217,10 @@ def _layout(
     ring: RowRing | None,
     fold: FeatureColumns | None,
     model_id: Model | None,
+    news: dict[str, Any] | None,
 ) -> str:
-    """Hash of what the stored states depend on. A fold over predictions depends on what predicts, too; a sequence
-    model's rows only on their number and width.
+    """Hash of what the stored states depend on: which scores count, too, where news is used. A fold over predictions
+    depends on what predicts, too; a sequence model's rows only on their number and width.
     """
     parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in features]
     if ring is not None:
@@ -206,6 +228,8 @@ def _layout(
     if fold is not None:
         predicts = strategy.prediction or (model_id.sha256 if model_id else None)
         parts.append([fold.feature.layout, *fold.origins, predicts])
+    if news is not None:
+        parts.append(news)
     return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
 
 
@@ -230,17 +254,27 @@ def _resolved(
     model_id: Model | None,
     generator: BaseSignalGenerator,
     universe: Universe,
+    fold: FeatureColumns | None,
 ) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies, the universe by its members. How long a cross-section waits is not in it: a closing tells who came.
+    where it lies, the universe by its members; what of the news section weighs, where news is used. How long a
+    cross-section waits is not in it: a closing tells who came.
     """
-    plain = strategy.model_dump(mode="json", exclude={"features", "model", "signal", "universe", "cross_section"})
+    left_out = {"features", "model", "signal", "universe", "cross_section", "news"}
+    plain = strategy.model_dump(mode="json", exclude=left_out)
+    if _use_news(features, fold):
+        plain["news"] = (strategy.news or NewsUse()).model_dump(mode="json")
     return plain | {
         "universe": universe.resolved,
         "features": [_named(f.feature.plugin) | {"columns": list(f.columns)} for f in features],
         "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
         "signal": _named(generator),
     }
+
+
+def _use_news(features: tuple[FeatureColumns, ...], fold: FeatureColumns | None) -> bool:
+    parts = features if fold is None else (*features, fold)
+    return any(origin in NEWS_COLUMNS for bound in parts for origin in bound.origins)
 
 
 def _named(plugin: Plugin) -> dict[str, Any]:

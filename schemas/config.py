@@ -51,6 +51,7 @@ class Kafka(Section):
     partitioner: Literal["murmur2", "crc32", "as_is"] = "murmur2"
     delivery: Literal["auto", "at_least_once", "exactly_once"] = "auto"
     partitions: int = Field(4, ge=1, le=1000, description="of topics that alphawire creates")
+    news_partitions: int = Field(2, ge=1, le=1000, description="of the topic news; the most scorers that can share it")
     replication: int = Field(1, ge=1, le=10)
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
@@ -87,6 +88,31 @@ class Worker(Section):
     http: bool = True
     http_host: str = "127.0.0.1"
     http_port: int = Field(6066, ge=0, le=65535)
+
+
+class NewsUse(Section):
+    """Which scores count, and when: what a strategy that uses news depends on."""
+
+    scorer: Name = Field("none", description="finbert, lexicon, or another; none: what uses news is unknown")
+    delay: float = Field(
+        60.0, ge=0, le=31_536_000, description="seconds from the publication of a historical article until it counts"
+    )
+    syndicated: Literal["once", "each"] = Field("once", description="how often copies of a text count")
+    memory: float = Field(
+        604_800.0, gt=0, le=31_536_000, description="seconds for which articles and texts are remembered"
+    )
+
+
+class News(NewsUse):
+    """How articles are scored, and how bars are joined with their scores; see docs/news.md."""
+
+    model: str = Field("ProsusAI/finbert", min_length=1, description="of finbert: a folder, or a name of the hub")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_size: int = Field(64, ge=1, le=4096, description="articles that are scored and written at once at most")
+    max_length: int = Field(256, ge=8, le=8192, description="tokens of a text that are read")
+    http_port: int = Field(6067, ge=0, le=65535, description="of the scorer's pages; 0 takes a free one")
+    mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
+    grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its news")
 
 
 class PluginUse(Section):
@@ -189,6 +215,7 @@ class Strategy(Section):
     signal: PluginUse
     cross_section: CrossSection = CrossSection()
     execution: Execution = Execution()
+    news: NewsUse | None = Field(None, description="by default what the section `news` says")
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"
     )
@@ -210,6 +237,7 @@ class Config(BaseSettings):
 
     kafka: Kafka = Kafka()
     worker: Worker = Worker()
+    news: News = News()
     strategies: dict[Name, Strategy] = {}
 
     @classmethod
@@ -222,6 +250,20 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _news_of_strategies(self) -> "Config":
+        common = NewsUse.model_validate(self.news.model_dump(include=set(NewsUse.model_fields)))
+        if own := [name for name, strategy in self.strategies.items() if strategy.news not in (None, common)]:
+            raise ValueError(
+                f"strategies.{own[0]}.news is not what the section `news` says, which holds for all; leave it out there"
+            )
+        strategies = {
+            name: strategy if strategy.news else strategy.model_copy(update={"news": common})
+            for name, strategy in self.strategies.items()
+        }
+        object.__setattr__(self, "strategies", strategies)  # the section is frozen for others
+        return self
 
     def strategy(self, name: str) -> Strategy:
         if name not in self.strategies:

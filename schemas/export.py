@@ -10,11 +10,14 @@ import msgspec
 from schemas.cross_sections import PredictionRecord
 from schemas.errors import ConfigurationError
 from schemas.messages import Bar, ControlRecord, PluginEntry, PluginReply, PluginRequest, Signal, StateRecord
+from schemas.news import Article, NewsRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
     "predictions": PredictionRecord,
+    "news": Article,
+    "news.scores": NewsRecord,
     "state": StateRecord,
     "control": ControlRecord,
     "plugins": PluginEntry,

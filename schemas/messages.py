@@ -98,15 +98,21 @@ class SignalContent(Struct, gc=False):
     valid_until: Annotated[int, Meta(description="a consumer that reads the signal later must not trade on it")]
 
 
-class Provenance(Struct, gc=False):
+class Provenance(Struct, gc=False, omit_defaults=True):
     """Where the signal came from."""
 
     topic: str
     partition: int
     offset: int
-    news_offset: int | None
+    news_offset: Annotated[
+        int | None, Meta(description="the last score counted, on `news.scores`, same partition; null: none")
+    ]
     origin: Origin
     worker: Annotated[str, Meta(description="version of the worker that published it")]
+    historical: Annotated[
+        bool,
+        Meta(description="true (else left out): a score counted was made later, for publication plus a declared delay"),
+    ] = False
 
 
 class Signal(Struct, gc=False):
@@ -116,9 +122,15 @@ class Signal(Struct, gc=False):
     provenance: Provenance
 
 
+Track = Annotated[
+    str,
+    Meta(description="empty: strategies that wait for nothing; news: those that wait for their bars' news"),
+]
+
+
 class Marker(Struct, tag="marker", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION``: everything before `offset` is published, for each strategy in `published`
-    before its own offset.
+    """Topic `state`, key ``bars/PARTITION`` (and ``/TRACK``): everything before `offset` is published, for each
+    strategy in `published` before its own offset.
 
     `floor` is the offset of the last complete round of snapshots (null: none yet), `roster` the SHA-256 of its roster
     record's bytes.
@@ -130,11 +142,13 @@ class Marker(Struct, tag="marker", tag_field="kind"):
     published: dict[str, int]
     floor: int | None = None
     roster: str | None = None
+    track: Track = ""
 
 
 class Roster(Struct, tag="roster", tag_field="kind"):
-    """Topic `state`, key ``bars/PARTITION/roster``: which snapshots a complete round consists of, each with its
-    symbol's count of bars, and the strategies whose states it holds (some may have seen no symbol yet).
+    """Topic `state`, key ``bars/PARTITION/roster`` (with a track ``bars/PARTITION/TRACK/roster``): which snapshots a
+    complete round consists of, each with its symbol's count of bars, and the strategies whose states it holds (some may
+    have seen no symbol yet).
     """
 
     topic: str
@@ -142,6 +156,7 @@ class Roster(Struct, tag="roster", tag_field="kind"):
     floor: int
     counts: dict[str, int]
     strategies: list[str] = []
+    track: Track = ""
 
 
 class Snapshot(Struct, tag="snapshot", tag_field="kind"):

@@ -36,9 +36,19 @@ NAMES = (
     "mid_gather",
     "after_gathered",
     "in_gathered_load",
+    "before_unknown",
+    "after_unknown",
+    "in_news_read",
+    "after_news_held",
 )
+OF_NEWS = ("before_unknown", "after_unknown", "in_news_read", "after_news_held")
+"""Those that only a worker comes to whose strategies use news: before it says that bars are decided without, when the
+log has said so, when it has read scores, and when bars wait.
+"""
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""
+OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_marks")
+"""In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker comes to that is wished another model, or a pause, while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
@@ -66,8 +76,8 @@ def _parse(text: str) -> tuple[str, Armed]:
     place, _, what = text.partition(":")
     name, _, count = place.partition("=")
     action, _, seconds = (what or "kill").partition("=")
-    if name not in (*NAMES, *OF_REPLAY):
-        raise ValueError(f"there is no failpoint {name}; there is: {', '.join((*NAMES, *OF_REPLAY))}")
+    if name not in (known := (*NAMES, *OF_REPLAY, *OF_SCORER)):
+        raise ValueError(f"there is no failpoint {name}; there is: {', '.join(known)}")
     if action not in ("kill", "stop", "delay"):
         raise ValueError(f"a failpoint cannot {action}; it can: kill, stop, delay=SECONDS")
     return name, Armed(int(count or 1), action, float(seconds or 0))

@@ -3,7 +3,7 @@
 Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def read_bars(paths: str | Path | Iterable[str | Path], interval: str | None = N
     ConfigurationError
         For a file that cannot be read, lacks a column, or whose times cannot be understood.
     """
-    files = _files([paths] if isinstance(paths, str | Path) else paths)
+    files = files_of(paths, "bars")
     out = Refused()
     parts = [_bars(path, interval, out) for path in files]
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
@@ -114,25 +114,25 @@ def during(times: Iterable[int], start: int | None, end: int | None) -> NDArray[
     return inside
 
 
-def _files(paths: Iterable[str | Path]) -> list[Path]:
+def files_of(paths: str | Path | Iterable[str | Path], what: str) -> list[Path]:
+    """The files, and those in the folders, that `paths` name; `ConfigurationError` where one holds no `what`."""
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         inside = sorted(item for item in path.iterdir() if item.name.endswith(SUFFIXES)) if path.is_dir() else [path]
         if not inside or not all(item.name.endswith(SUFFIXES) for item in inside):
-            raise ConfigurationError(f"{path}: no bars there; give {', '.join(SUFFIXES)} files, or a folder of them")
+            raise ConfigurationError(f"{path}: no {what} there; give {', '.join(SUFFIXES)} files, or a folder of them")
         files += inside
     if not files:
-        raise ConfigurationError("no file of bars was named")
+        raise ConfigurationError(f"no file of {what} was named")
     return files
 
 
 def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
-    raw = _load(path)
-    raw.columns = pd.Index([str(name).strip().lower() for name in raw.columns])
+    raw = load(path, (*SYMBOLS, "interval"))
     _check_columns(path, raw)
     frame = pd.DataFrame({"symbol": _symbols(path, raw)}, index=raw.index)
     frame["interval"], length, other = _intervals(path, raw, interval)
-    opened, unknown = _open_times(path, raw)
+    opened, unknown = times_in(path, raw, next(name for name in TIMES if name in raw))
     frame["open_time"] = opened
     frame["close_time"] = opened + length
     _check_spacing(path, frame, length)
@@ -157,13 +157,24 @@ def _check_spacing(path: Path, frame: pd.DataFrame, length: "pd.Series[int]") ->
         )
 
 
-def _load(path: Path) -> pd.DataFrame:
+def load(path: Path, texts: Container[str] | None = None) -> pd.DataFrame:
+    """The file, names of columns in lower case; of a CSV file the columns `texts` (None: all) as they are written."""
+    frame = _read(path, texts)
+    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    if twice := frame.columns[frame.columns.duplicated()].tolist():
+        raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
+    return frame
+
+
+def _read(path: Path, texts: Container[str] | None) -> pd.DataFrame:
     try:
         if path.name.endswith(".parquet"):
             return _flat(pd.read_parquet(path))
+        if texts is None:
+            return pd.read_csv(path, dtype=str, keep_default_na=False)
         names = [str(name) for name in pd.read_csv(path, nrows=0).columns]
         # a symbol may be called NA; prices come out as they were written to the last bit since pandas 3.1
-        text: dict[str, Any] = {name: str for name in names if name.strip().lower() in (*SYMBOLS, "interval")}
+        text: dict[str, Any] = {name: str for name in names if name.strip().lower() in texts}
         missing = {name: MISSING for name in names if name not in text}
         return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing, low_memory=False)
     except FileNotFoundError:
@@ -189,8 +200,6 @@ def _check_columns(path: Path, raw: pd.DataFrame) -> None:
         missing.insert(0, f"a time ({', '.join(TIMES)})")
     if missing:
         raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
-    if twice := raw.columns[raw.columns.duplicated()].tolist():
-        raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
 
 
 def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Series[Any]":
@@ -221,9 +230,8 @@ def _length(path: Path, interval: str) -> int:
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def _open_times(path: Path, raw: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Start of each bar in ms, and which rows have none."""
-    name = next(name for name in TIMES if name in raw)
+def times_in(path: Path, raw: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The times of the column `name` in ms, and which rows have none."""
     column = raw[name]
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)):
         column = _parsed(column)

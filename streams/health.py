@@ -10,9 +10,9 @@ from streams.worker import Worker
 def lags(app: Any, worker: Worker) -> dict[int, int | None]:
     """Bars of each owned partition that are on the log and not published yet; None while the log's end is not known."""
     found: dict[int, int | None] = {}
-    for number, part in sorted(worker.partitions.items()):
+    for number in sorted(worker.partitions):
         end = log_end(app, worker, number)
-        found[number] = None if end is None else max(end - part.published, 0)
+        found[number] = None if end is None else max(end - worker.published(number), 0)
     return found
 
 

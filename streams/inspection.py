@@ -9,8 +9,9 @@ from plugins.strategy import ReadyStrategy
 from schemas.config import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.clients import gives_producer_ids, offset_range, open_admin, open_producer
+from streams.news_track import TRACK
 from streams.outlet import PRODUCER, Record, Writer
-from streams.plan import plan
+from streams.plan import of_track, plan
 from streams.state import Stored, load, snapshot_key
 from streams.topics import partition_count, topic_name
 
@@ -56,12 +57,14 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     marker = stored.marker
     state = PartitionState(
         number, begin, end, marker.offset if marker else 0, marker.floor if marker else None,
-        marker.published if marker else {}, _owners(stored),
+        stored.published, _owners(stored),
         {name: _in_force(entry) for name, entry in stored.applied.items()},
     )  # fmt: skip
     try:
-        planned = plan(stored, strategies, bars, number, begin, end)
-        state.rebuilt = planned.behind or ({"*": planned.why_rebuilt} if planned.why_rebuilt else {})
+        for track in ("", TRACK):
+            if some := of_track(strategies, track):
+                planned = plan(stored.of_track(track), some, bars, number, begin, end)
+                state.rebuilt |= planned.behind or ({track or "*": planned.why_rebuilt} if planned.why_rebuilt else {})
     except ConfigurationError as error:
         state.refused = str(error)
     return state

@@ -62,7 +62,7 @@ def applied_record(topic: str, applied: Applied) -> Record:
     return Record(topic, applied.strategy.encode(), encode(applied))
 
 
-def dead_record(topic: str, dead: DeadLetter) -> Record:
+def dead_record(topic: str, dead: DeadLetter, partition: int | None = None) -> Record:
     """The original key and bytes; headers say where from and why. What is too large is cut, with its SHA-256."""
     record, value = dead.record, dead.record.value
     headers = [
@@ -80,7 +80,7 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
     if key is not None and len(key) > MAX_DEAD_LETTER:
         headers.append(("key-truncated", str(len(key)).encode()))
         key = key[:MAX_DEAD_LETTER]
-    return Record(topic, key, value, record.timestamp, tuple(headers))
+    return Record(topic, key, value, record.timestamp, tuple(headers), partition)
 
 
 class Writer:
@@ -94,7 +94,9 @@ class Writer:
         self._producer = producer
 
     async def write(self, partition: int, records: Iterable[Record]) -> None:
-        """Raises what the broker answered when any record was not acknowledged."""
+        """Those that name no partition go to `partition`. Raises what the broker answered when any was not
+        acknowledged.
+        """
         futures = []
         try:
             for (topic, place), batch in self._batches(partition, records):
@@ -143,7 +145,7 @@ class Outlets(Protocol):
 
     exactly_once: bool
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         """With transactions this is what fences the former owner, so it comes before its state is read."""
 
     async def close(self, writer: Writer) -> None: ...
@@ -157,7 +159,7 @@ class SharedOutlets:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         return self._writer
 
     async def close(self, writer: Writer) -> None:
@@ -176,9 +178,9 @@ class TransactionalOutlets:
         self._topic = topic
         self._open: dict[int, contextlib.AsyncExitStack] = {}
 
-    async def open(self, partition: int) -> Writer:
+    async def open(self, partition: int, track: str = "") -> Writer:
         stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}"
+        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}{track and f'-{track}'}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
         failpoint("after_fencing")
         writer = TransactionalWriter(producer)

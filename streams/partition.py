@@ -12,7 +12,7 @@ from plugins.pipeline import Capture, Outcome, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint
-from streams.intake import DeadLetter, Intake
+from streams.intake import DeadLetter, Intake, Taken
 from streams.outbox import Outbox, Reached
 from streams.outlet import Record, applied_record, dead_record, prediction_record, signal_record
 from streams.plan import Plan, begin_where_planned, restore
@@ -113,13 +113,17 @@ class Partition(Outbox):
             self.behind.remember(records)
         taken = self.intake.read(records)
         self.counts += taken.counts
-        batches = taken.batches
-        for offset, switch in self.switches.due(self.position, chunk.next, batches, self.pipeline.runs):
-            self._step(records, taken.dead, between(batches, self.position, offset), offset)
-            batches = between(batches, offset, chunk.next)
-            self._switch(switch)
-        self._step(records, taken.dead, batches, chunk.next)
+        self.advance(records, taken, chunk.next)
         failpoint("after_chunk")
+
+    def advance(self, records: list[Any], taken: Taken, following: int) -> None:
+        """Steps over what was `taken` of the records, up to, not including, offset `following`."""
+        batches = between(taken.batches, self.position, following)
+        for offset, switch in self.switches.due(self.position, following, batches, self.pipeline.runs):
+            self._step(records, taken.dead, between(batches, self.position, offset), offset)
+            batches = between(batches, offset, following)
+            self._switch(switch)
+        self._step(records, taken.dead, batches, following)
 
     def _step(
         self, records: list[Any], dead: list[DeadLetter], batches: Mapping[str, BarBatch], following: int
@@ -210,8 +214,9 @@ class Partition(Outbox):
             alone = reached.behind if name in self.plan.behind else None
             published[name] = max(published[name], reached.position if alone is None else alone)
         offset = max(self.plan.marked, reached.position)
-        value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster)
-        return Record(self.names.state, marker_key(self.names.bars, self.number), encode(value))
+        track = self.plan.track
+        value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster, track)
+        return Record(self.names.state, marker_key(self.names.bars, self.number, track), encode(value))
 
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""
@@ -225,8 +230,9 @@ class Partition(Outbox):
 
     def roster_record(self, capture: Capture) -> Record:
         counts = dict(sorted(capture.counts.items()))
-        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies)
-        return Record(self.names.state, roster_key(self.names.bars, self.number), encode(roster))
+        track = self.plan.track
+        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies, track)
+        return Record(self.names.state, roster_key(self.names.bars, self.number, track), encode(roster))
 
     def complete(self, capture: Capture, roster: Record) -> None:
         """The round is on the log: the next marker names it."""

@@ -45,18 +45,20 @@ class Plan:
     behind_from: int = 0
     strategies: list[ReadyStrategy] = field(default_factory=list)
     """Each as it goes on."""
+    track: str = ""
     switch_from: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset before which all is on the log, beyond the marker too: no wish takes effect before it."""
 
 
 def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int) -> Plan:
-    """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now.
+    """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now. Strategies
+    that wait for news are folded again together, as they share what is known of it.
 
     Raises `ConfigurationError` for a strategy whose plugins are older here than those in force, and for bars that are
     gone though their signals are there.
     """
     ready = list(strategies)
-    marker = stored.marker or Marker(topic, partition, 0, {})
+    marker = stored.marker or Marker(topic, partition, 0, {}, track=stored.track)
     if marker.offset > end:
         raise ConfigurationError(
             f"{topic}/{partition} ends at offset {end}, but its signals up to offset {marker.offset} are published:"
@@ -65,6 +67,8 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     wishes = _Wishes(stored, marker, topic, partition, begin, end)
     applied = {strategy.name: wishes.in_force(strategy) for strategy in ready}
     snapshots, faults = _usable(stored, ready, applied, partition, begin)
+    if faults and stored.track:
+        snapshots, faults = [], dict.fromkeys(applied, "; ".join(f"{name}: {why}" for name, why in faults.items()))
     together = marker.floor is None or (len(faults) == len(ready) and bool(ready))
     for name in applied if together else faults:
         if applied[name].origin.offset < begin:
@@ -73,7 +77,7 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
             faults[name] = f"{why}; it has a new origin, as the log no longer reaches its old one"
     new = [entry for name, entry in applied.items() if entry is not stored.applied.get(name)]
     published = marker.published | {name: wishes.published(entry) for name, entry in applied.items()}
-    back = max(begin, _memory_begin(stored, applied.values(), end))
+    back = max(begin, _memory_begin(stored, applied.values(), end) if ready else marker.offset)
     if together or marker.floor is None:
         reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
         found = Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
@@ -81,12 +85,17 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
         floor = marker.floor
         settled = max((snapshot.offset for snapshot in snapshots), default=floor)
         found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
-    found.strategies = ready
+    found.strategies, found.track = ready, stored.track
     found.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
     if faults and found.floor is not None:
         found.behind = faults
         found.behind_from = min(found.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
     return found
+
+
+def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrategy]:
+    """Those of the first track ("") wait for nothing; the others for their bars' news."""
+    return [strategy for strategy in strategies if strategy.uses_news == bool(track)]
 
 
 def _memory_begin(stored: Stored, entries: Iterable[Applied], end: int) -> int:
@@ -200,7 +209,7 @@ def _usable(
     states = _States(stored, roster, partition)
     faults = {}
     for strategy in strategies:
-        entry, memory = applied[strategy.name], f":{strategy.interval}"
+        entry, memory = applied[strategy.name], strategy.memory
         changed = entry is not stored.applied.get(strategy.name, entry) and not keeps_state(
             stored.applied[strategy.name], strategy
         )
@@ -214,7 +223,7 @@ def _usable(
         if fault:
             faults[strategy.name] = fault
     good = {strategy.name for strategy in strategies} - faults.keys()
-    owners = good | {f":{strategy.interval}" for strategy in strategies if strategy.name in good}
+    owners = good | {strategy.memory for strategy in strategies if strategy.name in good}
     return [snapshot for owner in owners for snapshot in states.of(owner).values()], faults
 
 
@@ -265,7 +274,7 @@ class _States:
     def order_fault(self, strategy: ReadyStrategy) -> str | None:
         """A gate ahead of a strategy behind it would take that strategy's next bars for repeats."""
         mine = self._found[strategy.name]
-        for symbol, memory in self._found[f":{strategy.interval}"].items():
+        for symbol, memory in self._found[strategy.memory].items():
             if memory.offset <= self._floor or not strategy.universe.ever(symbol):
                 continue
             if symbol not in mine or mine[symbol].offset < memory.offset:

@@ -1,8 +1,9 @@
 """Bars to Kafka: keyed by symbol, on the partition that the configured partitioner says, stamped with their close."""
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,49 +74,68 @@ async def produce_bars(
     ConfigurationError
         For both `rate` and `speed`, or one that is not positive.
     """
-    due = _due(frame, rate, speed)
+    due = due_times(frame["close_time"].to_numpy(np.int64), rate, speed)
     count = await partition_count(kafka)
     partitions = _partitions(frame, count, kafka)
-    options = {"max_batch_size": BATCH_BYTES, "enable_idempotence": await gives_producer_ids(kafka)}
-    with quiet_aiokafka():
-        async with open_producer(kafka, **options) as producer:
-            sender = _Sender(producer, topic_name(kafka, "bars"), progress)
-            seconds = await _send(sender, frame, partitions, due, STEP * count)
+    async with open_sender(kafka, "bars", progress) as sender:
+        seconds = await send_all(
+            sender, lambda first, upto: _records(frame.iloc[first:upto]), partitions, due, STEP * count
+        )
     times = frame["close_time"]
     first, last = (int(times.min()), int(times.max())) if len(frame) else (None, None)
     return Produced(len(frame), int(frame["symbol"].nunique()), first, last, seconds)
 
 
-async def _send(
-    sender: "_Sender", frame: pd.DataFrame, partitions: NDArray[np.int64], due: NDArray[np.float64] | None, step: int
+Line = tuple[bytes, bytes, int]
+"""Key, value and timestamp of a record."""
+
+
+@contextlib.asynccontextmanager
+async def open_sender(kafka: Kafka, name: str, progress: Progress | None) -> AsyncIterator["Sender"]:
+    """A `Sender` to the topic `name` (without the prefix)."""
+    options = {"max_batch_size": BATCH_BYTES, "enable_idempotence": await gives_producer_ids(kafka)}
+    with quiet_aiokafka():
+        async with open_producer(kafka, **options) as producer:
+            yield Sender(producer, topic_name(kafka, name), progress)
+
+
+async def send_all(
+    sender: "Sender",
+    lines: Callable[[int, int], Iterable[Line]],
+    partitions: NDArray[np.int64],
+    due: NDArray[np.float64] | None,
+    step: int,
 ) -> float:
-    """All bars, each not before it is due; returns how many seconds that took."""
+    """All records, each not before it is due, at most `step` at once; returns how many seconds that took.
+
+    `lines` gives those with numbers in [first, upto).
+    """
     clock = asyncio.get_running_loop().time
-    began, sent = clock(), 0
-    while sent < len(frame):
-        upto = min(sent + step, len(frame))
+    began, sent, count = clock(), 0, len(partitions)
+    while sent < count:
+        upto = min(sent + step, count)
         if due is not None:
             await sender.settle()
             await asyncio.sleep(max(due[sent] - (clock() - began), 0))
             upto = min(upto, int(np.searchsorted(due, clock() - began + TICK, "right")))
-        await sender.send(frame.iloc[sent:upto], partitions[sent:upto])
+        await sender.send(lines(sent, upto), partitions[sent:upto])
         sent = upto
     await sender.settle()
     return clock() - began
 
 
-def _due(frame: pd.DataFrame, rate: float | None, speed: float | None) -> NDArray[np.float64] | None:
-    """Seconds after the start at which each bar may go; None: at once. One out of order goes with the one before."""
+def due_times(times: NDArray[np.int64], rate: float | None, speed: float | None) -> NDArray[np.float64] | None:
+    """Seconds after the start at which each record may go; None: at once. One out of order goes with the one before."""
     for name, value in (("rate", rate), ("speed", speed)):
         if value is not None and not value > 0:
             raise ConfigurationError(f"{name} {value} is not above 0")
     if rate is not None and speed is not None:
         raise ConfigurationError("give either a rate or a speed")
     if rate is not None:
-        return np.arange(len(frame), dtype=np.float64) / rate
-    if speed is None or frame.empty:
+        return np.arange(len(times), dtype=np.float64) / rate
+    if speed is None or not len(times):
         return None
-    times = np.maximum.accumulate(frame["close_time"].to_numpy(np.int64))
+    times = np.maximum.accumulate(times)
     return np.asarray((times - times[0]) / (1000.0 * speed), np.float64)
 
 
@@ -126,8 +146,7 @@ def _partitions(frame: pd.DataFrame, count: int, kafka: Kafka) -> NDArray[np.int
     return np.array([partition_of(symbol.encode(), count, kind) for symbol in symbols], np.int64)[codes]
 
 
-def _records(frame: pd.DataFrame) -> Iterator[tuple[bytes, bytes, int]]:
-    """Key, value and timestamp of each bar."""
+def _records(frame: pd.DataFrame) -> Iterator[Line]:
     opened, closed = frame["open_time"].tolist(), frame["close_time"].tolist()
     intervals = (
         frame["interval"].tolist()
@@ -149,7 +168,7 @@ def interval_name(length: int) -> str:
     raise ConfigurationError(f"close_time minus open_time is {length} ms, which is no interval of whole seconds")
 
 
-class _Sender:
+class Sender:
     """Batches on their way; every acknowledgement is awaited, and one that fails ends the whole."""
 
     def __init__(self, producer: "AIOKafkaProducer", topic: str, progress: Progress | None) -> None:
@@ -158,9 +177,9 @@ class _Sender:
         self._progress = progress or (lambda count: None)
         self._waiting: deque[tuple[asyncio.Future[Any], int]] = deque()
 
-    async def send(self, frame: pd.DataFrame, partitions: NDArray[np.int64]) -> None:
+    async def send(self, lines: Iterable[Line], partitions: NDArray[np.int64]) -> None:
         batches: dict[int, BatchBuilder] = {}
-        for (key, value, time), partition in zip(_records(frame), partitions.tolist(), strict=True):
+        for (key, value, time), partition in zip(lines, partitions.tolist(), strict=True):
             batch = batches.get(partition)
             if batch is None or batch.append(key=key, value=value, timestamp=time) is None:
                 if batch is not None:
@@ -198,4 +217,4 @@ class _Sender:
         self._progress(count)
 
     def _failed(self, error: Exception) -> BrokerError:
-        return BrokerError(f"the broker did not take bars for {self._topic}: {error}")
+        return BrokerError(f"the broker did not take records for {self._topic}: {error}")

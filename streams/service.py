@@ -13,7 +13,6 @@ from typing import NoReturn
 from plugins.pipeline import prepare
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config, Kafka
-from schemas.config import Worker as Settings
 from schemas.errors import ConfigurationError
 from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
@@ -59,7 +58,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
     if not strategies:
         raise ConfigurationError("no strategy is configured; add one under `strategies:`")
-    _check_port(config.worker)
+    check_port(config.worker.http, config.worker.http_host, config.worker.http_port)
     kafka = config.kafka
     if topic_name(kafka, "bars") in config.strategies:
         # else the key of a snapshot, strategy/symbol, could be that of a marker, topic/partition
@@ -68,6 +67,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         )
     await require_topics(kafka)
     partitions = await partition_count(kafka)
+    check_news(config, strategies)
     prepare(strategies)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.Event()
@@ -101,11 +101,31 @@ def _gatherer(worker: Worker, writer: Writer) -> Gatherer | None:
     return Gatherer(worker.config, strategies, worker.partition_count, names, outlets, die)
 
 
-def _check_port(settings: Settings) -> None:
-    """`ConfigurationError` when the pages cannot be served."""
-    if not settings.http:
+def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
+    """`ConfigurationError` for settings with which strategies that use news cannot go on; a warning where there will be
+    none.
+    """
+    names = ", ".join(strategy.name for strategy in strategies if strategy.uses_news)
+    if not names:
         return
-    host, port = settings.http_host, settings.http_port
+    if config.news.scorer == "none":
+        log.warning("news.scorer is none: all news of %s is unknown", names)
+    elif config.kafka.partitioner == "as_is":
+        raise ConfigurationError(
+            f"strategies.{names}: news goes by symbol, and with kafka.partitioner as_is nobody can tell the partition"
+            " of a symbol; use murmur2 or crc32, as the producer of the bars does"
+        )
+    elif config.news.grace >= config.worker.stall_timeout:
+        raise ConfigurationError(
+            f"news.grace of {config.news.grace:g} s is not below worker.stall_timeout of"
+            f" {config.worker.stall_timeout:g} s: a worker that waits would be taken for one that stands still"
+        )
+
+
+def check_port(http: bool, host: str, port: int) -> None:
+    """`ConfigurationError` when pages are wanted and cannot be served."""
+    if not http:
+        return
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -116,14 +136,17 @@ def _check_port(settings: Settings) -> None:
         ) from None
 
 
-def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outlets:
-    """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which."""
+def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool, topic: str = "bars") -> Outlets:
+    """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which.
+
+    `topic` is whose partitions the writers are for.
+    """
     if kafka.delivery == "at_least_once":
         log.info("delivery: at least once, as configured; signals may be repeated with equal ids and bytes")
         return SharedOutlets(writer)
     if has_transactions:
         log.info("delivery: exactly once, for consumers with isolation_level read_committed")
-        return TransactionalOutlets(kafka, topic_name(kafka, "bars"))
+        return TransactionalOutlets(kafka, topic_name(kafka, topic))
     if kafka.delivery == "exactly_once":
         raise ConfigurationError(
             f"kafka.delivery is exactly_once, and the broker at {kafka.bootstrap} has no transactions;"
@@ -133,7 +156,7 @@ def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool) -> Outl
     return SharedOutlets(writer)
 
 
-def _die_of_configuration(task: "asyncio.Future[None]") -> None:
+def die_of_configuration(task: "asyncio.Future[None]") -> None:
     if not task.cancelled() and isinstance(error := task.exception(), ConfigurationError):
         die(Exit.CONFIGURATION, str(error))
 
@@ -152,7 +175,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     pulse.start()
     beating = asyncio.ensure_future(pulse.beat())
     partitions = asyncio.ensure_future(watch_partitions(config.kafka))
-    partitions.add_done_callback(_die_of_configuration)
+    partitions.add_done_callback(die_of_configuration)
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     await asyncio.wait({stopping, watching, crashed, starting}, return_when=asyncio.FIRST_COMPLETED)
     while not (stopping.done() or watching.done() or crashed.done()):

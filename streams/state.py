@@ -6,7 +6,7 @@ The `state` topic holds snapshots, the roster of the last complete round of them
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -40,6 +40,28 @@ class Stored:
     """By strategy, the offset after its last signal on the log, where that was looked for."""
     bars: str | None = None
     """The topic that markers are taken of; None: of any."""
+    track: str = ""
+    tracks: dict[str, "Stored"] = field(default_factory=dict)
+    """Marker and rosters of the other tracks."""
+
+    def of_track(self, track: str) -> "Stored":
+        """The same as the owner of a track sees it: its marker and rosters, what is published on any of them."""
+        everyone = [one.marker for one in (self, *self.tracks.values()) if one.marker]
+        own = self if not track else self.tracks.get(track) or Stored()
+        marker = own.marker
+        if everyone:
+            marker = marker or Marker(everyone[0].topic, everyone[0].partition, 0, {}, track=track)
+            marker = msgspec.structs.replace(marker, published=self.published)
+        return replace(self, marker=marker, rosters=own.rosters, track=track)
+
+    @property
+    def published(self) -> dict[str, int]:
+        """By strategy: everything before this offset is on the log."""
+        found: dict[str, int] = {}
+        for one in (self, *self.tracks.values()):
+            for name, offset in (one.marker.published if one.marker else {}).items():
+                found[name] = max(offset, found.get(name, 0))
+        return found
 
     @property
     def roster(self) -> Roster | None:
@@ -66,7 +88,10 @@ class Stored:
         except BadRecord as error:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
-        if isinstance(record, Marker):
+        if isinstance(record, Marker | Roster) and record.track != self.track:
+            other = self.tracks.setdefault(record.track, Stored(bars=self.bars, track=record.track))
+            other.take_state(value, key)
+        elif isinstance(record, Marker):
             self.marker = record if self.bars in (None, record.topic) else self.marker
         elif isinstance(record, Roster):
             self.rosters[sha256_hex(value)] = record
@@ -81,12 +106,12 @@ class Stored:
             self.history.setdefault(applied.strategy, []).append(applied)
 
 
-def marker_key(topic: str, partition: int) -> bytes:
-    return f"{topic}/{partition}".encode()
+def marker_key(topic: str, partition: int, track: str = "") -> bytes:
+    return f"{topic}/{partition}{track and f'/{track}'}".encode()
 
 
-def roster_key(topic: str, partition: int) -> bytes:
-    return f"{topic}/{partition}/roster".encode()
+def roster_key(topic: str, partition: int, track: str = "") -> bytes:
+    return marker_key(topic, partition, track) + b"/roster"
 
 
 def snapshot_key(snapshot: Snapshot) -> bytes:

@@ -26,6 +26,7 @@ EVENT_TIME = {
 }
 # retention goes by these times, so any limit would remove history as soon as it comes
 FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **EVENT_TIME}
+LARGE = {**FOR_EVER, "max.message.bytes": str(5 << 20)}
 ONE_DAY = {"cleanup.policy": "delete", "retention.ms": "86400000"}
 # compaction leaves the newest segment alone, so small ones: a restore reads all that is not compacted yet
 COMPACT = {
@@ -41,10 +42,13 @@ COMPACT = {
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition."""
+    """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition, or
+    as many as the setting `count` of the section `kafka` says.
+    """
 
     equal: bool
     settings: dict[str, str]
+    count: str | None = None
 
     @property
     def kept(self) -> str:
@@ -62,6 +66,8 @@ TOPICS = {
     "bars": TopicSpec(True, FOR_EVER),
     "signals": TopicSpec(True, FOR_EVER),
     "predictions": TopicSpec(True, FOR_EVER),
+    "news": TopicSpec(False, LARGE, "news_partitions"),
+    "news.scores": TopicSpec(True, FOR_EVER),
     "plugins": TopicSpec(False, COMPACT),
     "plugins.requests": TopicSpec(False, ONE_DAY),
     "plugins.replies": TopicSpec(False, ONE_DAY),
@@ -88,7 +94,10 @@ def topic_name(kafka: Kafka, name: str) -> str:
 
 
 def partitions_wanted(kafka: Kafka, name: str) -> int:
-    return kafka.partitions if TOPICS[name].equal else 1
+    spec = TOPICS[name]
+    if spec.count is not None:
+        return int(getattr(kafka, spec.count))
+    return kafka.partitions if spec.equal else 1
 
 
 async def create_topics(kafka: Kafka) -> Created:
@@ -141,6 +150,8 @@ def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
             continue
         if spec.equal:
             mend = f"kafka.partitions says {wanted}; set it to what {bars} has, or choose another kafka.prefix"
+        elif spec.count is not None:
+            mend = f"kafka.{spec.count} says {wanted}; set it to {found}, or choose another kafka.prefix"
         else:
             mend = f"needs {wanted}; delete that topic, or choose another kafka.prefix"
         raise ConfigurationError(f"topic {full} has {found} partitions and {mend}")

@@ -30,7 +30,7 @@ async def watch(
     while True:
         await asyncio.sleep(period)
         elapsed, last = min(clock() - last, 2 * period), clock()
-        now = {number: part.published for number, part in worker.partitions.items()}
+        now = {number: worker.published(number) for number in worker.partitions}
         behind = {number for number in now if _behind(app, worker, number)}
         moved = {number for number in now if seen.get(number) != now[number]}
         for number in now:
@@ -71,8 +71,8 @@ class Pulse(threading.Thread):
 
 
 def _behind(app: Any, worker: Worker, number: int) -> bool:
-    part = worker.partitions[number]
-    if part.position > part.published:
+    position = max(part.position for part in worker.parts(number))
+    if position > worker.published(number):
         return True
     end = log_end(app, worker, number)
-    return end is not None and end > part.position
+    return end is not None and end > position

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
@@ -20,12 +21,14 @@ from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError, PluginError
 from streams.catchup import Reader, catch_up, log_reader
 from streams.clients import offset_range
-from streams.exits import Die, Exit, cause
+from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.intake import Intake
+from streams.news_scores import follow_scores
+from streams.news_track import TRACK, NewsPartition, NewsSource, NewsTrack
 from streams.outlet import Outlets, Writer, home
 from streams.partition import Behind, Names, Partition
-from streams.plan import Plan, plan
+from streams.plan import Plan, of_track, plan
 from streams.publisher import Publisher
 from streams.state import Stored, load, look_beyond, look_beyond_predictions
 from streams.topics import topic_name
@@ -56,6 +59,7 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         reader: Callable[[int], Reader] | None = None,
         wishes: Wishes | None = None,
+        news: Callable[[int], NewsSource] | None = None,
     ) -> None:
         self.config = config
         self.wishes = wishes or Wishes(strategies, config.strategies)
@@ -70,11 +74,16 @@ class Worker:
         topics = ("bars", "signals", "state", "control", "dead-letters", "predictions")
         self.names = Names(*(topic_name(kafka, name) for name in topics))
         self.partitions: dict[int, Partition] = {}
+        self.tracks: dict[int, NewsTrack] = {}
+        """The second track of each of them, where strategies use news."""
+        self.uses_news = any(strategy.uses_news for strategy in strategies)
         self.counts: Counter[str] = Counter()
         self.generation = -1
         self.outlets = outlets
-        self._publishers: dict[int, Publisher] = {}
+        self._publishers: dict[tuple[int, str], Publisher] = {}
         self._catching_up: dict[int, asyncio.Task[None]] = {}
+        self._following: dict[int, asyncio.Task[None]] = {}
+        self._news = news or (lambda number: follow_scores(kafka, number, outlets.exactly_once))
         self._reader = reader or (lambda number: log_reader(kafka, self.names.bars, number))
         self._left_at: dict[int, int] = {}
         self._epoch = 0
@@ -84,12 +93,23 @@ class Worker:
         return {TP(self.names.bars, number): part.position for number, part in self.partitions.items()}
 
     def committable(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
-        marked = self._left_at | {number: part.marked for number, part in self.partitions.items()}
+        marked = self._left_at | {number: self._marked(number) for number in self.partitions}
         allowed = {
             tp: min(offset, marked.get(tp.partition, 0)) if tp.topic == self.names.bars else offset
             for tp, offset in offsets.items()
         }
         return {tp: offset for tp, offset in allowed.items() if offset > 0}
+
+    def _marked(self, number: int) -> int:
+        return min(part.marked for part in self.parts(number))
+
+    def published(self, number: int) -> int:
+        """Everything before this offset is on the log, of either track."""
+        return min(part.published for part in self.parts(number))
+
+    def parts(self, number: int) -> list[Partition]:
+        """The tracks of a partition."""
+        return [self.partitions[number], *([self.tracks[number].part] if number in self.tracks else [])]
 
     async def on_revoke(self, revoked: set[TP]) -> None:
         """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions: another may
@@ -100,13 +120,17 @@ class Worker:
         if numbers:
             failpoint("in_revoke")
         for number in numbers:
-            self.counts += self.partitions.pop(number).counts
-            if number in self._catching_up:
-                self._catching_up.pop(number).cancel()
+            self.counts += self._counted(number)
+            for tasks in (self._catching_up, self._following):
+                if number in tasks:
+                    tasks.pop(number).cancel()
+            del self.partitions[number]
+            self.tracks.pop(number, None)
         deadline = min(self.config.worker.delivery_timeout, self.config.kafka.session_timeout)
-        publishers = [self._publishers.pop(number) for number in numbers]
+        publishers = [self._publishers.pop(key) for key in list(self._publishers) if key[0] in numbers]
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
-        self._left_at |= {publisher.part.number: publisher.part.marked for publisher in publishers}
+        for number in numbers:
+            self._left_at[number] = min(one.part.marked for one in publishers if one.part.number == number)
         await asyncio.gather(*(self.outlets.close(publisher.writer) for publisher in publishers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
@@ -135,7 +159,7 @@ class Worker:
                 await self._open_writers(numbers, writers)
                 if self.hear_wishes:  # else a partition could go back to what a former owner was wished to leave
                     await self.hear_wishes()
-                plans = await asyncio.gather(*(self._plan(number) for number in numbers))
+                plans = await asyncio.gather(*(self._plans(number) for number in numbers))
                 break
             except (BrokerError, KafkaError) as error:
                 await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
@@ -151,19 +175,29 @@ class Worker:
             await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
             return
         self.generation = generation
-        await asyncio.gather(*map(self.open, numbers, plans, writers))
+        opening = []
+        count = len(numbers)
+        for place, (number, (restored, news)) in enumerate(zip(numbers, plans, strict=True)):
+            second = writers[count + place] if news else None
+            opening.append(self.open(number, restored, writers[place], news, second))
+        await asyncio.gather(*opening)
 
     async def _open_writers(self, numbers: list[int], writers: list[Writer]) -> None:
-        """Into `writers`, those that could be opened when another could not."""
-        for opened in await asyncio.gather(*map(self.outlets.open, numbers), return_exceptions=True):
+        """Into `writers`, those that could be opened when another could not; first those of the first tracks."""
+        opening = [self.outlets.open(number) for number in numbers]
+        if self.uses_news:
+            opening += [self.outlets.open(number, TRACK) for number in numbers]
+        faults = []
+        for opened in await asyncio.gather(*opening, return_exceptions=True):
             if isinstance(opened, BaseException):
-                fault = opened
+                faults.append(opened)
             else:
                 writers.append(opened)
-        if len(writers) < len(numbers):
-            raise fault
+        if faults:
+            raise faults[-1]
 
-    async def _plan(self, number: int) -> Plan:
+    async def _plans(self, number: int) -> tuple[Plan, Plan | None]:
+        """Of the first track, and of the one whose strategies use news, if there are any."""
         kafka = self.config.kafka
         stored = await load(kafka, number)
         failpoint("in_load")
@@ -175,7 +209,17 @@ class Worker:
         if not self.outlets.exactly_once:
             # signals may be on the log up to here, so a wish that comes later takes effect after that
             stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
-        restored = plan(stored, ready, self.names.bars, number, begin, end)
+        tracks = ["", *([TRACK] if self.uses_news else [])]
+        found = [
+            plan(stored.of_track(track), of_track(ready, track), self.names.bars, number, begin, end)
+            for track in tracks
+        ]
+        for restored in found:
+            self._tell(number, restored)
+        return found[0], found[1] if self.uses_news else None
+
+    @staticmethod
+    def _tell(number: int, restored: Plan) -> None:
         if restored.why_rebuilt:
             log.warning(
                 "bars/%d: states are folded again from offset %d: %s",
@@ -194,7 +238,6 @@ class Worker:
                 "bars/%d: %s is in force from offset %d on, configuration %s, its state from offset %d on",
                 number, entry.strategy, entry.offset, entry.config_hash, entry.origin.offset,
             )  # fmt: skip
-        return restored
 
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
@@ -216,11 +259,23 @@ class Worker:
 
     def fulfil(self, name: str) -> None:
         """What is wished for the strategy has changed."""
-        for part in self.partitions.values():
+        for number in self.partitions:
+            for part in self.parts(number):
+                self._want(part, name)
+
+    def _want(self, part: Partition, name: str) -> None:
+        if name in part.plan.applied:
             for switch in self.wishes.switches(name):
                 part.want(switch)
 
-    async def open(self, number: int, restored: Plan, writer: Writer) -> None:
+    async def open(
+        self,
+        number: int,
+        restored: Plan,
+        writer: Writer,
+        news: Plan | None = None,
+        news_writer: Writer | None = None,
+    ) -> None:
         """Takes a partition over, as planned, and begins to publish."""
         source = Source(self.names.bars, number, self.version)
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
@@ -228,14 +283,47 @@ class Worker:
             number, self.names, self._intake(number), Pipeline(restored.strategies, source, restored.behind), restored,
             Behind(Pipeline(late, source), self._intake(number), restored) if late else None,
         )  # fmt: skip
-        publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
-        self.partitions[number], self._publishers[number] = part, publisher
-        for name in part.plan.applied:
-            for switch in self.wishes.switches(name):
-                part.want(switch)
-        await publisher.start()
+        self.partitions[number] = part
+        await self._publish(part, writer)
         if late:
             self._catching_up[number] = asyncio.create_task(self._catch_up(part), name=f"catch-up-{number}")
+        if news is not None and news_writer is not None:
+            await self._open_news(part, news, news_writer)
+
+    async def _publish(self, part: Partition, writer: Writer) -> None:
+        publisher = Publisher(part, writer, self.config.worker, self.die, self.clock)
+        self._publishers[part.number, part.plan.track] = publisher
+        for name in list(part.plan.applied):
+            self._want(part, name)
+        await publisher.start()
+
+    async def _open_news(self, first: Partition, restored: Plan, writer: Writer) -> None:
+        """The second track, beside the `first`."""
+        number, config = first.number, self.config
+        join = NewsJoin(restored.strategies[0].joining, partition=number)
+        source = Source(self.names.bars, number, self.version)
+        pipeline = Pipeline(restored.strategies, source, news=join)
+        part = NewsPartition(number, self.names, self._intake(number), pipeline, restored)
+        part.first, part.scores_topic = first, topic_name(config.kafka, "news.scores")
+        track = NewsTrack(
+            part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
+        )
+        self.tracks[number] = track
+        await self._publish(part, writer)
+        self._following[number] = asyncio.create_task(self._follow_news(track), name=f"news-{number}")
+
+    async def _follow_news(self, track: NewsTrack) -> None:
+        number = track.part.number
+        with no_silent_end(self.die, f"bars/{number}: joining news", partition=number):
+            try:
+                await track.run()
+            except PluginError as error:
+                self.die(Exit.PLUGIN, str(error), partition=number, offset=track.part.position)
+            except (BrokerError, KafkaError) as error:
+                self.die(Exit.BROKER, f"bars/{number}: strategies that use news cannot read on: {error!r}")
+            except Exception as error:
+                log.exception("bars/%d: joining news failed", number)
+                self.die(Exit.FAILED, f"bars/{number}: joining news failed: {error!r}")
 
     def _intake(self, number: int) -> Intake:
         return Intake(number, self.partition_count, self.config.kafka.partitioner)
@@ -261,6 +349,8 @@ class Worker:
                 return
             began = self.clock()
             self._feed(part, piece)
+            if track := self.tracks.get(part.number):
+                track.hold(piece)
             pace = max(self.clock() - began, 1e-6) / len(piece.records)
             self._piece = min(max(int(PIECE_SECONDS / pace), 1), self.config.worker.chunk)
             await asyncio.sleep(0)
@@ -280,4 +370,12 @@ class Worker:
 
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""
-        return sum((part.counts for part in self.partitions.values()), self.counts.copy())
+        return sum(map(self._counted, self.partitions), self.counts.copy())
+
+    def _counted(self, number: int) -> Counter[str]:
+        """Of both tracks; records are counted by the first."""
+        counts = self.partitions[number].counts.copy()
+        if track := self.tracks.get(number):
+            more = track.part.counts
+            counts += Counter({name: more[name] for name in ("signals", "predictions", "dead_letters", "foreign_news")})
+        return counts

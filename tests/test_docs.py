@@ -27,6 +27,7 @@ SECTIONS = {
     "kafka": c.Kafka,
     "worker": c.Worker,
     "strategies": c.Strategy,
+    "news": c.News,
     "model": c.ModelUse,
     "training": c.Training,
     "execution": c.Execution,

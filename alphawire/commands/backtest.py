@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
 from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
@@ -38,6 +38,7 @@ SHOWN = (
     "--compare", nargs=2, type=click.Path(path_type=Path), metavar="A B",
     help="instead of a STRATEGY: two folders of backtests side by side, as a page --out FILE.html",
 )  # fmt: skip
+@news_option
 @click.option("--from", "start", type=TIME, help="first close time to trade on")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option(
@@ -54,6 +55,7 @@ def command(
     strategy: str | None,
     engines: tuple[str, ...],
     source: str,
+    news: str | None,
     compare: tuple[Path, Path] | None,
     start: int | None,
     end: int | None,
@@ -80,7 +82,7 @@ def command(
     check_engines(keys)
     check_folder(out)
     with counted("bars") as progress:
-        replayed = replay(config, strategy, source, start, end, progress)
+        replayed = replay(config, strategy, source, start, end, progress, news)
     tell_gaps(replayed.gaps)
     tell_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""

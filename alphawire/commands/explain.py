@@ -27,6 +27,7 @@ SHOWN = 10
     help="JSON lines that `replay` wrote, instead of the topic",
 )  # fmt: skip
 @click.option("--bars", metavar="FILE", help="the file of bars behind them, instead of the topic")
+@click.option("--news", metavar="FILE", help="the file of scores behind them, with --bars")
 @click.option(
     "--check", type=click.Path(path_type=Path), metavar="FILE", help="an explanation kept as JSON: does it still hold?"
 )
@@ -38,6 +39,7 @@ def command(
     signal_ids: tuple[str, ...],
     file: Path | None,
     bars: str | None,
+    news: str | None,
     check: Path | None,
     source: str,
     config: Config,
@@ -54,7 +56,7 @@ def command(
     if not ids or (told is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        found = explain_many(with_topics(config, source), ids, file, bars, progress)
+        found = explain_many(with_topics(config, source), ids, file, bars, progress, news)
     difference = _check(told, found[0]) if told else None
     if as_json:
         plain = [one.plain() for one in found]

@@ -15,7 +15,7 @@ from schemas.config import Config
 
 @click.group("produce")
 def command() -> None:
-    """CSV or Parquet files to topics. So far bars; news comes with a later version."""
+    """CSV or Parquet files to topics: bars, and news."""
 
 
 @command.command("bars")
@@ -65,4 +65,52 @@ def bars(
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
     if not done.bars:
+        sys.exit(1)
+
+
+@command.command("news")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option(
+    "--history", is_flag=True, help="old articles: they count from their publication + news.delay, not from now"
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="articles a second (default: as it goes)"
+)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X", help="times real time, by publication")
+@click.option("--symbols", metavar="A,B", help="only articles about one of these")
+@click.option("--from", "start", type=TIME, help="first publication to send")
+@click.option("--to", "end", type=TIME, help="publication to stop before")
+@prefix_option
+@config_option
+@json_option
+def news(
+    files: tuple[Path, ...],
+    history: bool,
+    rate: float | None,
+    speed: float | None,
+    symbols: str | None,
+    start: int | None,
+    end: int | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Articles of FILES (CSV, Parquet, or folders of them) to the topic news, by publication and id."""
+    from streams.articles import produce_news, read_articles, select_articles
+    from streams.topics import topic_name
+
+    articles, left = read_articles(files, history)
+    names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
+    articles = select_articles(articles, names, start, end)
+    with counted("articles", len(articles)) as progress:
+        done = asyncio.run(produce_news(config.kafka, articles, rate, speed, progress))
+    topic = topic_name(config.kafka, "news")
+    if as_json:
+        told = {"topic": topic, "refused": left.reasons, "examples": left.examples}
+        click.echo(json.dumps(dataclasses.asdict(done) | told))
+        return
+    if left.rows:
+        click.echo(f"{left.rows} rows were left out: {left} ({'; '.join(left.examples)})", err=True)
+    where = f"{topic} at {config.kafka.bootstrap}"
+    click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
+    if not done.articles:
         sys.exit(1)

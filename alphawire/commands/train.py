@@ -1,18 +1,20 @@
 """``alphawire train``."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
+from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
 from alphawire.progress import counted, stages, tell_absent
 from schemas.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest.news import NewsOf
     from backtest.training import Scores, Training
     from backtest.training.cross_validation import Method
     from plugins.manifest import Estimate, OutOfSample
@@ -39,6 +41,7 @@ class Fraction(click.ParamType):
     "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka|DIR",
     help="a CSV or Parquet file of bars or a folder of them (any number of times); or kafka, or an archive of topics",
 )  # fmt: skip
+@news_option
 @click.option("--from", "start", type=TIME, help="train on bars that close at this time or later; earlier ones warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--holdout", type=Fraction(), help="20%: keep the latest rows out of the training, and score on them")
@@ -59,6 +62,7 @@ class Fraction(click.ParamType):
 def command(
     strategy: str,
     sources: tuple[str, ...],
+    news: str | None,
     start: int | None,
     end: int | None,
     holdout: float | None,
@@ -79,16 +83,19 @@ def command(
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
     tell_absent(config, strategy, bars)
+    seen = _news(strategy, config, sources, news)
 
     if cv:
         from alphawire.cross_validation import validate
 
-        validate(strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json)
+        validate(
+            strategy, config, bars, cv, folds or (6 if cv == "cpcv" else 5), test_folds, start, end, out, as_json, seen
+        )
         return
     from backtest.training import train
 
     with stages() as stage:
-        done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage)
+        done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage, news=seen)
     _count(strategy, done)
     if as_json:
         click.echo(json.dumps(_summary(strategy, done)))
@@ -121,6 +128,31 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
         raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
     with counted("bars") as progress:
         return topic_bars(with_topics(config, alone), interval, progress)
+
+
+def _news(name: str, config: Config, sources: tuple[str, ...], file: str | None) -> "NewsOf | None":
+    """The scores that belong to the bars; None where the strategy uses no news, or there are none."""
+    from backtest.news import file_news, topic_news
+    from backtest.replay import check_news
+    from backtest.sources import located
+    from plugins.strategy import ready_strategy
+    from streams.topics import partition_count
+
+    given = config.strategy(name)
+    bare = given.model_copy(update={"model": None, "prediction": None})  # the model is not there yet
+    ready = ready_strategy(name, bare)
+    topics = next((found for source in sources if (found := located(config, source))), None)
+    check_news(ready, file, topics is not None)
+    if file:
+        join = file_news(file, config.news, ready.joining)
+        return lambda bars: join
+    if topics is None or not ready.uses_news:
+        return None
+
+    async def read() -> "NewsOf":
+        return await topic_news(topics.kafka, await partition_count(topics.kafka), ready.joining)
+
+    return asyncio.run(read())
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:

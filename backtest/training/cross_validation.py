@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backtest.news import NewsOf
 from backtest.training.bootstrap import estimates
 from backtest.training.fitting import fit, new_model, predictions_of
 from backtest.training.samples import Samples, check_learnable, make_samples, select
@@ -56,6 +57,7 @@ def cross_validate(
     start: int | None = None,
     end: int | None = None,
     progress: Callable[[int], None] = lambda more: None,
+    news: NewsOf | None = None,
 ) -> CrossValidation:
     """Trains and tests the strategy's model on each split; no artifact is written.
 
@@ -67,12 +69,14 @@ def cross_validate(
         Blocks that each split of `cpcv` tests.
     progress
         Told how many trainings are done since the last call.
+    news
+        Of the bars; None: what uses news is unknown.
 
     Raises `ConfigurationError` when there is too little to learn from in any split.
     """
     strategy = config.strategy(strategy_name)
     new_model(strategy_name, strategy)
-    samples = make_samples(strategy_name, strategy, select(strategy_name, strategy, bars, end), start)
+    samples = make_samples(strategy_name, strategy, select(strategy_name, strategy, bars, end), start, news)
     check_learnable(strategy_name, strategy, samples)
     embargo = strategy.training.embargo_bars
     if method == "cpcv":

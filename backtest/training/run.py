@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from backtest.news import NewsOf
 from backtest.training.fitting import fit, new_model, predictions_of, training_rows
 from backtest.training.samples import Samples, check_learnable, data_sha256, make_samples, select
 from backtest.training.scores import Scores, out_of_sample, scores_of
@@ -43,6 +44,7 @@ def train(
     holdout: float | None = None,
     out: str | Path | None = None,
     stage: Stage = lambda text: None,
+    news: NewsOf | None = None,
 ) -> Training:
     """Trains the strategy's model and writes its artifact.
 
@@ -60,6 +62,8 @@ def train(
         into them are left out of the training (purged), and ``training.embargo_bars`` more.
     out
         The artifact's folder; by default the configuration's ``model.artifact``.
+    news
+        Of the bars; None: what uses news is unknown.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def train(
     assert strategy.model is not None
     stage("computing the features")
     chosen = select(strategy_name, strategy, bars, end)
-    samples = make_samples(strategy_name, strategy, chosen, start)
+    samples = make_samples(strategy_name, strategy, chosen, start, news)
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
     stage(f"training {strategy.model.key} on {len(kept.y):,} rows")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backtest.news import NewsOf
 from backtest.training.targets import last_return, target_of
 from backtest.universes import bars_of, members
 from plugins.bars import COLUMNS, times_of
@@ -52,13 +53,16 @@ class Samples:
         return Samples(self.X[mask], self.y[mask], self.known[mask], self.last_return[mask], self.dropped)
 
 
-def make_samples(name: str, strategy: Strategy, bars: pd.DataFrame, start: int | None = None) -> Samples:
-    """Features and targets of all bars that have both, in time order, then by symbol.
+def make_samples(
+    name: str, strategy: Strategy, bars: pd.DataFrame, start: int | None = None, news: NewsOf | None = None
+) -> Samples:
+    """Features and targets of all bars that have both, in time order, then by symbol. Without `news`, what uses it is
+    unknown.
 
     A row is left out, and counted, while its symbol warms up, and where the target is not known yet. So is one of a
     symbol that is no member of the universe at that time, uncounted.
     """
-    features = feature_frame(name, strategy, bars)
+    features = feature_frame(name, strategy, bars, news(bars) if news else None)
     assert isinstance(features.index, pd.MultiIndex)
     target, known = target_of(bars, features.index, strategy.training)
     baseline = last_return(bars, features.index, strategy.training)

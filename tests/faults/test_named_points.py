@@ -18,7 +18,7 @@ from schemas.errors import ConfigurationError
 from schemas.messages import Signal, Use
 from streams.brokers import Broker, TansuBroker
 from streams.control import answers, send
-from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_SWAPS, TRANSACTIONAL, Armed, armed
+from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.inspection import rebuild
 from streams.produce import produce_bars
 from streams.state import decode_applied, load
@@ -34,11 +34,14 @@ from tests.support.live import (
     wait_for,
     write_config,
 )
+from tests.support.scores import FEATURES_OF_NEWS as NEWS
+from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OF_SWAPS, *OF_CROSS_SECTIONS)]
-WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OF_SWAPS, *OF_CROSS_SECTIONS)]
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS)
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
+WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 
 
 def die_at(
@@ -140,6 +143,26 @@ def through_cross_sections(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_news(folder: Path, broker: Broker) -> Config:
+    """Bars come that no mark covers: each worker dies while they wait, or when they are decided without news."""
+    bars, file = minute_bars(600), folder / "news.yaml"
+    write_config(file, broker.bootstrap, f"{folder.name}-news.", {"plain": strategy(), "news": strategy(**NEWS)})
+    config, scores = with_section(file, grace=0.3), scored(bars)
+    asyncio.run(create_topics(config.kafka))
+    send_scores(config, scores.iloc[:50], int(scores["available_at"].iloc[49]))
+    for point, part in zip(OF_NEWS, np.array_split(np.arange(500), len(OF_NEWS)), strict=True):
+        asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
+        die_at(file, point, 1, seconds=90.0)
+    send_scores(config, scores.iloc[50:], int(bars["close_time"].iloc[-1]))
+    asyncio.run(produce_bars(config.kafka, bars.iloc[500:]))
+    run_to_end(file, config, 2 * len(bars))
+    for name in config.strategies:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
+    return config
+
+
 def has_rounds(config: Config) -> bool:
     """Each partition has a whole round of snapshots."""
     markers = [asyncio.run(load(config.kafka, number)).marker for number in range(config.kafka.partitions)]
@@ -173,6 +196,17 @@ def test_every_point_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_faults(tmp_path, kafka, WITH_TRANSACTIONS, 6_000)
     ids = Counter(record.value[:60] for record in records(config, "signals"))
     assert max(ids.values()) == 1, "a signal is committed twice"
+
+
+@pytest.mark.slow
+def test_every_point_of_news_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_news(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_every_point_of_news_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_news(tmp_path, kafka)
+    assert len(records(config, "signals")) == 1_200, "a signal is committed twice"
 
 
 @pytest.mark.slow

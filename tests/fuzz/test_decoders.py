@@ -30,6 +30,7 @@ from streams.outlet import MAX_DEAD_LETTER, dead_record
 from streams.plan import plan
 from streams.state import Stored
 from tests.fuzz.hostile import mutated
+from tests.fuzz.news import NEWS_TARGETS
 from tests.support.memory import CONFIG, Fetched, bar, ready
 from tests.support.swaps import ARTIFACTS, NAME, Book, with_model
 from tests.support.told import TRIED
@@ -218,6 +219,7 @@ TARGETS: dict[str, tuple[Any, list[bytes], int]] = {
     "mended lines": (check_lines, LINES, 5),
     "configuration": (check_configuration, CONFIGURATIONS, 20),
     "manifest": (check_manifest, MANIFESTS, 5),
+    **NEWS_TARGETS,
 }
 """The check, valid inputs, and how much one costs against a bar: the dear ones get fewer."""
 

@@ -12,6 +12,7 @@ from alphawire.commands.schemas import command
 from schemas import cross_sections as x
 from schemas import export
 from schemas import messages as m
+from schemas import news as n
 from schemas.errors import BadRecord
 from streams.topics import TOPICS
 
@@ -74,6 +75,17 @@ SAMPLES: dict[str, list[Any]] = {
             "0123456789abcdef",
         ),
         x.Late("demo", 0, ["CSCO"]),
+    ],
+    "news": [
+        n.Article(
+            "a-1", BAR.close_time, ["BAC", "C"], "Banks gain", "After the test.", "wire", "https://example", "en"
+        ),
+        n.Article("a-2", BAR.close_time, historical=True),
+    ],
+    "news.scores": [
+        n.Score("a-1", "BAC", 1, 2, 0.7, 0.1, 0.2, 0.73, "lexicon/1 00", "ab" * 32, 0, 7, True, ["truncated"]),
+        n.Mark(1, 2, 1_380_873_960_000, 12),
+        n.Unknown(3, 100, 107),
     ],
     "state": [
         m.Marker("bars", 0, 5000, {"demo": 100}, floor=4000, roster="cd" * 32),
@@ -155,7 +167,7 @@ def test_what_the_schema_of_bars_refuses_the_decoder_refuses_too(value: Any) -> 
         m.decode_bar(json.dumps(value).encode())
 
 
-@pytest.mark.parametrize("topic", ["signals", "state", "control", "plugins"])
+@pytest.mark.parametrize("topic", ["signals", "news", "news.scores", "state", "control", "plugins"])
 def test_a_message_without_its_first_field_is_refused(topic: str) -> None:
     value = json.loads(m.encode(SAMPLES[topic][0]))
     del value[next(iter(value))]

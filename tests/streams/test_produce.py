@@ -158,7 +158,7 @@ def test_a_broker_that_dies_is_told(kafka_config: MakeConfig, monkeypatch: pytes
         def kill(_count: int) -> None:
             broker.kill()
 
-        with pytest.raises(BrokerError, match=r"the broker did not take bars for \S+\.bars: \w+"):
+        with pytest.raises(BrokerError, match=r"the broker did not take records for \S+\.bars: \w+"):
             asyncio.run(produce_bars(kafka, bars(200), rate=1000, progress=kill))
 
 

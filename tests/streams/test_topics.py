@@ -17,7 +17,7 @@ from streams.clients import open_admin, open_producer, read_partition_to_end
 from streams.topics import TOPICS, create_topics, list_topics, partition_count, require_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
-EQUAL = {"bars", "signals", "predictions", "control", "dead-letters", "state"}
+EQUAL = {"bars", "signals", "predictions", "news.scores", "control", "dead-letters", "state"}
 
 
 def nobody() -> str:
@@ -34,7 +34,8 @@ def test_made_once(broker: Broker, kafka_config: MakeConfig) -> None:
     assert (first.created, first.existing) == (names, [])
     again = asyncio.run(create_topics(kafka))
     assert (again.created, again.existing) == ([], names)
-    assert asyncio.run(list_topics(kafka)) == {kafka.prefix + name: 3 if name in EQUAL else 1 for name in TOPICS}
+    counts = {name: 3 if name in EQUAL else 1 for name in TOPICS} | {"news": kafka.news_partitions}
+    assert asyncio.run(list_topics(kafka)) == {kafka.prefix + name: count for name, count in counts.items()}
     assert asyncio.run(partition_count(kafka)) == 3
     asyncio.run(require_topics(kafka))
 

@@ -1,6 +1,7 @@
 """A worker without a broker: its real partitions, publishers and states, its records in plain lists."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +11,20 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from plugins.streaming import trial_bars
 from schemas.config import Config, Strategy
+from schemas.errors import BadRecord
 from schemas.messages import Applied, Signal, encode
+from schemas.news import decode_news
 from streams.exits import Exit
 from streams.intake import Intake
+from streams.news_track import NewsSource
 from streams.outlet import Record
-from streams.plan import plan
+from streams.plan import of_track, plan
 from streams.state import Stored
 from streams.transport import TP, Chunk
 from streams.wishes import Wishes
@@ -192,7 +197,7 @@ class Outlets:
 
     exactly_once = False
 
-    async def open(self, partition: int) -> Any:
+    async def open(self, partition: int, track: str = "") -> Any:
         raise AssertionError(partition)
 
     async def close(self, writer: Any) -> None:
@@ -214,6 +219,7 @@ async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
     dies_at_control: bool = False, wishes: Wishes | None = None, meanwhile: Callable[[Worker], None] | None = None,
+    config: Config = CONFIG,
 ) -> Worker:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then.
@@ -233,13 +239,16 @@ async def live(
         return read
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
-    worker = Worker(CONFIG, strategies, 1, "v", Outlets(), die, clock, reader, wishes)
+    worker = Worker(config, strategies, 1, "v", Outlets(), die, clock, reader, wishes, lambda _: news_of(log, rng))
     worker.generation = 1
     writer: Any = Writer(log, rng, dies_at, transactional, dies_at_control)
     stored = log.stored(rng.random() < 0.5)
     going_on = [worker.wishes.at_start(strategy.name, stored.applied.get(strategy.name)) for strategy in strategies]
+    plans = [
+        plan(stored.of_track(track), of_track(going_on, track), "bars", 0, begin, len(bars)) for track in ("", "news")
+    ]
     try:
-        await worker.open(0, plan(stored, going_on, "bars", 0, begin, len(bars)), writer)
+        await worker.open(0, plans[0], writer, plans[1] if worker.uses_news else None, writer)
     except Crash:
         return worker
     part = worker.partitions[0]
@@ -257,23 +266,60 @@ async def live(
         await breathe(rng)
     while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
         await asyncio.sleep(0)
+    while worker.tracks and worker.tracks[0].behind and stops_at is None and not died:
+        worker.tracks[0].wake.set()
+        if meanwhile:
+            meanwhile(worker)
+        await asyncio.sleep(0)
     if not died:
         await worker.on_revoke({TP("bars", 0)})
     left = [publisher._task for publisher in worker._publishers.values() if publisher._task]
-    left += worker._catching_up.values()
+    left += [*worker._catching_up.values(), *worker._following.values()]
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
     return worker
 
 
+def news_of(log: Log, rng: random.Random) -> NewsSource:
+    """Follows the scores on the log, in lists of any length."""
+
+    async def follow(start: int) -> Any:
+        while True:
+            records = log.of("news.scores")
+            some = records[start : start + rng.randint(1, 30)]
+            yield (
+                [Fetched(start + i, r.value, r.key, "news.scores") for i, r in enumerate(some)],
+                start + len(some) == len(log.of("news.scores")),
+            )
+            start += len(some)
+            await asyncio.sleep(0)
+
+    return follow
+
+
+def news_join(log: Log, strategy: ReadyStrategy) -> NewsJoin:
+    """All that the log of scores says, as a replay has it."""
+    join = NewsJoin(strategy.joining)
+    for offset, record in enumerate(log.of("news.scores")):
+        with contextlib.suppress(BadRecord):
+            join.take(decode_news(record.value), offset)
+    return join
+
+
 def undisturbed(
-    bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], applied: Mapping[str, Applied] | None = None
+    bars: Sequence[Fetched],
+    strategies: Sequence[ReadyStrategy],
+    applied: Mapping[str, Applied] | None = None,
+    log: Log | None = None,
 ) -> dict[str, bytes]:
-    """The oracle: the pipeline over all bars in one go, each strategy alone, from where `applied` says."""
+    """The oracle: the pipeline over all bars in one go, each strategy alone, from where `applied` says, with the scores
+    on the `log`.
+    """
     found: dict[str, bytes] = {}
     for strategy in strategies:
-        pipeline = Pipeline([strategy], Source("bars", 0, "v"))
+        join = news_join(log, strategy) if log and strategy.uses_news else None
+        pipeline = Pipeline([strategy], Source("bars", 0, "v"), news=join)
         if applied is not None:
             run = pipeline.runs[strategy.name]
             run.begin, run.publish_from = applied[strategy.name].origin.offset, applied[strategy.name].publish_from

@@ -1,0 +1,84 @@
+"""Articles from files as people have them; nothing is mended silently."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from schemas.errors import ConfigurationError
+from schemas.news import Article
+from streams.articles import read_articles, select_articles
+
+TWEETS = Path(__file__).parents[3] / "shared" / "data" / "equities_text.parquet"
+TIME = 1_388_531_408_000
+
+
+def test_a_csv_file_with_other_names(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text(
+        "GUID,Date,Tickers,Title,Summary,Lang\n"
+        "b,2014-01-01T00:00:00Z,BAC;C,Banks gain,NA,en\n"
+        "a,2013-12-31T23:10:08Z,AAPL, NA ,text,\n"
+        "c,,AAPL,x,,\n"
+        "d,2014-01-01T00:00:00Z,AAPL,,,\n"
+        ",2014-01-01T00:00:00Z,AAPL,x,,\n"
+        "e,2014-01-01T00:00:00Z,,x,,\n"
+    )
+    articles, left = read_articles(file)
+    assert articles == [
+        Article("a", TIME, ["AAPL"], "NA", "text"),
+        Article("b", 1_388_534_400_000, ["BAC", "C"], "Banks gain", "NA", language="en"),
+        Article("e", 1_388_534_400_000, [], "x"),
+    ]
+    assert left.reasons == {"without a time": 1, "without a text": 1, "that are no articles": 1}
+    assert left.examples[0] == "news.csv:3: without a time"
+
+
+def test_rows_that_differ_in_the_symbol_alone_are_one_article_and_another_text_another_version(tmp_path: Path) -> None:
+    rows = [("1", "A", "x"), ("1", "B", "x"), ("1", "A", "x"), ("1", "A", "corrected"), ("2", None, "y")]
+    frame = pd.DataFrame(rows, columns=["id", "symbol", "text"]).assign(published_at=pd.Timestamp(TIME, unit="ms"))
+    frame.to_parquet(tmp_path / "news.parquet")
+    articles, left = read_articles(tmp_path, historical=True)
+    assert [(a.id, a.symbols, a.body, a.historical) for a in articles] == [
+        ("1", ["A", "B"], "x", True),
+        ("1", ["A"], "corrected", True),
+        ("2", [], "y", True),
+    ]
+    assert not left.rows
+
+
+def test_symbols_in_a_list(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": [7], "time": [TIME], "symbols": [["A", "B.C"]], "headline": ["x"]})
+    frame.to_parquet(tmp_path / "news.parquet")
+    assert read_articles(tmp_path / "news.parquet")[0] == [Article("7", TIME, ["A", "B.C"], "x")]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("time,text", r"has no column id \(id, article_id, guid\); it has time, text"),
+        ("id,time", r"has no column headline or body \(headline, title, body, text, content, summary\)"),
+        ("id,text", r"has no column published_at \(published_at, published, "),
+        ("id,time,text,Text", "has the column text twice"),
+    ],
+)
+def test_a_file_without_what_is_needed(header: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "news.csv").write_text(header + "\n1,2,3,4\n")
+    with pytest.raises(ConfigurationError, match=reason):
+        read_articles(tmp_path / "news.csv")
+
+
+def test_selected() -> None:
+    some = [Article("a", 1, ["A"]), Article("b", 2, ["A", "B"]), Article("c", 3)]
+    assert [a.id for a in select_articles(some, ["B"])] == ["b"]
+    assert [a.id for a in select_articles(some, None, 2, 3)] == ["b"]
+
+
+@pytest.mark.skipif(not TWEETS.exists(), reason="the shared data is not beside the checkout")
+def test_the_real_tweets(tmp_path: Path) -> None:
+    frame = pd.read_parquet(TWEETS).iloc[:5_000]
+    frame.to_parquet(tmp_path / "tweets.parquet")
+    articles, left = read_articles(tmp_path)
+    assert not left.rows
+    assert sum(len(article.symbols) for article in articles) == len(frame.drop_duplicates(["id", "symbol", "text"]))
+    assert {article.id for article in articles} == set(frame["id"].astype(str))
