@@ -119,7 +119,7 @@ class Portfolio(CrossSectionGenerator):
 
 def mean_ranks(predictions: FloatArray) -> FloatArray:
     """Ranks from 1, the lowest; equal predictions share the mean of theirs."""
-    return pd.Series(predictions).rank().to_numpy(np.float64)
+    return np.asarray(pd.Series(predictions).rank(), np.float64)
 
 
 def shared_out(scores: FloatArray, total: float, cap: float, shares: Shares = np.asarray) -> FloatArray:
