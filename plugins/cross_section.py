@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
 from plugins.cross_sectional import CrossSectionGenerator
@@ -25,14 +26,14 @@ from schemas.cross_sections import Closing, Generator, Prediction, Weighing
 from schemas.errors import PluginError
 from schemas.messages import Signal, SignalContent
 
-TIMES = 64
-"""Closed times that are remembered: so far back an `active_bars` may look."""
+TIMES = 1_000
+"""Closed times that are remembered: the largest `active_bars`."""
 LATE = "late: the cross-section of this time was closed before it came"
 NO_PREDICTION = "no prediction"
 _decode_params = msgspec.json.Decoder(dict).decode
 
 
-def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], values: Sequence[float]) -> Decisions:
+def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], values: ArrayLike) -> Decisions:
     """`generate` for the cross-section of `time` (ms), one row a symbol, as `Decisions` in the order of `symbols`.
 
     Raises `PluginError` when `generate` fails or returns something else than one usable decision a row.

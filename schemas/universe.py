@@ -18,7 +18,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     match: str = Field("*", min_length=1, description="with * for any text and ? for one character")
-    active_bars: int = Field(ACTIVE_BARS, ge=1, le=1_000_000)
+    active_bars: int = Field(ACTIVE_BARS, ge=1, le=1_000)
 
 
 class Given(BaseModel):
