@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from backtest.backtest import run_backtest
+from backtest.history import recreated
 from backtest.replay import replay_file
 from backtest.shared_features import signals_of
 from backtest.sources import file_steps
@@ -18,6 +19,7 @@ from backtest.training import make_samples
 from plugins.strategy import ready_strategy
 from schemas.config import Config, Strategy
 from schemas.errors import ConfigurationError
+from schemas.messages import Applied, Origin
 
 DAY = 86_400_000
 SYMBOLS = [f"S{n}" for n in range(9)]
@@ -207,3 +209,17 @@ def test_points_of_a_sweep_are_replays(bars, file, tmp_path):
     with pytest.raises(ConfigurationError, match=r"signal\.ranking decides on all symbols at once; leave out --per-s"):
         sweep(config, "demo", bars, grid, tmp_path / "other", per_symbol=True)
     shutil.rmtree(tmp_path / "sweep")
+
+
+@pytest.mark.parametrize("form", ["list", "rule", "every", "history"])
+def test_what_was_in_force_can_be_made_again(form, history):
+    """`verify` makes the strategy from the record of what was in force; of a history that has the digest alone."""
+    universe = {"list": SYMBOLS, "rule": {"rule": {"match": "S*"}}, "every": "*", "history": history}[form]
+    ready = ready_strategy("demo", strategy(universe))
+    entry = Applied("demo", "bars", 0, 0, Origin(0, 0), 0, ready.config_hash, ready.config, layout=ready.layout)
+    config = Config(strategies={"demo": strategy(universe, weight=0.5)})
+    again = recreated(entry, config)
+    assert again is not None
+    assert again.config == ready.config
+    history["history"].write_text("symbol,from,to\nS0,2000-01-01,\nS1,2000-01-01,\nS2,2000-01-01,\nS3,2000-01-01,\n")
+    assert (recreated(entry, config) is None) == (form == "history")

@@ -7,7 +7,7 @@ bisection finds (`scipy.optimize.brentq`).
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import softmax
@@ -68,6 +68,7 @@ def test_weights_equal_the_formula(weighting, long_only, max_weight, gross):
     np.testing.assert_allclose(found["weight"], expected(values, temperature=0.5, **settings), rtol=1e-9, atol=1e-13)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.floats(-3, 3).map(lambda x: round(x, 2)) | st.just(NAN), min_size=1, max_size=25),
     st.sampled_from(WEIGHTINGS),

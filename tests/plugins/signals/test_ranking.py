@@ -6,7 +6,7 @@ Source: ``groupby("time")["prediction"].rank(method="first")`` over rows sorted 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.signals import signal_registry
@@ -92,6 +92,7 @@ def test_nothing_known_and_no_rows():
     assert list(empty.columns) == ["prediction", *DECIDED]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(-2, 2) | st.sampled_from([0.0, -0.0, NAN]), min_size=1, max_size=12), st.randoms())
 def test_the_order_of_rows_says_nothing(values, random):
     order = list(range(len(values)))
