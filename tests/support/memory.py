@@ -126,7 +126,7 @@ class Log:
         return [record for record in self.records if record.topic == topic]
 
     def stored(self, compacted: bool = False) -> Stored:
-        stored = Stored()
+        stored = Stored(bars="bars")
         state = self.of("state")
         for record in {r.key: r for r in state}.values() if compacted else state:
             stored.take_state(record.value)
