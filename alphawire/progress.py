@@ -3,10 +3,16 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from schemas.config import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LATEST = 253_402_300_799_999
 
@@ -66,3 +72,15 @@ def tell_gaps(gaps: Sequence[str]) -> None:
     """What the log lacks, on standard error."""
     for gap in gaps:
         click.echo(f"a gap in the log: {gap}", err=True)
+
+
+def tell_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:
+    """Symbols that the strategy's universe names and that have no bar, on standard error: perhaps misspelt."""
+    from backtest.universes import absent
+    from plugins.universe import universe_of
+
+    missing = absent(universe_of(name, config.strategy(name)), bars)
+    if missing:
+        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        are = "symbol of the universe has" if len(missing) == 1 else "symbols of the universe have"
+        click.echo(f"{len(missing)} {are} no bars here: {shown}", err=True)

@@ -21,10 +21,12 @@ import pandas as pd
 from backtest.agreement import agreements
 from backtest.report import Run, equity_of, html_page
 from backtest.trials import Ledger, Verdict, judged, returns_of, trial
+from backtest.universes import bars_of
 from plugins.bars import times_of
 from plugins.engines import engine_registry
 from plugins.engines.metrics import metrics
 from plugins.listing import entries
+from plugins.universe import universe_of
 from schemas.config import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
 from schemas.messages import interval_ms
@@ -152,8 +154,7 @@ def buy_and_hold(prices: pd.DataFrame, execution: Execution) -> "pd.Series[float
 
 def _frames(strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Prices and signals as an engine wants them, by (close time, symbol)."""
-    if strategy.universe != "*":
-        bars = bars[bars["symbol"].isin(strategy.universe)]
+    bars = bars_of(universe_of("strategy", strategy), bars)
     if not len(bars):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     prices = bars.assign(time=pd.to_datetime(bars["close_time"], unit="ms", utc=True)).set_index(["time", "symbol"])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.bars import COLUMNS
-from plugins.run import Seen, none_if_nan
+from plugins.run import Seen
+from plugins.targets import none_if_nan
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
 from plugins.manifest import MANIFEST, read_manifest
 from plugins.news_join import Joining, NewsJoin
-from plugins.pipeline import Pipeline
+from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka, Strategy
@@ -93,6 +93,8 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
     """The strategy that `entry` describes, when its plugins and its model are here in the same versions, else None."""
     given = config.strategy(entry.strategy)
     plain = {name: value for name, value in entry.config.items() if name not in ("features", "model", "signal")}
+    if isinstance(plain["universe"], dict) and "history" in plain["universe"]:  # its digest stands for the file
+        plain["universe"] = given.universe
     plain["features"] = [_use(feature) for feature in entry.config["features"]]
     plain["signal"] = {"key": entry.config["signal"]["key"], "params": entry.config["signal"]["params"]}
     try:
@@ -157,17 +159,17 @@ class Fold:
             self._run.publish_from = self._run.start_time = 0
         self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
 
-    def feed(self, batches: Mapping[str, BarBatch]) -> list[Signal]:
-        found: list[Signal] = []
+    def feed(self, batches: Mapping[str, BarBatch], found: Outcome) -> None:
         begin = 0
         for stretch in self._stretches:
             if part := between(batches, begin, stretch.end):
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
                 self._run.paused = stretch.applied.paused or stretch.strategy is None
-                found += self._pipeline.feed(part).signals
+                outcome = self._pipeline.feed(part)
+                found.signals += outcome.signals
+                found.predictions += outcome.predictions
             begin = stretch.end
-        return found
 
 
 def folds_of(
@@ -194,6 +196,33 @@ def _goes_on(old: Applied, new: Applied) -> bool:
     )
 
 
+async def recompute_all(
+    kafka: Kafka,
+    stored: Stored,
+    partition: int,
+    count: int,
+    past: Sequence[Stretch],
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """The signals (or predictions) that the past demands, as far as it can be recomputed; the partition is read once
+    for all of it.
+
+    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
+    """
+    made = [stretch.strategy for stretch in past if stretch.strategy]
+    news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
+    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, news, watch)
+    found = Outcome()
+    if not folds:
+        return found
+    intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
+    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
+        for fold in folds:
+            fold.feed(step.batches, found)
+    return found
+
+
 async def recompute(
     kafka: Kafka,
     stored: Stored,
@@ -203,18 +232,5 @@ async def recompute(
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> list[Signal]:
-    """The signals that the past demands, as far as it can be recomputed; the partition is read once for all of it.
-
-    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
-    """
-    made = [stretch.strategy for stretch in past if stretch.strategy]
-    news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
-    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, news, watch)
-    if not folds:
-        return []
-    found: list[Signal] = []
-    intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
-    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
-        for fold in folds:
-            found += fold.feed(step.batches)
-    return found
+    """The signals of `recompute_all`."""
+    return (await recompute_all(kafka, stored, partition, count, past, progress, watch)).signals

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from plugins.strategy import ReadyStrategy
 from schemas.config import Kafka
 from schemas.errors import ConfigurationError
 from schemas.messages import Signal
@@ -36,6 +37,16 @@ def parse_offsets(text: str) -> dict[int, range]:
             raise ConfigurationError(f"--offsets {part}: partition {partition} is there twice")
         found[partition] = span
     return found
+
+
+def check_whole(ready: ReadyStrategy) -> None:
+    """`ConfigurationError` for a strategy that decides about all symbols at once: its signals are of no one partition's
+    bars.
+    """
+    if ready.generator.cross_section:
+        raise ConfigurationError(
+            f"{ready.generator.key} decides about bars of all partitions at once; use --from and --to, not --offsets"
+        )
 
 
 async def check_offsets(kafka: Kafka, offsets: Offsets) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from backtest.cross_sections import FileSections
 from backtest.history import VERSION, Joins, Stretch, folds_of, stretches
 from backtest.news import file_news
-from backtest.offsets import Offsets, bars_within, check_offsets, signals_within
+from backtest.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.news_join import NewsJoin
-from plugins.pipeline import Pipeline
+from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config
@@ -80,8 +81,13 @@ def replay(
     check_news(ready, news, located(config, source) is not None)
     if topics := located(config, source):
         if offsets is not None:
+            check_whole(ready)
             asyncio.run(check_offsets(topics.kafka, offsets))
-        result = asyncio.run(replay_topic(topics, ready, progress, as_configured, start, end))
+        result = asyncio.run(
+            _replay_sections(topics, ready, progress)
+            if ready.generator.cross_section
+            else replay_topic(topics, ready, progress, as_configured, start, end)
+        )
     elif offsets is not None:
         raise ConfigurationError(
             f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
@@ -119,10 +125,20 @@ def replay_file(
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result = ReplayResult(bars=bars)
+    result, sections = ReplayResult(bars=bars), FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
-        result.raw += pipeline.feed(step.batches).signals
+        outcome = pipeline.feed(step.batches)
+        result.raw += outcome.signals
+        result.raw += sections.take(outcome.predictions)
+    result.raw += sections.end()
     return result
+
+
+async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
+    from backtest.replay_gathered import replay_gathered
+
+    signals, bars, lacking = await replay_gathered(config, ready, progress)
+    return ReplayResult(signals, bars, lacking)
 
 
 async def replay_topic(
@@ -152,8 +168,10 @@ async def replay_topic(
         begin = stored.memory_begin(intervals) or 0
         result.gaps += await gaps(kafka, partition, begin)
         async for step in topic_steps(kafka, partition, count, begin, progress):
+            found = Outcome()
             for feed in feeds:
-                result.raw += feed(step.batches)
+                feed(step.batches, found)
+            result.raw += found.signals
             lost = _tell_lost(result, lost, step.batches, start, end)
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
@@ -178,7 +196,7 @@ def _tell_lost(
     return waiting
 
 
-Feed = Callable[[Mapping[str, BarBatch]], list[Signal]]
+Feed = Callable[[Mapping[str, BarBatch], Outcome], None]
 
 
 def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool, news: Joins) -> list[Feed]:
@@ -188,7 +206,11 @@ def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configu
     pipeline = Pipeline([ready], source, news=news[ready.joining] if ready.uses_news else None)
     run = pipeline.runs[ready.name]
     run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
-    return [lambda batches: pipeline.feed(batches).signals]
+
+    def feed(batches: Mapping[str, BarBatch], found: Outcome) -> None:
+        found.signals += pipeline.feed(batches).signals
+
+    return [feed]
 
 
 def write_signals(signals: list[Signal], out: Path) -> None:

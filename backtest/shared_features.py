@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backtest.cross_sections import FileSections
 from backtest.history import VERSION
 from backtest.replay import ReplayResult
 from backtest.sources import Step
@@ -27,6 +28,7 @@ class _Run(Run):
         self.start_time = 0
         self.lead = lead
         self.made: list[Signal] = []
+        self.sections = FileSections(strategy)
         self.last: tuple[FloatArray, IntArray] | None = None
         self.steps = 0
 
@@ -50,6 +52,7 @@ class _Run(Run):
         news: BarNews | None = None,
     ) -> list[Signal]:
         self.made += super().feed(bars, slots, offsets, gaps, symbols, news)
+        self.made += self.sections.take(self.take_predictions())
         return []
 
 
@@ -67,7 +70,7 @@ def signals_of(strategies: Sequence[ReadyStrategy], steps: Sequence[Step]) -> li
     lane = Lane(strategies[0].interval, list(runs))
     for step in steps:
         lane.feed(step.batches[lane.interval], Outcome())
-    return [ReplayResult(raw=run.made).signals for run in runs]
+    return [ReplayResult(raw=run.made + run.sections.end()).signals for run in runs]
 
 
 def groups(strategies: Sequence[ReadyStrategy]) -> list[NDArray[Any]]:

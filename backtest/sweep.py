@@ -15,10 +15,12 @@ from backtest.sources import file_steps
 from backtest.sweep_folder import SweepFolder
 from backtest.sweep_points import Point, Sweep
 from backtest.trials import Ledger, Trial, judged, returns_of, trial
+from backtest.universes import bars_of
 from backtest.walk_forward import walk_forward
 from backtest.workers import workers
 from plugins.bars import COLUMNS, times_of
 from plugins.strategy import ready_strategy
+from plugins.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.config import Config, Strategy
 from schemas.errors import ConfigurationError
@@ -56,12 +58,12 @@ def sweep(
     """
     check_engines([engine])
     strategy = config.strategy(name)
-    if strategy.universe != "*":
-        bars = bars[bars["symbol"].isin(strategy.universe)].reset_index(drop=True)
+    universe = universe_of(name, strategy)
+    bars = bars_of(universe, bars).reset_index(drop=True)
     if not len(bars):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, bars, grid, per_symbol)
-    folder = SweepFolder(out, _identity(strategy, grid, engine, bars, per_symbol))
+    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol))
     done = folder.finished()
     if progress:
         progress(len(done))
@@ -90,9 +92,11 @@ def _planned(
     strategies = []
     for values in points(grid):
         at = strategy_at(strategy, values)
-        hashed = ready_strategy(name, at).config_hash
+        ready = ready_strategy(name, at)
+        if per_symbol and ready.generator.cross_section:
+            raise ConfigurationError(f"{ready.generator.key} decides on all symbols at once; leave out --per-symbol")
         for symbol in symbols:
-            todo.append(Point(len(todo), values, hashed, symbol))
+            todo.append(Point(len(todo), values, ready.config_hash, symbol))
             strategies.append(at)
     return todo, strategies
 
@@ -166,8 +170,12 @@ def _trial(name: str, point: Point) -> Trial:
     return trial(name, "sweep", hashed, point.returns, point.times, told)
 
 
-def _identity(strategy: Strategy, grid: Any, engine: str, bars: pd.DataFrame, per_symbol: bool) -> str:
+def _identity(
+    strategy: Strategy, universe: Universe, grid: Any, engine: str, bars: pd.DataFrame, per_symbol: bool
+) -> str:
     """What must be the same for finished points to count."""
     rows = pd.util.hash_pandas_object(bars[["symbol", "close_time", *COLUMNS]], index=False)
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
-    return sha256_hex(canonical_json([strategy.model_dump(mode="json"), grid, engine, data, per_symbol]))[:16]
+    return sha256_hex(
+        canonical_json([strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol])
+    )[:16]

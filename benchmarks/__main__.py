@@ -6,6 +6,7 @@ import platform
 import sys
 
 from benchmarks import (
+    cross_section,
     engines,
     features,
     join,
@@ -23,7 +24,7 @@ from benchmarks import (
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
     "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
-    "news": news, "join": join,
+    "cross_section": cross_section, "news": news, "join": join,
 }  # fmt: skip
 
 

@@ -206,12 +206,23 @@ class BaseSignalGenerator(Plugin):
     """For a generator whose decision depends on earlier predictions of the symbol: a fold that `requires`
     ``prediction``. It is stepped for every bar, its state is part of the strategy's, and `decide` finds its columns.
     """
+    cross_section: ClassVar[bool] = False
+    """True: a decision depends on the predictions of all symbols at that time, and on nothing else. `generate` gets
+    whole cross-sections (index or columns `symbol` and `time`, and `prediction`); a worker gives it one at a time, by
+    symbol, without those that have no prediction.
+    """
 
     @classmethod
     def class_fault(cls) -> str | None:
         if cls.generate is BaseSignalGenerator.generate:
             return "it does not override `generate`; define generate(self, predictions)"
+        if not isinstance(cls.cross_section, bool):
+            return f"cross_section = {cls.cross_section!r} is neither True nor False"
         return super().class_fault()
+
+    def universe_fault(self, size: int) -> str | None:
+        """Why it cannot work for a universe of `size` symbols, in words that say the mend; None when it can."""
+        return None
 
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
         """`generate` for rows given as arrays, each row alone; what the pipeline calls. A subclass may override it
@@ -296,9 +307,13 @@ def _decision(key: str, returned: Any) -> tuple[str | float, float, str]:
     """Signal, weight (NaN: none) and reason of the one row that `generate` returned."""
     if not isinstance(returned, pd.DataFrame) or len(returned) != 1 or "signal" not in returned:
         raise PluginError(f"{key}: generate must return the frame that it got, one row here, with a `signal` column")
-    signal, weight, reason = (
-        returned[name].iloc[0] if name in returned else None for name in ("signal", "weight", "reason")
+    return usable_decision(
+        key, *(returned[name].iloc[0] if name in returned else None for name in ("signal", "weight", "reason"))
     )
+
+
+def usable_decision(key: str, signal: Any, weight: Any, reason: Any) -> tuple[str | float, float, str]:
+    """Signal, weight (NaN: none) and reason of a row that `generate` returned; `PluginError` for what is none."""
     text = "" if reason is None or reason != reason else str(reason)
     size = math.nan if weight is None else _number(key, "weight", weight)
     if isinstance(signal, str):

@@ -21,6 +21,7 @@ from plugins.shadow import ReadyShadow, ShadowStates
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
+from schemas.cross_sections import Prediction
 from schemas.messages import ShadowPrediction, Signal, Snapshot, interval_ms
 
 REFUSED = {
@@ -43,6 +44,7 @@ class Outcome:
     """What a batch came to."""
 
     signals: list[Signal] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
     shadows: list[ShadowPrediction] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -115,6 +117,7 @@ class Lane:
         news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
         for run in self.runs:
             outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols, news)
+            outcome.predictions += run.take_predictions()
             if run.shadow is not None:
                 outcome.shadows += run.shadow.take()
 
@@ -321,7 +324,7 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
     pipeline = Pipeline(ready, Source("", 0, ""))
     bars = trial_bars(1)
     for strategy in ready:
-        symbol = min(strategy.universe) if strategy.universe else "X"
+        symbol = min(strategy.universe.symbols or {"X"})
         pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
         if strategy.model is not None:
             shape = (1, strategy.model.lookback, len(strategy.columns))

@@ -8,18 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.bars import with_columns
-from plugins.base import Decisions, FloatArray
+from plugins.base import FloatArray
 from plugins.gate import FIRST
 from plugins.news_join import BarNews
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.shadow import ReadyShadow, ShadowRun
 from plugins.strategy import ReadyStrategy
+from plugins.targets import none_if_nan, target_weights
+from plugins.universe import LEFT
 from schemas.canonical import signal_id
+from schemas.cross_sections import Prediction
 from schemas.messages import Origin, Provenance, Signal, SignalContent
 
 IntArray = NDArray[np.int64]
 Rows = NDArray[np.void]
+Told = tuple[int | None, bool]
+"""Of a bar's news: the offset of the last score that counts, and whether one was made later, of history."""
 
 BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")])
 """What a run remembers of a symbol besides its features' states: bars so far, and the first of them."""
@@ -61,9 +66,9 @@ class Run:
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, earlier ones are folded silently, and all of them while it is `paused`. While it is `asleep` it wants
-    no symbol: its states are being folded elsewhere. A `witness` is shown what became of each batch, a `shadow` what
-    was predicted.
+    `start_time`, from the symbol's membership on; earlier ones are folded silently, and all while it is `paused`. While
+    it is `asleep` it wants no symbol: its states are being folded elsewhere. A `witness` is shown what became of each
+    batch, a `shadow` what was predicted.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source, shadow: ReadyShadow | None = None) -> None:
@@ -81,6 +86,7 @@ class Run:
         self.next_offset = np.zeros(0, np.int64)
         self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
+        self._predicted: list[Prediction] = []
         self._keepers = strategy.keepers
         self.states: list[Rows] = [keeper.new_states(0) for keeper in self._keepers]
 
@@ -92,7 +98,7 @@ class Run:
         self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
-        return not self.asleep and (self.strategy.universe is None or symbol in self.strategy.universe)
+        return not self.asleep and self.strategy.universe.ever(symbol)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""
@@ -129,6 +135,9 @@ class Run:
         # a strategy that began later than the gate knows of no bar before its own first one
         gaps = np.where(counts == 1, FIRST, gaps)
         audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
+        if self.strategy.universe.changes:
+            names = [symbols[slot] for slot in slots.tolist()]
+            audible &= np.array(list(map(self.strategy.universe.concerns, names, bars["time"].tolist())), np.bool_)
         loud = np.flatnonzero(audible & (not self.paused))
         columns = self._columns(bars, slots, values, counts, loud, symbols, news)
         if self.witness is not None:
@@ -139,10 +148,19 @@ class Run:
             self.shadow.feed(times, slots, offsets, counts, values, loud, predictions, model, symbols)
         if not len(loud):
             return []
-        return self._signals(
-            bars["time"][loud], slots[loud], offsets[loud], gaps[loud], columns, counts[loud], symbols,
-            news and news.at(loud),
-        )  # fmt: skip
+        rows = bars["time"][loud], slots[loud], offsets[loud], gaps[loud]
+        told = _told(news and news.at(loud), len(loud))
+        if self.strategy.generator.cross_section:
+            self._predicted += self._predictions(*rows, columns["prediction"], counts[loud], symbols, told)
+            return []
+        return self._signals(*rows, columns, counts[loud], symbols, told)
+
+    def take_predictions(self) -> list[Prediction]:
+        """What was predicted since this was last asked, of a strategy that decides about all symbols at once: its
+        `feed` gives no signals.
+        """
+        taken, self._predicted = self._predicted, []
+        return taken
 
     def step(
         self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
@@ -207,18 +225,22 @@ class Run:
         columns: Mapping[str, FloatArray],
         counts: IntArray,
         symbols: Sequence[str],
-        news: BarNews | None,
+        told: Sequence[Told],
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
         decisions = strategy.generator.decide(columns)
-        weights = self._weights(decisions)
+        execution = strategy.execution
+        weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
-        reasons = self._reasons(decisions.reason, counts, [symbols[slot] for slot in places])
+        names = [symbols[slot] for slot in places]
+        reasons = self._reasons(decisions.reason, counts, names)
+        if strategy.universe.changes:
+            for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
+                decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
         signals = []
-        told = _told(news, len(places))
         for symbol, origin, time, offset, gap, prediction, signal, weight, reason, (news_offset, historical) in zip(
-            [symbols[slot] for slot in places], [self._origin(slot) for slot in places], times.tolist(),
+            names, [self._origin(slot) for slot in places], times.tolist(),
             offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told,
             strict=True,
         ):  # fmt: skip
@@ -232,6 +254,34 @@ class Run:
             )
             signals.append(Signal(content, provenance))
         return signals
+
+    def _predictions(
+        self,
+        times: IntArray,
+        slots: IntArray,
+        offsets: IntArray,
+        gaps: IntArray,
+        predictions: FloatArray,
+        counts: IntArray,
+        symbols: Sequence[str],
+        told: Sequence[Told],
+    ) -> list[Prediction]:
+        strategy, source, interval = self.strategy, self.source, self.strategy.interval_ms
+        names = [symbols[slot] for slot in slots.tolist()]
+        reasons = self._reasons([""] * len(names), counts, names)
+        return [
+            Prediction(
+                strategy.name, symbol, time, none_if_nan(value), None if value == value else reason or None,
+                strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
+                Provenance(
+                    source.topic, source.partition, offset, news_offset, self._origin(slot), source.worker, historical
+                ),
+            )
+            for symbol, slot, time, offset, gap, value, reason, (news_offset, historical) in zip(
+                names, slots.tolist(), times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(), reasons,
+                told, strict=True,
+            )
+        ]  # fmt: skip
 
     def _origin(self, slot: int) -> Origin:
         """Where the symbol's fold began; one object for all its signals."""
@@ -269,19 +319,6 @@ class Run:
             return ring.run(self.states[len(self.strategy.features)], slots, counts, values, warm)
         return [(warm, values[warm, np.newaxis])] if len(warm) else []
 
-    def _weights(self, decisions: Decisions) -> list[float | None]:
-        """The execution contract, 2: what is decided becomes a target weight of equity; None keeps the position."""
-        execution, generator = self.strategy.execution, self.strategy.generator
-        weights: list[float | None] = []
-        for signal, given in zip(decisions.signal, decisions.weight.tolist(), strict=True):
-            if given == given and not generator.scaled:
-                weights.append(given)
-                continue
-            unit = given if given == given else UNITS.get(signal, signal) if isinstance(signal, str) else signal
-            weight = none_if_nan(unit * execution.weight) if isinstance(unit, float) else None
-            weights.append(0.0 if weight is not None and weight < 0 and execution.long_only else weight)
-        return weights
-
     def _reasons(self, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
         warmup, model = self.strategy.warmup, self.strategy.model
         if isinstance(model, PerSymbolModel):
@@ -309,16 +346,8 @@ class Run:
             first += array.dtype.itemsize
 
 
-def _told(news: BarNews | None, count: int) -> list[tuple[int | None, bool]]:
-    """For the provenance of each bar: the offset of its last score, and whether one was made later, of history."""
+def _told(news: BarNews | None, count: int) -> list[Told]:
     if news is None:
         return [(None, False)] * count
     offsets = [offset if offset >= 0 else None for offset in news.offsets.tolist()]
     return list(zip(offsets, news.historical.tolist(), strict=True))
-
-
-UNITS = {"BUY": 1.0, "SELL": -1.0, "FLAT": 0.0}
-
-
-def none_if_nan(value: float) -> float | None:
-    return value if value == value else None

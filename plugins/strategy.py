@@ -14,6 +14,7 @@ from plugins.requirements import FeatureColumns, origins_of, run_order, warmup_o
 from plugins.row_ring import LARGEST_RING, RowRing
 from plugins.signals import signal_registry
 from plugins.streaming import StreamingFeature
+from plugins.universe import Universe, check_size, universe_of
 from plugins.windowed import streaming
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.config import Execution, NewsUse, PluginUse, Strategy
@@ -30,7 +31,7 @@ class ReadyStrategy:
     name: str
     interval: str
     interval_ms: int
-    universe: frozenset[str] | None
+    universe: Universe
     features: tuple[FeatureColumns, ...]
     order: tuple[int, ...]
     """In which the features run: each after those that it requires."""
@@ -45,6 +46,8 @@ class ReadyStrategy:
     ring: RowRing | None
     """A sequence model's last rows."""
     execution: Execution
+    grace: float
+    """Seconds that a cross-section waits for symbols that have not come."""
     config: dict[str, Any]
     config_hash: str
     layout: str
@@ -152,12 +155,14 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
     ring = ring_of(name, model, len(columns))
-    config = _resolved(strategy, features, model, model_id, generator, fold)
+    universe = universe_of(name, strategy)
+    check_size(place, universe, generator)
+    config = _resolved(strategy, features, model, model_id, generator, universe, fold)
     return ReadyStrategy(
         name=name,
         interval=strategy.interval,
         interval_ms=interval_ms(strategy.interval),
-        universe=None if strategy.universe == "*" else frozenset(strategy.universe),
+        universe=universe,
         features=features,
         order=run_order(f"strategies.{name}.features", features),
         columns=columns,
@@ -169,6 +174,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         fold=fold,
         ring=ring,
         execution=strategy.execution,
+        grace=strategy.cross_section.grace,
         config=config,
         config_hash=config_hash(config),
         layout=_layout(strategy, features, ring, fold, model_id, config.get("news")),
@@ -179,6 +185,10 @@ def _fold_of(place: str, generator: BaseSignalGenerator, features: tuple[Feature
     """The generator's fold, and where the columns are that it requires."""
     if generator.fold is None:
         return None
+    if generator.cross_section:
+        raise ConfigurationError(
+            f"{place}: {generator.key} has a fold, and cross_section = True; it can have one of both"
+        )
     feature = streaming(generator.fold)
     bound = FeatureColumns(feature, feature.columns)
     return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
@@ -246,17 +256,19 @@ def _resolved(
     model: BaseModel | None,
     model_id: Model | None,
     generator: BaseSignalGenerator,
+    universe: Universe,
     fold: FeatureColumns | None,
 ) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies; what of the news section weighs, where news is used. A shadow takes no effect.
+    where it lies, the universe by its members; what of the news section weighs, where news is used. How long a
+    cross-section waits is not in it: a closing tells who came. A shadow takes no effect.
     """
-    plain = strategy.model_dump(mode="json", exclude={"features", "model", "shadow", "signal", "universe", "news"})
+    left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news"}
+    plain = strategy.model_dump(mode="json", exclude=left_out)
     if _use_news(features, fold):
         plain["news"] = (strategy.news or NewsUse()).model_dump(mode="json")
-    universe = strategy.universe if isinstance(strategy.universe, str) else sorted(strategy.universe)
     return plain | {
-        "universe": universe,
+        "universe": universe.resolved,
         "features": [_named(f.feature.plugin) | {"columns": list(f.columns)} for f in features],
         "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
         "signal": _named(generator),

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
+from schemas.universe import UniverseSetting
 
 
 def _interval(value: str) -> str:
@@ -194,17 +195,26 @@ class Execution(Section):
         return self
 
 
+class CrossSection(Section):
+    """How a strategy that decides about all symbols at once gathers them."""
+
+    grace: float = Field(
+        2.0, gt=0, le=3600, description="seconds after a time's first prediction, then its cross-section is closed"
+    )
+
+
 class Strategy(Section):
     """One pipeline: features, model, signal, universe."""
 
     interval: Interval
-    universe: list[str] | Literal["*"] = "*"
+    universe: UniverseSetting = "*"
     features: list[PluginUse] = Field(min_length=1)
     model: ModelUse | None = None
     shadow: ModelUse | None = Field(None, description="a second model that predicts beside, and decides nothing")
     prediction: str | None = Field(None, description="use this feature column as the prediction")
     training: Training = Training()
     signal: PluginUse
+    cross_section: CrossSection = CrossSection()
     execution: Execution = Execution()
     news: NewsUse | None = Field(None, description="by default what the section `news` says")
     origin: Literal["earliest", "now"] = Field(
@@ -220,8 +230,6 @@ class Strategy(Section):
             raise ValueError("give either `model` or `prediction: COLUMN`")
         if self.shadow is not None and self.model is None:
             raise ValueError("a `shadow` stands beside a `model`; give both, or leave out `shadow`")
-        if isinstance(self.universe, list) and len(set(self.universe)) != len(self.universe):
-            raise ValueError("the universe names a symbol twice")
         return self
 
 
@@ -333,7 +341,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     source = str(path) if path else "configuration"
     lines = []
     for fault in error.errors(include_url=False, include_context=True):
-        place = ".".join(str(part) for part in fault["loc"]) or "top level"
+        place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("<")) or "top level"
         unknown = fault["type"] == "extra_forbidden"
         text = (
             f"there is no such setting; {_near(fault['loc'])}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.cross_sections import PredictionRecord
 from schemas.errors import ConfigurationError
 from schemas.messages import (
     Bar,
@@ -23,6 +24,7 @@ from schemas.news import Article, NewsRecord
 TOPICS: dict[str, Any] = {
     "bars": Bar,
     "signals": Signal,
+    "predictions": PredictionRecord,
     "predictions.shadow": ShadowPrediction,
     "news": Article,
     "news.scores": NewsRecord,

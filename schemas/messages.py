@@ -201,7 +201,22 @@ class Snapshot(Struct, tag="snapshot", tag_field="kind", omit_defaults=True):
     shadow: Annotated[BesideState | None, Meta(description="of the strategy's shadow, where that looks back")] = None
 
 
-StateRecord = Marker | Roster | Snapshot
+class Gathered(Struct, tag="gathered", tag_field="kind"):
+    """Topic `state`, key ``predictions/PARTITION/strategy``: what the owner of a partition of `predictions` knows of
+    one strategy after every record before `offset`. The records from `floor` on hold what is not closed yet.
+    """
+
+    strategy: str
+    topic: str
+    partition: int
+    offset: int
+    floor: int
+    closed: Annotated[int, Meta(description="the last closed time, ms; -1: none yet")]
+    last: Annotated[dict[str, int], Meta(description="by symbol, the time of its newest prediction, ms")]
+    times: Annotated[list[int], Meta(description="the last closed times, ms, oldest first")]
+
+
+StateRecord = Marker | Roster | Snapshot | Gathered
 
 
 class Applied(Struct, tag="applied", tag_field="kind"):

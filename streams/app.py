@@ -10,10 +10,12 @@ from schemas.config import Config
 from streams.brokers.probe import free_port
 from streams.clients import client_settings
 from streams.exits import no_silent_end
+from streams.gatherer import Gatherer
 from streams.listing import reply_records
 from streams.outlet import Writer
+from streams.owners import Owners
 from streams.topics import topic_name
-from streams.transport import ChunkSchema, FetchWait
+from streams.transport import ChunkSchema, FetchWait, Owner
 from streams.web import OPTIONS, add_pages
 from streams.worker import Worker
 
@@ -23,7 +25,8 @@ log = logging.getLogger("alphawire.app")
 class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
-    owner: Worker
+    owner: Owner
+    gatherer: Gatherer | None
     chunk_records: int
     fetch_wait: FetchWait
 
@@ -31,9 +34,11 @@ class SignalApp(faust.App):  # type: ignore[misc]
         """None: state lives on the log, so Faust's data folder would only litter the current one."""
 
 
-def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait) -> SignalApp:
-    """An app that feeds `worker`; topics must exist. Resumption is by the worker's positions, so the group's offsets
-    tell lag only.
+def create_app(
+    config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: Gatherer | None = None
+) -> SignalApp:
+    """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by
+    their positions, so the group's offsets tell lag only.
     """
     kafka, settings = config.kafka, config.worker
     app = SignalApp(
@@ -62,10 +67,13 @@ def create_app(config: Config, worker: Worker, writer: Writer, fetch_wait: Fetch
         web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )
-    app.owner = worker
+    app.owner = Owners(worker.die, [worker, gatherer] if gatherer else [worker])
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
     _add_agents(app, config, worker, writer)
+    app.gatherer = gatherer
+    if gatherer is not None:
+        _add_gatherer(app, gatherer)
     add_pages(app, worker)
     return app
 
@@ -101,6 +109,21 @@ def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) 
     async def restore(_app: Any, **_: Any) -> None:
         assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
         with no_silent_end(worker.die, "taking partitions over"):
-            await worker.on_assigned(assigned, app.consumer_generation_id)
+            await app.owner.on_assigned(assigned, app.consumer_generation_id)
 
     app.on_rebalance_complete.connect(restore, weak=False)
+
+
+def _add_gatherer(app: SignalApp, gatherer: Gatherer) -> None:
+    topic = gatherer.names.predictions
+
+    @app.agent(app.topic(topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]
+    async def predictions(stream: Any) -> None:
+        async for chunk in stream:
+            await gatherer.feed(chunk)
+
+    def log_end(number: int) -> int | None:
+        end: int | None = app.consumer.log_end(TP(topic, number)) if app.consumer else None
+        return end
+
+    gatherer.log_end = log_end

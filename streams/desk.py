@@ -69,12 +69,12 @@ class Desk:
             if self.closed:
                 return
             scores = [self._timed(score) for score in batch.scores]
-            parts = self._score_records(scores)
+            records = list(map(self._score_record, scores))
             home = self.number % self.place.partitions
             for dead in batch.dead:
-                parts.setdefault(home, []).append(dead_record(self.place.dead_letters, dead))
+                records.append(dead_record(self.place.dead_letters, dead, home))
             latest = max((score.available_at for score in scores if not score.historical), default=0)
-            await self._write(parts, batch.next, latest)
+            await self._write(records, batch.next, latest)
             self.counts += batch.counts
             self.counts["future"] += sum("future" in score.flags for score in scores)
 
@@ -82,23 +82,24 @@ class Desk:
         """How far it is, now: while nothing comes, too."""
         async with self.lock:
             if not self.closed:
-                await self._write({}, self.position, 0)
+                await self._write([], self.position, 0)
 
     async def close(self) -> None:
         """When what is being written is written; nothing after that."""
         async with self.lock:
             self.closed = True
 
-    async def _write(self, parts: dict[int, list[Record]], following: int, latest: int) -> None:
+    async def _write(self, records: list[Record], following: int, latest: int) -> None:
         failpoint("before_scores")
-        if parts and not self.writer.transactional:
-            await self.writer.spread(parts)
+        if records and not self.writer.transactional:
+            await self.writer.write(self.number, records)
             failpoint("after_scores")
-            parts = {}
+            records = []
         up_to = max(self.clock(), self.up_to, latest) if following >= self.backlog else self.up_to
         mark = Mark(self.number, self.place.news_partitions, up_to, following)
-        record = Record(self.place.scores, mark_key(self.number), encode(mark), up_to)
-        await self.writer.spread({n: [*parts.get(n, ()), record] for n in range(self.place.partitions)})
+        key, value = mark_key(self.number), encode(mark)
+        marks = [Record(self.place.scores, key, value, up_to, partition=n) for n in range(self.place.partitions)]
+        await self.writer.write(self.number, [*records, *marks])
         failpoint("after_scorer_marks")
         self.up_to, self.position = up_to, following
 
@@ -112,14 +113,10 @@ class Desk:
         available = max(now, self.up_to + 1)
         return msgspec.structs.replace(score, available_at=available, flags=flags, historical=False)
 
-    def _score_records(self, scores: Iterable[Score]) -> dict[int, list[Record]]:
-        parts: dict[int, list[Record]] = {}
-        for score in scores:
-            key = score.symbol.encode()
-            home = partition_of(key, self.place.partitions, self.place.partitioner)
-            record = Record(self.place.scores, key, encode(score), score.available_at)
-            parts.setdefault(home, []).append(record)
-        return parts
+    def _score_record(self, score: Score) -> Record:
+        key = score.symbol.encode()
+        home = partition_of(key, self.place.partitions, self.place.partitioner)
+        return Record(self.place.scores, key, encode(score), score.available_at, partition=home)
 
 
 def mark_key(number: int) -> bytes:

@@ -32,6 +32,10 @@ NAMES = (
     "in_revoke",
     "before_swap_applied",
     "after_swap_applied",
+    "before_closing",
+    "mid_gather",
+    "after_gathered",
+    "in_gathered_load",
     "before_unknown",
     "after_unknown",
     "in_news_read",
@@ -47,6 +51,8 @@ OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_mar
 """In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker comes to that is wished another model, or a pause, while it runs."""
+OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
+"""Those of `NAMES` that only a worker comes to that gathers cross-sections."""
 TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
 """Those that only a worker with transactions comes to."""
 

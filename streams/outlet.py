@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.config import Kafka
+from schemas.cross_sections import PredictionRecord
 from schemas.messages import Applied, ShadowPrediction, Signal, encode
 from streams.clients import open_producer
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter
+from streams.partitioner import partition_of
 
 MAX_DEAD_LETTER = 256 * 1024
 PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
@@ -21,13 +23,14 @@ PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record to write, on the partition that its symbol lives on."""
+    """One record to write; `partition`: where, if not where the owner writes all."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     timestamp: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
 
     @property
     def size(self) -> int:
@@ -42,11 +45,28 @@ def shadow_record(topic: str, said: ShadowPrediction) -> Record:
     return Record(topic, said.strategy.encode(), encode(said), said.time)
 
 
+def home(strategy: str, partitions: int) -> int:
+    """The partition of `predictions` on which a strategy's cross-sections are gathered, whatever produces the bars."""
+    return partition_of(strategy.encode(), partitions, "murmur2")
+
+
+def prediction_record(topic: str, partitions: int, made: PredictionRecord) -> Record:
+    """On the partition where its strategy's are gathered."""
+    key, partition = made.strategy.encode(), home(made.strategy, partitions)
+    return Record(topic, key, encode(made), made.time, partition=partition)
+
+
+def gathered_signal_record(topic: str, signal: Signal) -> Record:
+    """On the partition of the symbol's bars, wherever it was decided."""
+    place = signal.provenance.partition
+    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time, partition=place)
+
+
 def applied_record(topic: str, applied: Applied) -> Record:
     return Record(topic, applied.strategy.encode(), encode(applied))
 
 
-def dead_record(topic: str, dead: DeadLetter) -> Record:
+def dead_record(topic: str, dead: DeadLetter, partition: int | None = None) -> Record:
     """The original key and bytes; headers say where from and why. What is too large is cut, with its SHA-256."""
     record, value = dead.record, dead.record.value
     headers = [
@@ -64,11 +84,11 @@ def dead_record(topic: str, dead: DeadLetter) -> Record:
     if key is not None and len(key) > MAX_DEAD_LETTER:
         headers.append(("key-truncated", str(len(key)).encode()))
         key = key[:MAX_DEAD_LETTER]
-    return Record(topic, key, value, record.timestamp, tuple(headers))
+    return Record(topic, key, value, record.timestamp, tuple(headers), partition)
 
 
 class Writer:
-    """Writes records of a partition number, in order, and returns when the broker has acknowledged them all: at
+    """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
     least once.
     """
 
@@ -78,16 +98,13 @@ class Writer:
         self._producer = producer
 
     async def write(self, partition: int, records: Iterable[Record]) -> None:
-        """Raises what the broker answered when any record was not acknowledged."""
-        await self.spread({partition: records})
-
-    async def spread(self, parts: Mapping[int, Iterable[Record]]) -> None:
-        """As `write`, to several partitions."""
+        """Those that name no partition go to `partition`. Raises what the broker answered when any was not
+        acknowledged.
+        """
         futures = []
         try:
-            for partition, records in parts.items():
-                for topic, batch in self._batches(records):
-                    futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+            for (topic, place), batch in self._batches(partition, records):
+                futures.append(await self._producer.send_batch(batch, topic, partition=place))
             failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
@@ -95,15 +112,16 @@ class Writer:
             if isinstance(result, BaseException):
                 raise result
 
-    def _batches(self, records: Iterable[Record]) -> Iterable[tuple[str, Any]]:
-        """The records packed by topic, in order within each topic."""
-        open_batches: dict[str, Any] = {}
+    def _batches(self, partition: int, records: Iterable[Record]) -> Iterable[tuple[tuple[str, int], Any]]:
+        """The records packed by topic and partition, in order within each."""
+        open_batches: dict[tuple[str, int], Any] = {}
         for record in records:
-            batch = open_batches.get(record.topic)
+            place = record.topic, partition if record.partition is None else record.partition
+            batch = open_batches.get(place)
             if batch is None or not _append(batch, record):
                 if batch is not None:
-                    yield record.topic, batch
-                batch = open_batches[record.topic] = self._producer.create_batch()
+                    yield place, batch
+                batch = open_batches[place] = self._producer.create_batch()
                 if not _append(batch, record):
                     raise ValueError(f"a record of {record.size} bytes for {record.topic} does not fit into a batch")
         yield from open_batches.items()
@@ -118,9 +136,9 @@ class TransactionalWriter(Writer):
 
     transactional = True
 
-    async def spread(self, parts: Mapping[int, Iterable[Record]]) -> None:
+    async def write(self, partition: int, records: Iterable[Record]) -> None:
         await self._producer.begin_transaction()
-        await super().spread(parts)
+        await super().write(partition, records)
         failpoint("before_commit")
         await self._producer.commit_transaction()
         failpoint("after_commit")

@@ -5,7 +5,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from plugins.bars import BarBatch, between
 from plugins.pipeline import Capture, Outcome, Pipeline
@@ -13,7 +13,8 @@ from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint
 from streams.intake import DeadLetter, Intake, Taken
-from streams.outlet import Record, applied_record, dead_record, shadow_record, signal_record
+from streams.outbox import Outbox, Reached
+from streams.outlet import Record, applied_record, dead_record, prediction_record, shadow_record, signal_record
 from streams.plan import Plan, begin_where_planned, restore
 from streams.state import marker_key, roster_key, snapshot_key
 from streams.switches import Switch, Switches
@@ -32,26 +33,7 @@ class Names:
     control: str
     dead_letters: str
     shadow: str = "predictions.shadow"
-
-
-@dataclass(frozen=True)
-class Reached:
-    """How far a partition is: everything before `position` is dealt with; for the strategies that are folded by
-    themselves (None: there are none), before `behind`.
-    """
-
-    position: int
-    behind: int | None = None
-
-
-class Output(NamedTuple):
-    """Records to write, and what is reached then; `apart`: not before all earlier ones are on the log, and no later one
-    before these.
-    """
-
-    records: list[Record]
-    reached: Reached
-    apart: bool
+    predictions: str = "predictions"
 
 
 RECENT = 20_000
@@ -79,12 +61,8 @@ class Behind:
             self.recent_from = self.recent.popleft().offset + 1
 
 
-class Partition:
-    """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks.
-
-    Offsets, in the order in which a bar passes them: `position` (fed to the pipeline), `published` (its signals are
-    acknowledged), `marked` (the log says so).
-    """
+class Partition(Outbox):
+    """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks."""
 
     def __init__(
         self,
@@ -96,55 +74,32 @@ class Partition:
         behind: Behind | None = None,
     ) -> None:
         restore(pipeline, plan)
-        self.number = number
         self.names = names
         self.intake = intake
         self.pipeline = pipeline
         self.plan = plan
         self.behind = behind
-        self.position = plan.position
-        self.reached = self._now()
-        self.noted = Reached(plan.marked, self.reached.behind)
-        self.snapshot_position = plan.position
+        super().__init__(f"bars/{number}", number, plan.position, plan.marked, self._behind_from(plan.position).behind)
         self.round_wanted = False
         self.floor = plan.floor
         self.roster = plan.roster
         self.counts: Counter[str] = Counter()
         self.switches = Switches(plan.switch_from)
-        self.switched = False
-        """Is an `applied` among what was taken last?"""
-        self.waiting = 0
-        self._output: deque[Output] = deque()
-        self.wake = asyncio.Event()
-        self.drained = asyncio.Event()
         self.moved = asyncio.Event()
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
-
-    @property
-    def published(self) -> int:
-        return self.reached.position
-
-    @property
-    def marked(self) -> int:
-        return self.noted.position
-
-    @property
-    def unmarked(self) -> bool:
-        """Is more published than the log says?"""
-        return self.news(self.reached)
 
     def acknowledged(self, offset: int) -> bool:
         """Is all on the log that states at this offset include, of those that have just joined the others too?"""
         return self.published >= offset and (self.behind is not None or self.reached.behind is None)
 
-    def note(self, reached: Reached) -> None:
-        """A marker of what is `reached` is on the log."""
-        self.noted = Reached(max(self.noted.position, reached.position), reached.behind)
+    def round_ready(self) -> bool:
+        """Not while bars are passed over that some states, of an unfinished round, already include."""
+        return self.position >= self.plan.settled
 
-    def news(self, reached: Reached) -> bool:
-        """Would a marker of what is `reached` say more than the last one?"""
-        return reached.position > self.noted.position or reached.behind != self.noted.behind
+    @property
+    def round_due(self) -> bool:
+        return self.round_wanted
 
     def feed(self, chunk: Chunk) -> None:
         """Steps over a chunk; what it comes to waits until the publisher takes it."""
@@ -239,40 +194,20 @@ class Partition:
 
     def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         self.counts["signals"] += len(outcome.signals)
+        self.counts["predictions"] += len(outcome.predictions)
         self.counts["dead_letters"] += len(dead)
         output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
         output += [shadow_record(self.names.shadow, said) for said in outcome.shadows]
+        count = self.intake.partitions
+        output += [prediction_record(self.names.predictions, count, made) for made in outcome.predictions]
         self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
 
     def _now(self) -> Reached:
+        return self._behind_from(self.position)
+
+    def _behind_from(self, position: int) -> Reached:
         behind = self.behind
-        return Reached(self.position, max(behind.position, behind.loud_from) if behind else None)
-
-    def _put(self, records: list[Record], apart: bool = False) -> None:
-        self._output.append(Output(records, self._now(), apart))
-        self.waiting += len(records)
-        self.wake.set()
-
-    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
-        """What waits, whole chunks up to about `limit` records, and what is reached once it is written; `together`: all
-        of it arrives, or nothing.
-        """
-        records: list[Record] = []
-        reached, self.switched = self.reached, False
-        while self._output and (not records or len(records) + len(self._output[0].records) <= limit):
-            alone = self._output[0].apart and not together
-            if alone and records:
-                break
-            part = self._output.popleft()
-            records += part.records
-            reached, self.switched = part.reached, self.switched or part.apart
-            if alone:
-                break
-        self.waiting -= len(records)
-        self.drained.set()
-        if self._output:
-            self.wake.set()
-        return records, reached
+        return Reached(position, max(behind.position, behind.loud_from) if behind else None)
 
     def marker_record(self, reached: Reached) -> Record:
         """What is reached is on the log. The marker never goes back while earlier bars are folded silently."""

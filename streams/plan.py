@@ -275,7 +275,7 @@ class _States:
         """A gate ahead of a strategy behind it would take that strategy's next bars for repeats."""
         mine = self._found[strategy.name]
         for symbol, memory in self._found[strategy.memory].items():
-            if memory.offset <= self._floor or (strategy.universe is not None and symbol not in strategy.universe):
+            if memory.offset <= self._floor or not strategy.universe.ever(symbol):
                 continue
             if symbol not in mine or mine[symbol].offset < memory.offset:
                 return f"the snapshot {strategy.name}/{symbol} is older than the memory of repeats"

@@ -1,5 +1,5 @@
-"""Puts one partition's output on the log: signals as soon as there are any, then the marker, now and then a round of
-snapshots.
+"""Puts the output of one partition's owner on the log: signals as soon as there are any, then the marker, now and then
+a round of snapshots.
 
 The order is the promise: a marker is written only when all that it covers is acknowledged. One task does all writing
 for a partition, so nothing is ever taken and then forgotten.
@@ -9,10 +9,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from itertools import islice
+from typing import Generic, TypeVar
 
 from schemas.config import Worker as Settings
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
+from streams.outbox import Outbox
 from streams.outlet import Record, Writer
 from streams.partition import Partition
 
@@ -23,12 +25,15 @@ ROUND_BATCH = 500
 BARS_BETWEEN_ROUNDS = 500_000
 
 
-class Publisher:
-    """The writing side of a partition, from `start` to `close`."""
+P = TypeVar("P", bound=Outbox)
+
+
+class Publishing(Generic[P]):
+    """The writing side of an owner's partition, from `start` to `close`."""
 
     def __init__(
         self,
-        part: Partition,
+        part: P,
         writer: Writer,
         settings: Settings,
         die: Die,
@@ -46,7 +51,7 @@ class Publisher:
     async def start(self) -> None:
         """Returns when what was applied is on the log: before the first signal that it affects."""
         await self._publish()
-        self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.number}")
+        self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
 
     async def close(self, deadline: float) -> None:
         """Publishes and marks what was fed; after `deadline` seconds it is given up, and what is not marked is
@@ -59,19 +64,18 @@ class Publisher:
             if late:
                 self._task.cancel()
                 where = {"partition": self.part.number, "offset": self.part.published}
-                log.warning("bars/%d: given up before all was acknowledged", self.part.number, extra=where)
+                log.warning("%s: given up before all was acknowledged", self.part.place, extra=where)
         self.part.drained.set()
 
     async def _run(self) -> None:
-        number = self.part.number
-        with no_silent_end(self._die, f"bars/{number}: publishing", partition=number):
+        with no_silent_end(self._die, f"{self.part.place}: publishing", partition=self.part.number):
             await self._write_all()
 
     async def _write_all(self) -> None:
         part, settings = self.part, self._settings
         try:
             while not self._closing or part.waiting or part.unmarked:
-                await _wait(part.wake, self._patience())
+                await until_set(part.wake, self._patience())
                 part.wake.clear()
                 async with asyncio.timeout(settings.delivery_timeout):
                     await self._cycle()
@@ -79,12 +83,12 @@ class Publisher:
             self._fail(Exit.BROKER, f"no acknowledgement within {settings.delivery_timeout:g} s")
         except Exception as error:
             where = {"partition": part.number, "offset": part.published}
-            log.exception("bars/%d: publishing failed", part.number, extra=where)
+            log.exception("%s: publishing failed", self.part.place, extra=where)
             self._fail(cause(error), f"publishing failed: {error!r}")
 
     def _fail(self, code: Exit, reason: str) -> None:
         number, offset = self.part.number, self.part.published
-        self._die(code, f"bars/{number}: {reason}", partition=number, offset=offset)
+        self._die(code, f"{self.part.place}: {reason}", partition=number, offset=offset)
 
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing comes: a marker, a round of snapshots."""
@@ -133,13 +137,22 @@ class Publisher:
         part.note(reached)
 
     def _round_due(self, now: float) -> bool:
-        """Not while bars are passed over that some states, of an unfinished round, already include."""
         part = self.part
         bars = part.published - part.snapshot_position
-        if part.position < part.plan.settled:
+        if not part.round_ready():
             return False
         waited = now - self._snapshot_at >= self._settings.snapshot_interval
-        return part.round_wanted or bars > BARS_BETWEEN_ROUNDS or (bars > 0 and waited)
+        return part.round_due or bars > BARS_BETWEEN_ROUNDS or (bars > 0 and waited)
+
+    async def _snapshot(self) -> None:
+        """Writes down states, and signals in between. A state on the log says that what it includes is dealt with, even
+        when the round breaks off: so what that came to is acknowledged first.
+        """
+        raise NotImplementedError
+
+
+class Publisher(Publishing[Partition]):
+    """That of a partition of the bars."""
 
     async def _snapshot(self) -> None:
         """A round of snapshots, its roster, and the marker that names it (with transactions in one); states are copied
@@ -170,7 +183,8 @@ class Publisher:
             await self._mark()
 
 
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+async def until_set(event: asyncio.Event, seconds: float | None) -> None:
+    """Waits for it, `seconds` at most."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

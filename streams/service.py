@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from streams.app import SignalApp, create_app
 from streams.clients import gives_producer_ids, open_producer
 from streams.control import Follower
 from streams.exits import Exit, of_crash
+from streams.gatherer import Gatherer
 from streams.listing import publish_listing
 from streams.outlet import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
 from streams.shadows import load_shadows
@@ -86,8 +88,19 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         wait = FetchWait(FETCH_WAIT_MS if has_transactions else SHORT_FETCH_WAIT_MS, FETCH_WAIT_MS)
         following = asyncio.ensure_future(follower.follow())
         following.add_done_callback(_die_of_silence)
-        await _serve(create_app(config, worker, writer, wait), worker, config, stop)
+        gatherer = _gatherer(worker, writer)
+        await _serve(create_app(config, worker, writer, wait, gatherer), worker, config, stop)
         following.cancel()
+
+
+def _gatherer(worker: Worker, writer: Writer) -> Gatherer | None:
+    """The owner of predictions, where a strategy decides about all symbols at once."""
+    strategies = [strategy for strategy in worker.strategies if strategy.generator.cross_section]
+    if not strategies:
+        return None
+    kafka, names = worker.config.kafka, worker.names
+    outlets = TransactionalOutlets(kafka, names.predictions) if worker.outlets.exactly_once else SharedOutlets(writer)
+    return Gatherer(worker.config, strategies, worker.partition_count, names, outlets, die)
 
 
 def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
@@ -177,7 +190,7 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):
-            await worker.on_revoke(set(worker.positions()))
+            await app.owner.on_revoke(set(app.owner.positions()))
             await app.stop()
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
@@ -185,4 +198,5 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
         for task in (watching, partitions, beating):
             task.cancel()
     worker.shadows.tell()
-    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(worker.totals().items())))
+    totals = worker.totals() + (app.gatherer.totals() if app.gatherer else Counter())
+    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(totals.items())))

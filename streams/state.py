@@ -5,13 +5,14 @@ The `state` topic holds snapshots, the roster of the last complete round of them
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from schemas.canonical import sha256_hex
 from schemas.config import Kafka
+from schemas.cross_sections import Prediction, decode_prediction_record
 from schemas.errors import BadRecord
 from schemas.messages import Applied, Marker, Roster, Signal, Snapshot, StateRecord, decode
 from streams.clients import offset_range, read_partition_to_end
@@ -37,6 +38,8 @@ class Stored:
     """All that was ever applied, by strategy, in the order of the log."""
     beyond: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset after its last signal on the log, where that was looked for."""
+    bars: str | None = None
+    """The topic that markers are taken of; None: of any."""
     track: str = ""
     tracks: dict[str, "Stored"] = field(default_factory=dict)
     """Marker and rosters of the other tracks."""
@@ -86,14 +89,15 @@ class Stored:
             log.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker | Roster) and record.track != self.track:
-            self.tracks.setdefault(record.track, Stored(track=record.track)).take_state(value, key)
+            other = self.tracks.setdefault(record.track, Stored(bars=self.bars, track=record.track))
+            other.take_state(value, key)
         elif isinstance(record, Marker):
-            self.marker = record
+            self.marker = record if self.bars in (None, record.topic) else self.marker
         elif isinstance(record, Roster):
             self.rosters[sha256_hex(value)] = record
             if len(self.rosters) > ROSTERS:
                 del self.rosters[next(iter(self.rosters))]
-        else:
+        elif isinstance(record, Snapshot):
             self.snapshots[f"{record.owner}/{record.symbol}"] = record
 
     def take_control(self, value: bytes | None) -> None:
@@ -116,7 +120,7 @@ def snapshot_key(snapshot: Snapshot) -> bytes:
 
 async def load(kafka: Kafka, partition: int) -> Stored:
     """Reads the partition of `state` and `control` to their ends."""
-    stored = Stored()
+    stored = Stored(bars=topic_name(kafka, "bars"))
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
         stored.take_state(record.value, record.key)
     async for record in read_partition_to_end(
@@ -136,9 +140,36 @@ def decode_applied(value: bytes | None) -> Applied | None:
 
 async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> dict[str, int]:
     """By strategy, the offset after the bar of its last signal on the log, which without transactions may lie beyond
-    the marker. Looks back from the end, until each has been seen.
+    the marker.
     """
-    topic = topic_name(kafka, "signals")
+
+    def place(value: bytes | None) -> tuple[str, int]:
+        signal = decode(_signal_decoder, value)
+        return signal.content.strategy, signal.provenance.offset
+
+    return await _look_back(kafka, topic_name(kafka, "signals"), partition, names, place)
+
+
+async def look_beyond_predictions(kafka: Kafka, partition: int, name: str, gathered_on: int) -> dict[str, int]:
+    """The same for a strategy whose bars come to predictions first, which lie on their own partition."""
+
+    def place(value: bytes | None) -> tuple[str, int] | None:
+        made = decode_prediction_record(value)
+        if isinstance(made, Prediction) and made.provenance.partition == partition:
+            return made.strategy, made.provenance.offset
+        return None
+
+    return await _look_back(kafka, topic_name(kafka, "predictions"), gathered_on, [name], place)
+
+
+async def _look_back(
+    kafka: Kafka,
+    topic: str,
+    partition: int,
+    names: Collection[str],
+    place: Callable[[bytes | None], tuple[str, int] | None],
+) -> dict[str, int]:
+    """Looks back from the end until each has been seen; `place` tells strategy and offset of the bar."""
     begin, end = await offset_range(kafka, topic, partition)
     start, beyond = end, dict[str, int]()
     while start > begin and not beyond.keys() >= set(names):
@@ -146,9 +177,10 @@ async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> d
         beyond = {}
         async for record in read_partition_to_end(kafka, topic, partition, start):
             try:
-                signal = decode(_signal_decoder, record.value)
+                found = place(record.value)
             except BadRecord:
                 continue
-            name, offset = signal.content.strategy, signal.provenance.offset
-            beyond[name] = max(beyond.get(name, 0), offset + 1)
+            if found is not None:
+                name, offset = found
+                beyond[name] = max(beyond.get(name, 0), offset + 1)
     return beyond

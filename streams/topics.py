@@ -65,6 +65,7 @@ class TopicSpec:
 TOPICS = {
     "bars": TopicSpec(True, FOR_EVER),
     "signals": TopicSpec(True, FOR_EVER),
+    "predictions": TopicSpec(True, FOR_EVER),
     "predictions.shadow": TopicSpec(True, FOR_EVER),
     "news": TopicSpec(False, LARGE, "news_partitions"),
     "news.scores": TopicSpec(True, FOR_EVER),

@@ -46,6 +46,9 @@ class Owner(Protocol):
     def positions(self) -> Mapping[TP, int]:
         """Where to read on, for the partitions whose state it has."""
 
+    async def on_assigned(self, assigned: set[TP], generation: int) -> None:
+        """Take over what is the owner's of all that was `assigned`."""
+
     async def on_revoke(self, revoked: set[TP]) -> None:
         """Finish what is begun, within its own deadline, and forget the partitions."""
 

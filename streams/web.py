@@ -8,6 +8,7 @@ from aiohttp import web
 from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
+from streams.gatherer import Gatherer
 from streams.health import lags, unready
 from streams.partition import Partition
 from streams.worker import Worker
@@ -68,7 +69,19 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
         },
         "shadows": worker.shadows.standing(),
         "counts": {name: totals[name] for name in COUNTS},
+        **_gathered(app.gatherer),
     }
+
+
+def _gathered(gatherer: Gatherer | None) -> dict[str, Any]:
+    """The same of the partitions on which cross-sections are gathered."""
+    if gatherer is None:
+        return {}
+    partitions = {
+        str(number): {"position": part.position, "published": part.published, "marked": part.marked}
+        for number, part in sorted(gatherer.partitions.items())
+    }
+    return {"predictions": {"partitions": partitions, "counts": dict(sorted(gatherer.totals().items()))}}
 
 
 def _in_force(part: Partition) -> dict[str, Any]:

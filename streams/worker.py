@@ -26,19 +26,19 @@ from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.news_scores import follow_scores
 from streams.news_track import TRACK, NewsPartition, NewsSource, NewsTrack
-from streams.outlet import Outlets, Writer
+from streams.outlet import Outlets, Writer, home
 from streams.partition import Behind, Names, Partition
 from streams.plan import Plan, of_track, plan
 from streams.publisher import Publisher
 from streams.shadows import Shadows
-from streams.state import Stored, load, look_beyond
+from streams.state import Stored, load, look_beyond, look_beyond_predictions
 from streams.topics import topic_name
 from streams.transport import Chunk
 from streams.wishes import Wishes
 
 log = logging.getLogger("alphawire.worker")
 
-TOPICS = ("bars", "signals", "state", "control", "dead-letters", "predictions.shadow")
+TOPICS = ("bars", "signals", "state", "control", "dead-letters", "predictions.shadow", "predictions")
 """What `Names` names, in its order."""
 PIECE_SECONDS = 0.05
 FIRST_PIECE = 50
@@ -208,7 +208,7 @@ class Worker:
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = self._changed(stored, ready) | (self.wishes.names & stored.applied.keys())
         if not self.outlets.exactly_once and looked_for:
-            stored.beyond = await look_beyond(kafka, number, looked_for)
+            stored.beyond = await self._beyond(number, looked_for)
         begin, end = await offset_range(kafka, self.names.bars, number)
         if not self.outlets.exactly_once:
             # signals may be on the log up to here, so a wish that comes later takes effect after that
@@ -242,6 +242,15 @@ class Worker:
                 "bars/%d: %s is in force from offset %d on, configuration %s, its state from offset %d on",
                 number, entry.strategy, entry.offset, entry.config_hash, entry.origin.offset,
             )  # fmt: skip
+
+    async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
+        """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
+        gathered = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
+        found = await look_beyond(self.config.kafka, number, names - gathered) if names - gathered else {}
+        for name in gathered:
+            at = home(name, self.partition_count)
+            found |= await look_beyond_predictions(self.config.kafka, number, name, at)
+        return found
 
     async def _going_on(self, name: str, stored: Stored) -> ReadyStrategy:
         return await asyncio.to_thread(self.wishes.at_start, name, stored.applied.get(name))
@@ -374,5 +383,5 @@ class Worker:
         counts = self.partitions[number].counts.copy()
         if track := self.tracks.get(number):
             more = track.part.counts
-            counts += Counter({name: more[name] for name in ("signals", "dead_letters", "foreign_news")})
+            counts += Counter({name: more[name] for name in ("signals", "predictions", "dead_letters", "foreign_news")})
         return counts

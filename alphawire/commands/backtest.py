@@ -15,7 +15,7 @@ from alphawire.options import (
     offsets_option,
     plugins_option,
 )
-from alphawire.progress import counted, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
 SHOWN = (
@@ -94,6 +94,7 @@ def command(
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
     tell_gaps(replayed.gaps)
+    tell_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from alphawire.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
-from alphawire.progress import counted, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
 
@@ -51,6 +51,7 @@ def command(
     if result.other and not as_configured:
         told = f"in force is configuration {result.other}, another one than here; --as-configured replays with this one"
         click.echo(told, err=True)
+    tell_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
     summary |= {"out": str(out), "gaps": result.gaps, "lacking": result.lacking}
     click.echo(

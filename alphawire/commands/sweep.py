@@ -7,7 +7,7 @@ import click
 
 from alphawire.commands.backtest import trusted
 from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
-from alphawire.progress import counted
+from alphawire.progress import counted, tell_absent
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def command(
 
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
+    tell_absent(config, strategy, bars)
     ledger = Ledger(config_folder())
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:

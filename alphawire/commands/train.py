@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.progress import counted, stages
+from alphawire.progress import counted, stages, tell_absent
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def command(
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
+    tell_absent(config, strategy, bars)
     seen = _news(strategy, config, sources, news)
+
     if cv:
         from alphawire.cross_validation import validate
 

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from backtest.news import NewsOf
 from backtest.training.targets import last_return, target_of
+from backtest.universes import bars_of, members
 from plugins.bars import COLUMNS, times_of
 from plugins.frames import feature_frame
+from plugins.universe import universe_of
 from schemas.config import Strategy
 from schemas.errors import ConfigurationError
 
@@ -57,14 +59,16 @@ def make_samples(
     """Features and targets of all bars that have both, in time order, then by symbol. Without `news`, what uses it is
     unknown.
 
-    A row is left out, and counted, while its symbol warms up, and where the target is not known yet.
+    A row is left out, and counted, while its symbol warms up, and where the target is not known yet. So is one of a
+    symbol that is no member of the universe at that time, uncounted.
     """
     features = feature_frame(name, strategy, bars, news(bars) if news else None)
     assert isinstance(features.index, pd.MultiIndex)
     target, known = target_of(bars, features.index, strategy.training)
     baseline = last_return(bars, features.index, strategy.training)
     times = times_of(features.index)
-    asked = np.ones(len(times), np.bool_) if start is None else times >= start
+    member = members(universe_of(name, strategy), features.index)
+    asked = member if start is None else member & (times >= start)
     warm = features.notna().any(axis=1).to_numpy()
     finite = np.isfinite(target.to_numpy())
     dropped = {"warming_up": int((asked & ~warm).sum()), "without_target": int((asked & warm & ~finite).sum())}
@@ -76,19 +80,19 @@ def make_samples(
 
 def select(name: str, strategy: Strategy, bars: pd.DataFrame, end: int | None) -> pd.DataFrame:
     """The universe's bars that close before `end`."""
-    mask = np.ones(len(bars), np.bool_)
-    if strategy.universe != "*":
-        mask &= bars["symbol"].isin(list(strategy.universe)).to_numpy()
-        if len(bars) and not mask.any():
-            raise ConfigurationError(
-                f"strategies.{name}: none of its universe ({few(strategy.universe)}) is in the bars, which are of "
-                f"{few(sorted(set(bars['symbol'])))}"
-            )
+    universe = universe_of(name, strategy)
+    mine = bars_of(universe, bars)
+    if len(bars) and not len(mine):
+        asked = few(sorted(universe.symbols)) if universe.symbols else universe.rule.match
+        raise ConfigurationError(
+            f"strategies.{name}: none of its universe ({asked}) is in the bars, which are of "
+            f"{few(sorted(set(bars['symbol'])))}"
+        )
     if end is not None:
-        mask &= bars["close_time"].to_numpy() < end
-    if not mask.any():
+        mine = mine[mine["close_time"].to_numpy() < end]
+    if not len(mine):
         raise ConfigurationError(f"strategies.{name}: there are no bars to train on; {_range(bars)}")
-    return bars[mask].reset_index(drop=True)
+    return mine.reset_index(drop=True)
 
 
 def unlearnable(strategy: Strategy, samples: Samples) -> str | None:

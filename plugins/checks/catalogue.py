@@ -84,6 +84,8 @@ SIGNALS = (
     Check("row_order", "signal_checks:row_order", ("computes", "repeatable")),
     Check("symbols", "signal_checks:symbols", ("computes", "repeatable")),
     Check("missing_values", "signal_checks:missing_values", ("computes",)),
+    Check("other_times", "section_checks:other_times", ("computes", "repeatable")),
+    Check("absent_symbols", "section_checks:absent_symbols", ("computes", "missing_values")),
     Check("batch_equals_live", "signal_checks:batch_equals_live", ("computes", "repeatable")),
     Check("parameters", "signal_checks:parameters"),
     Check("speed", "signal_checks:speed", ("computes",)),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from plugins.bars import bars_from_frame
 from plugins.base import BaseSignalGenerator, Decisions, Plugin
-from plugins.checks import outside
+from plugins.checks import outside, section_checks
 from plugins.checks.feature_checks import judged
 from plugins.checks.outcome import Failed
 from plugins.checks.parameters import refused
@@ -89,12 +89,17 @@ def row_order(subject: SignalSubject) -> str:
 
 
 def symbols(subject: SignalSubject) -> str:
-    """A symbol among others was compared with the symbol alone, and an instance with a fresh one."""
+    """A symbol among others was compared with the symbol alone, and an instance with a fresh one.
+
+    In a cross-section only the latter: there others have their say.
+    """
     used = subject.new()
     subject.generate(predictions(3), "other predictions", used)
     found = first_difference(subject.baseline, subject.generate(subject.data, plugin=used))
     if found is not None:
         raise Failed(f"after other predictions, {found}", "generate must begin anew: keep nothing on the instance")
+    if subject.cls.cross_section:
+        return "an instance that has decided before decides as a fresh one"
     for symbol in SYMBOLS[:3]:
         mine = subject.data.index.get_level_values("symbol") == symbol
         alone = subject.generate(subject.data[mine], f"{symbol} alone")
@@ -128,7 +133,11 @@ def missing_values(subject: SignalSubject) -> str:
 
 
 def batch_equals_live(subject: SignalSubject) -> str:
-    """Decisions over the frame were compared with those that a worker makes: each row alone, or by the fold's steps."""
+    """Decisions over the frame were compared with those that a worker makes: each row alone, by the fold's steps, or
+    one cross-section at a time.
+    """
+    if subject.cls.cross_section:
+        return section_checks.live(subject)
     part = subject.data.iloc[:240]
     wanted = subject.generate(part)
     for size in (1, 7, 1000):
@@ -187,7 +196,9 @@ def parameters(subject: SignalSubject) -> str:
 
 
 def speed(subject: SignalSubject) -> str:
-    """The time of a decision was measured as a worker makes them, a hundred at a time."""
+    """The time of a decision was measured as a worker makes them, a hundred (or a cross-section) at a time."""
+    if subject.cls.cross_section:
+        return section_checks.speed(subject)
     worker = _Worker(subject.new(), subject.data.iloc[:400])
     times = []
     for first in (0, 100, 200, 300):

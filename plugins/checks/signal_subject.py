@@ -54,6 +54,12 @@ class SignalSubject:
         self, data: pd.DataFrame, what: str = "usual predictions", plugin: BaseSignalGenerator | None = None
     ) -> pd.DataFrame:
         """`signal`, `weight` (NaN: none) and `reason` for a copy of `data`; `Failed` unless all can be used."""
+        return _decided(self.raw(data, what, plugin))
+
+    def raw(
+        self, data: pd.DataFrame, what: str = "usual predictions", plugin: BaseSignalGenerator | None = None
+    ) -> pd.DataFrame:
+        """The frame that `generate` returned for a copy of `data`; `Failed` when it is another's."""
         try:
             found = (plugin or self.new()).generate(data.copy())
         except (Exception, SystemExit) as error:
@@ -67,7 +73,7 @@ class SignalSubject:
                          "return one row for each of predictions', in its order")  # fmt: skip
         if found.columns.duplicated().any():
             raise Failed("there are two columns of one name", "name each column once")
-        return _decided(found)
+        return found
 
 
 def _decided(found: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import pytest
 
 from alphawire.commands.verify import describe
 from backtest.replay import replay
-from backtest.verify import Verdict, _compare, verify
+from backtest.verdict import compare
+from backtest.verify import Verdict, verify
 from plugins.strategy import ready_strategy
 from schemas.config import Config
 from schemas.messages import Signal, encode
@@ -185,7 +186,7 @@ def move(signal: Signal, **changes: Any) -> Signal:
 )
 def test_live_against_replayed(change: Callable[[list[Signal]], list[Signal]], kinds: list[tuple[str, Any]]) -> None:
     replayed, verdict = signals(6), Verdict("demo")
-    _compare(verdict, change(signals(6)), replayed, until=5)
+    compare(verdict, change(signals(6)), replayed, lambda signal: signal.provenance.offset < 5)
     assert [(d.kind, d.field) for d in verdict.differences] == kinds
 
 

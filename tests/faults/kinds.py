@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streams.failpoints import NAMES, OF_NEWS, OF_SWAPS
+from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Fault = Callable[["Run"], bool]
 """False: it could not be done now."""
 
-POINTS = [name for name in NAMES if name not in ("after_marker", "in_catch_up", *OF_SWAPS, *OF_NEWS)]
+POINTS = [
+    name for name in NAMES if name not in ("after_marker", "in_catch_up", *OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS)
+]
 """Those that a worker comes to whose strategies do not change."""
 """With transactions each signal's write carries its marker, so `after_marker` is come to only by a round."""
 

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from streams import outlet, partition, publisher, service, state, transport, wishes, worker
 from streams import plan as planning
 from streams.clients import offset_range
+from streams.outbox import Reached
 from streams.outlet import Record
 from streams.topics import topic_name
 
@@ -55,7 +56,7 @@ def marker_before_signals(patch: Patch) -> None:
 def ack_ahead_of_open_chunk(patch: Patch) -> None:
     original = partition.Partition.take
 
-    def take(self: partition.Partition, _limit: int, _together: bool) -> tuple[list[Record], partition.Reached]:
+    def take(self: partition.Partition, _limit: int, _together: bool) -> tuple[list[Record], Reached]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -109,8 +110,8 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
 def marker_covers_those_behind(patch: Patch) -> None:
     original = partition.Partition.marker_record
 
-    def marker_record(self: partition.Partition, reached: partition.Reached) -> Record:
-        return original(self, partition.Reached(reached.position))
+    def marker_record(self: partition.Partition, reached: Reached) -> Record:
+        return original(self, Reached(reached.position))
 
     patch(partition.Partition, "marker_record", marker_record)
 
@@ -155,7 +156,7 @@ def applied_with_signals_before_it(patch: Patch) -> None:
     """One write holds what must be on the log first, and then what says that it is."""
     original = partition.Partition.take
 
-    def take(self: partition.Partition, limit: int, together: bool = False) -> tuple[list[Record], partition.Reached]:
+    def take(self: partition.Partition, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
         records, reached = original(self, limit, together)
         if not together and self._output and self._output[0].apart:
             more, reached = original(self, limit)

@@ -18,7 +18,7 @@ from schemas.errors import ConfigurationError
 from schemas.messages import Signal, Use
 from streams.brokers import Broker, TansuBroker
 from streams.control import answers, send
-from streams.failpoints import NAMES, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
+from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.inspection import rebuild
 from streams.produce import produce_bars
 from streams.state import decode_applied, load
@@ -39,8 +39,9 @@ from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OF_SWAPS, *OF_NEWS)]
-WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OF_SWAPS, *OF_NEWS)]
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS)
+WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
+WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 
 
 def die_at(
@@ -122,6 +123,26 @@ def through_swaps(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_cross_sections(folder: Path, broker: Broker) -> Config:
+    """What a kill leaves undone is closed, and decided, by the next worker as the log says."""
+    bars, file = minute_bars().sort_values(["close_time", "symbol"], kind="stable").iloc[:600], folder / "ranked.yaml"
+    ranked = strategy(
+        signal={"key": "signal.ranking", "top_n": 1, "bottom_n": 1},
+        universe=sorted(bars["symbol"].unique()), cross_section={"grace": 0.5},
+    )  # fmt: skip
+    config = write_config(file, broker.bootstrap, f"{folder.name}-ranked.", {"ranked": ranked}, chunk=50)
+    asyncio.run(create_topics(config.kafka))
+    points = [*OF_CROSS_SECTIONS, "after_send", "mid_chunk"]
+    for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
+        asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
+        die_at(file, point, count=1 if point == "in_gathered_load" else 3, seconds=90.0)
+    run_to_end(file, config, len(bars))
+    verdict = verify(config, "ranked")
+    assert verdict.ok, verdict.differences[:3]
+    assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
+    return config
+
+
 def through_news(folder: Path, broker: Broker) -> Config:
     """Bars come that no mark covers: each worker dies while they wait, or when they are decided without news."""
     bars, file = minute_bars(600), folder / "news.yaml"
@@ -196,4 +217,15 @@ def test_every_point_of_a_swap_without_transactions(tmp_path: Path, tansu: Tansu
 @pytest.mark.slow
 def test_every_point_of_a_swap_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_swaps(tmp_path, kafka)
+    assert len(records(config, "signals")) == 600, "a signal is committed twice"
+
+
+@pytest.mark.slow
+def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_cross_sections(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_every_point_of_a_cross_section_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_cross_sections(tmp_path, kafka)
     assert len(records(config, "signals")) == 600, "a signal is committed twice"

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from alphawire.commands.schemas import command
+from schemas import cross_sections as x
 from schemas import export
 from schemas import messages as m
 from schemas import news as n
@@ -55,6 +56,26 @@ SAMPLES: dict[str, list[Any]] = {
             msgspec.structs.replace(CONTENT, signal=-0.25, weight=None, prediction=None, model=None, gap=3), PROVENANCE
         ),
     ],
+    "predictions": [
+        x.Prediction(
+            "demo", "BAC", BAR.close_time, 0.5, None, MODEL, "0123456789abcdef", 0, BAR.close_time, PROVENANCE
+        ),
+        x.Prediction(
+            "demo", "BAC", 0, None, "warming up: bar 1 of 14", None, "0123456789abcdef", None, 60_000, PROVENANCE
+        ),
+        x.Closing(
+            "demo",
+            0,
+            ["BAC"],
+            ["CSCO"],
+            2,
+            ["GE"],
+            x.Generator("signal.ranking", "1", {"top_n": 5}),
+            x.Weighing(1.0, False),
+            "0123456789abcdef",
+        ),
+        x.Late("demo", 0, ["CSCO"]),
+    ],
     "predictions.shadow": [
         m.ShadowPrediction("demo", "BAC", BAR.close_time, 0.0007, 0.0006, MODEL, MODEL, 12),
         m.ShadowPrediction("demo", "BAC", BAR.close_time, None, None, None, MODEL, 13, "ValueError"),
@@ -75,6 +96,7 @@ SAMPLES: dict[str, list[Any]] = {
         m.Roster("bars", 0, 4000, {"demo/BAC": 900}),
         m.Snapshot("demo", "BAC", 0, 4000, 900, "layout", "ef" * 32, b"\x00\x01\xff"),
         m.Snapshot("demo", "BAC", 0, 4, 9, "layout", "ef" * 32, b"", m.BesideState("rows-1-9-2", "ef" * 32, b"\xff")),
+        m.Gathered("demo", "predictions", 0, 100, 90, 60_000, {"BAC": 120_000}, [0, 60_000]),
     ],
     "control": [
         m.Applied("demo", "bars", 0, 12, ORIGIN, 12, "0123456789abcdef", {"interval": "1m"}, MODEL, "layout"),

@@ -21,8 +21,8 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[Any] = []
 
-    async def spread(self, parts: dict[int, list[Any]]) -> None:
-        self.records += parts[0]
+    async def write(self, _partition: int, records: list[Any]) -> None:
+        self.records += records
 
 
 def article(number: int, historical: bool = True) -> Score:

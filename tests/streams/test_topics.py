@@ -17,7 +17,7 @@ from streams.clients import open_admin, open_producer, read_partition_to_end
 from streams.topics import TOPICS, create_topics, list_topics, partition_count, require_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
-EQUAL = {"bars", "signals", "predictions.shadow", "news.scores", "control", "dead-letters", "state"}
+EQUAL = {"bars", "signals", "predictions", "predictions.shadow", "news.scores", "control", "dead-letters", "state"}
 
 
 def nobody() -> str:

@@ -127,7 +127,7 @@ class Log:
         return [record for record in self.records if record.topic == topic]
 
     def stored(self, compacted: bool = False) -> Stored:
-        stored = Stored()
+        stored = Stored(bars="bars")
         state = self.of("state")
         for record in {r.key: r for r in state}.values() if compacted else state:
             stored.take_state(record.value)
@@ -206,7 +206,7 @@ class Outlets:
 
     exactly_once = False
 
-    async def open(self, partition: int) -> Any:
+    async def open(self, partition: int, track: str = "") -> Any:
         raise AssertionError(partition)
 
     async def close(self, writer: Any) -> None:

@@ -1,5 +1,6 @@
 """Signal generators and engines, clean and faulty."""
 
+import math
 from datetime import datetime
 
 import numpy as np
@@ -181,6 +182,94 @@ class RollsUntold(ByRow):
             return np.where(prediction > 0.3, "BUY", "HOLD")
         smooth = prediction.groupby(level="symbol").transform(lambda p: p.rolling(3, min_periods=1).mean())
         return np.where(prediction.notna() & (smooth > 0.3), "BUY", "HOLD")
+
+
+class Sectional(BaseSignalGenerator):
+    """Three highest of each time are bought, by their rank from the top; a subclass says how that is found."""
+
+    cross_section = True
+
+    def generate(self, predictions):
+        if "time" not in predictions:
+            found = self.generate(predictions.reset_index())
+            return predictions.assign(signal=found["signal"].to_numpy(), rank=found["rank"].to_numpy())
+        place = self.place(predictions)
+        known = predictions["prediction"].notna()
+        return predictions.assign(signal=np.select([known & (place <= 3), known], ["BUY", "FLAT"], "HOLD"), rank=place)
+
+    def place(self, rows):
+        ordered = rows.sort_values("symbol")
+        return ordered.groupby("time")["prediction"].rank(method="first", ascending=False).reindex(rows.index)
+
+
+@clean
+class TopThree(Sectional):
+    pass
+
+
+@clean
+class DistanceFromTheMean(Sectional):
+    """A number; exactly rounded, so that the order of rows says nothing."""
+
+    def generate(self, predictions):
+        rows = predictions if "time" in predictions else predictions.reset_index()
+        ordered = rows.sort_values("symbol")
+        mean = ordered.groupby("time")["prediction"].transform(lambda p: math.fsum(p.dropna()) / max(p.count(), 1))
+        apart = ordered["prediction"] - mean
+        return predictions.assign(signal=apart.clip(-1.0, 1.0).reindex(rows.index).to_numpy())
+
+
+@faulty("row_order")
+class SectionTiesByPosition(Sectional):
+    def place(self, rows):
+        return rows.groupby("time")["prediction"].rank(method="first", ascending=False)
+
+
+@faulty("no_look_ahead")
+class SectionRankedOverAll(Sectional):
+    def place(self, rows):
+        return rows["prediction"].rank(method="min", ascending=False) / 80
+
+
+@faulty("other_times")
+class SectionAgainstBefore(Sectional):
+    """Ranks what a prediction is above the symbol's last one."""
+
+    def place(self, rows):
+        above = rows["prediction"] - rows.groupby("symbol")["prediction"].shift(1).fillna(0.0)
+        ordered = rows.assign(prediction=above).sort_values("symbol")
+        return ordered.groupby("time")["prediction"].rank(method="first", ascending=False).reindex(rows.index)
+
+
+@faulty("absent_symbols")
+class SectionCountsHoles(Sectional):
+    """A third of all is bought, those without a prediction counted."""
+
+    def place(self, rows):
+        return super().place(rows) / rows.groupby("time")["symbol"].transform("size") * 9.0
+
+
+@faulty("absent_symbols")
+class SectionRanksHoles(Sectional):
+    def place(self, rows):
+        return super().place(rows).fillna(99.0)
+
+
+@faulty("missing_values")
+class SectionSellsHoles(Sectional):
+    def generate(self, predictions):
+        found = super().generate(predictions)
+        return found.assign(signal=found["signal"].replace("HOLD", "FLAT"))
+
+
+@faulty("batch_equals_live")
+class SectionByIndexOnly(Sectional):
+    """Looks for the symbols in the index, where a worker does not give them."""
+
+    def generate(self, predictions):
+        if predictions.index.nlevels == 1:
+            return predictions.assign(signal="HOLD")
+        return super().generate(predictions.reset_index()).set_index(["symbol", "time"])
 
 
 @faulty("repeatable")

@@ -1,0 +1,35 @@
+"""Cross-sections of bars from files: no log tells who came in time, so the members are those that have a bar."""
+
+from collections.abc import Iterable, Iterator
+
+from plugins.cross_section import closing_of, generator_of, signals_of
+from plugins.deciding import who
+from plugins.strategy import ReadyStrategy
+from schemas.cross_sections import Prediction
+from schemas.messages import Signal
+
+
+class FileSections:
+    """Gathers predictions that come in order of time, and decides on a time when a later one comes."""
+
+    def __init__(self, strategy: ReadyStrategy) -> None:
+        self.strategy = strategy
+        self._time = -1
+        self._present: dict[str, Prediction] = {}
+
+    def take(self, predictions: Iterable[Prediction]) -> Iterator[Signal]:
+        """The signals of the times that these complete."""
+        for prediction in predictions:
+            if prediction.time != self._time:
+                yield from self.end()
+                self._time = prediction.time
+            self._present[prediction.symbol] = prediction
+
+    def end(self) -> list[Signal]:
+        """The signals of the last time."""
+        present, self._present = self._present, {}
+        if not present:
+            return []
+        members, left = who(self.strategy.universe, self._time, present)
+        closing = closing_of(self.strategy, self._time, members, left, expected=members)
+        return signals_of(closing, present, generator_of(closing))

@@ -1,0 +1,63 @@
+"""When a cross-section is closed, by a clock that the test sets."""
+
+from plugins.cross_section import CrossSections
+from plugins.deciding import BACKLOG, Decider
+from tests.plugins.test_cross_section import prediction
+from tests.support.memory import ready
+
+
+class Owner:
+    """A decider with its fold, and the time."""
+
+    def __init__(self, grace: float = 2.0) -> None:
+        signal = {"key": "signal.ranking", "top_n": 1, "bottom_n": 1}
+        strategy = ready("demo", signal=signal, universe=["A", "B"], cross_section={"grace": grace})
+        self.now = 0.0
+        self.sections = CrossSections()
+        self.decider = Decider(strategy, self.sections, lambda: self.now)
+
+    def comes(self, symbol: str, time: int, at: float) -> None:
+        self.now = at
+        made = prediction(symbol, time)
+        self.sections.take(made)
+        self.decider.saw(made)
+
+
+def test_at_once_when_all_have_come() -> None:
+    owner = Owner()
+    owner.comes("A", 60, 0.0)
+    assert owner.decider.next() == (60, 2.0)
+    owner.comes("B", 60, 0.5)
+    assert owner.decider.next() == (60, None)
+    closing = owner.decider.close(60)
+    assert (closing.members, closing.missing, closing.expected) == (["A", "B"], [], 2)
+    assert owner.decider.next() is None
+
+
+def test_the_grace_begins_with_the_first_that_came() -> None:
+    owner = Owner(grace=3.0)
+    owner.comes("A", 60, 10.0)
+    owner.comes("A", 120, 11.0)
+    assert owner.decider.next() == (60, 13.0)
+    assert owner.decider.close(60).missing == ["B"]
+    assert owner.decider.next() == (120, 14.0)
+
+
+def test_one_that_came_with_a_later_time_will_not_come_any_more() -> None:
+    owner = Owner()
+    owner.comes("A", 60, 0.0)
+    owner.comes("B", 120, 0.1)
+    assert owner.decider.next() == (60, None)
+
+
+def test_of_a_backlog_who_gets_on_is_waited_for() -> None:
+    """Partition A has run ahead of B, as when history is read."""
+    owner = Owner()
+    for number in range(1, BACKLOG + 3):
+        owner.comes("A", 60 * number, 0.0)
+    owner.comes("B", 60, 1.5)
+    assert owner.decider.next() == (60, None)
+    owner.sections.close(owner.decider.close(60))
+    assert owner.decider.next() == (120, 3.5)
+    owner.comes("B", 120, 3.4)
+    assert owner.decider.next() == (120, None)

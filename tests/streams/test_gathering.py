@@ -1,0 +1,182 @@
+"""A gatherer of cross-sections that dies, stops and comes back at any point writes what the log of predictions says.
+
+The oracle is the fold over that log in one go. Real partitions and publishers; only the broker is a list, of which a
+crash keeps any part of the write in flight.
+"""
+
+import asyncio
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+
+from plugins.pipeline import Pipeline
+from plugins.run import Source
+from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
+from schemas.messages import Signal
+from streams.intake import Intake
+from streams.outlet import Record, home
+from tests.support.gathered import PARTITIONS, append, as_the_log_says, gather, ranking, records
+from tests.support.memory import Log, bar, fetched
+
+SYMBOLS = "ABCD"
+
+
+def predictions(rng: random.Random, minutes: int) -> list[Prediction]:
+    """What two partitions of bars predict, in an order in which they may come: some late, some never, some twice."""
+    parts = []
+    for number, symbols in enumerate(("AC", "BD")):
+        rows = [(minute, symbol) for minute in range(minutes) for symbol in symbols if rng.random() < 0.9]
+        pipeline = Pipeline([ranking()], Source("bars", number, "v"))
+        bars = [bar(symbol, minute, 100 + rng.gauss(0, 1)) for minute, symbol in rows]
+        made = pipeline.feed(Intake(0, 1, "murmur2").read(fetched(bars)).batches).predictions
+        if made and rng.random() < 0.5:  # a worker died after it had written these, and before it had marked them
+            cut = rng.randint(0, len(made) - 1)
+            made = made[: cut + rng.randint(1, 20)] + made[cut:]
+        parts.append(made)
+    order = [number for number, part in enumerate(parts) for _ in part]
+    weights = [(i + rng.gauss(0, 6), number) for number in (0, 1) for i in range(len(parts[number]))]
+    assert len(order) == len(weights)
+    queues = [iter(part) for part in parts]
+    return [next(queues[number]) for _, number in sorted(weights)]
+
+
+def exactly_one_each(log: Log, came: list[Prediction]) -> None:
+    """Each prediction has one signal, in the end, and it lies where its bars do."""
+    found = log.signals()
+    assert len(found) == len({(made.symbol, made.time) for made in came})
+    for record in log.of("signals"):
+        assert record.partition == msgspec.json.decode(record.value or b"", type=Signal).provenance.partition
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+@pytest.mark.parametrize("seed", range(25))
+def test_lives_cut_short_lose_nothing(seed: int, transactional: bool) -> None:
+    rng, log = random.Random(seed), Log()
+    came = predictions(rng, 12)
+    coming = list(came)
+
+    async def run() -> None:
+        for _ in range(rng.randint(1, 10)):
+            await gather(
+                log, [ranking()], coming, rng, dies_at=rng.randint(0, 15), transactional=transactional,
+                stops_early=rng.random() < 0.3,
+            )  # fmt: skip
+        await gather(log, [ranking()], coming, rng, transactional=transactional)
+
+    asyncio.run(run())
+    assert log.signals() == as_the_log_says(log)
+    exactly_one_each(log, came)
+    if transactional:
+        assert len(log.of("signals")) == len(log.signals())
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_owner_that_does_not_know_that_it_is_none_any_more_does_no_harm(seed: int) -> None:
+    """Without transactions nobody fences it: two propose closings and write signals, by clocks of their own."""
+    rng, log = random.Random(1000 + seed), Log()
+    came = predictions(rng, 12)
+    coming = list(came)
+
+    async def run() -> None:
+        for _ in range(rng.randint(1, 4)):
+            lives = [
+                gather(log, [ranking()], coming, rng, dies_at=rng.choice([None, rng.randint(0, 20)]))
+                for _ in range(rng.randint(2, 3))
+            ]
+            await asyncio.gather(*lives)
+        await gather(log, [ranking()], coming, rng)
+
+    asyncio.run(run())
+    assert log.signals() == as_the_log_says(log)
+    exactly_one_each(log, came)
+
+
+def closings(log: Log) -> list[Closing]:
+    found = [decode_prediction_record(record.value) for record in records(log)]
+    return [value for value in found if isinstance(value, Closing)]
+
+
+def made_at(minute: int, symbols: str) -> list[Prediction]:
+    pipeline = Pipeline([ranking()], Source("bars", 0, "v"))
+    bars = fetched([bar(symbol, minute, 100.0) for symbol in symbols])
+    return pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches).predictions
+
+
+def test_a_time_is_closed_as_soon_as_all_have_come_whatever_the_clock() -> None:
+    rng, log = random.Random(1), Log()
+    asyncio.run(gather(log, [ranking()], made_at(0, "BACD"), rng, pace=0.0))
+    assert [(c.members, c.missing, c.expected) for c in closings(log)] == [(list("ABCD"), [], 4)]
+    assert len(log.of("signals")) == 4
+
+
+def test_one_that_never_comes_is_missing_when_the_grace_is_over() -> None:
+    rng, log = random.Random(1), Log()
+    asyncio.run(gather(log, [ranking()], made_at(0, "BAC"), rng, pace=1.0))
+    assert [(c.members, c.missing, c.expected) for c in closings(log)] == [(list("ABC"), ["D"], 4)]
+
+
+def test_one_that_came_with_a_later_time_is_not_waited_for() -> None:
+    rng, log = random.Random(1), Log()
+    asyncio.run(gather(log, [ranking()], made_at(0, "BAC") + made_at(1, "ABCD"), rng, pace=0.0))
+    assert [(c.members, c.missing) for c in closings(log)] == [(list("ABC"), ["D"]), (list("ABCD"), [])]
+
+
+def test_a_late_one_is_published_as_late_and_told() -> None:
+    rng, log = random.Random(1), Log()
+
+    async def run() -> None:
+        await gather(log, [ranking()], made_at(0, "ABC"), rng, pace=1.0)
+        await gather(log, [ranking()], made_at(0, "D"), rng, pace=1.0)
+
+    asyncio.run(run())
+    told = [decode_prediction_record(record.value) for record in records(log)][-1]
+    assert told == Late("ranked", made_at(0, "D")[0].time, ["D"])
+    late = msgspec.json.decode(log.of("signals")[-1].value or b"", type=Signal).content
+    assert (late.symbol, late.signal, late.weight) == ("D", "HOLD", None)
+    assert late.reason.startswith("late: ")
+
+
+def test_bad_records_are_told_and_change_nothing() -> None:
+    rng, log = random.Random(1), Log()
+    stranger = msgspec.structs.replace(made_at(0, "A")[0], strategy="gone4")
+    key = b"ranked"
+
+    async def run() -> Counter[str]:
+        log.records += [
+            Record("predictions", key, b"rubbish"),
+            Record("predictions", key, None),
+            Record("predictions", b"another", log_value(made_at(0, "A")[0])),
+        ]
+        append(log, [stranger])
+        return (await gather(log, [ranking()], made_at(0, "ABCD"), rng, pace=0.0)).totals()
+
+    counts = asyncio.run(run())
+    assert {error for _, error in log.dead()} >= {b"undecodable", b"wrong_key"}
+    assert len(log.dead()) + counts["unknown_strategy"] == 4
+    assert len(log.of("signals")) == 4
+
+
+def log_value(made: Prediction) -> bytes:
+    return msgspec.json.encode(made)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_strategies_share_a_partition_and_come_and_go(seed: int) -> None:
+    """What came while one was not there is there for it when it comes."""
+    rng, log = random.Random(3000 + seed), Log()
+    names = [name for name in (f"s{i}" for i in range(20)) if home(name, PARTITIONS) == 0][:2]
+    both = [ranking(name) for name in names]
+    came = [msgspec.structs.replace(made, strategy=name) for made in predictions(rng, 8) for name in names]
+    coming = list(came)
+
+    async def run() -> None:
+        for _ in range(rng.randint(1, 5)):
+            some = rng.sample(both, rng.randint(1, 2))
+            await gather(log, some, coming, rng, dies_at=rng.randint(0, 15), stops_early=True)
+        await gather(log, both, coming, rng)
+
+    asyncio.run(run())
+    assert log.signals() == as_the_log_says(log)
+    assert len(log.signals()) == len({(made.strategy, made.symbol, made.time) for made in came})

@@ -1,0 +1,126 @@
+"""A gatherer of cross-sections without a broker: its real partitions and publishers, its records in plain lists."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from plugins.cross_section import CrossSections
+from plugins.strategy import ReadyStrategy
+from schemas.cross_sections import Closing, Prediction, decode_prediction_record
+from schemas.messages import encode
+from streams.exits import Exit
+from streams.gathered import GatheredState
+from streams.gatherer import Gatherer
+from streams.outlet import Record, home, prediction_record
+from streams.partition import Names
+from streams.transport import TP, Chunk
+from tests.support.memory import CONFIG, Clock, Crash, Fetched, Log, Outlets, Writer, breathe, ready
+
+NAMES = Names("bars", "signals", "state", "control", "dead-letters", "predictions")
+PARTITIONS = 2
+RANKING = {"key": "signal.ranking", "top_n": 1, "bottom_n": 1}
+
+
+def ranking(name: str = "ranked", **changes: Any) -> ReadyStrategy:
+    return ready(name, **({"signal": RANKING, "universe": list("ABCD")} | changes))
+
+
+def records(log: Log) -> list[Fetched]:
+    """What a consumer of the strategy's partition of predictions gets."""
+    return [
+        Fetched(offset, record.value, record.key, "predictions", record.partition or 0)
+        for offset, record in enumerate(log.of("predictions"))
+    ]
+
+
+def stored(log: Log, compacted: bool) -> GatheredState:
+    found = GatheredState("predictions", 0, len(log.of("predictions")))
+    state = log.of("state")
+    for record in {r.key: r for r in state}.values() if compacted else state:
+        found.take(record.value)
+    return found
+
+
+def append(log: Log, predictions: Sequence[Prediction]) -> None:
+    """As the owners of the bars write them."""
+    log.records += [prediction_record("predictions", PARTITIONS, made) for made in predictions]
+
+
+async def gather(
+    log: Log, strategies: Sequence[ReadyStrategy], coming: list[Prediction], rng: random.Random, *,
+    dies_at: int | None = None, transactional: bool = False, stops_early: bool = False, pace: float | None = None,
+) -> Gatherer:  # fmt: skip
+    """One life of a gatherer: goes on where the log says, while predictions are `coming`, until it dies at a write, or
+    has read all and closed all.
+    """
+    died = False
+
+    def die(_exit: Exit, _reason: str, /, **_where: int) -> None:
+        nonlocal died
+        died = True
+
+    clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
+    gatherer = Gatherer(CONFIG, strategies, PARTITIONS, NAMES, Outlets(), die, clock)
+    gatherer.generation = 1
+    number = home(strategies[0].name, PARTITIONS)
+    writer: Any = Writer(log, rng, dies_at, transactional)
+    gatherer.log_end = lambda _: len(log.of("predictions"))
+    try:
+        await gatherer.open(number, stored(log, rng.random() < 0.5), writer)
+    except Crash:
+        return gatherer
+    part = gatherer.partitions[number]
+    for _ in range(600):
+        if died or (stops_early and rng.random() < 0.02):
+            break
+        count = rng.randint(0, 6)
+        append(log, coming[:count])
+        del coming[:count]
+        there = records(log)[part.position :]
+        if there:
+            fetched = there[: rng.randint(1, 30)]
+            chunk = Chunk(TP("predictions", number), 1, part.position, fetched[-1].offset + 1, fetched)
+            feeding = asyncio.create_task(gatherer.feed(chunk))
+            while not (feeding.done() or died):
+                await asyncio.sleep(0)
+            feeding.cancel()
+        part.decide(gatherer.log_end(number))
+        await breathe(rng)
+        if not coming and not there and not part.waiting and not _open(part):
+            break
+    if not died:
+        await gatherer.on_revoke({TP("predictions", number)})
+    left = [task for publisher in gatherer._publishers.values() if (task := publisher._task)]
+    left += gatherer._deciding.values()
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    return gatherer
+
+
+def _open(part: Any) -> bool:
+    return any(mine.sections.pending for mine in part.strategies.values())
+
+
+def as_the_log_says(log: Log) -> dict[str, bytes]:
+    """The oracle: the fold over the whole log of predictions in one go, whoever wrote its closings."""
+    sections: dict[str, CrossSections] = {}
+    found: dict[str, bytes] = {}
+    for record in records(log):
+        value = decode_prediction_record(record.value)
+        fold = sections.setdefault(value.strategy, CrossSections())
+        if isinstance(value, Prediction):
+            made = fold.take(value)
+        elif isinstance(value, Closing):
+            made = fold.close(value)
+        else:
+            continue
+        for signal in made.signals:
+            assert found.setdefault(signal.content.id, encode(signal)) == encode(signal)
+    return found
+
+
+def placed(log: Log) -> list[Record]:
+    """The signals, each of which lies on the partition of its bars."""
+    return log.of("signals")
