@@ -11,7 +11,7 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.errors import ConfigurationError
-from schemas.messages import Snapshot
+from schemas.messages import Marker, Snapshot, encode
 from streams.intake import Intake
 from streams.outlet import Record
 from streams.partition import Behind, Names, Partition
@@ -318,6 +318,20 @@ def test_foreign_records_are_passed_over(caplog: pytest.LogCaptureFixture) -> No
     stored.take_control(b'{"kind":"wish"}')
     assert planned(stored).why_rebuilt is None
     assert "a foreign record on the state topic is ignored" in caplog.text
+
+
+def test_markers_are_of_the_bars_and_told_apart_by_track() -> None:
+    """On one partition of `state`, in whatever order."""
+    bars = Marker("bars", 0, 7, {"one": 7})
+    news = Marker("bars", 0, 5, {"two": 5}, track="news")
+    gathered = Marker("predictions", 0, 90, {"two": 90})
+    for markers in ([bars, news, gathered], [gathered, news, bars], [news, bars, gathered]):
+        stored = Stored(bars="bars")
+        for marker in markers:
+            stored.take_state(encode(marker))
+        assert stored.marker == bars
+        assert stored.tracks["news"].marker == news
+        assert stored.published == {"one": 7, "two": 5}
 
 
 def test_a_strategy_knows_of_no_bar_before_its_own_first_one() -> None:

@@ -72,8 +72,8 @@ def test_nothing_there(tansu: TansuBroker, kafka_config: MakeConfig) -> None:
     kafka = kafka_config(tansu)
     with pytest.raises(BrokerError, match="alphawire topics create"):
         asyncio.run(partition_count(kafka))
-    with pytest.raises(KeyError, match="'news' is none of our topics"):
-        topic_name(kafka, "news")
+    with pytest.raises(KeyError, match="'weather' is none of our topics"):
+        topic_name(kafka, "weather")
 
 
 def test_old_times_are_taken(broker: Broker, kafka_config: MakeConfig) -> None:
