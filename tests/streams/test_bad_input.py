@@ -221,7 +221,10 @@ async def create_wide_bars(config: Config) -> None:
     """The bars topic as an operator may have made it: for records up to 8 MB."""
     from aiokafka.admin import NewTopic
 
-    wide = {"max.message.bytes": str(8 << 20), "message.timestamp.before.max.ms": str(2**63 - 1)}
+    # records of long ago beside those of now: a limited retention would remove them as soon as it looks
+    wide = {
+        "max.message.bytes": str(8 << 20), "message.timestamp.before.max.ms": str(2**63 - 1), "retention.ms": "-1"
+    }  # fmt: skip
     async with open_admin(config.kafka) as admin:
         await admin.create_topics([NewTopic(topic_name(config.kafka, "bars"), PARTITIONS, 1, topic_configs=wide)])
 
