@@ -94,7 +94,7 @@ def one_line(code: Any, err: str) -> str:
         ({"strategies": {"demo": None}}, "a.yaml: strategies.demo: Input should be a valid dictionary"),
         ({"strategies": {"de mo": DEMO}}, "a.yaml: strategies.de mo.[key]: String should match pattern"),
         (demo(universe=7), "a.yaml: strategies.demo.universe"),
-        (demo(universe=["A", "A"]), "a.yaml: strategies.demo: the universe names a symbol twice"),
+        (demo(universe=["A", "A"]), "a.yaml: strategies.demo.universe: the universe names a symbol twice: A"),
         (
             demo(interval="1w"),
             "a.yaml: strategies.demo.interval: '1w' is not an interval; write a number and s, m, h or",

@@ -30,7 +30,7 @@ from streams.outlet import MAX_DEAD_LETTER, dead_record
 from streams.plan import plan
 from streams.state import Stored
 from tests.fuzz.hostile import mutated
-from tests.fuzz.news import NEWS_TARGETS
+from tests.fuzz.hostile_news import NEWS_TARGETS
 from tests.support.memory import CONFIG, Fetched, bar, ready
 from tests.support.swaps import ARTIFACTS, NAME, Book, with_model
 from tests.support.told import TRIED

@@ -15,7 +15,7 @@ from streams.clients import open_producer
 from streams.dead_letters import Choice, find_letters
 from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
-from tests.support.news import Clock, broken_promises, config_of, running, scores, until, written
+from tests.support.news_records import Clock, broken_promises, config_of, running, scores, until, written
 
 MakeConfig = Callable[..., Kafka]
 NOW = 1_700_000_000_000
@@ -165,7 +165,7 @@ def test_the_last_mark_is_found_behind_many_other_records(
     records: int, tansu: Broker, kafka_config: MakeConfig
 ) -> None:
     from streams.desk import last_marks
-    from tests.support.news import place_of
+    from tests.support.news_records import place_of
 
     config = config_of(kafka_config(tansu, partitions=1, news_partitions=2))
 

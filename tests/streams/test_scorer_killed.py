@@ -17,7 +17,7 @@ from streams.articles import produce_news
 from streams.brokers import Broker
 from streams.topics import create_topics
 from tests.support.live import ROOT, wait_for
-from tests.support.news import broken_promises, scores, written
+from tests.support.news_records import broken_promises, scores, written
 
 ARTICLES = 400
 WITH_TRANSACTIONS = ("after_send=7", "before_commit=6", "after_commit=7")

@@ -63,6 +63,12 @@ class Stub:
     def __init__(self, count: int) -> None:
         self.partitions = {number: self.Part() for number in range(count)}
 
+    def published(self, number: int) -> int:
+        return self.partitions[number].published
+
+    def parts(self, number: int) -> list[Part]:
+        return [self.partitions[number]]
+
 
 class Log:
     """A consumer that says that there is more."""
