@@ -17,13 +17,14 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 LONG_SUITES := faults scenarios
 FAULT_TESTS := tests/faults tests/streams/test_kill.py
 
-.PHONY: help demo test bench check format lock clean long-suites faults-long $(LONG_SUITES)
+.PHONY: help demo test bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
 .SILENT:
 
 help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
 	echo "make test    the tests, brokers included"
 	echo "make faults, make scenarios   the long suites: sixty faults, every mistake put back; all shared data, TLS, the table of the kit"
+	echo "make nightly   what CI has no time for: the same on the other broker, with more kills"
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
@@ -35,7 +36,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/alphawire demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -46,6 +47,9 @@ check: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(FAULT_TESTS) $(ARGS)
+
+nightly: $(VENV)/.dev
+	$(BIN)/python -m pytest -m nightly $(ARGS)
 
 faults-long: $(VENV)/.dev
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),1000) --minutes $(or $(MINUTES),60) --out faults.md $(ARGS)

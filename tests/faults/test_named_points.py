@@ -198,7 +198,7 @@ def test_every_point_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     assert max(ids.values()) == 1, "a signal is committed twice"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_point_of_news_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
     through_news(tmp_path, tansu)
 
@@ -209,7 +209,7 @@ def test_every_point_of_news_with_transactions(tmp_path: Path, kafka: Broker) ->
     assert len(records(config, "signals")) == 1_200, "a signal is committed twice"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_point_of_a_swap_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
     through_swaps(tmp_path, tansu)
 
@@ -220,7 +220,7 @@ def test_every_point_of_a_swap_with_transactions(tmp_path: Path, kafka: Broker) 
     assert len(records(config, "signals")) == 600, "a signal is committed twice"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
     through_cross_sections(tmp_path, tansu)
 

@@ -69,7 +69,7 @@ def test_cross_sections_survive_a_kill_and_verify(tmp_path: Path, broker: Broker
     assert (verdict.unpublished, verdict.equal) == (0, len(bars))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_workers_gather_what_each_predicts(tmp_path: Path, broker: Broker) -> None:
     bars = in_time(600)
     file = tmp_path / "shared.yaml"

@@ -92,6 +92,6 @@ def test_kills_and_an_outage_change_nothing(tmp_path: Path, tansu: Broker) -> No
     check(tmp_path, tansu, 600, kills=2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_more_kills_and_an_outage_on_both_brokers(tmp_path: Path, broker: Broker) -> None:
     check(tmp_path, broker, 900, kills=3)

@@ -54,7 +54,7 @@ def ended(process: "subprocess.Popen[bytes]") -> int:
         process.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_scorer_killed_at_every_named_point(broker: Broker, tmp_path: Path) -> None:
     file, config = configured(tmp_path, broker)
     articles = [

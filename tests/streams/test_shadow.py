@@ -68,7 +68,7 @@ def status(port: int) -> Any:
         return None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_shadows_change_no_signal_and_go_on_to_the_byte_after_a_kill(
     broker: Broker, tmp_path: Path, unused_port: int
 ) -> None:
