@@ -127,7 +127,7 @@ class WorkerProcess:
         self._log.close()
 
 
-def wait_for(what: Any, seconds: float = 60.0, every: float = 0.1) -> Any:
+def wait_for(what: Any, seconds: float = 180.0, every: float = 0.1) -> Any:
     """The first true value of `what()`; AssertionError when none comes in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
