@@ -3,15 +3,13 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.mutations import AWAITS
-from tests.support.live import ROOT
+from tests.support.forked import Forked
 
 AWAY_AT_START = "2, the broker is away at start"
 AWAY = ("alphawire: no Kafka broker answers", "alphawire: the broker at")
@@ -58,9 +56,10 @@ class Supervised:
         self.awaits = 0
         self.stopped_for: float | None = None
         """How long a failpoint's stop lasts at most, if not twice the patience: `wake` may end it before."""
-        self.process: subprocess.Popen[bytes] | None = None
-        self._command = [sys.executable, "-m", "tests.faults.mutant", mutation, "worker", "-c", str(config), *options]
-        self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "ALPHAWIRE_KAFKA__BOOTSTRAP": bootstrap}
+        self.process: Forked | None = None
+        self._words = ("worker", "-c", str(config), *options)
+        self._environment = {"ALPHAWIRE_KAFKA__BOOTSTRAP": bootstrap}
+        self._mutation = mutation
         self._armed = False
         self._again_at = 0.0
         self._go_on_at: float | None = None
@@ -78,8 +77,7 @@ class Supervised:
     def start(self) -> None:
         environment = self._environment | {"ALPHAWIRE_FAILPOINTS": self.next_arms}
         self.next_arms, self.ready, self._armed = "", False, bool(self.next_arms)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment, cwd=ROOT)
+        self.process = Forked(*self._words, log=self.log, environment=environment, mutation=self._mutation)
 
     def send(self, number: int) -> None:
         if self.running:

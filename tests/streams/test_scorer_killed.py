@@ -3,9 +3,6 @@ of what is committed; on a broker without transactions nothing is missing; marks
 """
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,8 @@ from schemas.news import Article, Mark
 from streams.articles import produce_news
 from streams.brokers import Broker
 from streams.topics import create_topics
-from tests.support.live import ROOT, wait_for
+from tests.support.forked import Forked
+from tests.support.live import wait_for
 from tests.support.news_records import broken_promises, scores, written
 
 ARTICLES = 400
@@ -39,14 +37,13 @@ def configured(folder: Path, broker: Broker) -> tuple[Path, Config]:
     return file, load_config(file)
 
 
-def start(file: Path, failpoints: str = "") -> "subprocess.Popen[bytes]":
-    environment = os.environ | {"ALPHAWIRE_FAILPOINTS": failpoints}
-    with file.with_suffix(".log").open("ab") as log:
-        command = [sys.executable, "-m", "alphawire", "scorer", "-c", str(file)]
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT)
+def start(file: Path, failpoints: str = "") -> Forked:
+    return Forked(
+        "scorer", "-c", str(file), log=file.with_suffix(".log"), environment={"ALPHAWIRE_FAILPOINTS": failpoints}
+    )
 
 
-def ended(process: "subprocess.Popen[bytes]") -> int:
+def ended(process: Forked) -> int:
     """Its exit code; killed when it does not come."""
     try:
         return process.wait(300)

@@ -1,11 +1,8 @@
 """A live worker as tests see it: a real process, killed for real, and what it wrote."""
 
 import asyncio
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -19,8 +16,8 @@ from streams.clients import read_partition_to_end
 from streams.files import read_bars
 from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
+from tests.support.forked import ROOT, Forked
 
-ROOT = Path(__file__).parents[2]
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
 
 FEATURES: list[Any] = [
@@ -97,17 +94,13 @@ class WorkerProcess:
     """``alphawire worker`` as a process of its own."""
 
     def __init__(self, config: Path, *options: str, log: Path | None = None) -> None:
-        self._log = (log or config.with_suffix(".log")).open("ab")
-        self._log_begin = self._log.tell()
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "alphawire", "worker", "-c", str(config), *options],
-            stdout=self._log, stderr=self._log, env=environment, cwd=ROOT,
-        )  # fmt: skip
+        self._log = log or config.with_suffix(".log")
+        self._log_begin = self._log.stat().st_size if self._log.exists() else 0
+        self.process = Forked("worker", "-c", str(config), *options, log=self._log)
 
     def ready(self) -> bool:
         """It owns partitions, or has ended: before that, SIGTERM ends it as it would end any process."""
-        said = Path(self._log.name).read_bytes()[self._log_begin :]
+        said = self._log.read_bytes()[self._log_begin :]
         return b" restored in " in said or self.process.poll() is not None
 
     def kill(self) -> None:
@@ -124,7 +117,6 @@ class WorkerProcess:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
-        self._log.close()
 
 
 def wait_for(what: Any, seconds: float = 180.0, every: float = 0.1) -> Any:

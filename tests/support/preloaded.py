@@ -1,0 +1,49 @@
+"""Imported once by the server of `tests.support.forked`, never by a test: all that a worker imports, so that each fork
+has it. The wall clock can be made to jump in them (the product has no such thing: it is patched here from outside).
+"""
+
+import itertools
+import signal
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+DAY = 86_400.0
+JUMPS = (3 * DAY, -DAY, 0.0)
+
+_real = time.time
+_offset = 0.0
+time.time = lambda: _real() + _offset  # before anything else takes a reference to it
+
+
+def clock_jumps() -> None:
+    """SIGUSR2 makes the wall clock jump, as a wrong time server would: by three days forward, four back, home again."""
+    offsets = itertools.cycle(JUMPS)
+
+    def jump(_number: int, _frame: object) -> None:
+        global _offset
+        _offset = next(offsets)
+
+    signal.signal(signal.SIGUSR2, jump)
+
+
+def _import_all() -> None:
+    import alphawire.commands.scorer
+    import alphawire.commands.worker
+    import streams.brokers.embedded
+    import streams.scorer_service
+    import streams.service
+    from plugins.pipeline import prepare
+    from plugins.strategy import ready_strategy
+    from schemas.config import load_config
+    from tests.support.live import write_config
+
+    del alphawire, streams
+    with TemporaryDirectory() as folder:
+        # what the compiled loops load at their first use
+        file = Path(folder, "warm.yaml")
+        write_config(file, "localhost:9", "warm.")
+        prepare([ready_strategy(name, strategy, Path()) for name, strategy in load_config(file).strategies.items()])
+
+
+_import_all()
