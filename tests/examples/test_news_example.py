@@ -107,7 +107,7 @@ def test_from_tweets_to_a_verified_ranking(scorer: str, tansu: TansuBroker, data
     run(path, "produce", "news", tweets, "--history")
     articles = pd.read_parquet(tweets)["id"].nunique()
     process = Forked("scorer", "-c", str(path), "--no-http", log=tmp_path / "scorer.log")
-    wait_for(lambda: scored(config, articles) or process.poll() is not None, 300, 0.5)
+    wait_for(lambda: scored(config, articles) or process.poll() is not None, 600, 0.5)
     assert process.poll() is None, (tmp_path / "scorer.log").read_text()[-1000:]
     run(path, "produce", "bars", bars, "--interval", "1d")
 
