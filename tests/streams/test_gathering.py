@@ -7,6 +7,7 @@ crash keeps any part of the write in flight.
 import asyncio
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,10 +16,22 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from schemas.messages import Signal
+from streams.gathering import Gathering
+from streams.health import unready
 from streams.intake import Intake
 from streams.outlet import Record, home
-from tests.support.gathered import PARTITIONS, append, as_the_log_says, gather, ranking, records
-from tests.support.memory import Log, bar, fetched
+from streams.transport import TP, Chunk
+from tests.support.gathered import (
+    NAMES,
+    PARTITIONS,
+    append,
+    as_the_log_says,
+    gather,
+    ranking,
+    records,
+    stored,
+)
+from tests.support.memory import CONFIG, Log, bar, fetched
 
 SYMBOLS = "ABCD"
 
@@ -160,6 +173,37 @@ def test_bad_records_are_told_and_change_nothing() -> None:
 
 def log_value(made: Prediction) -> bytes:
     return msgspec.json.encode(made)
+
+
+def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -> None:
+    """What was gathered before is read again first, from the oldest that is pending; then comes what waits."""
+    rng, log = random.Random(1), Log()
+    asyncio.run(gather(log, [ranking()], made_at(0, "ABCD") + made_at(1, "ABC"), rng, pace=0.0))
+    where = stored(log, compacted=True)
+    where.strategies.clear()  # no state was written: all from the first record on
+    number = home("ranked", PARTITIONS)
+    place, tp = f"predictions/{number}", TP("predictions", number)
+    part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
+    there = records(log)
+    append(log, made_at(2, "ABCD"))
+    worker = SimpleNamespace(names=NAMES, partitions={}, generation=1, config=CONFIG)
+    given = {TP("bars", 5), tp}
+    consumer = SimpleNamespace(assignment=lambda: given, log_end=lambda _: len(log.of("predictions")))
+    app = SimpleNamespace(consumer=consumer, gatherer=SimpleNamespace(partitions={number: part}))
+
+    def failed() -> dict[str, str]:
+        return unready(app, worker)  # type: ignore[arg-type]
+
+    assert failed() == {"restored": f"bars/5; {place}: the state is being restored"}
+    given.remove(TP("bars", 5))
+    part.feed(Chunk(tp, 1, 0, 3, there[:3]))
+    assert failed() == {"restored": f"{place}: the state is being restored"}
+    part.feed(Chunk(tp, 1, 3, len(there), there[3:]))
+    assert failed() == {}
+    worker.config = CONFIG.model_copy(update={"worker": CONFIG.worker.model_copy(update={"ready_lag": 3})})
+    part.take(1_000)
+    late = len(log.of("predictions")) - part.published
+    assert failed() == {"lag": f"{place} is {late} predictions behind; worker.ready_lag is 3"}
 
 
 @pytest.mark.parametrize("seed", range(12))
