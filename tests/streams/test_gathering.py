@@ -27,32 +27,12 @@ from tests.support.gathered import (
     append,
     as_the_log_says,
     gather,
+    predictions,
     ranking,
     records,
     stored,
 )
 from tests.support.memory import CONFIG, Log, bar, fetched
-
-SYMBOLS = "ABCD"
-
-
-def predictions(rng: random.Random, minutes: int) -> list[Prediction]:
-    """What two partitions of bars predict, in an order in which they may come: some late, some never, some twice."""
-    parts = []
-    for number, symbols in enumerate(("AC", "BD")):
-        rows = [(minute, symbol) for minute in range(minutes) for symbol in symbols if rng.random() < 0.9]
-        pipeline = Pipeline([ranking()], Source("bars", number, "v"))
-        bars = [bar(symbol, minute, 100 + rng.gauss(0, 1)) for minute, symbol in rows]
-        made = pipeline.feed(Intake(0, 1, "murmur2").read(fetched(bars)).batches).predictions
-        if made and rng.random() < 0.5:  # a worker died after it had written these, and before it had marked them
-            cut = rng.randint(0, len(made) - 1)
-            made = made[: cut + rng.randint(1, 20)] + made[cut:]
-        parts.append(made)
-    order = [number for number, part in enumerate(parts) for _ in part]
-    weights = [(i + rng.gauss(0, 6), number) for number in (0, 1) for i in range(len(parts[number]))]
-    assert len(order) == len(weights)
-    queues = [iter(part) for part in parts]
-    return [next(queues[number]) for _, number in sorted(weights)]
 
 
 def exactly_one_each(log: Log, came: list[Prediction]) -> None:
