@@ -16,6 +16,7 @@ from schemas.config import Config
 from schemas.cross_sections import Prediction
 from schemas.errors import PluginError
 from schemas.messages import encode
+from streams.files import during
 from streams.gathered import load_gathered
 from streams.outlet import home
 from streams.state import load
@@ -57,6 +58,7 @@ async def verify_gathered(
             lambda signal: signal.content.id in due,
         )  # fmt: skip
     verdict.unpublished += len(found.absent)
+    verdict.open = int(during((made.time for made in found.open), start, end).sum())
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 

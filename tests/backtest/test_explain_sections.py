@@ -15,8 +15,10 @@ import msgspec
 import pytest
 
 from alphawire.cli import main
+from alphawire.commands.verify import describe
 from backtest.differences import FirstDifference
 from backtest.explain import Explanation, check_document, explain_many
+from backtest.verify import verify
 from schemas.config import Config
 from schemas.messages import Signal
 from streams.brokers import TansuBroker
@@ -163,8 +165,8 @@ def time_of(name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def tampered(ran: Ran) -> dict[int, Explanation]:
-    """The signals of `MINE` of the altered run, by time."""
+def altered(ran: Ran) -> Config:
+    """A copy of the run with all of `CASES`."""
     done: set[str] = set()
 
     def alter(topic: str, plain: dict[str, Any]) -> bool:
@@ -177,7 +179,13 @@ def tampered(ran: Ran) -> dict[int, Explanation]:
 
     config = ran.copied(alter)
     assert done == set(CASES)
-    found = explain_many(config, [ran.id_of(MINE, time) for time in TIMES])
+    return config
+
+
+@pytest.fixture(scope="module")
+def tampered(ran: Ran, altered: Config) -> dict[int, Explanation]:
+    """The signals of `MINE` of the altered run, by time."""
+    found = explain_many(altered, [ran.id_of(MINE, time) for time in TIMES])
     return dict(zip(TIMES, found, strict=True))
 
 
@@ -201,6 +209,15 @@ def test_both_values_are_told(ran: Ran, tampered: dict[int, Explanation]) -> Non
     time = time_of("another's prediction")
     was = ran.signals[OTHER, time].content.prediction
     assert tampered[time].difference == FirstDifference(f"predictions.{OTHER}.prediction", 1.5, was)
+
+
+def test_verify_counts_what_is_not_closed(ran: Ran, altered: Config) -> None:
+    verdict, whole = verify(altered, "ranked"), verify(ran.config, "ranked")
+    assert (verdict.open, verify(altered, "ranked", end=TIMES[-1]).open, whole.open) == (len(SYMBOLS), 0, 0)
+    assert whole.ok
+    told = f"{len(SYMBOLS)} predictions are of cross-sections that are not closed yet, and have no signals"
+    assert told in describe(verdict)
+    assert "not closed" not in describe(whole)
 
 
 def test_a_tampered_configuration_is_named(ran: Ran) -> None:
