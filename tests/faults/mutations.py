@@ -241,7 +241,7 @@ def load_before_fencing(patch: Patch) -> None:
                 self.writer = await original_open(self._outlets, self._number)
             await self.writer.write(number, records)
 
-    async def open_late(self: Any, number: int) -> Any:
+    async def open_late(self: Any, number: int, _track: str = "") -> Any:
         return Late(self, number, await end_of(self, number))
 
     async def close(self: Any, writer: Any) -> None:
