@@ -347,11 +347,16 @@ def gathered_state_ahead_of_published(patch: Patch) -> None:
     patch(gatherer.GatheringPublisher, "_snapshot", snapshot)
 
 
-def feed_hangs(patch: Patch) -> None:
-    async def feed(_self: Any, _chunk: Any) -> None:
-        await asyncio.Event().wait()
+async def _hangs(_self: Any, _chunk: Any) -> None:
+    await asyncio.Event().wait()
 
-    patch(worker.Worker, "feed", feed)
+
+def feed_hangs(patch: Patch) -> None:
+    patch(worker.Worker, "feed", _hangs)
+
+
+def gathering_hangs(patch: Patch) -> None:
+    patch(gatherer.Gatherer, "feed", _hangs)
 
 
 IN_MEMORY = {
@@ -416,5 +421,6 @@ OTHERS = {
     "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
     "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
+    "gathering_hangs": Mutation("the agent of predictions hangs, and that of bars goes on", gathering_hangs),
 }
 MUTATIONS = IN_MEMORY | IN_GATHERING | ON_KAFKA | OTHERS

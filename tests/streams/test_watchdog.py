@@ -17,7 +17,9 @@ from streams.exits import Exit
 from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
 from streams.watchdog import watch
-from tests.support.live import SignalCount, WorkerProcess, strategy, wait_for, write_config
+from tests.streams.test_cross_sections_live import in_time, ranking
+from tests.support.forked import Forked
+from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config
 from tests.support.memory import bar
 
 BARS = 5
@@ -170,3 +172,17 @@ def test_a_plugin_that_never_returns_ends_the_worker(tansu: TansuBroker, kafka_c
     with WorkerProcess(file, "--plugins", str(plugin)) as worker:
         assert worker.process.wait(timeout=60) == Exit.STALLED
     assert "the event loop stands still" in file.with_suffix(".log").read_text()
+
+
+def test_a_gatherer_that_hangs_ends_the_worker(tansu: TansuBroker, tmp_path: Path) -> None:
+    """The bars are dealt with, and their predictions lie there."""
+    file, bars = tmp_path / "alphawire.yaml", in_time(100)
+    ranked = {"ranked": ranking(sorted(bars["symbol"].unique()))}
+    config = write_config(file, tansu.bootstrap, f"{tmp_path.name}.", ranked, stall_timeout=3.0)
+    topics_and_bars(config, bars)
+    worker = Forked("worker", "-c", str(file), log=tmp_path / "worker.log", mutation="gathering_hangs")
+    try:
+        assert worker.wait(60) == Exit.STALLED
+    finally:
+        worker.kill()
+    assert "predictions/" in (tmp_path / "worker.log").read_text().rstrip().rpartition("\n")[2]
