@@ -17,7 +17,7 @@ from plugins.strategy import ready_strategy
 from schemas.canonical import config_hash, signal_id
 from schemas.config import Config
 from schemas.errors import BadRecord
-from schemas.messages import Signal, decode, encode
+from schemas.messages import Signal, SignalContent, decode, encode
 from streams.topics import topic_name
 
 _decoder = msgspec.json.Decoder(Signal)
@@ -166,7 +166,7 @@ def _compare(explanation: Explanation, candidate: Recomputed, one: Published, to
     provenance = msgspec.structs.replace(signal.provenance, worker=told.provenance.worker)
     expected = msgspec.structs.replace(signal, provenance=provenance)
     of_signals = _of_signals(told, expected)
-    explanation.difference = _of_section(candidate, signal, of_signals is None) or of_signals
+    explanation.difference = _of_section(candidate, signal, told.content if of_signals else None) or of_signals
     explanation.difference = explanation.difference or _of_configuration(candidate, signal)
     if explanation.difference is None and encode(expected) != one.raw:
         explanation.difference = FirstDifference("bytes", one.raw.decode("utf-8", "replace"), encode(expected).decode())
@@ -181,12 +181,12 @@ def _of_signals(told: Signal, expected: Signal) -> FirstDifference | None:
     return None
 
 
-def _of_section(candidate: Recomputed, signal: Signal, equal: bool) -> FirstDifference | None:
-    """What the log tells of the cross-section, against what comes out; `equal`: the signal is what it makes."""
+def _of_section(candidate: Recomputed, signal: Signal, told: SignalContent | None) -> FirstDifference | None:
+    """What the log tells of the cross-section, against what comes out; `told` where the signal is not that."""
     if candidate.sections is None:
         return None
     section = candidate.sections.at(signal.content.time)
-    return candidate.sections.difference(section, signal.content.symbol, equal)
+    return candidate.sections.difference(section, signal.content.symbol, told)
 
 
 def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference | None:

@@ -13,12 +13,12 @@ from backtest.differences import NOTHING, FirstDifference, first_difference
 from backtest.history import Stretch
 from backtest.logged_sections import Gathered, Key, gathered
 from backtest.verify_gathered import bare, is_lost
-from plugins.cross_section import closing_of
+from plugins.cross_section import closing_of, generator_of, signals_of
 from plugins.cross_sectional import ranked
 from plugins.deciding import who
 from plugins.strategy import ReadyStrategy
 from schemas.cross_sections import Closing, Prediction, PredictionRecord
-from schemas.messages import Signal
+from schemas.messages import Signal, SignalContent, encode
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,20 @@ class Sections:
         signals = {s.content.symbol: s for _, s in reversed(self.found.signals) if s.content.time == time}
         return Section(time, self.told.get(time, {}), [s for _, s in sorted(signals.items())], closing, offset)
 
-    def difference(self, section: Section, symbol: str, reproduced: bool) -> FirstDifference | None:
+    def difference(self, section: Section, symbol: str, told: SignalContent | None) -> FirstDifference | None:
         """The first thing on the log, of what the signal of `symbol` was made of, that is not what comes out.
 
         Of a closing this is how it is decided and about whom, as far as the configuration that it names tells. Who
-        came in time only the log knows: that is questioned when the signal is not `reproduced`.
+        came in time only the log knows: that is questioned when the signal is another than was `told` (None: it is
+        the same), and would be what was told if all had come that are there.
         """
-        return next(self._differences(section, symbol, reproduced), None)
+        return next(self._differences(section, symbol, told), None)
 
-    def _differences(self, section: Section, symbol: str, reproduced: bool) -> Iterator[FirstDifference]:
+    def _differences(self, section: Section, symbol: str, told: SignalContent | None) -> Iterator[FirstDifference]:
         for name in sorted({symbol, *section.told}, key=lambda name: (name != symbol, name)):
             if difference := self._of_prediction(section, name):
                 yield difference
-        if section.closing is not None and (difference := self._of_closing(section, section.closing, reproduced)):
+        if section.closing is not None and (difference := self._of_closing(section, section.closing, told)):
             yield difference
 
     def _of_prediction(self, section: Section, symbol: str) -> FirstDifference | None:
@@ -131,25 +132,31 @@ class Sections:
         ours, theirs = (msgspec.to_builtins(bare(one)) if one else NOTHING for one in (told, made))
         return first_difference(ours, theirs, f"predictions.{symbol}.")
 
-    def _of_closing(self, section: Section, closing: Closing, reproduced: bool) -> FirstDifference | None:
+    def _of_closing(self, section: Section, closing: Closing, told: SignalContent | None) -> FirstDifference | None:
         if closing.time != section.time:
-            return None if reproduced else FirstDifference("closing.time", closing.time, section.time)
+            return FirstDifference("closing.time", closing.time, section.time) if told else None
         known = [self.ready, *(s.strategy for past in self.past.values() for s in past if s.strategy)]
         by = next((strategy for strategy in known if strategy.config_hash == closing.config_hash), None)
         if by is None:
             hashes = {stretch.applied.config_hash for past in self.past.values() for stretch in past}
             here = None if closing.config_hash in hashes else self.ready.config_hash
             return FirstDifference("closing.config_hash", closing.config_hash, here) if here else None
-        due = _due(by, section, closing, trusted=reproduced)
+        named = {*closing.members, *closing.left}
+        due = _due(by, closing, [symbol for symbol in section.in_time if symbol in named])
+        whole = _due(by, closing, section.in_time)
+        if told and self._makes(section, whole, told):
+            due = whole
         return first_difference(msgspec.to_builtins(closing), msgspec.to_builtins(due), "closing.")
 
+    def _makes(self, section: Section, closing: Closing, told: SignalContent) -> bool:
+        """Would the closing come to what was told?"""
+        there = {symbol: self.computed.get((symbol, section.time), made) for symbol, (_, made) in section.told.items()}
+        contents = [signal.content for signal in signals_of(closing, there, generator_of(closing))]
+        return any(encode(content) == encode(told) for content in contents)
 
-def _due(by: ReadyStrategy, section: Section, closing: Closing, trusted: bool) -> Closing:
-    """The closing that strategy `by` writes when those come in time that `closing` names, as far as they are on the log
-    before it; all of these, where it is not to be trusted.
-    """
-    named = {*closing.members, *closing.left}
-    present = [symbol for symbol in section.in_time if symbol in named or not trusted]
+
+def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing:
+    """The closing of that time which strategy `by` writes when these symbols have come."""
     members, left = who(by.universe, closing.time, present)
     if by.universe.periods is None:  # whom a rule expected, only the log knows
         made = closing_of(by, closing.time, members, left, members)
