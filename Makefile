@@ -49,7 +49,7 @@ check: $(VENV)/.dev
 	$(BIN)/alphawire schemas --check
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow $(FAULT_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS) $(ARGS)
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m pytest -m nightly $(ARGS)

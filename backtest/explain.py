@@ -1,7 +1,7 @@
 """Where one signal came from: recomputed from its inputs by the pipeline that runs live, and compared to the byte."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,32 +9,18 @@ from typing import Any
 import msgspec
 
 from backtest import published
-from backtest.evidence import Evidence, Witness
-from backtest.history import Stretch, recompute, stretches
-from backtest.news import file_news
+from backtest.differences import NOTHING, FirstDifference, first_difference
 from backtest.published import Published
-from backtest.replay import check_news, replay_file
+from backtest.recomputed import Recomputed, of_file, of_topics
 from backtest.sources import Progress
-from plugins.strategy import ReadyStrategy, ready_strategy
-from schemas.canonical import canonical_json, config_hash, signal_id
+from plugins.strategy import ready_strategy
+from schemas.canonical import config_hash, signal_id
 from schemas.config import Config
 from schemas.errors import BadRecord
-from schemas.messages import Signal, decode, encode
-from streams.state import load
-from streams.topics import partition_count, topic_name
+from schemas.messages import Signal, SignalContent, decode, encode
+from streams.topics import topic_name
 
 _decoder = msgspec.json.Decoder(Signal)
-NOTHING = "nothing"
-"""Stands for a field that one side does not have."""
-
-
-@dataclass(frozen=True)
-class FirstDifference:
-    """The first field in which what was told is not what comes out."""
-
-    field: str
-    told: Any
-    recomputed: Any
 
 
 @dataclass
@@ -43,6 +29,7 @@ class Explanation:
 
     `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
     origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.
+    `section` is there where a signal was decided together with those of other symbols, and is explained from topics.
     """
 
     id: str
@@ -59,31 +46,12 @@ class Explanation:
     config_hash: str | None = None
     configuration: Any = None
     in_force_from: int | None = None
+    section: dict[str, Any] | None = None
     fault: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """What is written as JSON."""
         return asdict(self)
-
-
-@dataclass
-class Recomputed:
-    """What one strategy says on one partition."""
-
-    ready: ReadyStrategy
-    past: list[Stretch] = field(default_factory=list)
-    signals: dict[str, Signal] = field(default_factory=dict)
-    evidence: dict[int, Evidence] = field(default_factory=dict)
-
-    def stretch(self, offset: int) -> Stretch | None:
-        return next((stretch for stretch in self.past if stretch.begin <= offset < stretch.end), None)
-
-    def signal_of(self, one: Published, told: Signal | None) -> Signal | None:
-        """That of the same id, else that of the bar which it says it comes from."""
-        if one.id in self.signals or told is None:
-            return self.signals.get(one.id)
-        place = told.provenance.offset
-        return next((signal for signal in self.signals.values() if signal.provenance.offset == place), None)
 
 
 def explain_many(
@@ -127,10 +95,19 @@ async def _explain_many(
     told = {one.raw: _decoded(one) for one in wanted}
     signals = [signal for signal in told.values() if isinstance(signal, Signal)]
     names = _strategies(config, signals, len(signals) < len(told))
-    result: dict[int, list[Recomputed]] = {}
-    for partition in sorted({one.partition for one in wanted}):
-        here = [s for one in wanted if one.partition == partition and isinstance(s := told[one.raw], Signal)]
-        result[partition] = [await _recomputed(config, name, partition, here, bars, progress, news) for name in names]
+    here = {
+        partition: [s for one in wanted if one.partition == partition and isinstance(s := told[one.raw], Signal)]
+        for partition in sorted({one.partition for one in wanted})
+    }
+    result: dict[int, list[Recomputed]] = {partition: [] for partition in here}
+    for name in names:
+        ready = ready_strategy(name, config.strategy(name))
+        if bars is not None:
+            made = of_file(config, ready, here, bars, news, progress)
+        else:
+            made = await of_topics(config, ready, here, progress)
+        for partition, candidates in result.items():
+            candidates.append(made.get(partition) or Recomputed(ready))
     return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]
 
 
@@ -152,41 +129,6 @@ def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> lis
     return names
 
 
-async def _recomputed(
-    config: Config,
-    name: str,
-    partition: int,
-    signals: Sequence[Signal],
-    bars: str | None,
-    progress: Progress | None,
-    news: str | None,
-) -> Recomputed:
-    ready = ready_strategy(name, config.strategy(name))
-    result = Recomputed(ready)
-    offsets, times = {s.provenance.offset for s in signals}, {s.content.time for s in signals}
-
-    def witness(strategy: ReadyStrategy, stretch: Stretch | None = None) -> Witness:
-        counts = (lambda offset: True) if stretch is None else (lambda at: stretch.begin <= at < stretch.end)
-        return Witness(offsets, times, strategy.warmup + 1, counts, result.evidence)
-
-    if bars is not None:
-        check_news(ready, news, of_topics=False)
-        join = file_news(news, config.news, ready.joining) if news else None
-        made = replay_file(ready, bars, progress, witness(ready), join).raw
-    else:
-        stored = await load(config.kafka, partition)
-        result.past = await stretches(stored, partition, ready, config)
-        count = await partition_count(config.kafka)
-
-        def watch(stretch: Stretch) -> Witness:
-            assert stretch.strategy is not None
-            return witness(stretch.strategy, stretch)
-
-        made = await recompute(config.kafka, stored, partition, count, result.past, progress, watch)
-    result.signals = {s.content.id: s for s in made if s.provenance.offset in result.evidence}
-    return result
-
-
 def _explanation(one: Published, told: Signal | BadRecord, candidates: Sequence[Recomputed]) -> Explanation:
     explanation = Explanation(one.id)
     if isinstance(told, BadRecord):
@@ -196,7 +138,7 @@ def _explanation(one: Published, told: Signal | BadRecord, candidates: Sequence[
     by_id = [c for c in candidates if one.id in c.signals]
     by_name = [c for c in candidates if c.ready.name == told.content.strategy]
     for candidate in [*by_id, *by_name, *candidates]:
-        if signal := candidate.signal_of(one, told):
+        if signal := candidate.signal_of(one.id, told):
             _fill(explanation, candidate, signal)
             _compare(explanation, candidate, one, told, signal)
             return explanation
@@ -215,13 +157,17 @@ def _fill(explanation: Explanation, candidate: Recomputed, signal: Signal) -> No
     explanation.model = explanation.recomputed["content"]["model"]
     explanation.config_hash, explanation.configuration = content.config_hash, strategy.config
     explanation.in_force_from = stretch.applied.offset if stretch else None
+    if candidate.sections:
+        explanation.section = candidate.sections.at(content.time).plain(content.symbol)
 
 
 def _compare(explanation: Explanation, candidate: Recomputed, one: Published, told: Signal, signal: Signal) -> None:
     """The worker's version in the provenance may differ, nothing else."""
     provenance = msgspec.structs.replace(signal.provenance, worker=told.provenance.worker)
     expected = msgspec.structs.replace(signal, provenance=provenance)
-    explanation.difference = _of_signals(told, expected) or _of_configuration(candidate, signal)
+    of_signals = _of_signals(told, expected)
+    explanation.difference = _of_section(candidate, signal, told.content if of_signals else None) or of_signals
+    explanation.difference = explanation.difference or _of_configuration(candidate, signal)
     if explanation.difference is None and encode(expected) != one.raw:
         explanation.difference = FirstDifference("bytes", one.raw.decode("utf-8", "replace"), encode(expected).decode())
     explanation.reproduced = explanation.difference is None
@@ -235,6 +181,14 @@ def _of_signals(told: Signal, expected: Signal) -> FirstDifference | None:
     return None
 
 
+def _of_section(candidate: Recomputed, signal: Signal, told: SignalContent | None) -> FirstDifference | None:
+    """What the log tells of the cross-section, against what comes out; `told` where the signal is not that."""
+    if candidate.sections is None:
+        return None
+    section = candidate.sections.at(signal.content.time)
+    return candidate.sections.difference(section, signal.content.symbol, told)
+
+
 def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference | None:
     """What the log says was applied, against what the hash in the signal stands for."""
     stretch = candidate.stretch(signal.provenance.offset)
@@ -245,6 +199,10 @@ def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference 
 
 def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed) -> None:
     stretch = candidate.stretch(told.provenance.offset)
+    if candidate.sections and candidate.sections.at(told.content.time).closing is None:
+        explanation.difference = FirstDifference("closing", NOTHING, told.content.time)
+        explanation.fault = "no closing on the log is of this time, or of a later one: its cross-section is still open"
+        return
     if stretch is None or stretch.fault is None:
         explanation.difference = FirstDifference("content.id", explanation.id, NOTHING)
         explanation.fault = "the replay makes no signal of this id, nor any for the bar that it names"
@@ -262,19 +220,3 @@ def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed)
 def check_document(told: Mapping[str, Any], found: Explanation) -> FirstDifference | None:
     """The first field of an explanation kept as JSON that is not what is recomputed now."""
     return first_difference(dict(told), msgspec.json.decode(encode(found.plain())), "")
-
-
-def first_difference(told: Any, recomputed: Any, place: str = "") -> FirstDifference | None:
-    """Depth first, in the order of `recomputed`'s fields; equal is what has equal bytes as JSON (1 is not 1.0)."""
-    return next(_differences(told, recomputed, place), None)
-
-
-def _differences(told: Any, recomputed: Any, place: str) -> Iterator[FirstDifference]:
-    if isinstance(told, dict) and isinstance(recomputed, dict):
-        for name in [*recomputed, *(name for name in told if name not in recomputed)]:
-            yield from _differences(told.get(name, NOTHING), recomputed.get(name, NOTHING), f"{place}{name}.")
-    elif isinstance(told, list) and isinstance(recomputed, list) and len(told) == len(recomputed):
-        for number, (ours, theirs) in enumerate(zip(told, recomputed, strict=True)):
-            yield from _differences(ours, theirs, f"{place.removesuffix('.')}[{number}].")
-    elif canonical_json(told) != canonical_json(recomputed):
-        yield FirstDifference(place.removesuffix("."), told, recomputed)

@@ -21,13 +21,15 @@ class Gathered:
     """What the log of predictions comes to when each is replaced by the one computed anew.
 
     `signals`: each with the offset of the record that made it. `unknown`: predictions on the log that nothing computes
-    (their own values are used); `absent`: computed ones that the log lacks.
+    (their own values are used); `absent`: computed ones that the log lacks; `open`: those on the log whose time is not
+    closed yet.
     """
 
     signals: list[tuple[int, Signal]] = field(default_factory=list)
     pairs: list[tuple[Prediction, Prediction]] = field(default_factory=list)
     unknown: list[Prediction] = field(default_factory=list)
     absent: list[Prediction] = field(default_factory=list)
+    open: list[Prediction] = field(default_factory=list)
     closed: int = -1
 
 
@@ -69,5 +71,6 @@ def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Itera
             continue
         result.signals += [(offset, signal) for signal in came.signals]
     result.absent = [made for key, made in computed.items() if key not in seen]
+    result.open = [made for _, some in sorted(fold.pending.items()) for made in some.values()]
     result.closed = fold.closed
     return result

@@ -39,6 +39,8 @@ class Verdict:
 
     `gaps`: in words, which offsets of the bars the log lacks.
 
+    `open`: predictions of cross-sections that are not closed at the end of the log, and so have no signals yet.
+
     `older`: signals from before the state's origin, which lie too far back for the log as it is now. `other`: the
     configuration in force, where that is not the one here; each signal is compared with what was in force for it.
     """
@@ -49,6 +51,7 @@ class Verdict:
     repeats: int = 0
     foreign: int = 0
     unpublished: int = 0
+    open: int = 0
     older: int = 0
     not_reproducible: str | None = None
     other: str | None = None

@@ -16,6 +16,7 @@ from schemas.config import Config
 from schemas.cross_sections import Prediction
 from schemas.errors import PluginError
 from schemas.messages import encode
+from streams.files import during
 from streams.gathered import load_gathered
 from streams.outlet import home
 from streams.state import load
@@ -57,6 +58,7 @@ async def verify_gathered(
             lambda signal: signal.content.id in due,
         )  # fmt: skip
     verdict.unpublished += len(found.absent)
+    verdict.open = int(during((made.time for made in found.open), start, end).sum())
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 
@@ -80,15 +82,15 @@ def _predictions(found: Gathered, bars: _Bars) -> list[Difference]:
     differences = [
         _difference("extra prediction", made)
         for made in found.unknown
-        if not _lost(bars.past.get(made.provenance.partition, []), made)
+        if not is_lost(bars.past.get(made.provenance.partition, []), made)
     ]
     for made in found.absent:
         if made.provenance.offset < bars.published[made.provenance.partition]:
             differences.append(_difference("missing prediction", made))
     found.absent = [m for m in found.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
     for live, made in found.pairs:
-        if encode(_bare(live)) != encode(_bare(made)):
-            ours, theirs = msgspec.to_builtins(_bare(live)), msgspec.to_builtins(_bare(made))
+        if encode(bare(live)) != encode(bare(made)):
+            ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(made))
             differences += [
                 _difference("differs", made, f"prediction.{name}", ours[name], theirs[name])
                 for name in ours
@@ -97,11 +99,12 @@ def _predictions(found: Gathered, bars: _Bars) -> list[Difference]:
     return differences
 
 
-def _lost(past: Sequence[Stretch], made: Prediction) -> bool:
+def is_lost(past: Sequence[Stretch], made: Prediction) -> bool:
+    """Is it of a stretch that cannot be recomputed?"""
     return any(stretch.fault and stretch.begin <= made.provenance.offset < stretch.end for stretch in past)
 
 
-def _bare(made: Prediction) -> Prediction:
+def bare(made: Prediction) -> Prediction:
     """Without the version of the worker that wrote it."""
     return msgspec.structs.replace(made, provenance=msgspec.structs.replace(made.provenance, worker=""))
 

@@ -82,7 +82,9 @@ class Worker(Section):
     stall_timeout: float = Field(
         120.0, gt=0, description="seconds with lag and without progress after which the process ends"
     )
-    ready_lag: int = Field(10_000, ge=0, description="bars of a partition that may wait before a worker is not ready")
+    ready_lag: int = Field(
+        10_000, ge=0, description="records of a partition that may wait before a worker is not ready"
+    )
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: bool = True

@@ -115,7 +115,8 @@ class Gatherer:
                 taken = await take_over("predictions", self.outlets, numbers, self._plan, lambda: epoch == self._epoch)
                 if taken is not None:
                     self.generation = generation
-                    await asyncio.gather(*map(self.open, numbers, *taken))
+                    opening = zip(numbers, *taken, strict=True)
+                    await asyncio.gather(*(self.open(number, stored, *own) for number, stored, own in opening))
         except (BrokerError, KafkaError, TimeoutError) as error:
             self.die(cause(error), f"predictions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
 

@@ -84,6 +84,11 @@ class Gathering(Outbox):
         marked = min((s.loud_from for s in every), default=stored.end)
         super().__init__(f"predictions/{number}", number, position, marked)
 
+    @property
+    def restored(self) -> bool:
+        """Is all read again that the log says was dealt with?"""
+        return all(self.position >= mine.loud_from for mine in self.strategies.values())
+
     def feed(self, chunk: Chunk) -> None:
         """Steps over a chunk; what it comes to waits until the publisher takes it."""
         if chunk.next <= self.position:

@@ -1,5 +1,9 @@
-"""Is a worker fit to work? For supervisors and load balancers: ``/health/live`` and ``/health/ready``."""
+"""How the owned partitions stand, and whether a worker is fit to work. For supervisors and load balancers:
+``/health/live`` and ``/health/ready``.
+"""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from faust.types import TP
@@ -7,19 +11,57 @@ from faust.types import TP
 from streams.worker import Worker
 
 
-def lags(app: Any, worker: Worker) -> dict[int, int | None]:
-    """Bars of each owned partition that are on the log and not published yet; None while the log's end is not known."""
-    found: dict[int, int | None] = {}
-    for number in sorted(worker.partitions):
-        end = log_end(app, worker, number)
-        found[number] = None if end is None else max(end - worker.published(number), 0)
+@dataclass(frozen=True)
+class Standing:
+    """Of an owned partition, of bars or of predictions: read up to `position`, on the log is what everything before
+    `published` came to; its log ends at `end`, as the last fetch told it (None: none since the partition came).
+
+    `restored`: its state is what the log says, and it goes on from there.
+    """
+
+    place: str
+    number: int
+    position: int
+    published: int
+    end: int | None
+    restored: bool
+
+    @property
+    def lag(self) -> int | None:
+        """Records that are on the log and not dealt with; None while the log's end is not known."""
+        return None if self.end is None else max(self.end - self.published, 0)
+
+    @property
+    def behind(self) -> bool:
+        """Is something fed and not published, or on the log and not fed?"""
+        return self.position > self.published or (self.end is not None and self.end > self.position)
+
+
+def standings(app: Any, worker: Worker) -> dict[str, list[Standing]]:
+    """Those of all partitions that the process owns, by number: of `bars`, and of `predictions` where cross-sections
+    are gathered.
+    """
+
+    def end(topic: str, number: int) -> int | None:
+        found: int | None = app.consumer.log_end(TP(topic, number)) if app.consumer else None
+        return found
+
+    bars, predictions = worker.names.bars, worker.names.predictions
+    found = {
+        "bars": [
+            Standing(
+                part.place, number, max(one.position for one in worker.parts(number)), worker.published(number),
+                end(bars, number), part.position >= part.plan.marked,
+            )
+            for number, part in sorted(worker.partitions.items())
+        ]
+    }  # fmt: skip
+    if app.gatherer:
+        found["predictions"] = [
+            Standing(part.place, number, part.position, part.published, end(predictions, number), part.restored)
+            for number, part in sorted(app.gatherer.partitions.items())
+        ]
     return found
-
-
-def log_end(app: Any, worker: Worker, number: int) -> int | None:
-    """End of the partition's log as the last fetch told it; None when there was none since the partition came."""
-    end: int | None = app.consumer.log_end(TP(worker.names.bars, number)) if app.consumer else None
-    return end
 
 
 def unready(app: Any, worker: Worker) -> dict[str, str]:
@@ -29,21 +71,24 @@ def unready(app: Any, worker: Worker) -> dict[str, str]:
     """
     if worker.generation < 0 and not (app.consumer and app.consumer.assignment()):
         return {"assigned": "the group has not given out its partitions yet"}
-    if missing := _not_restored(app, worker):
-        return {"restored": f"bars/{', '.join(map(str, missing))}: the state is being restored"}
+    owned = standings(app, worker)
+    if missing := [part for name, some in owned.items() for part in _not_restored(app, worker, name, some)]:
+        return {"restored": f"{'; '.join(missing)}: the state is being restored"}
     bound = worker.config.worker.ready_lag
     late = [
-        f"bars/{number} is {'not fetched yet' if lag is None else f'{lag} bars behind'}"
-        for number, lag in lags(app, worker).items()
-        if lag is None or lag > bound
+        f"{one.place} is {'not fetched yet' if one.lag is None else f'{one.lag} {name} behind'}"
+        for name, some in owned.items()
+        for one in some
+        if one.lag is None or one.lag > bound
     ]
     return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
 
 
-def _not_restored(app: Any, worker: Worker) -> list[int]:
-    """Partitions that were given to this worker and that it has not taken over, or whose states it still folds
-    silently.
+def _not_restored(app: Any, worker: Worker, name: str, owned: Iterable[Standing]) -> list[str]:
+    """The partitions of a topic, in one text, that were given to this process and that it has not taken over, or whose
+    states it still folds silently.
     """
-    given = {tp.partition for tp in app.consumer.assignment() if tp.topic == worker.names.bars}
-    taken = {number for number, part in worker.partitions.items() if part.position >= part.plan.marked}
-    return sorted(given - taken)
+    topic = getattr(worker.names, name)
+    given = {tp.partition for tp in app.consumer.assignment() if tp.topic == topic}
+    missing = given - {one.number for one in owned if one.restored}
+    return [f"{name}/{', '.join(map(str, sorted(missing)))}"] if missing else []

@@ -21,8 +21,11 @@ async def take_over(
     numbers: Sequence[int],
     plan: Callable[[int], Awaitable[P]],
     current: Callable[[], bool],
-) -> tuple[list[P], list[Writer]] | None:
-    """What each partition's log says, and its writer; None when another rebalance came meanwhile (it is not `current`).
+    tracks: Sequence[str] = ("",),
+    hear: Callable[[], Awaitable[None]] | None = None,
+) -> tuple[list[P], list[list[Writer]]] | None:
+    """What each partition's log says, and its writers, one for each of the `tracks`; None when another rebalance came
+    meanwhile (it is not `current`). Between the two it may `hear` what else is to be known.
 
     A broker that is away is asked again.
     """
@@ -30,7 +33,9 @@ async def take_over(
     while True:
         writers: list[Writer] = []
         try:
-            await _open(outlets, numbers, writers)
+            await _open(outlets, [(number, track) for number in numbers for track in tracks], writers)
+            if hear is not None:
+                await hear()
             plans = list(await asyncio.gather(*map(plan, numbers)))
             break
         except (BrokerError, KafkaError) as error:
@@ -46,15 +51,16 @@ async def take_over(
         log.info("%s %s were taken away while they were restored", topic, list(numbers))
         await asyncio.gather(*map(outlets.close, writers))
         return None
-    return plans, writers
+    return plans, [writers[place * len(tracks) :][: len(tracks)] for place in range(len(numbers))]
 
 
-async def _open(outlets: Outlets, numbers: Sequence[int], writers: list[Writer]) -> None:
-    """Into `writers`, those that could be opened when another could not."""
-    for opened in await asyncio.gather(*map(outlets.open, numbers), return_exceptions=True):
+async def _open(outlets: Outlets, wanted: Sequence[tuple[int, str]], writers: list[Writer]) -> None:
+    """Into `writers`, in that order, those that could be opened when another could not."""
+    opening = (outlets.open(number, track) for number, track in wanted)
+    for opened in await asyncio.gather(*opening, return_exceptions=True):
         if isinstance(opened, BaseException):
             fault = opened
         else:
             writers.append(opened)
-    if len(writers) < len(numbers):
+    if len(writers) < len(wanted):
         raise fault

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.exits import Die, Exit
-from streams.health import log_end
+from streams.health import standings
 from streams.worker import Worker
 
 
@@ -20,26 +20,28 @@ async def watch(
 ) -> None:
     """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall.
 
-    Behind means that bars are fed and not published, or that the last fetch did not reach the end of what is committed
-    on the log. Time does not count while another partition that is behind gets on (this one waits its turn), nor while
-    the whole process stood still. Faust's own detector subtracts wall clock from monotonic and never fires.
+    Behind means that records are fed and not published, or that the last fetch did not reach the end of what is
+    committed on the log; partitions of bars and of predictions alike, which one loop feeds. Time does not count while
+    another partition that is behind gets on (this one waits its turn), nor while the whole process stood still. Faust's
+    own detector subtracts wall clock from monotonic and never fires.
     """
     period, last = stall_timeout / 10, clock()
-    stalled: dict[int, float] = {}
-    seen: dict[int, int] = {}
+    stalled: dict[str, float] = {}
+    seen: dict[str, int] = {}
     while True:
         await asyncio.sleep(period)
         elapsed, last = min(clock() - last, 2 * period), clock()
-        now = {number: worker.published(number) for number in worker.partitions}
-        behind = {number for number in now if _behind(app, worker, number)}
-        moved = {number for number in now if seen.get(number) != now[number]}
-        for number in now:
-            still = number in behind and not moved & behind
-            stalled[number] = stalled.get(number, 0.0) + elapsed if still else 0.0
-            if stalled[number] > stall_timeout:
-                reason = f"bars/{number} stands at {now[number]} for {stalled[number]:.0f} s and is behind"
-                die(Exit.STALLED, reason, partition=number, offset=now[number])
-        seen, stalled = now, {number: stalled[number] for number in now}
+        owned = {one.place: one for some in standings(app, worker).values() for one in some}
+        behind = {place for place, one in owned.items() if one.behind}
+        moved = {place for place, one in owned.items() if seen.get(place) != one.published}
+        for place, one in owned.items():
+            still = place in behind and not moved & behind
+            stalled[place] = stalled.get(place, 0.0) + elapsed if still else 0.0
+            if stalled[place] > stall_timeout:
+                reason = f"{place} stands at {one.published} for {stalled[place]:.0f} s and is behind"
+                die(Exit.STALLED, reason, partition=one.number, offset=one.published)
+        seen = {place: one.published for place, one in owned.items()}
+        stalled = {place: stalled[place] for place in owned}
 
 
 class Pulse(threading.Thread):
@@ -68,11 +70,3 @@ class Pulse(threading.Thread):
             beats = self._beats
             if missed >= 10:
                 self._die(Exit.STALLED, f"the event loop stands still for {missed * self._period:.0f} s: a plugin?")
-
-
-def _behind(app: Any, worker: Worker, number: int) -> bool:
-    position = max(part.position for part in worker.parts(number))
-    if position > worker.published(number):
-        return True
-    end = log_end(app, worker, number)
-    return end is not None and end > position

@@ -1,6 +1,7 @@
 """The worker's read-only pages: the plugins that it has, how it stands, and whether it is fit to work."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
 from streams.gatherer import Gatherer
-from streams.health import lags, unready
+from streams.health import standings, unready
 from streams.partition import Partition
 from streams.worker import Worker
 
@@ -52,7 +53,8 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
     """How far each partition is that the worker owns (offsets, each the next one), and what became of the records that
     it read since it started.
     """
-    totals, behind = worker.totals(), lags(app, worker)
+    totals = worker.totals()
+    lags = {name: {one.number: one.lag for one in some} for name, some in standings(app, worker).items()}
     return {
         "version": worker.version,
         "strategies": sorted(strategy.name for strategy in worker.strategies),
@@ -62,23 +64,28 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
                 "position": part.position,
                 "published": part.published,
                 "marked": part.marked,
-                "lag": behind[number],
+                "lag": lags["bars"][number],
                 **_in_force(part),
             }
             for number, part in sorted(worker.partitions.items())
         },
         "shadows": worker.shadows.standing(),
         "counts": {name: totals[name] for name in COUNTS},
-        **_gathered(app.gatherer),
+        **_gathered(app.gatherer, lags),
     }
 
 
-def _gathered(gatherer: Gatherer | None) -> dict[str, Any]:
+def _gathered(gatherer: Gatherer | None, lags: Mapping[str, Mapping[int, int | None]]) -> dict[str, Any]:
     """The same of the partitions on which cross-sections are gathered."""
     if gatherer is None:
         return {}
     partitions = {
-        str(number): {"position": part.position, "published": part.published, "marked": part.marked}
+        str(number): {
+            "position": part.position,
+            "published": part.published,
+            "marked": part.marked,
+            "lag": lags["predictions"][number],
+        }
         for number, part in sorted(gatherer.partitions.items())
     }
     return {"predictions": {"partitions": partitions, "counts": dict(sorted(gatherer.totals().items()))}}

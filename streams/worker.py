@@ -20,18 +20,18 @@ from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError, PluginError
 from streams.catchup import Reader, catch_up, log_reader
-from streams.clients import offset_range
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.news_scores import follow_scores
-from streams.news_track import TRACK, NewsPartition, NewsSource, NewsTrack
-from streams.outlet import Outlets, Writer, home
+from streams.news_track import NewsPartition, NewsSource, NewsTrack
+from streams.outlet import Outlets, Writer
 from streams.partition import Behind, Names, Partition
-from streams.plan import Plan, of_track, plan
+from streams.plan import Plan
 from streams.publisher import Publisher
+from streams.restoring import Restorer
 from streams.shadows import Shadows
-from streams.state import Stored, load, look_beyond, look_beyond_predictions
+from streams.takeover import take_over
 from streams.topics import topic_name
 from streams.transport import Chunk
 from streams.wishes import Wishes
@@ -89,6 +89,7 @@ class Worker:
         self._following: dict[int, asyncio.Task[None]] = {}
         self._news = news or (lambda number: follow_scores(kafka, number, outlets.exactly_once))
         self._reader = reader or (lambda number: log_reader(kafka, self.names.bars, number))
+        self._restorer = Restorer(config, strategies, count, outlets, self.wishes)
         self._left_at: dict[int, int] = {}
         self._epoch = 0
         self._piece = FIRST_PIECE
@@ -153,113 +154,22 @@ class Worker:
         log.info("partitions %s restored in %.2f s", ", ".join(map(str, numbers)) or "none", self.clock() - began)
 
     async def _take_over(self, numbers: list[int], generation: int) -> None:
-        """First the writers, which with transactions fences the former owner, then what the log says. A broker that is
-        away is asked again.
+        """The writers come first, which with transactions fences the former owner, then what the log says; of wishes
+        too, else a partition could go back to what a former owner was wished to leave.
         """
-        epoch, pause = self._epoch, 0.1
-        while True:
-            writers: list[Writer] = []
-            try:
-                await self._open_writers(numbers, writers)
-                if self.hear_wishes:  # else a partition could go back to what a former owner was wished to leave
-                    await self.hear_wishes()
-                plans = await asyncio.gather(*(self._plans(number) for number in numbers))
-                break
-            except (BrokerError, KafkaError) as error:
-                await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
-                if cause(error) is Exit.FENCED:
-                    raise
-                log.warning("partitions %s cannot be taken over yet: %s", numbers, error)
-            await asyncio.sleep(pause)
-            if epoch != self._epoch:
-                return
-            pause = min(2 * pause, 2.0)
-        if epoch != self._epoch:
-            log.info("partitions %s were taken away while they were restored", numbers)
-            await asyncio.gather(*(self.outlets.close(writer) for writer in writers))
-            return
-        self.generation = generation
-        opening = []
-        count = len(numbers)
-        for place, (number, (restored, news)) in enumerate(zip(numbers, plans, strict=True)):
-            second = writers[count + place] if news else None
-            opening.append(self.open(number, restored, writers[place], news, second))
-        await asyncio.gather(*opening)
+        epoch, restorer = self._epoch, self._restorer
+        taken = await take_over(
+            "bars", self.outlets, numbers, restorer.plans, lambda: epoch == self._epoch, restorer.tracks,
+            self.hear_wishes,
+        )  # fmt: skip
+        if taken is not None:
+            self.generation = generation
+            opening = zip(numbers, *taken, strict=True)
+            await asyncio.gather(*(self._open_tracks(*each) for each in opening))
 
-    async def _open_writers(self, numbers: list[int], writers: list[Writer]) -> None:
-        """Into `writers`, those that could be opened when another could not; first those of the first tracks."""
-        opening = [self.outlets.open(number) for number in numbers]
-        if self.uses_news:
-            opening += [self.outlets.open(number, TRACK) for number in numbers]
-        faults = []
-        for opened in await asyncio.gather(*opening, return_exceptions=True):
-            if isinstance(opened, BaseException):
-                faults.append(opened)
-            else:
-                writers.append(opened)
-        if faults:
-            raise faults[-1]
-
-    async def _plans(self, number: int) -> tuple[Plan, Plan | None]:
-        """Of the first track, and of the one whose strategies use news, if there are any."""
-        kafka = self.config.kafka
-        stored = await load(kafka, number)
-        failpoint("in_load")
-        ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
-        looked_for = self._changed(stored, ready) | (self.wishes.names & stored.applied.keys())
-        if not self.outlets.exactly_once and looked_for:
-            stored.beyond = await self._beyond(number, looked_for)
-        begin, end = await offset_range(kafka, self.names.bars, number)
-        if not self.outlets.exactly_once:
-            # signals may be on the log up to here, so a wish that comes later takes effect after that
-            stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
-        tracks = ["", *([TRACK] if self.uses_news else [])]
-        found = [
-            plan(stored.of_track(track), of_track(ready, track), self.names.bars, number, begin, end)
-            for track in tracks
-        ]
-        for restored in found:
-            self._tell(number, restored)
-        return found[0], found[1] if self.uses_news else None
-
-    @staticmethod
-    def _tell(number: int, restored: Plan) -> None:
-        if restored.why_rebuilt:
-            log.warning(
-                "bars/%d: states are folded again from offset %d: %s",
-                number,
-                restored.position,
-                restored.why_rebuilt,
-                extra={"partition": number, "offset": restored.position},
-            )
-        for name, why in restored.behind.items():
-            log.warning(
-                "bars/%d: %s is folded again from offset %d, beside the others: %s",
-                number, name, restored.behind_from, why,
-            )  # fmt: skip
-        for entry in restored.new:
-            log.info(
-                "bars/%d: %s is in force from offset %d on, configuration %s, its state from offset %d on",
-                number, entry.strategy, entry.offset, entry.config_hash, entry.origin.offset,
-            )  # fmt: skip
-
-    async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
-        """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
-        gathered = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
-        found = await look_beyond(self.config.kafka, number, names - gathered) if names - gathered else {}
-        for name in gathered:
-            at = home(name, self.partition_count)
-            found |= await look_beyond_predictions(self.config.kafka, number, name, at)
-        return found
-
-    async def _going_on(self, name: str, stored: Stored) -> ReadyStrategy:
-        return await asyncio.to_thread(self.wishes.at_start, name, stored.applied.get(name))
-
-    @staticmethod
-    def _changed(stored: Stored, ready: Sequence[ReadyStrategy]) -> set[str]:
-        """The strategies that ran with another configuration until now."""
-        ours = {strategy.name: strategy.config_hash for strategy in ready}
-        return {name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]}
+    async def _open_tracks(self, number: int, plans: Sequence[Plan], writers: Sequence[Writer]) -> None:
+        news = (plans[1], writers[1]) if len(plans) > 1 else None
+        await self.open(number, plans[0], writers[0], news and news[0], news and news[1])
 
     def fulfil(self, name: str) -> None:
         """What is wished for the strategy has changed."""

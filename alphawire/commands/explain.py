@@ -15,7 +15,8 @@ from schemas.config import Config
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from backtest.explain import Explanation, FirstDifference
+    from backtest.differences import FirstDifference
+    from backtest.explain import Explanation
 
 SHOWN = 10
 
@@ -96,6 +97,8 @@ def show(explanation: "Explanation") -> None:
         console.print(f"{label:<14}", value, markup=False, soft_wrap=True)
     if explanation.bars:
         console.print(_columns(explanation), _bars(explanation))
+    if explanation.section:
+        console.print(_symbols(explanation.section, explanation.recomputed["content"]["symbol"]))
     console.print(_verdict(explanation), markup=False, soft_wrap=True)
 
 
@@ -120,11 +123,45 @@ def _facts(explanation: "Explanation") -> list[tuple[str, str]]:
     return [
         *facts,
         ("rule", str(explanation.rule)),
+        *_section(explanation.section),
         ("prediction", _number(explanation.prediction)),
         ("model", f"{model['key']} {model['sha256']}" if model else "none: a column is the prediction"),
         ("configuration", f"{explanation.config_hash}{force}"),
         ("state", f"{explanation.folded} bars of the symbol since its origin, {since}"),
     ]
+
+
+def _section(section: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Who was decided about together."""
+    if section is None:
+        return []
+    late = [("late", ", ".join(section["late"]))] if section["late"] else []
+    if (closing := section["closing"]) is None:
+        return [("closing", "none on the log yet"), *late]
+    text = f"predictions offset {section['offset']}, of {_time(closing['time'])}, by configuration"
+    here = f"{len(closing['members'])} members of {closing['expected']} expected"
+    facts = [("closing", f"{text} {closing['config_hash']}"), ("decided about", here)]
+    facts += [(name, ", ".join(closing[name])) for name in ("missing", "left") if closing[name]]
+    rank = [("rank", f"{section['rank']} of {section['ranked']}, 1 the lowest")] if section["rank"] else []
+    return [*facts, *late, *rank]
+
+
+def _symbols(section: dict[str, Any], symbol: str) -> "Table":
+    """Those beside it, in the order of their ranks."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    rows = sorted(section["symbols"], key=lambda row: (-(row["rank"] or 0), row["symbol"]))
+    place = next((i for i, row in enumerate(rows) if row["symbol"] == symbol), 0)
+    first = max(0, min(place - SHOWN // 2, len(rows) - SHOWN))
+    some = rows[first : first + SHOWN]
+    title = f"{len(some)} of {len(rows)} symbols of this time"
+    table = Table("rank", "symbol", "prediction", "decision", "weight", box=SIMPLE, title=title, title_justify="left")
+    for row in some:
+        rank, weight = (row["rank"] or ""), ("" if row["weight"] is None else f"{row['weight']:g}")
+        mark = " *" if row["symbol"] == symbol else ""
+        table.add_row(str(rank), row["symbol"] + mark, _number(row["prediction"]), row["signal"], weight)
+    return table
 
 
 def _columns(explanation: "Explanation") -> "Table":

@@ -60,6 +60,8 @@ def describe(verdict: object) -> str:
         + (f", {verdict.repeats} repeated with equal bytes" if verdict.repeats else "")
         + (f", {verdict.unpublished} bars not published yet" if verdict.unpublished else "")
     ]
+    if verdict.open:
+        lines.append(f"{verdict.open} predictions are of cross-sections that are not closed yet, and have no signals")
     if verdict.other:
         lines.append(f"configuration {verdict.other} is in force, not the one here; each is compared with its own")
     if verdict.older:

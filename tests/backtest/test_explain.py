@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from alphawire.cli import main
-from backtest.explain import Explanation, check_document, explain_many, first_difference
+from backtest.differences import first_difference
+from backtest.explain import Explanation, check_document, explain_many
 from backtest.replay import replay, write_signals
 from plugins.frames import feature_frame
 from schemas.config import Config, Strategy

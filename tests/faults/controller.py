@@ -57,6 +57,8 @@ class Settings:
     """What a failpoint has stopped wakes when its mutated successor says that it waits for it."""
     sessions: tuple[float, float] = (1.5, 3.0)
     """For how many session timeouts a worker stands still, at least and at most."""
+    patience: float = 2 * BROKER_LAG
+    """Seconds after the last fault in which all that is behind may catch up; then it is looked at as it is."""
 
 
 class Run:
@@ -221,7 +223,7 @@ class Run:
             self._tick()
         self.producer.stop()
         ends = self.watch.ends()
-        while not self.watch.reached(ends) and time.monotonic() - over < 2 * BROKER_LAG:
+        while not self.watch.reached(ends) and time.monotonic() - over < self.settings.patience:
             self._tick()
             if self.faults > known:  # a life that was still armed
                 known, over = self.faults, time.monotonic()

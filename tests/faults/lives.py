@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from streams.intake import Intake
 from tests.faults import audit
+from tests.support.gathered import as_the_log_says, gather, hasty, predictions, ranking
 from tests.support.memory import (
     LATE,
     VARIANTS,
@@ -110,6 +111,24 @@ def faults_of_old_snapshots(seed: int) -> Iterator[str]:
 
     asyncio.run(run())
     yield from _signal_faults(log, undisturbed(bars, [always]), transactional=False)
+
+
+def faults_of_gathering(seed: int, transactional: bool) -> Iterator[str]:
+    """The same after lives of a gatherer that die, most of them, at the write after a marker or a state."""
+    rng, log = random.Random(seed), Log()
+    strategies = [ranking()]
+    coming = predictions(rng, 12)
+
+    async def run() -> None:
+        for _ in range(rng.randint(1, 10)):
+            await gather(
+                log, strategies, coming, rng, dies_at=rng.randint(0, 4), dies_after_state=rng.random() < 0.7,
+                transactional=transactional, stops_early=rng.random() < 0.3, config=hasty(rng),
+            )  # fmt: skip
+        await gather(log, strategies, coming, rng, transactional=transactional)
+
+    asyncio.run(run())
+    yield from _signal_faults(log, as_the_log_says(log), transactional)
 
 
 def _signal_faults(log: Log, wanted: Mapping[str, bytes], transactional: bool) -> Iterator[str]:

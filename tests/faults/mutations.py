@@ -14,7 +14,19 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import outlet, partition, publisher, service, state, transport, wishes, worker
+from streams import (
+    gatherer,
+    gathering,
+    outbox,
+    outlet,
+    partition,
+    publisher,
+    service,
+    state,
+    transport,
+    wishes,
+    worker,
+)
 from streams import plan as planning
 from streams.clients import offset_range
 from streams.outbox import Reached
@@ -39,8 +51,8 @@ class Mutation:
         self.mutate(setattr)
 
 
-def marker_before_signals(patch: Patch) -> None:
-    async def publish(self: publisher.Publisher) -> None:
+def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[Any]] = publisher.Publisher) -> None:
+    async def publish(self: Any) -> None:
         part = self.part
         records, reached = part.take(publisher.WRITE_RECORDS, self.writer.transactional)
         if part.news(reached):
@@ -50,17 +62,17 @@ def marker_before_signals(patch: Patch) -> None:
             await self.writer.write(part.number, records)
         part.reached = reached
 
-    patch(publisher.Publisher, "_publish", publish)
+    patch(publishing, "_publish", publish)
 
 
-def ack_ahead_of_open_chunk(patch: Patch) -> None:
-    original = partition.Partition.take
+def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.Outbox] = partition.Partition) -> None:
+    original = part.take
 
-    def take(self: partition.Partition, _limit: int, _together: bool) -> tuple[list[Record], Reached]:
+    def take(self: outbox.Outbox, _limit: int, _together: bool = False) -> tuple[list[Record], Reached]:
         records, _ = original(self, 5)
         return records, self._now()
 
-    patch(partition.Partition, "take", take)
+    patch(part, "take", take)
 
 
 def publish_while_folding(patch: Patch) -> None:
@@ -229,7 +241,7 @@ def load_before_fencing(patch: Patch) -> None:
                 self.writer = await original_open(self._outlets, self._number)
             await self.writer.write(number, records)
 
-    async def open_late(self: Any, number: int) -> Any:
+    async def open_late(self: Any, number: int, _track: str = "") -> Any:
         return Late(self, number, await end_of(self, number))
 
     async def close(self: Any, writer: Any) -> None:
@@ -311,11 +323,40 @@ def goes_on_after_commit_timeout(patch: Patch) -> None:
     patch(outlet.TransactionalWriter, "write", write)
 
 
-def feed_hangs(patch: Patch) -> None:
-    async def feed(_self: Any, _chunk: Any) -> None:
-        await asyncio.Event().wait()
+def gathered_marker_before_signals(patch: Patch) -> None:
+    marker_before_signals(patch, gatherer.GatheringPublisher)
 
-    patch(worker.Worker, "feed", feed)
+
+def gathered_ack_ahead_of_open_chunk(patch: Patch) -> None:
+    ack_ahead_of_open_chunk(patch, gathering.Gathering)
+
+
+def gathered_marker_ahead_of_published(patch: Patch) -> None:
+    original = gathering.Gathering.marker_record
+
+    def marker_record(self: gathering.Gathering, _reached: Reached) -> Record:
+        return original(self, Reached(self.position))
+
+    patch(gathering.Gathering, "marker_record", marker_record)
+
+
+def gathered_state_ahead_of_published(patch: Patch) -> None:
+    async def snapshot(self: gatherer.GatheringPublisher) -> None:
+        await self.writer.write(self.part.number, self.part.state_records())
+
+    patch(gatherer.GatheringPublisher, "_snapshot", snapshot)
+
+
+async def _hangs(_self: Any, _chunk: Any) -> None:
+    await asyncio.Event().wait()
+
+
+def feed_hangs(patch: Patch) -> None:
+    patch(worker.Worker, "feed", _hangs)
+
+
+def gathering_hangs(patch: Patch) -> None:
+    patch(gatherer.Gatherer, "feed", _hangs)
 
 
 IN_MEMORY = {
@@ -348,6 +389,22 @@ IN_MEMORY = {
 }  # fmt: skip
 """Found without a broker, by writes that break off anywhere."""
 
+IN_GATHERING = {
+    "gathered_marker_before_signals": Mutation(
+        "gathering: the marker is written before its signals are there", gathered_marker_before_signals
+    ),
+    "gathered_ack_ahead_of_open_chunk": Mutation(
+        "gathering: the marker covers chunks that are not written yet", gathered_ack_ahead_of_open_chunk
+    ),
+    "gathered_marker_ahead_of_published": Mutation(
+        "gathering: the marker is ahead of what is published", gathered_marker_ahead_of_published
+    ),
+    "gathered_state_ahead_of_published": Mutation(
+        "gathering: a state is written ahead of its signals", gathered_state_ahead_of_published
+    ),
+}  # fmt: skip
+"""The same of the owner of a partition of predictions: most show at the write that comes after a marker or a state."""
+
 ON_KAFKA = {
     "no_transactions": Mutation("signals and marker without a transaction", no_transactions),
     "commit_before_signals": Mutation("the marker is committed before the signals", commit_before_signals),
@@ -364,5 +421,6 @@ OTHERS = {
     "generation_after_fetch": Mutation("the generation is taken after the fetch", generation_after_fetch),
     "slow_hand_over": Mutation("none: what is fetched is handed on late", slow_hand_over),
     "feed_hangs": Mutation("an agent hangs, and the worker goes on heartbeating", feed_hangs),
+    "gathering_hangs": Mutation("the agent of predictions hangs, and that of bars goes on", gathering_hangs),
 }
-MUTATIONS = IN_MEMORY | ON_KAFKA | OTHERS
+MUTATIONS = IN_MEMORY | IN_GATHERING | ON_KAFKA | OTHERS

@@ -10,10 +10,11 @@ from tests.faults.lives import (
     faults_of,
     faults_of_catching_up,
     faults_of_changes,
+    faults_of_gathering,
     faults_of_old_snapshots,
     faults_of_swaps,
 )
-from tests.faults.mutations import IN_MEMORY
+from tests.faults.mutations import IN_GATHERING, IN_MEMORY
 
 SEEDS = range(12)
 ENOUGH = 5
@@ -52,4 +53,24 @@ def test_a_mistake_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     IN_MEMORY[name].mutate(monkeypatch.setattr)
     found = Counter(islice(red(), ENOUGH))
     print(f"\n| {IN_MEMORY[name].mistake} | {', '.join(f'{check}: {n}' for check, n in found.items())} |")
+    assert found
+
+
+def red_of_gathering() -> Iterator[str]:
+    """The same of the owner of a partition of predictions, where a mistake shows less often."""
+    for seed in range(25):
+        for transactional in (False, True):
+            for check in faults_of_gathering(seed, transactional):
+                yield f"{check} ({_told(transactional)})"
+
+
+def test_without_a_mistake_gathering_is_not_red() -> None:
+    assert not list(red_of_gathering())
+
+
+@pytest.mark.parametrize("name", IN_GATHERING)
+def test_a_mistake_in_gathering_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    IN_GATHERING[name].mutate(monkeypatch.setattr)
+    found = Counter(islice(red_of_gathering(), 2))
+    print(f"\n| {IN_GATHERING[name].mistake} | {', '.join(f'{check}: {n}' for check, n in found.items())} |")
     assert found

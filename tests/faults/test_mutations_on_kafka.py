@@ -14,7 +14,16 @@ from tests.faults.mutations import ON_KAFKA
 from tests.faults.setting import setting
 
 CALM = Settings(
-    faults=3, minutes=0.5, rate=150.0, deck={}, armed=1.0, armable=1, pause=(1.0, 2.0), passes=(12, 20), tail=8.0
+    faults=3,
+    minutes=0.5,
+    rate=150.0,
+    deck={},
+    armed=1.0,
+    armable=1,
+    pause=(1.0, 2.0),
+    passes=(12, 20),
+    tail=8.0,
+    patience=40.0,
 )
 
 

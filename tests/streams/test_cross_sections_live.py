@@ -13,7 +13,9 @@ from schemas.config import Config
 from schemas.cross_sections import Closing, decode_prediction_record
 from schemas.messages import Signal
 from streams.brokers import Broker
+from streams.brokers.probe import free_port
 from streams.topics import create_topics
+from tests.streams.test_health import page
 from tests.support.live import (
     Producer,
     SignalCount,
@@ -45,7 +47,9 @@ def test_cross_sections_survive_a_kill_and_verify(tmp_path: Path, broker: Broker
     bars = in_time(900)
     symbols = sorted(bars["symbol"].unique())
     file = tmp_path / "ranked.yaml"
-    config = write_config(file, broker.bootstrap, f"{tmp_path.name}.", {"ranked": ranking(symbols)})
+    config = write_config(
+        file, broker.bootstrap, f"{tmp_path.name}.", {"ranked": ranking(symbols)}, http=True, http_port=free_port()
+    )
     asyncio.run(create_topics(config.kafka))
     producer = Producer(config, bars, 60.0)
     producer.start()
@@ -58,6 +62,9 @@ def test_cross_sections_survive_a_kill_and_verify(tmp_path: Path, broker: Broker
         producer.join()
         wait_for(worker.ready, 300)
         wait_for(lambda: signals() >= len(bars), 300)
+        wait_for(lambda: page(config, "/health/ready")[0] == 200, 60)
+        gathered = page(config, "/status")[1]["predictions"]["partitions"]
+        assert {part["lag"] for part in gathered.values()} == {0}
         assert worker.stop() == 0
     found = [msgspec.json.decode(record.value, type=Signal) for record in records(config, "signals")]
     wanted = set(zip(bars["symbol"], bars["close_time"], strict=True))

@@ -25,6 +25,7 @@ from streams.state import Stored
 from streams.transport import TP, Chunk
 from tests.support.live import (
     ROOT,
+    Producer,
     SignalCount,
     WorkerProcess,
     minute_bars,
@@ -139,9 +140,14 @@ def test_a_client_that_gives_its_group_up(tmp_path: Path, tansu: TansuBroker) ->
 
 
 def test_a_broker_that_is_gone(tmp_path: Path, own: TansuBroker) -> None:
+    """While bars come: a worker that has nothing to write asks for no acknowledgement."""
     file, config = prepared(tmp_path, own, delivery_timeout=2.0, snapshot_interval=0.5)
-    with working(file, config) as worker, stopped(own):
-        assert worker.process.wait(60) == Exit.BROKER
+    with working(file, config) as worker:
+        before, signals = SignalCount(config)(), SignalCount(config)
+        Producer(config, minute_bars(20_000).iloc[300:], 200.0).start()
+        wait_for(lambda: signals() > before)
+        with stopped(own):
+            assert worker.process.wait(60) == Exit.BROKER
     words = last_words(file.with_suffix(".log"))
     assert "no acknowledgement within 2 s" in words["message"]
     assert words["partition"] in (0, 1)

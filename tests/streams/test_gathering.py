@@ -7,6 +7,7 @@ crash keeps any part of the write in flight.
 import asyncio
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,31 +16,23 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from schemas.messages import Signal
+from streams.gathering import Gathering
+from streams.health import unready
 from streams.intake import Intake
 from streams.outlet import Record, home
-from tests.support.gathered import PARTITIONS, append, as_the_log_says, gather, ranking, records
-from tests.support.memory import Log, bar, fetched
-
-SYMBOLS = "ABCD"
-
-
-def predictions(rng: random.Random, minutes: int) -> list[Prediction]:
-    """What two partitions of bars predict, in an order in which they may come: some late, some never, some twice."""
-    parts = []
-    for number, symbols in enumerate(("AC", "BD")):
-        rows = [(minute, symbol) for minute in range(minutes) for symbol in symbols if rng.random() < 0.9]
-        pipeline = Pipeline([ranking()], Source("bars", number, "v"))
-        bars = [bar(symbol, minute, 100 + rng.gauss(0, 1)) for minute, symbol in rows]
-        made = pipeline.feed(Intake(0, 1, "murmur2").read(fetched(bars)).batches).predictions
-        if made and rng.random() < 0.5:  # a worker died after it had written these, and before it had marked them
-            cut = rng.randint(0, len(made) - 1)
-            made = made[: cut + rng.randint(1, 20)] + made[cut:]
-        parts.append(made)
-    order = [number for number, part in enumerate(parts) for _ in part]
-    weights = [(i + rng.gauss(0, 6), number) for number in (0, 1) for i in range(len(parts[number]))]
-    assert len(order) == len(weights)
-    queues = [iter(part) for part in parts]
-    return [next(queues[number]) for _, number in sorted(weights)]
+from streams.transport import TP, Chunk
+from tests.support.gathered import (
+    NAMES,
+    PARTITIONS,
+    append,
+    as_the_log_says,
+    gather,
+    predictions,
+    ranking,
+    records,
+    stored,
+)
+from tests.support.memory import CONFIG, Log, bar, fetched
 
 
 def exactly_one_each(log: Log, came: list[Prediction]) -> None:
@@ -160,6 +153,37 @@ def test_bad_records_are_told_and_change_nothing() -> None:
 
 def log_value(made: Prediction) -> bytes:
     return msgspec.json.encode(made)
+
+
+def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -> None:
+    """What was gathered before is read again first, from the oldest that is pending; then comes what waits."""
+    rng, log = random.Random(1), Log()
+    asyncio.run(gather(log, [ranking()], made_at(0, "ABCD") + made_at(1, "ABC"), rng, pace=0.0))
+    where = stored(log, compacted=True)
+    where.strategies.clear()  # no state was written: all from the first record on
+    number = home("ranked", PARTITIONS)
+    place, tp = f"predictions/{number}", TP("predictions", number)
+    part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
+    there = records(log)
+    append(log, made_at(2, "ABCD"))
+    worker = SimpleNamespace(names=NAMES, partitions={}, generation=1, config=CONFIG, failures=list)
+    given = {TP("bars", 5), tp}
+    consumer = SimpleNamespace(assignment=lambda: given, log_end=lambda _: len(log.of("predictions")))
+    app = SimpleNamespace(consumer=consumer, gatherer=SimpleNamespace(partitions={number: part}, failures=list))
+
+    def failed() -> dict[str, str]:
+        return unready(app, worker)  # type: ignore[arg-type]
+
+    assert failed() == {"restored": f"bars/5; {place}: the state is being restored"}
+    given.remove(TP("bars", 5))
+    part.feed(Chunk(tp, 1, 0, 3, there[:3]))
+    assert failed() == {"restored": f"{place}: the state is being restored"}
+    part.feed(Chunk(tp, 1, 3, len(there), there[3:]))
+    assert failed() == {}
+    worker.config = CONFIG.model_copy(update={"worker": CONFIG.worker.model_copy(update={"ready_lag": 3})})
+    part.take(1_000)
+    late = len(log.of("predictions")) - part.published
+    assert failed() == {"lag": f"{place} is {late} predictions behind; worker.ready_lag is 3"}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -4,9 +4,11 @@ import asyncio
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from schemas.config import Config
 from streams.brokers import ApacheKafkaBroker, TansuBroker
@@ -15,7 +17,9 @@ from streams.exits import Exit
 from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
 from streams.watchdog import watch
-from tests.support.live import SignalCount, WorkerProcess, strategy, wait_for, write_config
+from tests.streams.test_cross_sections_live import in_time, ranking
+from tests.support.forked import Forked
+from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config
 from tests.support.memory import bar
 
 BARS = 5
@@ -48,20 +52,24 @@ def test_bars_that_end_with_a_transaction_are_no_stall(
         assert worker.stop() == 0
 
 
+class Part:
+    """Of an owner, as the watchdog sees it: how far it is."""
+
+    restored = True
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.position = self.published = 0
+        self.plan = SimpleNamespace(marked=0)
+
+
 class Stub:
-    """A worker as the watchdog sees it: where its partitions stand, and that all are behind."""
+    """A worker as the watchdog sees it."""
 
-    class Names:
-        bars = "bars"
+    names = SimpleNamespace(bars="bars", predictions="predictions")
 
-    class Part:
-        def __init__(self) -> None:
-            self.position = self.published = 0
-
-    names = Names()
-
-    def __init__(self, count: int) -> None:
-        self.partitions = {number: self.Part() for number in range(count)}
+    def __init__(self, partitions: dict[int, Part]) -> None:
+        self.partitions = partitions
 
     def published(self, number: int) -> int:
         return self.partitions[number].published
@@ -71,29 +79,37 @@ class Stub:
 
 
 class Log:
-    """A consumer that says that there is more."""
+    """A consumer that says where each partition ends."""
 
-    @staticmethod
-    def log_end(_tp: Any) -> int:
-        return 1_000_000
+    def __init__(self, ends: dict[str, int]) -> None:
+        self._ends = ends
 
-
-class App:
-    consumer = Log()
+    def log_end(self, tp: TP) -> int:
+        return self._ends[f"{tp.topic}/{tp.partition}"]
 
 
-def stalls(moves: dict[int, list[int]], stall: float = 0.2) -> list[str]:
-    """What the watchdog says while partitions move (number: bars published at each of its looks)."""
-    worker, said, now = Stub(len(moves)), [], [0.0]
+def stalls(moves: dict[str, list[int]], stall: float = 0.2, end: int = 1_000_000) -> list[str]:
+    """What the watchdog says while partitions move (place: records published at each of its looks), each log ending at
+    `end`.
+    """
+    said, now = list[str](), [0.0]
+    parts = {place: Part(place) for place in moves}
+    owned = {
+        topic: {int(place[-1]): part for place, part in parts.items() if place.startswith(topic)}
+        for topic in ("bars", "predictions")
+    }
+    app = SimpleNamespace(
+        consumer=Log(dict.fromkeys(moves, end)), gatherer=SimpleNamespace(partitions=owned["predictions"])
+    )
 
     def die(_code: Any, reason: str, **_where: int) -> None:
         said.append(reason)
 
     async def run() -> None:
-        watching = asyncio.create_task(watch(App(), worker, stall, die, lambda: now[0]))  # type: ignore[arg-type]
-        for look in range(len(moves[0])):
-            for number, published in moves.items():
-                worker.partitions[number].published = worker.partitions[number].position = published[look]
+        watching = asyncio.create_task(watch(app, Stub(owned["bars"]), stall, die, lambda: now[0]))  # type: ignore[arg-type]
+        for look in range(len(next(iter(moves.values())))):
+            for place, published in moves.items():
+                parts[place].published = parts[place].position = published[look]
             now[0] += stall / 10
             await asyncio.sleep(stall / 10)
         watching.cancel()
@@ -102,13 +118,21 @@ def stalls(moves: dict[int, list[int]], stall: float = 0.2) -> list[str]:
     return said
 
 
-def test_a_partition_that_waits_its_turn_is_no_stall() -> None:
+@pytest.mark.parametrize("other", ["bars/1", "predictions/0"])
+def test_a_partition_that_waits_its_turn_is_no_stall(other: str) -> None:
     """A slow plugin works on another one; both are far behind."""
-    assert not stalls({0: [0] * 30, 1: list(range(30))})
+    assert not stalls({"bars/0": [0] * 30, other: list(range(30))})
 
 
 def test_nothing_moves_anywhere() -> None:
-    assert "bars/0 stands at 7" in stalls({0: [7] * 30, 1: [9] * 30})[0]
+    assert "bars/0 stands at 7" in stalls({"bars/0": [7] * 30, "bars/1": [9] * 30})[0]
+
+
+def test_predictions_that_nobody_gathers_are_a_stall() -> None:
+    """While all bars are dealt with, as many as come."""
+    said = stalls({"bars/0": [30] * 30, "predictions/1": [7] * 30}, end=30)
+    assert said[0].startswith("predictions/1 stands at 7")
+    assert not stalls({"bars/0": [30] * 30, "predictions/1": [30] * 30}, end=30)
 
 
 NEVER = '''
@@ -148,3 +172,17 @@ def test_a_plugin_that_never_returns_ends_the_worker(tansu: TansuBroker, kafka_c
     with WorkerProcess(file, "--plugins", str(plugin)) as worker:
         assert worker.process.wait(timeout=60) == Exit.STALLED
     assert "the event loop stands still" in file.with_suffix(".log").read_text()
+
+
+def test_a_gatherer_that_hangs_ends_the_worker(tansu: TansuBroker, tmp_path: Path) -> None:
+    """The bars are dealt with, and their predictions lie there."""
+    file, bars = tmp_path / "alphawire.yaml", in_time(100)
+    ranked = {"ranked": ranking(sorted(bars["symbol"].unique()))}
+    config = write_config(file, tansu.bootstrap, f"{tmp_path.name}.", ranked, stall_timeout=3.0)
+    topics_and_bars(config, bars)
+    worker = Forked("worker", "-c", str(file), log=tmp_path / "worker.log", mutation="gathering_hangs")
+    try:
+        assert worker.wait(60) == Exit.STALLED
+    finally:
+        worker.kill()
+    assert "predictions/" in (tmp_path / "worker.log").read_text().rstrip().rpartition("\n")[2]

@@ -74,6 +74,7 @@ def _become(command: tuple[str, ...], log: str, environment: dict[str, str], mut
     from streams import failpoints
     from tests.support import preloaded
 
+    failpoints._armed.clear()  # the server may have been started while a test had armed some
     failpoints._armed.update(failpoints.armed(os.environ))
     if mutation:
         from tests.faults.mutations import MUTATIONS

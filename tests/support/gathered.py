@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from plugins.cross_section import CrossSections
+from plugins.pipeline import Pipeline
+from plugins.run import Source
 from plugins.strategy import ReadyStrategy
+from schemas.config import Config
 from schemas.cross_sections import Closing, Prediction, decode_prediction_record
 from schemas.messages import encode
 from streams.exits import Exit
 from streams.gathered import GatheredState
 from streams.gatherer import Gatherer
+from streams.intake import Intake
 from streams.outlet import Record, home, prediction_record
 from streams.partition import Names
 from streams.transport import TP, Chunk
-from tests.support.memory import CONFIG, Clock, Crash, Fetched, Log, Outlets, Writer, breathe, ready
+from tests.support.memory import CONFIG, Clock, Crash, Fetched, Log, Outlets, Writer, bar, breathe, fetched, ready
 
 NAMES = Names("bars", "signals", "state", "control", "dead-letters", "predictions")
 PARTITIONS = 2
@@ -24,6 +28,25 @@ RANKING = {"key": "signal.ranking", "top_n": 1, "bottom_n": 1}
 
 def ranking(name: str = "ranked", **changes: Any) -> ReadyStrategy:
     return ready(name, **({"signal": RANKING, "universe": list("ABCD")} | changes))
+
+
+def predictions(rng: random.Random, minutes: int) -> list[Prediction]:
+    """What two partitions of bars predict, in an order in which they may come: some late, some never, some twice."""
+    parts = []
+    for number, symbols in enumerate(("AC", "BD")):
+        rows = [(minute, symbol) for minute in range(minutes) for symbol in symbols if rng.random() < 0.9]
+        pipeline = Pipeline([ranking()], Source("bars", number, "v"))
+        bars = [bar(symbol, minute, 100 + rng.gauss(0, 1)) for minute, symbol in rows]
+        made = pipeline.feed(Intake(0, 1, "murmur2").read(fetched(bars)).batches).predictions
+        if made and rng.random() < 0.5:  # a worker died after it had written these, and before it had marked them
+            cut = rng.randint(0, len(made) - 1)
+            made = made[: cut + rng.randint(1, 20)] + made[cut:]
+        parts.append(made)
+    order = [number for number, part in enumerate(parts) for _ in part]
+    weights = [(i + rng.gauss(0, 6), number) for number in (0, 1) for i in range(len(parts[number]))]
+    assert len(order) == len(weights)
+    queues = [iter(part) for part in parts]
+    return [next(queues[number]) for _, number in sorted(weights)]
 
 
 def records(log: Log) -> list[Fetched]:
@@ -47,9 +70,16 @@ def append(log: Log, predictions: Sequence[Prediction]) -> None:
     log.records += [prediction_record("predictions", PARTITIONS, made) for made in predictions]
 
 
+def hasty(rng: random.Random) -> Config:
+    """Marks and writes its states down often, as the clock of these lives goes."""
+    often = {"commit_interval": rng.choice([0.1, 1.0, 5.0]), "snapshot_interval": rng.choice([0.5, 2.0, 10.0])}
+    return CONFIG.model_copy(update={"worker": CONFIG.worker.model_copy(update=often)})
+
+
 async def gather(
     log: Log, strategies: Sequence[ReadyStrategy], coming: list[Prediction], rng: random.Random, *,
     dies_at: int | None = None, transactional: bool = False, stops_early: bool = False, pace: float | None = None,
+    config: Config = CONFIG, dies_after_state: bool = False,
 ) -> Gatherer:  # fmt: skip
     """One life of a gatherer: goes on where the log says, while predictions are `coming`, until it dies at a write, or
     has read all and closed all.
@@ -61,10 +91,10 @@ async def gather(
         died = True
 
     clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
-    gatherer = Gatherer(CONFIG, strategies, PARTITIONS, NAMES, Outlets(), die, clock)
+    gatherer = Gatherer(config, strategies, PARTITIONS, NAMES, Outlets(), die, clock)
     gatherer.generation = 1
     number = home(strategies[0].name, PARTITIONS)
-    writer: Any = Writer(log, rng, dies_at, transactional)
+    writer: Any = Writer(log, rng, dies_at, transactional, after_state=dies_after_state)
     gatherer.log_end = lambda _: len(log.of("predictions"))
     try:
         await gatherer.open(number, stored(log, rng.random() < 0.5), writer)
@@ -79,8 +109,8 @@ async def gather(
         del coming[:count]
         there = records(log)[part.position :]
         if there:
-            fetched = there[: rng.randint(1, 30)]
-            chunk = Chunk(TP("predictions", number), 1, part.position, fetched[-1].offset + 1, fetched)
+            some = there[: rng.randint(1, 30)]
+            chunk = Chunk(TP("predictions", number), 1, part.position, some[-1].offset + 1, some)
             feeding = asyncio.create_task(gatherer.feed(chunk))
             while not (feeding.done() or died):
                 await asyncio.sleep(0)

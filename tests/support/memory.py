@@ -161,19 +161,23 @@ class Log:
 
 class Writer:
     """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends; with
-    `of_control` only writes to that topic are numbered.
+    `of_control` only writes to that topic are numbered, with `after_state` only those that come next after one to the
+    topic `state`: there it shows when that said too much.
     """
 
     def __init__(
-        self, log: Log, rng: random.Random, dies_at: int | None, transactional: bool, of_control: bool = False
-    ) -> None:
+        self, log: Log, rng: random.Random, dies_at: int | None, transactional: bool, of_control: bool = False,
+        after_state: bool = False,
+    ) -> None:  # fmt: skip
         self._log, self._rng, self._left, self.transactional = log, rng, dies_at, transactional
-        self._of_control = of_control
+        self._of_control, self._after_state, self._said_state = of_control, after_state, False
 
     async def write(self, _partition: int, records: Iterable[Record]) -> None:
         records = list(records)
         await breathe(self._rng)
         counts = not self._of_control or any(record.topic == "control" for record in records)
+        counts = counts and (not self._after_state or self._said_state)
+        self._said_state = any(record.topic == "state" for record in records)
         if self._left is not None and counts:
             self._left -= 1
             if self._left < 0:

@@ -1,0 +1,164 @@
+"""What `explain` tells of a signal that was decided together with others: the cross-section, as the log has it, and
+what of it is not what the bars and the configuration come to.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from backtest.differences import NOTHING, FirstDifference, first_difference
+from backtest.history import Stretch
+from backtest.logged_sections import Gathered, Key, gathered
+from backtest.verify_gathered import bare, is_lost
+from plugins.cross_section import closing_of, generator_of, signals_of
+from plugins.cross_sectional import ranked
+from plugins.deciding import who
+from plugins.strategy import ReadyStrategy
+from schemas.cross_sections import Closing, Prediction, PredictionRecord
+from schemas.messages import Signal, SignalContent, encode
+
+
+@dataclass(frozen=True)
+class Section:
+    """All symbols of one bar time: their predictions on the log, each with its offset, and the closing (with its own)
+    that decided: that of this time, or of a later one that came first. None: the log has none yet.
+    """
+
+    time: int
+    told: dict[str, tuple[int, Prediction]]
+    signals: list[Signal]
+    closing: Closing | None
+    offset: int | None
+
+    @property
+    def in_time(self) -> list[str]:
+        """The symbols that were on the log before the closing of their own time."""
+        if self.closing is None or self.closing.time != self.time or self.offset is None:
+            return []
+        return sorted(symbol for symbol, (at, _) in self.told.items() if at < self.offset)
+
+    @property
+    def late(self) -> list[str]:
+        """The symbols whose signals change nothing, because they came after they were waited for."""
+        decided = {*self.closing.members, *self.closing.left} & set(self.in_time) if self.closing else set[str]()
+        return sorted(signal.content.symbol for signal in self.signals if signal.content.symbol not in decided)
+
+    def plain(self, symbol: str) -> dict[str, Any]:
+        """What is told of it beside the signal of `symbol`, which has the `rank` there, 1 being the lowest prediction,
+        among `ranked` ones.
+        """
+        decided = [s.content for s in self.signals if s.content.symbol not in self.late]
+        known = [(c.symbol, c.prediction) for c in decided if c.prediction is not None and self._is_member(c.symbol)]
+        ranks = dict(zip((name for name, _ in known), ranked(np.array([p for _, p in known])).tolist(), strict=True))
+        rows = [
+            {"symbol": c.symbol, "prediction": c.prediction, "rank": ranks.get(c.symbol), "signal": str(c.signal)}
+            | {"weight": c.weight, "reason": c.reason, "offset": self.told[c.symbol][0]}
+            for c in (signal.content for signal in self.signals)
+            if c.symbol in self.told
+        ]
+        return {
+            "closing": msgspec.to_builtins(self.closing),
+            "offset": self.offset,
+            "late": self.late,
+            "rank": ranks.get(symbol),
+            "ranked": len(ranks),
+            "symbols": rows,
+        }
+
+    def _is_member(self, symbol: str) -> bool:
+        return self.closing is not None and symbol in self.closing.members
+
+
+@dataclass
+class Sections:
+    """A strategy's cross-sections on the log, beside the `computed` predictions of its bars."""
+
+    ready: ReadyStrategy
+    past: Mapping[int, Sequence[Stretch]]
+    found: Gathered
+    computed: Mapping[Key, Prediction]
+    closings: list[tuple[int, Closing]] = field(default_factory=list)
+    told: dict[int, dict[str, tuple[int, Prediction]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        ready: ReadyStrategy,
+        past: Mapping[int, Sequence[Stretch]],
+        records: Sequence[tuple[int, PredictionRecord]],
+        predictions: Sequence[Prediction],
+    ) -> "Sections":
+        """Those of the log's `records`; `PluginError` when the plugin of a closing is not here."""
+        computed = {(made.symbol, made.time): made for made in predictions}
+        sections = cls(ready, past, gathered(records, predictions), computed)
+        closed = -1
+        for offset, record in records:
+            if isinstance(record, Prediction):
+                sections.told.setdefault(record.time, {}).setdefault(record.symbol, (offset, record))
+            elif isinstance(record, Closing) and record.time > closed:
+                closed = record.time
+                sections.closings.append((offset, record))
+        return sections
+
+    def at(self, time: int) -> Section:
+        offset, closing = next((entry for entry in self.closings if entry[1].time >= time), (None, None))
+        signals = {s.content.symbol: s for _, s in reversed(self.found.signals) if s.content.time == time}
+        return Section(time, self.told.get(time, {}), [s for _, s in sorted(signals.items())], closing, offset)
+
+    def difference(self, section: Section, symbol: str, told: SignalContent | None) -> FirstDifference | None:
+        """The first thing on the log, of what the signal of `symbol` was made of, that is not what comes out.
+
+        Of a closing this is how it is decided and about whom, as far as the configuration that it names tells. Who
+        came in time only the log knows: that is questioned when the signal is another than was `told` (None: it is
+        the same), and would be what was told if all had come that are there.
+        """
+        return next(self._differences(section, symbol, told), None)
+
+    def _differences(self, section: Section, symbol: str, told: SignalContent | None) -> Iterator[FirstDifference]:
+        for name in sorted({symbol, *section.told}, key=lambda name: (name != symbol, name)):
+            if difference := self._of_prediction(section, name):
+                yield difference
+        if section.closing is not None and (difference := self._of_closing(section, section.closing, told)):
+            yield difference
+
+    def _of_prediction(self, section: Section, symbol: str) -> FirstDifference | None:
+        _, told = section.told.get(symbol, (0, None))
+        made = self.computed.get((symbol, section.time))
+        if made is None and told and is_lost(self.past.get(told.provenance.partition, ()), told):
+            return None
+        ours, theirs = (msgspec.to_builtins(bare(one)) if one else NOTHING for one in (told, made))
+        return first_difference(ours, theirs, f"predictions.{symbol}.")
+
+    def _of_closing(self, section: Section, closing: Closing, told: SignalContent | None) -> FirstDifference | None:
+        if closing.time != section.time:
+            return FirstDifference("closing.time", closing.time, section.time) if told else None
+        known = [self.ready, *(s.strategy for past in self.past.values() for s in past if s.strategy)]
+        by = next((strategy for strategy in known if strategy.config_hash == closing.config_hash), None)
+        if by is None:
+            hashes = {stretch.applied.config_hash for past in self.past.values() for stretch in past}
+            here = None if closing.config_hash in hashes else self.ready.config_hash
+            return FirstDifference("closing.config_hash", closing.config_hash, here) if here else None
+        named = {*closing.members, *closing.left}
+        due = _due(by, closing, [symbol for symbol in section.in_time if symbol in named])
+        whole = _due(by, closing, section.in_time)
+        if told and self._makes(section, whole, told):
+            due = whole
+        return first_difference(msgspec.to_builtins(closing), msgspec.to_builtins(due), "closing.")
+
+    def _makes(self, section: Section, closing: Closing, told: SignalContent) -> bool:
+        """Would the closing come to what was told?"""
+        there = {symbol: self.computed.get((symbol, section.time), made) for symbol, (_, made) in section.told.items()}
+        contents = [signal.content for signal in signals_of(closing, there, generator_of(closing))]
+        return any(encode(content) == encode(told) for content in contents)
+
+
+def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing:
+    """The closing of that time which strategy `by` writes when these symbols have come."""
+    members, left = who(by.universe, closing.time, present)
+    if by.universe.periods is None:  # whom a rule expected, only the log knows
+        made = closing_of(by, closing.time, members, left, members)
+        return msgspec.structs.replace(made, missing=closing.missing, expected=closing.expected)
+    return closing_of(by, closing.time, members, left, by.universe.expected(closing.time, {}, ()) or ())
