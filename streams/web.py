@@ -1,6 +1,7 @@
 """The worker's read-only pages: the plugins that it has, how it stands, and whether it is fit to work."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
 from streams.gatherer import Gatherer
+from streams.gathering import Gathering
 from streams.health import lags, unready
 from streams.partition import Partition
 from streams.worker import Worker
@@ -21,8 +23,8 @@ PAGES = {
     "/signals/plugins/available": ("signals", "plugins"),
     "/backtests/engines/available": ("engines", "engines"),
 }
-COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval")
-"""What is counted of the records read."""
+COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval", "failed")
+"""What is counted of the records read; `failed`: strategies that stopped."""
 
 
 @web.middleware
@@ -64,6 +66,7 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
                 "marked": part.marked,
                 "lag": behind[number],
                 **_in_force(part),
+                "failed": _failed(worker.parts(number)),
             }
             for number, part in sorted(worker.partitions.items())
         },
@@ -78,7 +81,12 @@ def _gathered(gatherer: Gatherer | None) -> dict[str, Any]:
     if gatherer is None:
         return {}
     partitions = {
-        str(number): {"position": part.position, "published": part.published, "marked": part.marked}
+        str(number): {
+            "position": part.position,
+            "published": part.published,
+            "marked": part.marked,
+            "failed": _failed([part]),
+        }
         for number, part in sorted(gatherer.partitions.items())
     }
     return {"predictions": {"partitions": partitions, "counts": dict(sorted(gatherer.totals().items()))}}
@@ -90,6 +98,15 @@ def _in_force(part: Partition) -> dict[str, Any]:
     return {
         "models": {name: entry.model.sha256 if entry.model else None for name, entry in applied},
         "paused": [name for name, entry in applied if entry.paused],
+    }
+
+
+def _failed(parts: Sequence[Partition | Gathering]) -> dict[str, Any]:
+    """By strategy that stopped: at which offset, and why."""
+    return {
+        name: {"offset": failure.offset, "reason": failure.reason}
+        for part in parts
+        for name, failure in part.failures.items()
     }
 
 
