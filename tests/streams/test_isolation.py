@@ -8,79 +8,39 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
-import numpy as np
-import pandas as pd
 import pytest
 
-from plugins.base import BaseModel, BaseSignalGenerator, Decisions, FloatArray
-from plugins.features import BaseFeature, feature_registry
+from plugins.features import feature_registry
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.errors import PluginError
-from schemas.messages import Signal
+from schemas.messages import Signal, encode
 from streams.exits import Exit
 from streams.intake import Intake
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
+from tests.streams.test_shadow_lives import MODEL, Looking, shadows
 from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
+from tests.support.moody import Mood, MoodyFeature, MoodyModel, MoodySignal
 from tests.support.registries import untouched_registries
 
 NAME = "moody"
-BEGIN = pd.Timestamp(1_380_000_000_000, unit="ms", tz="UTC")
-
-
-class Mood:
-    """How those below are today."""
-
-    broken: ClassVar[bool] = False
-
-    @classmethod
-    def check(cls, excess: Any) -> None:
-        if cls.broken and (np.asarray(excess) > 0).any():
-            raise LookupError("that is too\nmuch")
-
-
-class MoodyModel(BaseModel):
-    key, batch_invariant = "test.moody", True
-
-    def predict_rows(self, rows: FloatArray, columns: list[str]) -> FloatArray:
-        Mood.check(rows[:, 0] - 57)
-        return rows[:, 0] * 2
-
-
-class MoodySignal(BaseSignalGenerator):
-    key = "test.moody"
-
-    def decide(self, columns: Any) -> Decisions:
-        Mood.check(columns["rsi"] - 57)
-        count = len(columns["rsi"])
-        return Decisions(["BUY"] * count, np.full(count, np.nan), [""] * count)
-
 
 with untouched_registries():
-
-    @feature_registry.register("test.moody")
-    class MoodyFeature(BaseFeature):
-        """The close."""
-
-        lookback = 2
-
-        def compute(self, data: pd.DataFrame) -> pd.DataFrame:
-            Mood.check((data.index[-1] - BEGIN).total_seconds() - 2400)
-            return data[["close"]].rename(columns={"close": "moody"})
-
-    FEATURE = ready(NAME, features=["test.moody", "technical.rsi"])
+    feature_registry.register("test.moody")(MoodyFeature)
+    FEATURE = ready(NAME, features=["test.moody", "technical.rsi"], universe=["D"])
 
 MOODY = {
     "model": replace(ready(NAME), model=MoodyModel()),
     "signal": replace(ready(NAME), generator=MoodySignal()),
     "feature": FEATURE,
 }
+VARIANT = ready(NAME, signal={"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0})
 OTHERS = [ready("one", universe=["A", "B", "C"]), ready("slow", interval="5m")]
-"""So there is a symbol that only those above want."""
+"""So D is one that only those above want."""
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +65,9 @@ def offset_of(value: bytes) -> int:
 
 
 @pytest.mark.parametrize("transactional", [False, True])
-@pytest.mark.parametrize("part", list(MOODY))
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("part", "seed"), [("feature", 0), *((part, n) for part in ("model", "signal") for n in range(4))]
+)
 def test_the_others_go_on_and_what_is_owed_comes_later(part: str, seed: int, transactional: bool) -> None:
     rng, log, moody = random.Random(9000 + seed), Log(), MOODY[part]
     bars, strategies = fetched(messy_bars(rng, SYMBOLS, COUNT)), [*OTHERS, moody]
@@ -135,6 +96,35 @@ def test_the_others_go_on_and_what_is_owed_comes_later(part: str, seed: int, tra
     asyncio.run(live(whole, bars, strategies, rng))
     assert log.dead() == whole.dead()
     assert 0 < len(before) < len(mended)
+
+
+def test_a_changed_strategy_is_in_force_from_the_bar_at_which_the_old_one_stopped() -> None:
+    """What is published is the old one's up to there, and the new one's from there on."""
+    rng, log, moody = random.Random(3), Log(), MOODY["model"]
+    bars, fixed = fetched(messy_bars(rng, SYMBOLS, COUNT)), VARIANT
+    Mood.broken = True
+    failing = fails_at(bars, moody)
+    asyncio.run(live(log, bars, [*OTHERS, moody], rng, transactional=True))
+    asyncio.run(live(log, bars, [*OTHERS, fixed], rng, transactional=True))
+    Mood.broken = False
+    old = {i: value for i, value in undisturbed(bars, [moody]).items() if offset_of(value) < failing}
+    new = {i: value for i, value in undisturbed(bars, [fixed]).items() if offset_of(value) >= failing}
+    assert difference(log.signals(), undisturbed(bars, OTHERS) | old | new) == {}
+    assert [entry.offset for entry in log.stored().history[NAME]] == [0, failing]
+    assert old
+    assert new
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_shadow_of_one_that_stops_says_nothing_twice_and_nothing_else(seed: int) -> None:
+    rng, log, stops = random.Random(seed), Log(), replace(MODEL, model=MoodyModel())
+    bars, beside = fetched(messy_bars(rng, SYMBOLS, COUNT)), shadows(Looking())
+    pipeline = Pipeline([stops], Source("bars", 0, "v"), shadows=beside.ready)
+    said = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches).shadows
+    for Mood.broken in (True, True, False):
+        asyncio.run(live(log, bars, [*OTHERS, stops], rng, transactional=True, shadows=beside))
+    assert sorted(log.shadows().values()) == sorted(map(encode, said))
+    assert len(log.of("predictions.shadow")) == len(said)
 
 
 def test_a_worker_whose_every_strategy_has_failed_ends() -> None:
