@@ -120,12 +120,12 @@ class Run:
         """The states of `slots` as they are now, for `put_back`."""
         mine = np.unique(slots)
         beside = self.shadow.keep(mine) if self.shadow else None
-        return Kept(mine, [array[mine] for array in (self.book, *self.states)], beside)
+        return Kept(mine, [_raw(array)[mine] for array in (self.book, *self.states)], beside)
 
     def put_back(self, kept: Kept) -> None:
         """Undoes what was fed since, of which nothing was taken yet."""
         for array, rows in zip((self.book, *self.states), kept.rows, strict=True):
-            array[kept.slots] = rows
+            _raw(array)[kept.slots] = rows
         if self.shadow is not None and kept.beside is not None:
             self.shadow.put_back(kept.slots, kept.beside)
 
@@ -373,6 +373,11 @@ class Run:
         for array in arrays:
             array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
             first += array.dtype.itemsize
+
+
+def _raw(rows: Rows) -> Rows:
+    """The same memory as rows without fields, which numpy copies several times as fast."""
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
 def _told(news: BarNews | None, count: int) -> list[Told]:
