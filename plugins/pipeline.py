@@ -19,6 +19,7 @@ from plugins.isolation import Failure, feed_apart
 from plugins.news_join import BarNews, NewsJoin
 from plugins.run import Run, Source
 from plugins.shadow import ReadyShadow, ShadowStates
+from plugins.sharing import Steps
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
@@ -65,6 +66,7 @@ class Lane:
         self.news = news
         self.interval_ms = interval_ms(interval)
         self.runs = runs
+        self.steps = Steps()
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
@@ -110,6 +112,12 @@ class Lane:
         for run in self.runs:
             run.member[: len(self.symbols)] = [run.wants(symbol) for symbol in self.symbols]
 
+    def share(self) -> None:
+        """Features that are alike are computed once a batch, where their states are."""
+        self.steps.look_for_shared(bound.feature for run in self.runs for bound in run.strategy.features)
+        for run in self.runs:
+            run.steps = self.steps
+
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
         slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
         rows = np.flatnonzero(slots >= 0)
@@ -125,6 +133,7 @@ class Lane:
         outcome.counts["bars"] += len(bars)
         self.dirty[slots] = True
         news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
+        self.steps.begin()
         for run in self.runs:
             if run.failed is not None:
                 continue
@@ -239,6 +248,8 @@ class Pipeline:
             interval = run.strategy.interval
             run.asleep = run.strategy.name in asleep
             self.lanes.setdefault(interval, Lane(interval, [], news, isolated)).runs.append(run)
+        for lane in self.lanes.values():
+            lane.share()
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into

@@ -16,7 +16,9 @@ from plugins.news_join import BarNews
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
 from plugins.shadow import ReadyShadow, ShadowKept, ShadowRun
+from plugins.sharing import Steps
 from plugins.strategy import ReadyStrategy
+from plugins.streaming import raw
 from plugins.targets import none_if_nan, target_weights
 from plugins.universe import LEFT
 from schemas.canonical import signal_id
@@ -90,6 +92,8 @@ class Run:
         self.paused = False
         self.asleep = False
         self.failed: Failure | None = None
+        self.steps = Steps()
+        """Shared with the runs whose features may be alike."""
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
@@ -105,6 +109,8 @@ class Run:
         """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
         if strategy.layout != self.strategy.layout:
             raise ValueError(f"{strategy.name}: the states have another layout")
+        for old, new in zip(self.strategy.features, strategy.features, strict=True):
+            self.steps.replace(old.feature, new.feature)
         self.strategy = strategy
         self._keepers = strategy.keepers
 
@@ -120,12 +126,12 @@ class Run:
         """The states of `slots` as they are now, for `put_back`."""
         mine = np.unique(slots)
         beside = self.shadow.keep(mine) if self.shadow else None
-        return Kept(mine, [_raw(array)[mine] for array in (self.book, *self.states)], beside)
+        return Kept(mine, [raw(array)[mine] for array in (self.book, *self.states)], beside)
 
     def put_back(self, kept: Kept) -> None:
         """Undoes what was fed since, of which nothing was taken yet."""
         for array, rows in zip((self.book, *self.states), kept.rows, strict=True):
-            _raw(array)[kept.slots] = rows
+            raw(array)[kept.slots] = rows
         if self.shadow is not None and kept.beside is not None:
             self.shadow.put_back(kept.slots, kept.beside)
 
@@ -204,8 +210,8 @@ class Run:
             values[:, bound.first : bound.first + len(bound.columns)] = part
         return values, counts
 
-    @staticmethod
     def _run(
+        self,
         bound: FeatureColumns,
         states: Rows,
         bars: Rows,
@@ -219,7 +225,7 @@ class Run:
         unknown = np.full(len(bars), np.nan) if bound.origins else np.empty(0)
         columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
         part = np.empty((len(bars), len(bound.columns)))
-        bound.feature.run(states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
+        self.steps.run(bound.feature, states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
         return part
 
     def _columns(
@@ -373,11 +379,6 @@ class Run:
         for array in arrays:
             array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
             first += array.dtype.itemsize
-
-
-def _raw(rows: Rows) -> Rows:
-    """The same memory as rows without fields, which numpy copies several times as fast."""
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
 def _told(news: BarNews | None, count: int) -> list[Told]:
