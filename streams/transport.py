@@ -5,19 +5,24 @@ stay ordinary Faust agents whose events have a `Chunk` as their value. What it c
 is said at each method; line references are to faust-streaming 0.15.3.
 """
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.exits import Die, no_silent_end
+from streams.exits import Die, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.tolerant import read_tolerantly
+
+GROUP_LOOK = 1.0
+"""Seconds between two looks at what became of the client's part in its group."""
 
 
 @dataclass(slots=True)
@@ -105,6 +110,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = self.app.fetch_wait.now
         consumer._isolation_level = "read_committed"
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._watching = self.thread_loop.create_task(self._watch_group())
+
+    async def _watch_group(self) -> None:
+        """Ends the worker when its client has given the group up (seen: it asked a broker that had just started and
+        knew of no broker yet). aiokafka tells who asks; Faust never does, and the worker would live on for nothing.
+        """
+        coordinator = self._ensure_consumer()._coordinator
+        while not self.should_stop:
+            try:
+                coordinator.check_errors()
+            except KafkaError as error:
+                self.consumer.owner.die(cause(error), f"the client left its consumer group: {error}")
+            await asyncio.sleep(GROUP_LOOK)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **kwargs)

@@ -115,6 +115,29 @@ def test_a_plugin_that_fails_on_a_bar(tmp_path: Path, tansu: TansuBroker) -> Non
     assert (words["exit_code"], words["partition"] in (0, 1), words["offset"]) == (Exit.PLUGIN, True, 0)
 
 
+GIVES_UP = """
+from pathlib import Path
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+real = GroupCoordinator.ensure_coordinator_known
+
+async def ensure_coordinator_known(self):
+    assert Path(__file__).with_name("known").exists(), "Did we not perform bootstrap?"
+    await real(self)
+
+GroupCoordinator.ensure_coordinator_known = ensure_coordinator_known
+"""
+"""As seen in aiokafka when the broker that answers has just started and knows of no broker, itself included."""
+
+
+def test_a_client_that_gives_its_group_up(tmp_path: Path, tansu: TansuBroker) -> None:
+    (tmp_path / "gives_up.py").write_text(GIVES_UP)
+    file, _ = prepared(tmp_path, tansu)
+    with WorkerProcess(file, "--log-format", "json", "--plugins", str(tmp_path / "gives_up.py")) as worker:
+        assert worker.process.wait(60) == Exit.BROKER
+    assert "Did we not perform bootstrap?" in last_words(file.with_suffix(".log"))["message"]
+
+
 def test_a_broker_that_is_gone(tmp_path: Path, own: TansuBroker) -> None:
     file, config = prepared(tmp_path, own, delivery_timeout=2.0, snapshot_interval=0.5)
     with working(file, config) as worker, stopped(own):

@@ -12,7 +12,6 @@ from pydantic import Field
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 from talipp.indicators import EMA, SMA
-from tsfresh.feature_extraction import feature_calculators
 
 from plugins.fold import FeatureParams
 from tests.plugins.conformance.table import OneColumn, clean
@@ -239,12 +238,16 @@ class TrailingScaler(OneColumn):
 @clean
 class TsfreshEnergy(OneColumn):
     def value(self, data):
+        from tsfresh.feature_extraction import feature_calculators  # it imports for seconds
+
         return data["close"].rolling(20).apply(feature_calculators.abs_energy, raw=True)
 
 
 @clean
 class TsfreshComplexity(OneColumn):
     def value(self, data):
+        from tsfresh.feature_extraction import feature_calculators
+
         return data["close"].rolling(20).apply(lambda w: feature_calculators.cid_ce(w, False), raw=True)
 
 

@@ -8,7 +8,6 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import KBinsDiscretizer, MinMaxScaler, QuantileTransformer, StandardScaler
-from tsfresh.feature_extraction import feature_calculators
 
 from tests.plugins.conformance.table import OneColumn, faulty
 
@@ -267,6 +266,8 @@ class TalibShifted(OneColumn):
 @AHEAD
 class TsfreshWhole(OneColumn):
     def value(self, data):
+        from tsfresh.feature_extraction import feature_calculators  # it imports for seconds
+
         return feature_calculators.abs_energy(data["close"].pct_change().fillna(0.0))
 
 

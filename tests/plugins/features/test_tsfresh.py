@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from tsfresh import extract_features
-from tsfresh.feature_extraction import settings
 
 from plugins.features import feature_registry
 from plugins.listing import entries
@@ -16,11 +15,12 @@ from schemas.errors import PluginError
 from tests.support.feature_bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 from tests.support.memory import ready
 
-SETS = {
-    "minimal": settings.MinimalFCParameters,
-    "efficient": settings.EfficientFCParameters,
-    "comprehensive": settings.ComprehensiveFCParameters,
-}
+
+def chosen(name: str) -> Any:
+    """One of tsfresh's sets of parameters; it imports for seconds, which a run without these tests should not cost."""
+    from tsfresh.feature_extraction import settings
+
+    return getattr(settings, f"{name.capitalize()}FCParameters")()
 
 
 def create(**params: object):
@@ -31,13 +31,15 @@ def expect(data: pd.DataFrame, ends: list[int], parameters: object, window: int,
     """tsfresh's columns for the windows that end with each of `ends`."""
     parts = [data[column].iloc[end + 1 - window : end + 1].reset_index(drop=True) for end in ends]
     frame = pd.concat(parts, keys=ends, names=["id", "sort"]).rename(column).reset_index()
+    from tsfresh import extract_features
+
     given = {} if parameters is None else {"default_fc_parameters": parameters}
     return extract_features(frame, column_id="id", column_sort="sort", n_jobs=0, disable_progressbar=True, **given)
 
 
 def check_minimal(data: pd.DataFrame, ends: list[int], window: int, column: str = "close") -> None:
     ours = create(window=window, column=column).compute(data)
-    theirs = expect(data, ends, SETS["minimal"](), window, column)
+    theirs = expect(data, ends, chosen("minimal"), window, column)
     assert list(ours.columns) == list(theirs.columns)
     scale = float(np.abs(data[column]).max())
     for name in theirs:
@@ -86,7 +88,7 @@ def sets() -> dict[str, object]:
 def test_a_set_is_tsfreshs_own(name, count, sets):
     data = bars_in(SHIPPED)[0].iloc[300:400]
     ours = sets[name].compute(data)
-    theirs = expect(data, [49, 69, 89], SETS[name](), 50)
+    theirs = expect(data, [49, 69, 89], chosen(name), 50)
     assert list(ours.columns) == list(theirs.columns) == list(sets[name].columns)
     assert len(ours.columns) == count
     np.testing.assert_allclose(ours.iloc[[49, 69, 89]], theirs, rtol=1e-9)

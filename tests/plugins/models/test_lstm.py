@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import safetensors
 import safetensors.numpy
-import torch
 
 from plugins.models import BaseModel, model_registry
 from schemas.errors import ArtifactError, PluginError
@@ -48,6 +47,8 @@ def windows_of(x: pd.DataFrame, length: int = SMALL["seq_len"]) -> np.ndarray:
 
 def by_torch(path: Path, windows: np.ndarray) -> np.ndarray:
     """What PyTorch makes of the file, in float64."""
+    import torch  # seconds, which a run without this test should not cost
+
     with safetensors.safe_open(path, "pt") as file:
         told = json.loads(file.metadata()["alphawire"])
         tensors = {name: file.get_tensor(name).double() for name in list(file.keys())}
@@ -134,6 +135,8 @@ def test_the_same_bits_alone_and_in_any_batch() -> None:
 
 
 def test_training_is_repeatable_leaves_pytorch_alone_and_the_seed_matters(tmp_path: Path) -> None:
+    import torch
+
     written = []
     torch.manual_seed(7)
     wanted = torch.rand(3)

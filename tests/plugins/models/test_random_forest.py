@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
@@ -125,6 +124,8 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_brings_back_model_and_columns_and_is_the_librarys(tmp_path: Path) -> None:
+    import skops.io
+
     x, _ = frame()
     trained().save(tmp_path / "model.skops")
     loaded = model().load(tmp_path / "model.skops")
@@ -263,6 +264,8 @@ def test_an_untouched_forest_loads(tmp_path: Path) -> None:
     "other", [DecisionTreeRegressor(max_depth=2), GradientBoostingRegressor(n_estimators=2)], ids=["tree", "boosting"]
 )
 def test_another_model_is_refused_before_it_is_made(tmp_path: Path, other: Any) -> None:
+    import skops.io
+
     x, y = frame(holes=False)
     (tmp_path / "model").write_bytes(skops.io.dumps(other.fit(x, y)))
     with pytest.raises(ArtifactError, match="it holds a sklearn"):
