@@ -66,7 +66,7 @@ class Lane:
         self.news = news
         self.interval_ms = interval_ms(interval)
         self.runs = runs
-        self.steps = Steps()
+        self.sharing = Steps()
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
@@ -114,9 +114,9 @@ class Lane:
 
     def share(self) -> None:
         """Features that are alike are computed once a batch, where their states are."""
-        self.steps.look_for_shared(bound.feature for run in self.runs for bound in run.strategy.features)
+        self.sharing.look_for_shared(bound.feature for run in self.runs for bound in run.strategy.features)
         for run in self.runs:
-            run.steps = self.steps
+            run.sharing = self.sharing
 
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
         slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
@@ -133,7 +133,7 @@ class Lane:
         outcome.counts["bars"] += len(bars)
         self.dirty[slots] = True
         news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
-        self.steps.begin()
+        self.sharing.begin()
         for run in self.runs:
             if run.failed is not None:
                 continue

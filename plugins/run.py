@@ -92,7 +92,7 @@ class Run:
         self.paused = False
         self.asleep = False
         self.failed: Failure | None = None
-        self.steps = Steps()
+        self.sharing = Steps()
         """Shared with the runs whose features may be alike."""
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
@@ -110,7 +110,7 @@ class Run:
         if strategy.layout != self.strategy.layout:
             raise ValueError(f"{strategy.name}: the states have another layout")
         for old, new in zip(self.strategy.features, strategy.features, strict=True):
-            self.steps.replace(old.feature, new.feature)
+            self.sharing.replace(old.feature, new.feature)
         self.strategy = strategy
         self._keepers = strategy.keepers
 
@@ -225,7 +225,7 @@ class Run:
         unknown = np.full(len(bars), np.nan) if bound.origins else np.empty(0)
         columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
         part = np.empty((len(bars), len(bound.columns)))
-        self.steps.run(bound.feature, states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
+        self.sharing.run(bound.feature, states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
         return part
 
     def _columns(

@@ -66,7 +66,7 @@ def states(pipeline: Pipeline, names: set[str]) -> dict[tuple[str, str], Snapsho
 
 
 def test_it_is_computed_once_and_changes_nothing() -> None:
-    bars, source = fetched(messy_bars(random.Random(5), list("ABCD"), 200)), Source("bars", 0, "v")
+    bars, source = fetched(messy_bars(random.Random(5), list("ABCD"), 90)), Source("bars", 0, "v")
     together = Pipeline(strategies(), source)
     found, asked = fed(together, bars)
     times, expected, kept = {}, set[bytes](), {}
@@ -84,11 +84,11 @@ def test_it_is_computed_once_and_changes_nothing() -> None:
 
 def test_not_with_another_origin() -> None:
     """Even where the windows hold the same bars, the states tell how many there were."""
-    bars, source = fetched(messy_bars(random.Random(6), ["A"], 60)), Source("bars", 0, "v")
+    bars, source = fetched(messy_bars(random.Random(6), ["A"], 45)), Source("bars", 0, "v")
     both = [ready(name, features=["test.counted"], prediction="mean") for name in ("one", "late")]
     together, alone = Pipeline(both, source), Pipeline(both[1:], source)
     for pipeline in (together, alone):
-        pipeline.runs["late"].begin = 30
+        pipeline.runs["late"].begin = 20
     found, asked = fed(together, bars)
     late, more = fed(alone, bars)
     first, other = fed(Pipeline(both[:1], source), bars)
@@ -98,7 +98,7 @@ def test_not_with_another_origin() -> None:
 
 
 def test_it_goes_on_when_a_model_is_exchanged() -> None:
-    bars, source = fetched(messy_bars(random.Random(7), list("AB"), 100)), Source("bars", 0, "v")
+    bars, source = fetched(messy_bars(random.Random(7), list("AB"), 40)), Source("bars", 0, "v")
     both = [ready(name, features=["test.counted"], prediction="mean") for name in ("one", "two")]
     together = Pipeline(both, source)
     again = ready("two", features=["test.counted"], prediction="mean", signal=SIGNAL)
