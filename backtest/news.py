@@ -1,5 +1,6 @@
 """Scores for a replay or a training: of a file, or of the topic ``news.scores``."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from plugins import gate
 from plugins.article_text import text_of, text_sha256
 from plugins.news import NEEDED, SCORES, joined
 from plugins.news_join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
@@ -94,6 +96,15 @@ async def topic_news(kafka: Kafka, partitions: int, rule: Joining) -> NewsOf:
     """The news of bars that `backtest.sources.topic_bars` gives."""
     found = [(await joins(kafka, number, [rule]))[rule] for number in range(partitions)]
     return lambda bars: _OfPartitions(found, bars)
+
+
+def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:
+    """SHA-256 of what each bar is given of the news: equal where it makes no difference for these bars."""
+    slots, symbols = pd.factorize(bars["symbol"])
+    closes = bars["close_time"].to_numpy(np.int64)
+    begins = gate.begins(np.full(len(symbols), -1, np.int64), slots.astype(np.int64), closes, interval_ms)
+    given = news.of_bars(bars["symbol"].tolist(), begins, closes, np.arange(len(bars), dtype=np.int64))
+    return hashlib.sha256(b"".join(values.tobytes() for values in given.columns.values())).hexdigest()
 
 
 class _OfPartitions(NewsJoin):

@@ -12,7 +12,7 @@ from backtest.history import VERSION
 from backtest.replay import ReplayResult
 from backtest.sources import Step
 from plugins.base import FloatArray
-from plugins.news_join import BarNews
+from plugins.news_join import BarNews, NewsJoin
 from plugins.pipeline import Lane, Outcome
 from plugins.run import IntArray, Rows, Run, Source
 from plugins.strategy import ReadyStrategy
@@ -59,15 +59,19 @@ class _Run(Run):
 def alike(strategy: ReadyStrategy) -> bytes:
     """Equal for strategies whose features have the same values for the same bars."""
     config = strategy.config
-    return canonical_json([config["interval"], config["universe"], config["features"]])
+    return canonical_json([config["interval"], config["universe"], config["features"], config.get("news")])
 
 
-def signals_of(strategies: Sequence[ReadyStrategy], steps: Sequence[Step]) -> list[pd.DataFrame]:
-    """The signals of each strategy, all of them `alike`, as a replay of these bars makes them."""
+def signals_of(
+    strategies: Sequence[ReadyStrategy], steps: Sequence[Step], news: NewsJoin | None = None
+) -> list[pd.DataFrame]:
+    """The signals of each strategy, all of them `alike`, as a replay of these bars makes them. `news`: by the rows of
+    the bars; None: unknown.
+    """
     source = Source("bars", 0, VERSION)
     lead = _Run(strategies[0], source, None)
     runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
-    lane = Lane(strategies[0].interval, list(runs))
+    lane = Lane(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
     for step in steps:
         lane.feed(step.batches[lane.interval], Outcome())
     return [ReplayResult(raw=run.made + run.sections.end()).signals for run in runs]

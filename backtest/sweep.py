@@ -9,6 +9,7 @@ import pandas as pd
 
 from backtest.backtest import _frames, _run_engine, check_engines
 from backtest.grid import points, strategy_at
+from backtest.news import NewsOf, news_sha256
 from backtest.overfitting import backtest_overfitting
 from backtest.shared_features import groups, signals_of
 from backtest.sources import file_steps
@@ -19,11 +20,13 @@ from backtest.universes import bars_of
 from backtest.walk_forward import walk_forward
 from backtest.workers import workers
 from plugins.bars import COLUMNS, times_of
+from plugins.news_join import NewsJoin
 from plugins.strategy import ready_strategy
 from plugins.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.config import Config, Strategy
 from schemas.errors import ConfigurationError
+from schemas.messages import interval_ms
 
 AT_ONCE = 16
 """Points between two looks at the results: so many a crash may cost."""
@@ -42,6 +45,7 @@ def sweep(
     backend: str = "loky",
     address: str | None = None,
     jobs: int = -1,
+    news: NewsOf | None = None,
     ledger: Ledger | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Sweep:
@@ -55,6 +59,8 @@ def sweep(
         Cut the time into so many parts: the best point of each is tried on the next (walk-forward).
     backend, address, jobs
         Of joblib: ``loky`` (processes here), ``threading``, ``dask`` or ``ray`` (a cluster at `address`).
+    news
+        Of the bars; None: what uses news is unknown.
     """
     check_engines([engine])
     strategy = config.strategy(name)
@@ -63,12 +69,13 @@ def sweep(
     if not len(bars):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, bars, grid, per_symbol)
-    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol))
+    join = news(bars) if news else None
+    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join))
     done = folder.finished()
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
-    for some in _run(name, strategies, bars, waiting, engine, backend, address, jobs):
+    for some in _run(name, strategies, bars, waiting, join, engine, backend, address, jobs):
         folder.append(some)
         if ledger:
             ledger.add([_trial(name, point) for point in some])
@@ -106,6 +113,7 @@ def _run(
     strategies: Sequence[Strategy],
     bars: pd.DataFrame,
     waiting: Sequence[Point],
+    news: NewsJoin | None,
     engine: str,
     backend: str,
     address: str | None,
@@ -115,21 +123,25 @@ def _run(
 
     with workers(backend, address):
         parallel = Parallel(n_jobs=jobs)
-        tasks = _tasks(name, strategies, bars, waiting)
+        tasks = _tasks(name, strategies, bars, waiting, news)
         while some := [task for _, task in zip(range(AT_ONCE), tasks, strict=False)]:
             found = parallel(delayed(_one)(engine, *task) for task in some)
             yield sorted(found, key=lambda point: point.number)
 
 
 def _tasks(
-    name: str, strategies: Sequence[Strategy], bars: pd.DataFrame, waiting: Sequence[Point]
+    name: str,
+    strategies: Sequence[Strategy],
+    bars: pd.DataFrame,
+    waiting: Sequence[Point],
+    news: NewsJoin | None,
 ) -> Iterator[tuple[Point, Strategy, pd.DataFrame, pd.DataFrame]]:
     """Point, strategy, bars and signals; the features are computed here, once for all points that share them."""
     ready = [ready_strategy(name, strategies[point.number]) for point in waiting]
     for numbers in groups(ready):
         members = [ready[number] for number in numbers]
         steps = file_steps(bars, members[0].interval)
-        for number, signals in zip(numbers, signals_of(members, steps), strict=True):
+        for number, signals in zip(numbers, signals_of(members, steps, news), strict=True):
             point = waiting[number]
             mine = bars if point.symbol is None else bars[bars["symbol"] == point.symbol]
             kept = signals if point.symbol is None else signals[signals["symbol"] == point.symbol]
@@ -171,11 +183,18 @@ def _trial(name: str, point: Point) -> Trial:
 
 
 def _identity(
-    strategy: Strategy, universe: Universe, grid: Any, engine: str, bars: pd.DataFrame, per_symbol: bool
+    strategy: Strategy,
+    universe: Universe,
+    grid: Any,
+    engine: str,
+    bars: pd.DataFrame,
+    per_symbol: bool,
+    news: NewsJoin | None,
 ) -> str:
     """What must be the same for finished points to count."""
     rows = pd.util.hash_pandas_object(bars[["symbol", "close_time", *COLUMNS]], index=False)
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
-    return sha256_hex(
-        canonical_json([strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol])
-    )[:16]
+    parts = [strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol]
+    if news is not None:
+        parts.append(news_sha256(news, bars, interval_ms(strategy.interval)))
+    return sha256_hex(canonical_json(parts))[:16]

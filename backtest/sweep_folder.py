@@ -46,7 +46,7 @@ class SweepFolder:
         lines = path.read_bytes().splitlines(keepends=True)
         if not lines or _identity_in(lines[0]) != self.identity:
             raise ConfigurationError(
-                f"{self.out} holds another sweep (other grid, strategy, engine or bars); give a new folder"
+                f"{self.out} holds another sweep (other grid, strategy, engine, bars or news); give a new folder"
             )
         whole = [line for line in lines if line.endswith(b"\n")]
         if len(whole) < len(lines):

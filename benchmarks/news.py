@@ -24,30 +24,11 @@ from streams.clients import read_partition_to_end
 from streams.desk import last_marks
 from streams.scorer_service import place_of
 from streams.topics import create_topics
-from tests.support.tiny_bert import save_tiny_bert
+from tests.support.tiny_bert import WORDS, save_tiny_bert
 
 ARTICLES, TEXTS_OF_FINBERT = 5_000, 30
 BATCHES = (1, 16, 64, 256)
-WORDS = [
-    "profit",
-    "loss",
-    "rises",
-    "falls",
-    "great",
-    "awful",
-    "results",
-    "bank",
-    "of",
-    "a",
-    "and",
-    "after",
-    "new",
-    "record",
-    "cut",
-    "shares",
-    "company",
-    "quarter",
-]
+VOCABULARY = [word for word in WORDS if not word.startswith("##")]
 FINBERT_SIZE = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
     "vocab_size": 30_522, "max_position_embeddings": 512,
@@ -56,7 +37,7 @@ FINBERT_SIZE = {
 
 def articles(count: int, words: int = 20) -> list[Article]:
     """About 50 symbols, no text twice."""
-    texts = np.random.default_rng(3).choice(WORDS, (count, words))
+    texts = np.random.default_rng(3).choice(VOCABULARY, (count, words))
     return [Article(f"a{n}", 0, [f"S{n % 50:02}"], f"{' '.join(texts[n])} {n}") for n in range(count)]
 
 

@@ -5,8 +5,8 @@ that the pipeline itself gives. Whatever drives it (a frame here, a topic live) 
 
 - An article counts for the bar whose (previous close of the symbol, this close] contains its `available_at`; for a
   symbol's first bar that is its own interval.
-- The first score of an (article, symbol) in log order is the one that counts; of copies of a text the first, unless
-  `syndicated` says otherwise.
+- The first score of an (article, symbol) in log order is the one that counts; of copies of a text the one that is
+  available first, unless `syndicated` says otherwise.
 - Scores are summed in the order of (available_at, id), so that the bits do not depend on how they came in.
 - Where the scorer is not known to have been up, all five are NaN: unknown, never "no news".
 """
@@ -33,7 +33,7 @@ def uncertainty(positive: FloatArray, negative: FloatArray, neutral: FloatArray)
     """Entropy of an article's three scores over log 3: 0 when one of them is 1, 1 when all are equal."""
     scores = np.stack([positive, negative, neutral])
     logs = np.log(np.where(scores > 0.0, scores, 1.0))  # p log p goes to 0 with p
-    return np.asarray(-(scores * logs).sum(axis=0) / np.log(3.0) + 0.0, np.float64)
+    return np.asarray(np.minimum(-(scores * logs).sum(axis=0) / np.log(3.0) + 0.0, 1.0), np.float64)
 
 
 def with_news(

@@ -8,11 +8,14 @@ a function of the log of scores alone, in the order of that log:
 - A score that comes with an `available_at` not after `low` is *void*: bars that it would count for may be decided.
 - A bar that an `Unknown` covers is decided without news, unless it was decided before that record.
 - The first score of an (article, symbol) counts. A later one is a repeat, or a correction where the text differs, as
-  long as an earlier one lies at most `memory` before it; so is a copy of another article's text, if copies count once.
+  long as an earlier one lies at most `memory` before it.
+- Of copies of a text, if they count once, the first by (available_at, article) counts, and each that follows a pause
+  of more than `memory`, in whatever order the log has them: partitions of old news are scored at different speeds. One
+  that would come before another on which a bar was decided is void.
 """
 
 import sys
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +98,27 @@ class _Seen:
         self.times = {name: latest for name, latest in self.times.items() if latest >= time}
 
 
+@dataclass
+class _Copies:
+    """Copies of a text, by symbol and text: (available_at, article) in this order."""
+
+    seen: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
+
+    def note(self, name: tuple[str, str], copy: tuple[int, str], memory: int) -> tuple[bool, tuple[int, str] | None]:
+        """Does this one count, and which later one does not any more?"""
+        found = self.seen.setdefault(name, [])
+        place = bisect_left(found, copy)
+        before = found[place - 1][0] if place else NEVER - memory
+        after = found[place] if place < len(found) else None
+        found.insert(place, copy)
+        displaces = after is not None and before < after[0] - memory <= copy[0]
+        return before < copy[0] - memory, after if displaces else None
+
+    def forget(self, time: int) -> None:
+        kept = ((name, found[bisect_left(found, (time, "")) :]) for name, found in self.seen.items())
+        self.seen = {name: found for name, found in kept if found}
+
+
 class NewsJoin:
     """Scores, marks and unknowns of one partition go in by `take` (or scores by `add`); `of_bars` gives what is known.
 
@@ -110,7 +134,7 @@ class NewsJoin:
         self._whole = low == FOR_EVER
         self._marks: dict[int, int] = {}
         self._scores: dict[str, list[Counted]] = {}
-        self._articles, self._texts = _Seen(), _Seen()
+        self._articles, self._copies = _Seen(), _Copies()
         self._text_of: dict[tuple[str, str], str | None] = {}
         self._unknown: list[tuple[int, int, int]] = []
         self._sweep_at = SWEEP
@@ -147,14 +171,28 @@ class NewsJoin:
             self.counts["void"] += 1
         elif self._articles.note(name, time, memory):
             self.counts["repeats" if self._text_of.get(name) == text else "corrections"] += 1
-        elif text is not None and self._texts.note((symbol, text), time, memory) and self.rule.syndicated == "once":
-            self._text_of[name] = text
-            self.counts["syndicated"] += 1
         else:
             self._text_of[name] = text
-            self.counts["scores"] += 1
-            insort(self._scores.setdefault(symbol, []), score, key=lambda one: one[:2])
-            self.size += 1
+            if self._is_first(symbol, text, score):
+                self.counts["scores"] += 1
+                insort(self._scores.setdefault(symbol, []), score, key=lambda one: one[:2])
+                self.size += 1
+            else:
+                self.counts["syndicated"] += 1
+
+    def _is_first(self, symbol: str, text: str | None, score: Counted) -> bool:
+        """Of its copies; one that follows, and counted so far, is taken back."""
+        if text is None or self.rule.syndicated != "once":
+            return True
+        counts, later = self._copies.note((symbol, text), score[:2], self.rule.memory_ms)
+        if later is not None:
+            self.counts.update(scores=-1, syndicated=1)
+            own = self._scores.get(symbol, [])
+            place = bisect_left(own, later, key=lambda one: one[:2])
+            if own[place : place + 1] and own[place][:2] == later:  # else a bar without news has passed it
+                del own[place]
+                self.size -= 1
+        return counts
 
     def undecided(self, offsets: IntArray, closes: IntArray) -> BoolArray:
         """Which bars must wait."""
@@ -204,7 +242,7 @@ class NewsJoin:
                     del self._scores[symbol]
         self.size = sum(map(len, self._scores.values()))
         self._articles.forget(self.low - self.rule.memory_ms)
-        self._texts.forget(self.low - self.rule.memory_ms)
+        self._copies.forget(self.low - self.rule.memory_ms)
         self._text_of = {name: text for name, text in self._text_of.items() if name in self._articles.times}
         self._unknown = [one for one in self._unknown if one[1] > offset]
         self._sweep_at = max(SWEEP, 2 * (self.size + len(self._articles.times)))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -90,12 +91,17 @@ def dead_record(topic: str, dead: DeadLetter, partition: int | None = None) -> R
 class Writer:
     """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
     least once.
+
+    Owners that share a producer take turns at a partition. The producer holds one batch of it at a time, and whoever
+    waits for that among others is given up long before its time: aiokafka subtracts all of the wait anew at each batch
+    that goes before.
     """
 
     transactional = False
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def write(self, partition: int, records: Iterable[Record]) -> None:
         """Those that name no partition go to `partition`. Raises what the broker answered when any was not
@@ -104,7 +110,8 @@ class Writer:
         futures = []
         try:
             for (topic, place), batch in self._batches(partition, records):
-                futures.append(await self._producer.send_batch(batch, topic, partition=place))
+                async with self._turns[topic, place]:
+                    futures.append(await self._producer.send_batch(batch, topic, partition=place))
             failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)

@@ -105,10 +105,18 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not here:
             await self._wait_for_change()
             return
-        fetched = await consumer.getmany(*here, timeout_ms=FETCH_MS, max_records=self.config.news.batch_size)
-        for tp, records in fetched.items():
+        for tp, records in (await self._fetched(consumer, here)).items():
             if (desk := self.desks.get(tp.partition)) is not None:
                 await self._work(desk, [record for record in records if record.offset >= desk.position])
+
+    async def _fetched(self, consumer: Any, here: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
+        """Of each partition up to a batch: asked for all at once, the consumer would empty one before the next, which
+        would stand still meanwhile, and with it the least of the marks.
+        """
+        most, found = self.config.news.batch_size, dict[TopicPartition, list[Any]]()
+        for tp in here:
+            found |= await consumer.getmany(tp, max_records=most)
+        return found or await consumer.getmany(*here, timeout_ms=FETCH_MS, max_records=most)
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()

@@ -82,7 +82,7 @@ class Scoring:
         counts.update(flags)
         return [
             Score(
-                article.id, symbol, article.published_at, 0, *shares, min(doubt, 1.0), self.scorer.stamp, digest,
+                article.id, symbol, article.published_at, 0, *shares, doubt, self.scorer.stamp, digest,
                 record.partition, record.offset, article.historical, flags,
             )
             for symbol in article.symbols

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.backtest import trusted
-from alphawire.options import TIME, config_folder, config_option, json_option, plugins_option
+from alphawire.news_scores import news_of
+from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
 from alphawire.progress import counted, tell_absent
 from schemas.config import Config
 
@@ -29,6 +30,7 @@ SHOWN = 10
     "--source", default="kafka", show_default=True, metavar="kafka|DIR|FILE",
     help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )  # fmt: skip
+@news_option
 @click.option("--from", "start", type=TIME, help="first close time")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--per-symbol", is_flag=True, help="each symbol alone, with the whole capital")
@@ -48,6 +50,7 @@ def command(
     strategy: str,
     given: tuple[str, ...],
     source: str,
+    news: str | None,
     start: int | None,
     end: int | None,
     windows: int | None,
@@ -58,6 +61,7 @@ def command(
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
     from backtest.grid import parse_grid, points
+    from backtest.sources import located
     from backtest.sweep import sweep
     from backtest.sweep_folder import SUMMARY
     from backtest.trials import Ledger
@@ -65,11 +69,21 @@ def command(
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
     tell_absent(config, strategy, bars)
+    seen = news_of(config, strategy, located(config, source), news)
     ledger = Ledger(config_folder())
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:
         done = sweep(
-            config, strategy, bars, grid, out, windows=windows or 0, ledger=ledger, progress=progress, **options
+            config,
+            strategy,
+            bars,
+            grid,
+            out,
+            windows=windows or 0,
+            news=seen,
+            ledger=ledger,
+            progress=progress,
+            **options,
         )
     if as_json:
         click.echo((out / SUMMARY).read_text(encoding="utf-8").rstrip())

@@ -1,12 +1,12 @@
 """``alphawire train``."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from alphawire.news_scores import news_of
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
 from alphawire.progress import counted, stages, tell_absent
 from schemas.config import Config
@@ -14,7 +14,6 @@ from schemas.config import Config
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backtest.news import NewsOf
     from backtest.training import Scores, Training
     from backtest.training.cross_validation import Method
     from plugins.manifest import Estimate, OutOfSample
@@ -84,10 +83,13 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
+    from backtest.sources import located
+
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
     tell_absent(config, strategy, bars)
-    seen = _news(strategy, config, sources, news)
+    topics = next((found for source in sources if (found := located(config, source))), None)
+    seen = news_of(config, strategy, topics, news)
 
     if cv:
         from alphawire.cross_validation import validate
@@ -131,31 +133,6 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
         raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
     with counted("bars") as progress:
         return topic_bars(with_topics(config, alone), interval, progress)
-
-
-def _news(name: str, config: Config, sources: tuple[str, ...], file: str | None) -> "NewsOf | None":
-    """The scores that belong to the bars; None where the strategy uses no news, or there are none."""
-    from backtest.news import file_news, topic_news
-    from backtest.replay import check_news
-    from backtest.sources import located
-    from plugins.strategy import ready_strategy
-    from streams.topics import partition_count
-
-    given = config.strategy(name)
-    bare = given.model_copy(update={"model": None, "prediction": None})  # the model is not there yet
-    ready = ready_strategy(name, bare)
-    topics = next((found for source in sources if (found := located(config, source))), None)
-    check_news(ready, file, topics is not None)
-    if file:
-        join = file_news(file, config.news, ready.joining)
-        return lambda bars: join
-    if topics is None or not ready.uses_news:
-        return None
-
-    async def read() -> "NewsOf":
-        return await topic_news(topics.kafka, await partition_count(topics.kafka), ready.joining)
-
-    return asyncio.run(read())
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:

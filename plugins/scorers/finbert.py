@@ -91,6 +91,11 @@ def open_scorer(settings: News) -> Finbert:
     if told["missing_keys"]:  # it would fill them in at random
         absent = ", ".join(sorted(told["missing_keys"])[:3])
         raise ConfigurationError(f"news.model {settings.model} is no trained classifier: its weights lack {absent}")
+    if (tokens := 1 + max(tokenizer.get_vocab().values())) > model.config.vocab_size:
+        raise ConfigurationError(
+            f"news.model {settings.model}: its tokenizer knows {tokens} tokens, the model only"
+            f" {model.config.vocab_size}; they do not belong together"
+        )
     most = getattr(model.config, "max_position_embeddings", settings.max_length)
     if settings.max_length > most:
         raise ConfigurationError(f"news.max_length {settings.max_length} is beyond the {most} tokens of the model")
@@ -120,19 +125,26 @@ def _folder(name: str) -> Path:
     if name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise ConfigurationError(f"news.model: there is no folder {name}; name one, or a model of the hub (OWNER/NAME)")
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    mend = "copy its folder here and name it in news.model, or set news.scorer to lexicon or none"
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
-    except Exception:
+    except LocalEntryNotFoundError:
         pass  # not fetched yet
+    except (OSError, HFValidationError) as error:
+        reason = _in_a_line(error)
+        raise ConfigurationError(f"news.model {name} cannot be read from what was fetched ({reason}); {mend}") from None
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES), etag_timeout=10))
     except Exception as error:  # of the hub's client, of HTTP, of the network
-        reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(
-            f"the weights of news.model {name} are not here and cannot be fetched ({type(error).__name__}: {reason});"
-            " copy its folder here and name it in news.model, or set news.scorer to lexicon or none"
+            f"the weights of news.model {name} are not here and cannot be fetched ({_in_a_line(error)}); {mend}"
         ) from None
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _digest(folder: Path) -> str:

@@ -131,11 +131,23 @@ def test_a_scorer_that_cannot_be_had_is_one_clear_line(settings: dict[str, Any],
     assert text in str(told.value)
 
 
+def test_what_was_fetched_and_cannot_be_read_is_not_fetched_again(
+    no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the hub was asked"))
+    with pytest.raises(ConfigurationError, match=r"cannot be read from what was fetched \(HFValidationError"):
+        open_scorer(News(scorer="finbert", model="-no/name-"))
+
+
 def test_a_model_that_is_no_scorer_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="its labels are bad, good, neutral; a scorer's are positive"):
         open_scorer(finbert(save_tiny_bert(tmp_path / "labels", ("good", "bad", "neutral"))))
     with pytest.raises(ConfigurationError, match="is no trained classifier: its weights lack classifier"):
         open_scorer(finbert(save_tiny_bert(tmp_path / "base", base=True)))
+    with pytest.raises(
+        ConfigurationError, match="its tokenizer knows 107 tokens, the model only 97; they do not belong"
+    ):
+        open_scorer(finbert(save_tiny_bert(tmp_path / "few", vocab_size=97)))
     with pytest.raises(ConfigurationError, match="max_length 65 is beyond the 64 tokens of the model"):
         open_scorer(finbert(folder, max_length=65))
     damaged = shutil.copytree(folder, tmp_path / "damaged")

@@ -86,6 +86,25 @@ def test_each_kind_of_article(broker: Broker, kafka_config: MakeConfig) -> None:
     asyncio.run(run())
 
 
+def test_partitions_with_a_backlog_go_on_side_by_side(broker: Broker, kafka_config: MakeConfig) -> None:
+    """The consumer has fetched all of both; one that waits for the end of the other holds up every bar."""
+    config = config_of(kafka_config(broker, partitions=1, news_partitions=2), batch_size=10)
+    names = [f"a{number}" for number in range(200)]
+    homes = {name: partition_of(name.encode(), 2, "murmur2") for name in names}
+
+    async def run() -> list[int]:
+        await create_topics(config.kafka)
+        await send(config, *(article(name, "BAC", text=f"{GOOD} {name}") for name in names))
+        async with running(config, Clock(NOW)) as scorer:
+            await until(scorer, lambda: scorer.totals()["articles"] == len(names))
+        return [homes[score.article] for score in scores(await written(config.kafka))]
+
+    order = asyncio.run(run())
+    ends = [len(order) - order[::-1].index(number) for number in (0, 1)]
+    later = ends.index(max(ends))
+    assert order[: min(ends)].count(later) > order.count(later) / 2
+
+
 def test_a_later_version_gives_scores_of_its_own_and_the_first_ones_stay(
     broker: Broker, kafka_config: MakeConfig
 ) -> None:

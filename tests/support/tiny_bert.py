@@ -32,7 +32,7 @@ def save_tiny_bert(folder: Path, labels: tuple[str, ...] = LABELS, base: bool = 
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [mark + sign for sign in "abcdefghijklmnopqrstuvwxyz0123456789.,$%!?'" for mark in ("", "##")]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS, *letters])}
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys([*special, *WORDS, *letters]))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
