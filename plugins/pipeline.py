@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from plugins import gate
 from plugins.bars import BarBatch
+from plugins.isolation import Failure, feed_apart
 from plugins.news_join import BarNews, NewsJoin
 from plugins.run import Run, Source
 from plugins.shadow import ReadyShadow, ShadowStates
+from plugins.sharing import Steps
 from plugins.strategy import ReadyStrategy
 from plugins.streaming import trial_bars
 from schemas.canonical import sha256_hex
@@ -47,20 +49,24 @@ class Outcome:
     predictions: list[Prediction] = field(default_factory=list)
     shadows: list[ShadowPrediction] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    """Strategies that stopped."""
     counts: Counter[str] = field(default_factory=Counter)
 
 
 class Lane:
     """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays.
 
-    `news` is what they see of the news; None: all of it is unknown.
+    `news` is what they see of the news; None: all of it is unknown. `isolated`: one that fails stops alone.
     """
 
-    def __init__(self, interval: str, runs: list[Run], news: NewsJoin | None = None) -> None:
+    def __init__(self, interval: str, runs: list[Run], news: NewsJoin | None = None, isolated: bool = False) -> None:
         self.interval = interval
+        self.isolated = isolated
         self.news = news
         self.interval_ms = interval_ms(interval)
         self.runs = runs
+        self.sharing = Steps()
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
@@ -94,11 +100,23 @@ class Lane:
             run.member[slot] = run.wants(symbol)
         return slot
 
+    def slot_restored(self, symbol: str) -> int:
+        """The same for a symbol whose bars were remembered before: also when a strategy that sleeps will want it."""
+        if self.slot(symbol) < 0 and any(run.strategy.universe.ever(symbol) for run in self.runs):
+            self.slots[symbol] = self._add(symbol)
+        return self.slots[symbol]
+
     def look_again(self) -> None:
         """A run has woken up: who wants which symbol is asked anew."""
         self.slots = {symbol: slot for symbol, slot in self.slots.items() if slot >= 0}
         for run in self.runs:
             run.member[: len(self.symbols)] = [run.wants(symbol) for symbol in self.symbols]
+
+    def share(self) -> None:
+        """Features that are alike are computed once a batch, where their states are."""
+        self.sharing.look_for_shared(bound.feature for run in self.runs for bound in run.strategy.features)
+        for run in self.runs:
+            run.sharing = self.sharing
 
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
         slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
@@ -115,11 +133,19 @@ class Lane:
         outcome.counts["bars"] += len(bars)
         self.dirty[slots] = True
         news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
+        self.sharing.begin()
         for run in self.runs:
-            outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols, news)
+            if run.failed is not None:
+                continue
+            if self.isolated:
+                outcome.signals += feed_apart(run, bars, slots, offsets, gaps, self.symbols, news)
+            else:
+                outcome.signals += run.feed(bars, slots, offsets, gaps, self.symbols, news)
             outcome.predictions += run.take_predictions()
             if run.shadow is not None:
                 outcome.shadows += run.shadow.take()
+            if run.failed is not None:
+                outcome.failures.append(run.failed)
 
     def last_closes(self) -> NDArray[np.int64]:
         return np.where(self.gate["count"] > 0, self.gate["close_time"], -1)
@@ -159,7 +185,7 @@ class Capture:
 
     def __init__(self, pipeline: "Pipeline", offset: int) -> None:
         self.offset = offset
-        self.strategies = sorted(name for name, run in pipeline.runs.items() if not run.asleep)
+        self.strategies = sorted(name for name, run in pipeline.runs.items() if run.at_work)
         self.counts = pipeline.counts()
         self._partition = pipeline.source.partition
         self._parts: list[tuple[list[str], list[_Copy]]] = []
@@ -175,6 +201,7 @@ class Capture:
                     run.shadow.copy(slots) if run.shadow else None,
                 )
                 for run in lane.runs
+                if run.at_work
             ]
             copies.append(_Copy(lane.owner, gate.LAYOUT, lane.gate["count"][slots], [lane.gate[slots]]))
             self._parts.append(([lane.symbols[slot] for slot in slots], copies))
@@ -201,7 +228,7 @@ class Capture:
 class Pipeline:
     """All strategies on one partition of the bars, some with a shadow (by the strategy's name); those in `asleep` wait
     until another pipeline brings their states (`take_in`). `news`: scores up to where all bars that are fed are
-    decided.
+    decided. `isolated`: a strategy that fails on a bar stops there, and the others go on; else `feed` raises its error.
     """
 
     def __init__(
@@ -211,6 +238,7 @@ class Pipeline:
         asleep: Container[str] = (),
         shadows: Mapping[str, ReadyShadow] = MappingProxyType({}),
         news: NewsJoin | None = None,
+        isolated: bool = False,
     ) -> None:
         self.source = source
         self.news = news
@@ -219,7 +247,9 @@ class Pipeline:
         for run in self.runs.values():
             interval = run.strategy.interval
             run.asleep = run.strategy.name in asleep
-            self.lanes.setdefault(interval, Lane(interval, [], news)).runs.append(run)
+            self.lanes.setdefault(interval, Lane(interval, [], news, isolated)).runs.append(run)
+        for lane in self.lanes.values():
+            lane.share()
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into
@@ -238,7 +268,8 @@ class Pipeline:
         """Bars in each state, by the key of its snapshot: ``owner/symbol``."""
         found: dict[str, int] = {}
         for lane in self.lanes.values():
-            owners = [(run.strategy.name, run.book["count"]) for run in lane.runs] + [(lane.owner, lane.gate["count"])]
+            owners = [(run.strategy.name, run.book["count"]) for run in lane.runs if run.at_work]
+            owners.append((lane.owner, lane.gate["count"]))
             for owner, counts in owners:
                 values = counts[: len(lane.symbols)].tolist()
                 found |= {
@@ -279,8 +310,8 @@ class Pipeline:
 
         The memory of repeats stays as it is for symbols that it knows: on them the two agree.
         """
-        for name in other.runs:
-            self.runs[name].asleep = False
+        for name, run in other.runs.items():
+            self.runs[name].asleep, self.runs[name].failed = False, run.failed
         for lane in self.lanes.values():
             lane.look_again()
         for snapshot in Capture(other, offset).snapshots():
@@ -292,7 +323,7 @@ class Pipeline:
 
     def _restore_gate(self, snapshot: Snapshot) -> None:
         lane = self.lanes[_interval(snapshot.owner)]
-        slot = lane.slot(snapshot.symbol)
+        slot = lane.slot_restored(snapshot.symbol)
         if snapshot.layout != gate.LAYOUT or len(snapshot.payload) != gate.STATE.itemsize:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
         if slot >= 0:

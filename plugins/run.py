@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 from plugins.bars import with_columns
 from plugins.base import FloatArray
 from plugins.gate import FIRST
+from plugins.isolation import Failure
 from plugins.news_join import BarNews
 from plugins.per_symbol import PerSymbolModel
 from plugins.requirements import FeatureColumns
-from plugins.shadow import ReadyShadow, ShadowRun
+from plugins.shadow import ReadyShadow, ShadowKept, ShadowRun
+from plugins.sharing import Steps
 from plugins.strategy import ReadyStrategy
+from plugins.streaming import raw
 from plugins.targets import none_if_nan, target_weights
 from plugins.universe import LEFT
 from schemas.canonical import signal_id
@@ -51,6 +55,14 @@ class Seen:
     counts: IntArray
 
 
+class Kept(NamedTuple):
+    """States of `slots`: rows of the book and of each feature's, and the shadow's `beside` them."""
+
+    slots: IntArray
+    rows: list[Rows]
+    beside: ShadowKept | None
+
+
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, counts: IntArray) -> None:
     for i in range(len(slots)):
@@ -67,8 +79,8 @@ class Run:
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
     `start_time`, from the symbol's membership on; earlier ones are folded silently, and all while it is `paused`. While
-    it is `asleep` it wants no symbol: its states are being folded elsewhere. A `witness` is shown what became of each
-    batch, a `shadow` what was predicted.
+    it is `asleep` it wants no symbol: its states are being folded elsewhere. Once it has `failed` it is fed nothing
+    more. A `witness` is shown what became of each batch, a `shadow` what was predicted.
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source, shadow: ReadyShadow | None = None) -> None:
@@ -79,6 +91,9 @@ class Run:
         self.publish_from = 0
         self.paused = False
         self.asleep = False
+        self.failed: Failure | None = None
+        self.sharing = Steps()
+        """Shared with the runs whose features may be alike."""
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
@@ -94,11 +109,31 @@ class Run:
         """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
         if strategy.layout != self.strategy.layout:
             raise ValueError(f"{strategy.name}: the states have another layout")
+        for old, new in zip(self.strategy.features, strategy.features, strict=True):
+            self.sharing.replace(old.feature, new.feature)
         self.strategy = strategy
         self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
         return not self.asleep and self.strategy.universe.ever(symbol)
+
+    @property
+    def at_work(self) -> bool:
+        """Are its states folded here?"""
+        return not self.asleep and self.failed is None
+
+    def keep(self, slots: IntArray) -> Kept:
+        """The states of `slots` as they are now, for `put_back`."""
+        mine = np.unique(slots)
+        beside = self.shadow.keep(mine) if self.shadow else None
+        return Kept(mine, [raw(array)[mine] for array in (self.book, *self.states)], beside)
+
+    def put_back(self, kept: Kept) -> None:
+        """Undoes what was fed since, of which nothing was taken yet."""
+        for array, rows in zip((self.book, *self.states), kept.rows, strict=True):
+            raw(array)[kept.slots] = rows
+        if self.shadow is not None and kept.beside is not None:
+            self.shadow.put_back(kept.slots, kept.beside)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""
@@ -175,8 +210,8 @@ class Run:
             values[:, bound.first : bound.first + len(bound.columns)] = part
         return values, counts
 
-    @staticmethod
     def _run(
+        self,
         bound: FeatureColumns,
         states: Rows,
         bars: Rows,
@@ -190,7 +225,7 @@ class Run:
         unknown = np.full(len(bars), np.nan) if bound.origins else np.empty(0)
         columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
         part = np.empty((len(bars), len(bound.columns)))
-        bound.feature.run(states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
+        self.sharing.run(bound.feature, states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
         return part
 
     def _columns(

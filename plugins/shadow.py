@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,13 @@ def ready_shadow(ready: ReadyStrategy, strategy: Strategy, base: Path = Path()) 
     return shadow
 
 
+class ShadowKept(NamedTuple):
+    """States, and how many predictions waited."""
+
+    states: Rows
+    said: int
+
+
 class ShadowRun:
     """A shadow at work on one partition: the last rows of each symbol, where its model looks back.
 
@@ -137,6 +145,15 @@ class ShadowRun:
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""
         self.states = np.concatenate([self.states, np.zeros(size - len(self.states), self._dtype)])
+
+    def keep(self, slots: IntArray) -> ShadowKept:
+        """The states of `slots` as they are now, for `put_back`."""
+        return ShadowKept(self.states[slots], len(self._said))
+
+    def put_back(self, slots: IntArray, kept: ShadowKept) -> None:
+        """Undoes what was fed since, but for what `Standing` has counted."""
+        self.states[slots] = kept.states
+        del self._said[kept.said :]
 
     def feed(
         self, times: IntArray, slots: IntArray, offsets: IntArray, counts: IntArray, values: FloatArray,

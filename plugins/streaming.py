@@ -79,6 +79,11 @@ def slots_of(index: pd.Index) -> tuple[NDArray[np.int64], int]:
     return codes.astype(np.int64), len(symbols)
 
 
+def raw(rows: Rows) -> Rows:
+    """The same memory as rows without fields, which numpy copies several times as fast."""
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
 def layout_of(plugin: BaseFeature, state: "np.dtype[Any]") -> str:
     """Hash of what a stored state depends on; `PluginError` when a parameter has no JSON form."""
     try:

@@ -21,7 +21,7 @@ class Exit(IntEnum):
     STALLED = 11
     """Assigned and behind, and no progress for `worker.stall_timeout`."""
     PLUGIN = 12
-    """A plugin or model failed on a bar."""
+    """A plugin or model failed on a bar: of a worker, those of every strategy."""
     STOP_TIMEOUT = 13
     """The graceful stop took longer than `worker.stop_timeout`."""
     FENCED = 14

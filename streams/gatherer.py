@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from plugins.isolation import Failure
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import BrokerError, PluginError
+from schemas.errors import BrokerError
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.gathered import GatheredState, load_gathered
@@ -153,8 +154,7 @@ class Gatherer:
         where = {"partition": part.number, "offset": chunk.start}
         try:
             part.feed(chunk)
-        except PluginError as error:
-            self.die(Exit.PLUGIN, str(error), **where)
+            self._end_without_strategies()
         except Exception as error:
             log.exception("%s: the chunk from offset %d failed", part.place, chunk.start, extra=where)
             self.die(Exit.FAILED, f"{part.place}: the chunk from offset {chunk.start} failed: {error!r}", **where)
@@ -169,6 +169,18 @@ class Gatherer:
             except Exception as error:
                 log.exception("%s: closing failed", part.place)
                 self.die(Exit.FAILED, f"{part.place}: closing failed: {error!r}", partition=part.number)
+
+    def failures(self) -> list[tuple[int, Failure]]:
+        """Partition and failure of every strategy that stopped."""
+        return [(n, failure) for n, part in sorted(self.partitions.items()) for failure in part.failures.values()]
+
+    def _end_without_strategies(self) -> None:
+        """A worker has nothing left to do when every strategy that it is configured with has failed here."""
+        failures = self.failures()
+        if failures and {failure.strategy for _, failure in failures} == self.config.strategies.keys():
+            number, failure = failures[-1]
+            where = {"partition": number, "offset": failure.offset}
+            self.die(Exit.PLUGIN, f"every strategy has failed; {failure.strategy} on {failure.reason}", **where)
 
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""

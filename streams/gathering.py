@@ -11,11 +11,13 @@ from typing import Any
 
 from plugins.cross_section import CrossSections, Made
 from plugins.deciding import Decider
+from plugins.isolation import Failure
 from plugins.strategy import ReadyStrategy
 from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from schemas.errors import BadRecord
 from schemas.messages import Gathered, Marker, encode
 from streams.failpoints import failpoint
+from streams.failures import log_failure, stopped_at
 from streams.gathered import GatheredState, gathered_key
 from streams.intake import DeadLetter
 from streams.outbox import Outbox, Reached
@@ -42,6 +44,7 @@ class _Strategy:
         self.offsets: dict[int, int] = {}
         """By pending time, the offset of its first prediction."""
         self._graced: tuple[int, int] | None = None
+        self.failed: Failure | None = None
 
     def floor_at(self, position: int) -> int:
         """The oldest record that is pending when everything before `position` is read."""
@@ -116,14 +119,34 @@ class Gathering(Outbox):
         mine = self.strategies.get(value.strategy)
         if mine is None:
             self._stranger(value.strategy)
+        elif mine.failed is not None:
+            return
         elif isinstance(value, Prediction):
             yield from self._take(mine, record.offset, value)
         elif isinstance(value, Closing) and record.offset >= mine.known:
-            made = mine.sections.close(value)
-            failpoint("mid_gather")
-            if record.offset >= mine.loud_from:
-                self.counts["cross_sections"] += 1
-                yield value.strategy, made
+            yield from self._close(mine, record.offset, value)
+
+    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
+        try:
+            made = mine.sections.close(closing)
+        except Exception as error:  # foreign code, whatever it raises
+            self._stop(mine, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
+            return
+        failpoint("mid_gather")
+        if offset >= mine.loud_from:
+            self.counts["cross_sections"] += 1
+            yield closing.strategy, made
+
+    def _stop(self, mine: _Strategy, failure: Failure) -> None:
+        """Its state is not written any more, and the marker keeps where it stopped: so the next owner goes on there."""
+        mine.failed = failure
+        self.counts["failed"] += 1
+        log_failure(log, self.place, self.number, failure)
+
+    @property
+    def failures(self) -> dict[str, Failure]:
+        """Strategies that stopped."""
+        return {name: mine.failed for name, mine in self.strategies.items() if mine.failed}
 
     def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, Made]]:
         if offset < mine.known:
@@ -167,7 +190,7 @@ class Gathering(Outbox):
         """
         if self.position < self._live_from and (log_end is None or self.position < log_end):
             return LOOK_AGAIN
-        waits = [self._decide(mine, log_end) for mine in self.strategies.values()]
+        waits = [self._decide(mine, log_end) for mine in self.strategies.values() if mine.failed is None]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _decide(self, mine: _Strategy, log_end: int | None) -> float | None:
@@ -189,7 +212,10 @@ class Gathering(Outbox):
 
     def marker_record(self, reached: Reached) -> Record:
         """What is reached is on the log. Strategies that are not here stay where they were."""
-        published = {name: max(mine.loud_from, reached.position) for name, mine in self.strategies.items()}
+        published = {
+            name: max(mine.loud_from, stopped_at(mine.failed, reached.position))
+            for name, mine in self.strategies.items()
+        }
         topic = self.names.predictions
         value = Marker(topic, self.number, max(self._marker, reached.position), self._published | published)
         return Record(self.names.state, marker_key(topic, self.number), encode(value))
@@ -197,7 +223,7 @@ class Gathering(Outbox):
     def state_records(self) -> list[Record]:
         """The states as they are now."""
         self.snapshot_position = self.position
-        return [self._state_record(name, mine) for name, mine in self.strategies.items()]
+        return [self._state_record(name, mine) for name, mine in self.strategies.items() if mine.failed is None]
 
     def _state_record(self, name: str, mine: _Strategy) -> Record:
         sections, position = mine.sections, self.position

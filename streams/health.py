@@ -65,7 +65,8 @@ def standings(app: Any, worker: Worker) -> dict[str, list[Standing]]:
 
 
 def unready(app: Any, worker: Worker) -> dict[str, str]:
-    """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready.
+    """The conditions that fail, of `assigned`, `restored`, `strategies` and `lag`, each with the reason; empty when
+    ready.
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare.
     """
@@ -81,7 +82,21 @@ def unready(app: Any, worker: Worker) -> dict[str, str]:
         for one in some
         if one.lag is None or one.lag > bound
     ]
-    return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
+    lag = {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
+    return _stopped(app, worker) | lag
+
+
+def _stopped(app: Any, worker: Worker) -> dict[str, str]:
+    """Strategies that failed, on the bars and where cross-sections are gathered."""
+    told = [
+        f"{f.strategy} stopped on bars/{number}, at offset {f.offset}, {f.reason}" for number, f in worker.failures()
+    ]
+    if app.gatherer is not None:
+        told += [
+            f"{f.strategy} stopped on predictions/{number}, at offset {f.offset}, {f.reason}"
+            for number, f in app.gatherer.failures()
+        ]
+    return {"strategies": "; ".join(told)} if told else {}
 
 
 def _not_restored(app: Any, worker: Worker, name: str, owned: Iterable[Standing]) -> list[str]:

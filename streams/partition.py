@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from plugins.bars import BarBatch, between
+from plugins.isolation import Failure
 from plugins.pipeline import Capture, Outcome, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint
+from streams.failures import log_failure, stopped_at
 from streams.intake import DeadLetter, Intake, Taken
 from streams.outbox import Outbox, Reached
 from streams.outlet import Record, applied_record, dead_record, prediction_record, shadow_record, signal_record
@@ -86,6 +88,9 @@ class Partition(Outbox):
         self.counts: Counter[str] = Counter()
         self.switches = Switches(plan.switch_from)
         self.moved = asyncio.Event()
+        self.failures: dict[str, Failure] = {}
+        """Strategies that stopped. What each owes since then is published when its states are folded again."""
+        self.on_failure: Callable[[], None] | None = None
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
 
@@ -139,6 +144,18 @@ class Partition(Outbox):
         self.moved.set()
         letters = dead + _refused(records, outcome)
         self._say(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
+        self._stop(outcome.failures)
+
+    def _stop(self, failures: list[Failure]) -> None:
+        """Their states are in no round of snapshots from here on, and the marker keeps where each stopped: so the next
+        owner folds them again by themselves, and publishes what is owed.
+        """
+        for failure in failures:
+            self.failures[failure.strategy] = failure
+            self.counts["failed"] += 1
+            log_failure(log, self.place, self.number, failure)
+        if failures and self.on_failure:
+            self.on_failure()
 
     def want(self, switch: Switch) -> None:
         """A wish for one of the strategies."""
@@ -189,6 +206,7 @@ class Partition(Outbox):
             self.pipeline.take_in(behind.pipeline, following)
             self.behind, self.round_wanted = None, True
         self._say(outcome, dead)
+        self._stop(outcome.failures)
         if self.behind is None:
             self._switch_here()
 
@@ -210,11 +228,14 @@ class Partition(Outbox):
         return Reached(position, max(behind.position, behind.loud_from) if behind else None)
 
     def marker_record(self, reached: Reached) -> Record:
-        """What is reached is on the log. The marker never goes back while earlier bars are folded silently."""
+        """What is reached is on the log; of a strategy that stopped, what came before that. The marker never goes back
+        while earlier bars are folded silently.
+        """
         published = dict(self.plan.published)
         for name in self.plan.applied:
             alone = reached.behind if name in self.plan.behind else None
-            published[name] = max(published[name], reached.position if alone is None else alone)
+            said = reached.position if alone is None else alone
+            published[name] = max(published[name], stopped_at(self.failures.get(name), said))
         offset = max(self.plan.marked, reached.position)
         track = self.plan.track
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster, track)

@@ -77,9 +77,11 @@ class Switches:
     def _place(
         self, switch: Switch, position: int, batches: Mapping[str, BarBatch], runs: Mapping[str, Run]
     ) -> int | None:
-        """Not while the strategy's states are folded elsewhere: there it publishes with what was in force before."""
+        """Not while the strategy's states are folded elsewhere: there it publishes with what was in force before; nor
+        once it has failed.
+        """
         run, first = runs[switch.strategy], max(position, self._floors[switch.strategy])
-        if run.asleep:
+        if not run.at_work:
             return None
         if switch.from_time is None:
             return first

@@ -1,7 +1,7 @@
 """The worker's read-only pages: the plugins that it has, how it stands, and whether it is fit to work."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from faust.web.base import BlueprintManager
 
 from plugins.listing import entries
 from streams.gatherer import Gatherer
+from streams.gathering import Gathering
 from streams.health import standings, unready
 from streams.partition import Partition
 from streams.worker import Worker
@@ -22,8 +23,8 @@ PAGES = {
     "/signals/plugins/available": ("signals", "plugins"),
     "/backtests/engines/available": ("engines", "engines"),
 }
-COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval")
-"""What is counted of the records read."""
+COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval", "failed")
+"""What is counted of the records read; `failed`: strategies that stopped."""
 
 
 @web.middleware
@@ -66,6 +67,7 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
                 "marked": part.marked,
                 "lag": lags["bars"][number],
                 **_in_force(part),
+                "failed": _failed(worker.parts(number)),
             }
             for number, part in sorted(worker.partitions.items())
         },
@@ -85,6 +87,7 @@ def _gathered(gatherer: Gatherer | None, lags: Mapping[str, Mapping[int, int | N
             "published": part.published,
             "marked": part.marked,
             "lag": lags["predictions"][number],
+            "failed": _failed([part]),
         }
         for number, part in sorted(gatherer.partitions.items())
     }
@@ -97,6 +100,15 @@ def _in_force(part: Partition) -> dict[str, Any]:
     return {
         "models": {name: entry.model.sha256 if entry.model else None for name, entry in applied},
         "paused": [name for name, entry in applied if entry.paused],
+    }
+
+
+def _failed(parts: Sequence[Partition | Gathering]) -> dict[str, Any]:
+    """By strategy that stopped: at which offset, and why."""
+    return {
+        name: {"offset": failure.offset, "reason": failure.reason}
+        for part in parts
+        for name, failure in part.failures.items()
     }
 
 

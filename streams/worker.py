@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from plugins.isolation import Failure
 from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import BrokerError, ConfigurationError, PluginError
+from schemas.errors import BrokerError, ConfigurationError
 from streams.catchup import Reader, catch_up, log_reader
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
@@ -196,9 +197,11 @@ class Worker:
         beside = self.shadows.ready
         part = Partition(
             number, self.names, self._intake(number),
-            Pipeline(restored.strategies, source, restored.behind, beside), restored,
-            Behind(Pipeline(late, source, shadows=beside), self._intake(number), restored) if late else None,
+            Pipeline(restored.strategies, source, restored.behind, beside, isolated=True), restored,
+            Behind(Pipeline(late, source, shadows=beside, isolated=True), self._intake(number), restored)
+            if late else None,
         )  # fmt: skip
+        part.on_failure = self._end_without_strategies
         self.partitions[number] = part
         await self._publish(part, writer)
         if late:
@@ -218,8 +221,9 @@ class Worker:
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
         source = Source(self.names.bars, number, self.version)
-        pipeline = Pipeline(restored.strategies, source, shadows=self.shadows.ready, news=join)
+        pipeline = Pipeline(restored.strategies, source, shadows=self.shadows.ready, news=join, isolated=True)
         part = NewsPartition(number, self.names, self._intake(number), pipeline, restored)
+        part.on_failure = self._end_without_strategies
         part.first, part.scores_topic = first, topic_name(config.kafka, "news.scores")
         track = NewsTrack(
             part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
@@ -233,8 +237,6 @@ class Worker:
         with no_silent_end(self.die, f"bars/{number}: joining news", partition=number):
             try:
                 await track.run()
-            except PluginError as error:
-                self.die(Exit.PLUGIN, str(error), partition=number, offset=track.part.position)
             except (BrokerError, KafkaError) as error:
                 self.die(Exit.BROKER, f"bars/{number}: strategies that use news cannot read on: {error!r}")
             except Exception as error:
@@ -247,8 +249,6 @@ class Worker:
     async def _catch_up(self, part: Partition) -> None:
         try:
             await catch_up(part, self._reader(part.number), self.config.worker.pending, self.clock)
-        except PluginError as error:
-            self.die(Exit.PLUGIN, str(error))
         except (BrokerError, KafkaError) as error:
             self.die(Exit.BROKER, f"bars/{part.number}: strategies that are behind cannot read on: {error!r}")
         except Exception as error:
@@ -277,12 +277,27 @@ class Worker:
     def _feed(self, part: Partition, chunk: Chunk) -> None:
         try:
             part.feed(chunk)
-        except PluginError as error:
-            self.die(Exit.PLUGIN, str(error), partition=part.number, offset=chunk.start)
         except Exception as error:  # an agent that raises has its chunk acked all the same, and the bars would be lost
             where = {"partition": part.number, "offset": chunk.start}
             log.exception("bars/%d: the chunk from offset %d failed", part.number, chunk.start, extra=where)
             self.die(Exit.FAILED, f"bars/{part.number}: the chunk from offset {chunk.start} failed: {error!r}", **where)
+
+    def failures(self) -> list[tuple[int, Failure]]:
+        """Partition and failure of every strategy that stopped."""
+        return [
+            (number, failure)
+            for number in sorted(self.partitions)
+            for part in self.parts(number)
+            for failure in part.failures.values()
+        ]
+
+    def _end_without_strategies(self) -> None:
+        """A worker whose every strategy failed on every partition has nothing left to do."""
+        parts = [part for number in self.partitions for part in self.parts(number)]
+        if all(name in part.failures for part in parts for name in part.pipeline.runs):
+            number, failure = self.failures()[-1]
+            where = {"partition": number, "offset": failure.offset}
+            self.die(Exit.PLUGIN, f"every strategy has failed; {failure.strategy} on {failure.reason}", **where)
 
     def totals(self) -> Counter[str]:
         """What happened since the start, over all partitions ever owned."""
@@ -293,5 +308,7 @@ class Worker:
         counts = self.partitions[number].counts.copy()
         if track := self.tracks.get(number):
             more = track.part.counts
-            counts += Counter({name: more[name] for name in ("signals", "predictions", "dead_letters", "foreign_news")})
+            counts += Counter(
+                {name: more[name] for name in ("signals", "predictions", "dead_letters", "failed", "foreign_news")}
+            )
         return counts

@@ -232,17 +232,19 @@ async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
     dies_at_control: bool = False, wishes: Wishes | None = None, meanwhile: Callable[[Worker], None] | None = None,
-    shadows: Shadows | None = None,
+    shadows: Shadows | None = None, ends: list[Any] | None = None,
     config: Config = CONFIG,
 ) -> Worker:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
-    read all; `meanwhile` happens to it now and then.
+    read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
     """
     died = False
 
-    def die(_exit: Exit, _reason: str, /, **_where: int) -> None:
+    def die(code: Exit, reason: str, /, **where: int) -> None:
         nonlocal died
         died = True
+        if ends is not None:
+            ends.append((code, reason, where))
 
     def reader(_partition: int) -> Any:
         async def read(start: int) -> Any:

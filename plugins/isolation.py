@@ -1,0 +1,64 @@
+"""A strategy that fails on a bar stops there, and the others go on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.news_join import BarNews
+from schemas.errors import AlphawireError
+from schemas.messages import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plugins.run import Run
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a strategy stopped: it failed at the record of this `offset`; all before that is dealt with."""
+
+    strategy: str
+    offset: int
+    what: str
+    error: Exception
+
+    @property
+    def reason(self) -> str:
+        """One line."""
+        text = " ".join(str(self.error).split())
+        known = isinstance(self.error, AlphawireError)
+        return f"{self.what}: {text if known else f'{type(self.error).__name__}: {text}'}"
+
+
+def feed_apart(
+    run: "Run",
+    bars: NDArray[np.void],
+    slots: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    gaps: NDArray[np.int64],
+    symbols: "Sequence[str]",
+    news: BarNews | None = None,
+) -> list[Signal]:
+    """As `Run.feed`, up to the first bar at which the strategy fails: `run.failed` then tells why, and its states are
+    as they were before that bar, wherever the batch was cut.
+
+    Any error counts, as it is foreign code that is called. A batch on which it fails is halved until the bar is found.
+    """
+    kept = run.keep(slots)
+    try:
+        return run.feed(bars, slots, offsets, gaps, symbols, news)
+    except Exception as error:
+        run.put_back(kept)
+        if len(bars) == 1:
+            what = f"{symbols[int(slots[0])]} at time {int(bars['time'][0])}"
+            run.failed = Failure(run.strategy.name, int(offsets[0]), what, error)
+            return []
+    found: list[Signal] = []
+    for half in np.array_split(np.arange(len(bars)), 2):
+        if run.failed is None:
+            own = news and news.at(half)
+            found += feed_apart(run, bars[half], slots[half], offsets[half], gaps[half], symbols, own)
+    return found
