@@ -251,10 +251,14 @@ async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[
 
 
 async def partition_count(kafka: Kafka, name: str = "bars") -> int:
-    """How many partitions the topic `name` has; `BrokerError` when it is not there."""
+    """How many partitions the topic `name` has; `BrokerError` when it is not there, or gets no leader."""
     full = topic_name(kafka, name)
-    if (count := (await list_topics(kafka))[full]) is None:
-        if isinstance(kafka, Archived):
+    if isinstance(kafka, Archived):
+        if (count := kafka.topics.get(name)) is None:
             raise ConfigurationError(f"{kafka.folder} holds no topic {name}; archive it with --topic {name}")
+        return count
+    async with open_admin(kafka) as admin:
+        there = await _with_leaders(admin, kafka, [full])
+    if (count := there.get(full)) is None:
         raise BrokerError(f"{kafka.bootstrap} has no topic {full}; create the topics with `alphawire topics create`")
     return count

@@ -5,8 +5,10 @@ import json
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from alphawire.cli import main
@@ -38,6 +40,29 @@ def test_made_once(broker: Broker, kafka_config: MakeConfig) -> None:
     assert asyncio.run(list_topics(kafka)) == {kafka.prefix + name: count for name, count in counts.items()}
     assert asyncio.run(partition_count(kafka)) == 3
     asyncio.run(require_topics(kafka))
+
+
+def test_partitions_without_a_leader_are_waited_for(
+    tansu: TansuBroker, kafka_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers of a broker that is just back from a full disk (seen), made of those of one that is whole."""
+    kafka = kafka_config(tansu)
+    asyncio.run(create_topics(kafka))
+    whole, asked = AIOKafkaAdminClient.describe_topics, 0
+
+    async def describe_topics(self: AIOKafkaAdminClient) -> list[Any]:
+        nonlocal asked
+        asked += 1
+        answer = await whole(self)
+        if asked % 3:
+            for topic in answer:
+                topic["partitions"][0]["leader"] = -1
+        return answer
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", describe_topics)
+    for look in (require_topics, partition_count):
+        assert asyncio.run(look(kafka)) in (None, kafka.partitions)
+    assert asked == 6
 
 
 def test_only_the_missing_ones_are_made(broker: Broker, kafka_config: MakeConfig) -> None:
