@@ -83,7 +83,7 @@ def test_it_runs_live(path: None, tansu: TansuBroker, tmp_path: Path) -> None:
     bars = minute_bars(BARS)
     topics_and_bars(config, bars)
     signals = SignalCount(config)
-    with WorkerProcess(file) as worker:
+    with WorkerProcess(file, fresh=True) as worker:
         wait_for(lambda: signals() >= BARS or worker.process.poll() is not None)
         assert worker.stop() == 0
     contents: list[dict[str, Any]] = [json.loads(record.value)["content"] for record in records(config, "signals")]

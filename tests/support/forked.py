@@ -2,7 +2,7 @@
 
 Each has its own memory, pid, signals, exit code and output, and can be killed as any; only Python's seconds of
 importing are spared, of which the suites would otherwise mostly consist. That the command starts from nothing is shown
-by the tests that run it as users do (`test_demo`, `test_five_minutes`).
+by the tests that run it as users do (`test_demo`, `test_five_minutes`, `test_installed_plugin`).
 """
 
 import multiprocessing
@@ -55,6 +55,13 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
+    """The same by an interpreter of its own, as a user starts it."""
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "alphawire", *words]
+        return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 
 def _become(command: tuple[str, ...], log: str, environment: dict[str, str], mutation: str) -> None:

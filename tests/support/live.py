@@ -16,7 +16,7 @@ from streams.clients import read_partition_to_end
 from streams.files import read_bars
 from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
-from tests.support.forked import ROOT, Forked
+from tests.support.forked import ROOT, Forked, started
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
 
@@ -91,12 +91,13 @@ def digest(config: Config) -> list[bytes]:
 
 
 class WorkerProcess:
-    """``alphawire worker`` as a process of its own."""
+    """``alphawire worker`` as a process of its own; `fresh`: by an interpreter that has imported nothing yet."""
 
-    def __init__(self, config: Path, *options: str, log: Path | None = None) -> None:
+    def __init__(self, config: Path, *options: str, log: Path | None = None, fresh: bool = False) -> None:
         self._log = log or config.with_suffix(".log")
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
-        self.process = Forked("worker", "-c", str(config), *options, log=self._log)
+        words = ("worker", "-c", str(config), *options)
+        self.process = started(*words, log=self._log) if fresh else Forked(*words, log=self._log)
 
     def ready(self) -> bool:
         """It owns partitions, or has ended: before that, SIGTERM ends it as it would end any process."""
