@@ -69,14 +69,15 @@ def measure(engine: str, folder: Path) -> dict[str, float]:
         path, config = write_config(folder, broker.bootstrap)
         fill(config, bars)
         asyncio.run(archive(config.kafka, folder / "archive", ["bars", "control", "state"]))
-        ready, kept = ready_strategy("demo", config.strategy("demo")), archived(folder / "archive")
+        ready = ready_strategy("demo", config.strategy("demo"))
+        filed = config.model_copy(update={"kafka": archived(folder / "archive")})
         prepare([ready])
         runs: dict[str, Callable[[], int]] = {
             "bare": lambda: bare(ready, batch),
             "parquet": lambda: len(replay_file(ready, str(file)).raw),
-            "archive": lambda: len(asyncio.run(replay_topic(kept, ready)).raw),
+            "archive": lambda: len(asyncio.run(replay_topic(filed, ready)).raw),
             "log": lambda: asyncio.run(read_log(config)),
-            "topic": lambda: len(asyncio.run(replay_topic(config.kafka, ready)).raw),
+            "topic": lambda: len(asyncio.run(replay_topic(config, ready)).raw),
         }
         for name in ["bare", *list(runs) * ROUNDS]:
             rates[name].append(rate(runs[name], count))
