@@ -21,7 +21,7 @@ from schemas.messages import PluginEntry
 )
 @click.argument("keys", nargs=-1, metavar="[KEY|FILE.py]...")
 @click.option("--all", "everything", is_flag=True, help="every plugin that is registered")
-@click.option("--deadline", type=click.FloatRange(min=1), default=30.0, show_default=True, help="seconds for one check")
+@click.option("--deadline", type=click.FloatRange(min=1), default=90.0, show_default=True, help="seconds for one check")
 @json_option
 @plugins_option
 @click.pass_context
