@@ -217,7 +217,7 @@ TARGETS: dict[str, tuple[Any, list[bytes], int]] = {
     "plugin requests": (check_request, REQUESTS, 15),
     "dead letters": (check_letter, [b"0:17", b"bars"], 1),
     "mended lines": (check_lines, LINES, 5),
-    "configuration": (check_configuration, CONFIGURATIONS, 20),
+    "configuration": (check_configuration, CONFIGURATIONS, 60),
     "manifest": (check_manifest, MANIFESTS, 5),
     **NEWS_TARGETS,
 }
