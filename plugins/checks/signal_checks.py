@@ -202,7 +202,7 @@ def speed(subject: SignalSubject) -> str:
     worker = _Worker(subject.new(), subject.data.iloc[:400])
     times = []
     for first in (0, 100, 200, 300):
-        begin = time.perf_counter()
+        begin = time.process_time()
         worker.decide(slice(first, first + 100))
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     return judged(subject.cls.cost, 1e6 * min(times) / 100, "row")
