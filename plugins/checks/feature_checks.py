@@ -61,7 +61,7 @@ def speed(subject: FeatureSubject) -> str:
 
 
 def judged(cost: str, microseconds: float, unit: str, state: int | None = None) -> str:
-    """What was measured of the processor (what else runs is no fault of the plugin), against the declared cost class."""
+    """What was measured of the processor (what else runs is no fault of a plugin), against the declared cost class."""
     size = "" if state is None else f", {state:,} bytes of state a symbol"
     saw = f"{microseconds:.3g} µs a {unit}{size}; declared {cost}"
     if microseconds > TOLERANCE * LIMITS.get(re.split(r"\W", cost)[0], np.inf):
