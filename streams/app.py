@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from uuid import uuid4
 
 import faust
 from faust.types import TP
@@ -64,6 +65,7 @@ def create_app(
         web_bind=settings.http_host,
         web_port=settings.http_port or free_port(),
         web_host=settings.http_host,
+        canonical_url=f"alphawire://{uuid4()}",  # who is meant, in what the group's leader tells of all
         web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )

@@ -68,10 +68,12 @@ def unready(app: Any, worker: Worker) -> dict[str, str]:
     """The conditions that fail, of `assigned`, `restored`, `strategies` and `lag`, each with the reason; empty when
     ready.
 
-    A worker of a group with more workers than partitions owns none: it is ready as a spare.
+    A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
     if worker.generation < 0 and not (app.consumer and app.consumer.assignment()):
         return {"assigned": "the group has not given out its partitions yet"}
+    if nobodys := _given_to_nobody(app, worker):
+        return {"assigned": f"the group gave {'; '.join(nobodys)} to no worker, its leader did not know of them yet"}
     owned = standings(app, worker)
     if missing := [part for name, some in owned.items() for part in _not_restored(app, worker, name, some)]:
         return {"restored": f"{'; '.join(missing)}: the state is being restored"}
@@ -84,6 +86,18 @@ def unready(app: Any, worker: Worker) -> dict[str, str]:
     ]
     lag = {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
     return _stopped(app, worker) | lag
+
+
+def _given_to_nobody(app: Any, worker: Worker) -> list[str]:
+    """The partitions of each topic, in one text, that no member of the group was given: Faust's leader leaves out what
+    its client does not know of at that moment.
+    """
+    nobodys = []
+    for topic in (worker.names.bars, *([worker.names.predictions] if app.gatherer else [])):
+        given = app.assignor.external_topic_distribution.values()
+        left = set(range(worker.partition_count)).difference(*(topics.get(topic, ()) for topics in given))
+        nobodys += [f"{topic}/{', '.join(map(str, sorted(left)))}"] if left else []
+    return nobodys
 
 
 def _stopped(app: Any, worker: Worker) -> dict[str, str]:

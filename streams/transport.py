@@ -118,13 +118,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _watch_group(self) -> None:
         """Ends the worker when its client has given the group up (seen: it asked a broker that had just started and
         knew of no broker yet). aiokafka tells who asks; Faust never does, and the worker would live on for nothing.
+
+        Asks again for topics that the client knows nothing of: Faust's leader gives nobody their partitions, and the
+        client by itself would ask after five minutes. What it learns makes the leader give them out.
         """
-        coordinator = self._ensure_consumer()._coordinator
+        consumer = self._ensure_consumer()
         while not self.should_stop:
             try:
-                coordinator.check_errors()
+                consumer._coordinator.check_errors()
             except KafkaError as error:
                 self.consumer.owner.die(cause(error), f"the client left its consumer group: {error}")
+            if not all(map(consumer.partitions_for_topic, consumer.subscription())):
+                consumer._client.force_metadata_update()
             await asyncio.sleep(GROUP_LOOK)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:

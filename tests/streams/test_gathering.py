@@ -166,10 +166,17 @@ def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -
     part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
     there = records(log)
     append(log, made_at(2, "ABCD"))
-    worker = SimpleNamespace(names=NAMES, partitions={}, generation=1, config=CONFIG, failures=list)
+    worker = SimpleNamespace(
+        names=NAMES, partitions={}, partition_count=PARTITIONS, generation=1, config=CONFIG, failures=list
+    )
     given = {TP("bars", 5), tp}
     consumer = SimpleNamespace(assignment=lambda: given, log_end=lambda _: len(log.of("predictions")))
-    app = SimpleNamespace(consumer=consumer, gatherer=SimpleNamespace(partitions={number: part}, failures=list))
+    others = {"all": {"bars": range(PARTITIONS), "predictions": range(PARTITIONS)}}
+    app = SimpleNamespace(
+        consumer=consumer,
+        gatherer=SimpleNamespace(partitions={number: part}, failures=list),
+        assignor=SimpleNamespace(external_topic_distribution=others),
+    )
 
     def failed() -> dict[str, str]:
         return unready(app, worker)  # type: ignore[arg-type]

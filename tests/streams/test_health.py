@@ -7,14 +7,21 @@ import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.protocol.metadata import MetadataResponse_v1
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.types import TP
 
 from schemas.config import Config
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.brokers.probe import free_port
 from streams.clients import open_producer
+from streams.health import unready
 from streams.partitioner import partition_of
 from streams.produce import produce_bars
 from streams.topics import create_topics
@@ -59,7 +66,7 @@ def test_ready_once_all_is_published(tmp_path: Path, broker: Broker) -> None:
         partitions = page(config, "/status")[1]["partitions"]
         assert worker.stop() == 0
     assert seen[-1] == (200, {"ready": True, "failed": {}})
-    assert sum(at["published"] for at in partitions.values()) == 2_000
+    assert sum(at["published"] for at in partitions.values()) == 2_000, file.with_suffix(".log").read_text()
     assert {at["lag"] for at in partitions.values()} == {0}
     failed = [set(answer["failed"]) for code, answer in seen if code == 503]
     assert failed
@@ -125,6 +132,41 @@ def test_the_marks_of_transactions_at_the_end_are_no_lag(tmp_path: Path, kafka: 
         with pytest.raises(Exception, match="timed out"):
             worker.process.wait(6)
         assert worker.stop() == 0
+
+
+def cluster(**topics: int) -> ClusterMetadata:
+    """What a client knows of a cluster of one broker with these topics, each with its number of partitions."""
+    known = ClusterMetadata()
+    parts = [(0, name, False, [(0, i, 1, [1], [1]) for i in range(count)]) for name, count in topics.items()]
+    known.update_metadata(MetadataResponse_v1([(1, "localhost", 9092, None)], 1, parts))
+    return known
+
+
+def test_a_worker_without_partitions_is_no_spare_while_they_are_nobodys() -> None:
+    """Two partitions, one worker, by Faust's own assignor: its client knew nothing of the topic, one partition of it,
+    and both.
+    """
+    assignor = PartitionAssignor(faust.App("health-nobody", broker="memory://"))
+    worker: Any = SimpleNamespace(
+        names=SimpleNamespace(bars="bars", predictions=""),
+        partition_count=2,
+        partitions={},
+        generation=1,
+        failures=list,
+    )
+    consumer = SimpleNamespace(assignment=set)
+    app = SimpleNamespace(consumer=consumer, gatherer=None, assignor=assignor)
+    said = []
+    for topics in ({}, {"bars": 1}, {"bars": 2}):
+        given = assignor.assign(cluster(**topics), {"one": assignor.metadata({"bars"})})["one"]
+        assignor.on_assignment(given)
+        consumer.assignment = lambda given=given: {TP(topic, n) for topic, some in given.assignment for n in some}
+        said.append(unready(app, worker))
+    assert said == [
+        {"assigned": "the group gave bars/0, 1 to no worker, its leader did not know of them yet"},
+        {"assigned": "the group gave bars/1 to no worker, its leader did not know of them yet"},
+        {"restored": "bars/0, 1: the state is being restored"},
+    ]
 
 
 def test_a_worker_that_stands_still_is_not_live(tmp_path: Path, tansu: TansuBroker) -> None:

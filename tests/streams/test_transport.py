@@ -1,13 +1,19 @@
-"""What the consumer hands on, when an assignment ends between a fetch and its records."""
+"""What the consumer hands on when an assignment ends between a fetch and its records, and its look at its group."""
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from aiokafka import ConsumerRebalanceListener
 from faust.types import TP
 
-from streams.transport import Consumer
+from schemas.config import Kafka
+from streams.brokers import ApacheKafkaBroker
+from streams.clients import open_consumer
+from streams.topics import create_topics, topic_name
+from streams.transport import Consumer, ConsumerThread
 from tests.support.memory import bar, fetched
 
 BARS = TP("bars", 0)
@@ -94,3 +100,44 @@ def test_commits_go_on_where_the_state_is_behind_the_group() -> None:
     """
     assert committed_after_a_restart(group=5, state=0) == 6
     assert committed_after_a_restart(group=5, state=2) == 6
+
+
+class Watching(ConsumerThread):
+    """The thread's look at the group of a real client, without the thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    should_stop = False
+
+    def _ensure_consumer(self) -> Any:
+        return self._client
+
+
+def test_topics_that_the_client_did_not_know_are_given_out_when_they_are_there(
+    kafka: ApacheKafkaBroker, kafka_config: Callable[..., Kafka]
+) -> None:
+    """The client by itself asks again after five minutes."""
+    config = kafka_config(kafka, partitions=3)
+    bars = topic_name(config, "bars")
+
+    async def run() -> list[set[tuple[str, int]]]:
+        given: asyncio.Queue[set[tuple[str, int]]] = asyncio.Queue()
+
+        class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+            def on_partitions_revoked(self, revoked: Any) -> None:
+                pass
+
+            def on_partitions_assigned(self, assigned: Any) -> None:
+                given.put_nowait({tuple(tp) for tp in assigned})
+
+        async with asyncio.timeout(60), open_consumer(config, group_id=bars) as client:
+            client.subscribe([bars], listener=Listener())
+            looking = asyncio.create_task(Watching(client)._watch_group())
+            nothing = await given.get()
+            await create_topics(config)
+            everything = await given.get()
+            looking.cancel()
+            return [nothing, everything]
+
+    assert asyncio.run(run()) == [set(), {(bars, number) for number in range(3)}]
