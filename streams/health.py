@@ -70,7 +70,7 @@ def unready(app: Any, worker: Worker) -> dict[str, str]:
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
-    if worker.generation < 0 and not (app.consumer and app.consumer.assignment()):
+    if worker.generation < 0 and not app.assignor.assigned_actives():
         return {"assigned": "the group has not given out its partitions yet"}
     if nobodys := _given_to_nobody(app, worker):
         return {"assigned": f"the group gave {'; '.join(nobodys)} to no worker, its leader did not know of them yet"}
@@ -114,10 +114,10 @@ def _stopped(app: Any, worker: Worker) -> dict[str, str]:
 
 
 def _not_restored(app: Any, worker: Worker, name: str, owned: Iterable[Standing]) -> list[str]:
-    """The partitions of a topic, in one text, that were given to this process and that it has not taken over, or whose
-    states it still folds silently.
+    """The partitions of a topic, in one text, that the group gave to this process and that it has not taken over, or
+    whose states it still folds silently. The client's own assignment is empty while the group rebalances.
     """
     topic = getattr(worker.names, name)
-    given = {tp.partition for tp in app.consumer.assignment() if tp.topic == topic}
+    given = {tp.partition for tp in app.assignor.assigned_actives() if tp.topic == topic}
     missing = given - {one.number for one in owned if one.restored}
     return [f"{name}/{', '.join(map(str, sorted(missing)))}"] if missing else []

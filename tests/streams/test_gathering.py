@@ -170,12 +170,12 @@ def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -
         names=NAMES, partitions={}, partition_count=PARTITIONS, generation=1, config=CONFIG, failures=list
     )
     given = {TP("bars", 5), tp}
-    consumer = SimpleNamespace(assignment=lambda: given, log_end=lambda _: len(log.of("predictions")))
+    consumer = SimpleNamespace(log_end=lambda _: len(log.of("predictions")))
     others = {"all": {"bars": range(PARTITIONS), "predictions": range(PARTITIONS)}}
     app = SimpleNamespace(
         consumer=consumer,
         gatherer=SimpleNamespace(partitions={number: part}, failures=list),
-        assignor=SimpleNamespace(external_topic_distribution=others),
+        assignor=SimpleNamespace(external_topic_distribution=others, assigned_actives=lambda: given),
     )
 
     def failed() -> dict[str, str]:

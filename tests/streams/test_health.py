@@ -15,7 +15,6 @@ import pytest
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.protocol.metadata import MetadataResponse_v1
 from faust.assignor.partition_assignor import PartitionAssignor
-from faust.types import TP
 
 from schemas.config import Config
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
@@ -144,25 +143,25 @@ def cluster(**topics: int) -> ClusterMetadata:
 
 def test_a_worker_without_partitions_is_no_spare_while_they_are_nobodys() -> None:
     """Two partitions, one worker, by Faust's own assignor: its client knew nothing of the topic, one partition of it,
-    and both.
+    and both. Nor is it one while the group is on the way to give out anew what it has.
     """
     assignor = PartitionAssignor(faust.App("health-nobody", broker="memory://"))
     worker: Any = SimpleNamespace(
         names=SimpleNamespace(bars="bars", predictions=""),
         partition_count=2,
         partitions={},
-        generation=1,
+        generation=-1,
         failures=list,
     )
-    consumer = SimpleNamespace(assignment=set)
-    app = SimpleNamespace(consumer=consumer, gatherer=None, assignor=assignor)
-    said = []
+    app = SimpleNamespace(consumer=None, gatherer=None, assignor=assignor)
+    said = [unready(app, worker)]
     for topics in ({}, {"bars": 1}, {"bars": 2}):
         given = assignor.assign(cluster(**topics), {"one": assignor.metadata({"bars"})})["one"]
         assignor.on_assignment(given)
-        consumer.assignment = lambda given=given: {TP(topic, n) for topic, some in given.assignment for n in some}
+        worker.generation = 1
         said.append(unready(app, worker))
     assert said == [
+        {"assigned": "the group has not given out its partitions yet"},
         {"assigned": "the group gave bars/0, 1 to no worker, its leader did not know of them yet"},
         {"assigned": "the group gave bars/1 to no worker, its leader did not know of them yet"},
         {"restored": "bars/0, 1: the state is being restored"},
