@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -46,7 +47,7 @@ class Builder:
         `threshold` is the number of a set (`add_sets`) where `kind` has `CATEGORICAL`. Nodes that the root does not
         lead to are left out. Raises `ValueError` when an index leads out of the tree or back, or a threshold is none.
         """
-        order, depth = _by_level(left, right)
+        order, depth = _by_level(left.astype(np.int64), right.astype(np.int64))
         inner = left[order] != -1
         nodes = order[inner]
         if not ((feature[nodes] >= 0) & (feature[nodes] < self.width)).all():
@@ -128,22 +129,28 @@ def _not_above(threshold: NDArray[Any], kind: Float) -> NDArray[Any]:
     return np.where(found > threshold, np.nextafter(found, kind(-np.inf)), found)
 
 
-def _by_level(left: NDArray[Any], right: NDArray[Any]) -> tuple[IntArray, int]:
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _by_level(left: IntArray, right: IntArray) -> tuple[IntArray, int]:
     """Numbers of the nodes that the root leads to, level after level, the children of a node beside each other; and how
     many levels there are below the root.
     """
-    if not len(left):
+    if len(left) == 0:
         raise ValueError("a tree without a node")
-    seen = np.zeros(len(left), bool)
-    levels, reached = [np.zeros(1, np.int64)], 1
-    seen[0] = True
-    while len(parents := levels[-1][left[levels[-1]] != -1]):
-        children = np.stack([left[parents], right[parents]], axis=1).ravel().astype(np.int64)
-        if not ((children > 0) & (children < len(left))).all():
-            raise ValueError("a child that is no node")
-        seen[children] = True
-        levels.append(children)
-        reached += len(children)
-        if np.count_nonzero(seen) != reached:
-            raise ValueError("a child that is no node of its own")
-    return np.concatenate(levels), len(levels) - 1
+    order, seen = np.zeros(len(left), np.int64), np.zeros(len(left), np.bool_)
+    reached, done, depth, level_end = 1, 0, 0, 1
+    while done < reached:
+        if done == level_end:
+            depth, level_end = depth + 1, reached
+        parent = order[done]
+        done += 1
+        if left[parent] == -1:
+            continue
+        for child in (left[parent], right[parent]):
+            if not 0 < child < len(left):
+                raise ValueError("a child that is no node")
+            if seen[child]:
+                raise ValueError("a child that is no node of its own")
+            seen[child] = True
+            order[reached] = child
+            reached += 1
+    return order[:reached], depth
