@@ -120,6 +120,16 @@ async def _start(client: Any, kafka: Kafka) -> None:
             raise unreachable(kafka, heard[-1] if heard else str(error)) from None
         except KafkaError as error:
             raise BrokerError(f"the broker at {kafka.bootstrap} refuses: {heard[-1] if heard else error}") from error
+        except AssertionError:
+            if _connections(client).cluster.brokers():
+                raise
+            # of aiokafka, which asks for a coordinator: a broker that has just started answers that there is none yet
+            raise unreachable(kafka, "it knows of no broker yet, itself included") from None
+
+
+def _connections(client: Any) -> Any:
+    """aiokafka's own client in one of its producers, consumers or administrators."""
+    return client.client if hasattr(client, "client") else client._client
 
 
 async def gives_producer_ids(kafka: Kafka) -> bool:
@@ -163,7 +173,7 @@ async def _stop(client: Any) -> None:
     if not stopping.done():
         stopping.cancel()
     if stopping.cancelled() or not stopping.done():
-        await client._client.close()
+        await _connections(client).close()
     elif (error := stopping.exception()) is not None:
         logging.getLogger(__name__).debug("stopping a Kafka client: %r", error)
 

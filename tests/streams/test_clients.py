@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 
 from schemas.config import Kafka, load_config
 from schemas.errors import BrokerError, ConfigurationError
@@ -353,6 +354,27 @@ def test_a_reader_that_stops_early_leaves_no_task(tansu: TansuBroker, kafka_conf
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(check())
+
+
+def test_a_broker_that_knows_of_no_broker_yet_is_one_that_does_not_answer(
+    kafka: ApacheKafkaBroker, kafka_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Apache Kafka tells of itself for a moment when it has just started."""
+    bootstrap = AIOKafkaClient.bootstrap
+
+    async def too_early(self: AIOKafkaClient) -> None:
+        await bootstrap(self)
+        self.cluster._brokers.clear()
+
+    async def open_one() -> None:
+        async with open_producer(kafka_config(kafka), transactional_id="too-early"):
+            pass
+
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", too_early)
+    with pytest.raises(BrokerError, match=r"no Kafka broker answers at .* knows of no broker yet"):
+        asyncio.run(open_one())
+    monkeypatch.undo()
+    asyncio.run(open_one())
 
 
 def test_who_gives_producer_ids(broker: Broker, kafka_config: MakeConfig) -> None:
