@@ -20,11 +20,12 @@ FAULT_TESTS := tests/faults tests/streams/test_kill.py
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
+.PHONY: help demo install test bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
 .SILENT:
 
 help:
 	echo "make demo    the whole of it on real bars, in about a minute (installs into .venv first)"
+	echo "make install the libraries of every model, engine and scorer, PyTorch among them, into .venv"
 	echo "make test    the tests, brokers included"
 	echo "make faults, make scenarios   the long suites: sixty faults, every mistake put back; all shared data, TLS, the table of the kit"
 	echo "make nightly   what CI has no time for: the same on the other broker, with more kills"
@@ -37,6 +38,8 @@ help:
 
 demo: $(VENV)/.runtime
 	$(BIN)/alphawire demo
+
+install: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(ARGS)

@@ -6,12 +6,14 @@ worker that ends itself has codes of its own (`streams.exits`).
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
 from alphawire import __version__
+from alphawire.context import FILE
 from alphawire.interruption import end_interrupted
-from schemas.errors import AlphawireError
+from schemas.errors import AlphawireError, ConfigurationError
 
 COMMANDS = {
     "plugins": "what plugins there are, with parameters, cost and availability",
@@ -51,6 +53,15 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"alphawire.commands.{name.replace('-', '_')}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What is wrong with a strategy is told with the file that it stands in."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            if (file := ctx.meta.get(FILE)) is not None and str(error).startswith("strategies."):
+                raise ConfigurationError(f"{file}: {error}") from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from alphawire.context import FILE, FOLDER
 from schemas.config import Config, config_path, load_config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,9 +39,6 @@ KAFKA = ("bootstrap", "prefix", "partitions")
 """Options for the configuration's section `kafka`; each is eager, so known when the configuration is loaded."""
 
 
-FOLDER = "alphawire.folder"
-
-
 def config_folder() -> Path:
     """Where the configuration of the running command lies: the ledger of trials is beside it."""
     folder: Path = click.get_current_context().meta[FOLDER]
@@ -54,7 +52,7 @@ def config_option(command: F) -> F:
         given = {name: ctx.params.pop(name, None) for name in KAFKA}
         kafka = {name: setting for name, setting in given.items() if setting is not None}
         path = config_path(value)
-        ctx.meta[FOLDER] = path.parent if path else Path()
+        ctx.meta[FOLDER], ctx.meta[FILE] = (path.parent, path) if path else (Path(), None)
         return load_config(path, {"kafka": kafka} if kafka else None)
 
     command = click.option(

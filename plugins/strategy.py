@@ -150,13 +150,13 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
             f"strategies.{name}.prediction: there is no column {strategy.prediction!r};"
             f" the features give {', '.join(columns)}"
         )
-    model, model_id = load_model(name, strategy, columns, base)
     place = f"strategies.{name}.signal"
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = _fold_of(place, generator, features)
-    ring = ring_of(name, model, len(columns))
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
+    model, model_id = load_model(name, strategy, columns, base)  # after all that the configuration itself says
+    ring = ring_of(name, model, len(columns))
     config = _resolved(strategy, features, model, model_id, generator, universe, fold)
     return ReadyStrategy(
         name=name,

@@ -66,7 +66,7 @@ def command(
         for one in found:
             show(one)
     if difference:
-        click.echo(f"{check}: {_named(difference)}", err=True)
+        click.echo(f"{check} does NOT hold: {_named(difference)}", err=True)
     sys.exit(0 if difference is None and all(one.reproduced for one in found) else 1)
 
 

@@ -252,7 +252,7 @@ def test_the_page_and_its_check(
     kept.write_text(json.dumps(document))
     capsys.readouterr()
     assert command(monkeypatch, "--check", str(kept), *where) == 1
-    assert "kept.json: bars[3].low: told 1.0, recomputed" in capsys.readouterr().err
+    assert "kept.json does NOT hold: bars[3].low: told 1.0, recomputed" in capsys.readouterr().err
 
 
 def trained(folder: Path) -> dict[str, Any]:
