@@ -47,6 +47,7 @@ def run_backtest(
     config_hash: str = "",
     progress: Callable[[int], None] | None = None,
     ledger: Ledger | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Runs `signals` through each engine over `bars` by the strategy's execution section, and writes the folder `out`.
 
@@ -68,6 +69,8 @@ def run_backtest(
         Called with 1 when an engine is through.
     ledger
         Counts the run as a trial of the strategy (by its first engine's returns), and tells how many there were.
+    notes
+        What a reader must know of the bars, told among the warnings.
 
     Returns
     -------
@@ -104,6 +107,7 @@ def run_backtest(
         benchmark_metrics=_benchmark_metrics(benchmark, strategy),
         prices=prices,
         verdict=_counted(ledger, name, config_hash, results) if ledger else None,
+        notes=tuple(notes),
     )
     _write(run, out)
     return results

@@ -12,7 +12,7 @@ from backtest.cross_sections import FileSections
 from backtest.history import VERSION, Joins, Stretch, folds_of, stretches
 from backtest.news import file_news
 from backtest.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
-from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
+from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, located, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.news_join import NewsJoin
 from plugins.pipeline import Outcome, Pipeline
@@ -137,8 +137,8 @@ def replay_file(
 async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
     from backtest.replay_gathered import replay_gathered
 
-    signals, bars, lacking = await replay_gathered(config, ready, progress)
-    return ReplayResult(signals, bars, lacking)
+    signals, bars, gaps = await replay_gathered(config, ready, progress)
+    return ReplayResult(signals, bars, gaps)
 
 
 async def replay_topic(
@@ -166,8 +166,7 @@ async def replay_topic(
         feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
         intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
         begin = stored.memory_begin(intervals) or 0
-        result.gaps += await gaps(kafka, partition, begin)
-        async for step in topic_steps(kafka, partition, count, begin, progress):
+        async for step in topic_steps(kafka, partition, count, begin, progress, result.gaps):
             found = Outcome()
             for feed in feeds:
                 feed(step.batches, found)

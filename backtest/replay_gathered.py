@@ -5,7 +5,7 @@ import pandas as pd
 from backtest.cross_sections import FileSections
 from backtest.history import VERSION, recompute_all, stretches
 from backtest.logged_sections import gathered, logged
-from backtest.sources import Progress, frame_of, gaps, in_order, topic_steps
+from backtest.sources import Progress, frame_of, in_order, topic_steps
 from plugins.cross_section import late_signal
 from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Source
@@ -24,13 +24,12 @@ async def replay_gathered(
     ones, about all that have a bar.
     """
     kafka, count = config.kafka, await partition_count(config.kafka)
-    made, frames, lacking = Outcome(), list[pd.DataFrame](), list[str]()
+    made, frames, gaps = Outcome(), list[pd.DataFrame](), list[str]()
     for partition in range(count):
         stored = await load(kafka, partition)
         begin = stored.memory_begin({ready.interval}) or 0
-        lacking += await gaps(kafka, partition, begin)
         made.predictions += (await _predicted(config, ready, stored, partition, count)).predictions
-        async for step in topic_steps(kafka, partition, count, begin, progress):
+        async for step in topic_steps(kafka, partition, count, begin, progress, gaps):
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval))
     found = gathered(await logged(kafka, ready.name), made.predictions)
@@ -43,7 +42,7 @@ async def replay_gathered(
     rest += sections.end()
     signals += [signal for signal in rest if signal.content.id not in seen]
     bars = in_order(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame({"symbol": [], "close_time": []})
-    return signals, bars, lacking
+    return signals, bars, gaps
 
 
 async def _predicted(config: Config, ready: ReadyStrategy, stored: Stored, partition: int, count: int) -> Outcome:

@@ -94,16 +94,17 @@ def command(
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
     tell_gaps(replayed.gaps)
+    notes = [f"A gap in the log: {gap}." for gap in replayed.gaps]
     tell_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(
             chosen, replayed.bars, replayed.signals, keys, out,
-            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()), notes=notes,
         )  # fmt: skip
     told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
-        click.echo(json.dumps(told | {"out": str(out)}))
+        click.echo(json.dumps(told | {"out": str(out), "gaps": replayed.gaps}))
     else:
         _show(told, out)
 

@@ -8,7 +8,7 @@ import click
 from alphawire.commands.backtest import trusted
 from alphawire.news_scores import news_of
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.progress import counted, tell_absent
+from alphawire.progress import counted, tell_absent, tell_gaps
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -92,13 +92,14 @@ def command(
 
 
 def _bars(config: Config, strategy: str, source: str, start: int | None, end: int | None) -> "pd.DataFrame":
-    from backtest.sources import file_bars, located, topic_bars
+    from backtest.sources import file_bars, located, log_gaps, topic_bars
     from streams.files import select_bars
 
     interval = config.strategy(strategy).interval
     topics = located(config, source)
     with counted("bars") as progress:
         bars = topic_bars(topics, interval, progress) if topics else file_bars(source, interval)
+    tell_gaps(log_gaps(bars))
     return select_bars(bars, start=start, end=end)
 
 

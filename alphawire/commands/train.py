@@ -8,7 +8,7 @@ import click
 
 from alphawire.news_scores import news_of
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.progress import counted, stages, tell_absent
+from alphawire.progress import counted, stages, tell_absent, tell_gaps
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
-    from backtest.sources import located
+    from backtest.sources import located, log_gaps
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
@@ -103,7 +103,7 @@ def command(
         done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage, news=seen)
     _count(strategy, done)
     if as_json:
-        click.echo(json.dumps(_summary(strategy, done)))
+        click.echo(json.dumps(_summary(strategy, done) | {"gaps": log_gaps(bars)}))
     else:
         _show(done)
 
@@ -118,7 +118,7 @@ def _count(strategy: str, done: "Training") -> None:
 
 
 def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    from backtest.sources import located, topic_bars, with_topics
+    from backtest.sources import located, log_gaps, topic_bars, with_topics
 
     alone = next((source for source in sources if located(config, source)), None)
     if alone is None:
@@ -132,7 +132,9 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
     if len(sources) > 1:
         raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
     with counted("bars") as progress:
-        return topic_bars(with_topics(config, alone), interval, progress)
+        frame = topic_bars(with_topics(config, alone), interval, progress)
+    tell_gaps(log_gaps(frame))
+    return frame
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:
