@@ -169,6 +169,7 @@ class Fold:
                 outcome = self._pipeline.feed(part)
                 found.signals += outcome.signals
                 found.predictions += outcome.predictions
+                found.refusals += outcome.refusals
             begin = stretch.end
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
 from streams.archived import archived, is_archive
 from streams.clients import read_batches_to_end
-from streams.files import read_bars
+from streams.files import Refused, read_bars
 from streams.holes import Holes, told
 from streams.intake import Intake
 from streams.topics import partition_count, topic_name
@@ -45,19 +45,30 @@ async def topic_steps(
     start: int,
     progress: Progress | None = None,
     gaps: list[str] | None = None,
+    left_out: Refused | None = None,
 ) -> AsyncIterator[Step]:
     """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them.
 
-    At the end `gaps` has been told, in words, which offsets from `start` on are no longer there.
+    `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
+    cannot be used.
     """
     intake = Intake(partition, partitions, kafka.partitioner)
     topic, holes = topic_name(kafka, "bars"), Holes()
     async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
-        yield Step(partition, intake.read(records).batches)
+        taken = intake.read(records)
+        yield Step(partition, taken.batches)
+        if left_out is not None:
+            for letter in taken.dead:
+                left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
         if progress:
             progress(len(records), records[-1].timestamp)
     if gaps is not None:
         gaps += told(f"{topic}/{partition}", holes.found)
+
+
+def place(topic: str, partition: int, offset: int) -> str:
+    """Where a record is, in words."""
+    return f"{topic}/{partition} offset {offset}"
 
 
 def located(config: Config, source: str) -> Config | None:
@@ -100,16 +111,16 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
 
 def topic_bars(config: Config, interval: str, progress: Progress | None = None) -> pd.DataFrame:
     """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
-    lacks: ``log_gaps(frame)``.
+    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.files.refused(frame)``.
     """
     return asyncio.run(_topic_bars(config.kafka, interval, progress))
 
 
 async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) -> pd.DataFrame:
-    frames, gaps = [], list[str]()
+    frames, gaps, left_out = [], list[str](), Refused()
     count = await partition_count(kafka)
     for partition in range(count):
-        async for step in topic_steps(kafka, partition, count, 0, progress, gaps):
+        async for step in topic_steps(kafka, partition, count, 0, progress, gaps, left_out):
             if interval in step.batches:
                 frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
     if not frames:
@@ -117,7 +128,7 @@ async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) ->
             f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
     bars = in_order(pd.concat(frames, ignore_index=True))
-    bars.attrs["gaps"] = gaps
+    bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}
     return bars
 
 
