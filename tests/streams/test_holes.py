@@ -1,7 +1,6 @@
 """What is gone from the middle of a log is told, and what never was a record is not."""
 
 import asyncio
-import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,9 +17,9 @@ from alphawire.cli import cli
 from backtest.sources import log_gaps, topic_bars
 from schemas.config import Config
 from streams.archive import archive
-from streams.archived import Span
+from streams.archived import Span, archived
 from streams.brokers import ApacheKafkaBroker
-from streams.clients import client_settings, open_admin
+from streams.clients import client_settings, open_admin, read_batches_to_end
 from streams.holes import Holes, told
 from streams.produce import produce_bars
 from streams.tolerant import TolerantRecords
@@ -186,17 +185,35 @@ def test_a_compacted_log_is_told(kafka: ApacheKafkaBroker, tmp_path: Path) -> No
                 sent += 5
 
     asyncio.run(produce())
-    there = [{r.offset for r in records(config, "bars") if r.partition == number} for number in (0, 1)]
-    lacking = [sorted(set(range(max(some, default=0))) - some) for some in there]
-    expected = [text for number in (0, 1) for text in told(f"{bars}/{number}", stretches(lacking[number]))]
-    assert any(0 in some and lacks for some, lacks in zip(there, lacking, strict=True))
-    assert gone(config, "kafka", tmp_path) == log_gaps(topic_bars(config, "1m")) == expected
+    given, holes = asyncio.run(read(config, bars))
+    assert any(0 in offsets and some for offsets, some in zip(given, holes, strict=True))
+    assert_complete(given, holes)
+    assert gone(config, "kafka", tmp_path)
+    assert log_gaps(topic_bars(config, "1m"))
+    # from here on nothing is compacted any more
     asyncio.run(archive(config.kafka, tmp_path / "history", size=5))
+    history = archived(tmp_path / "history")
+    given = [{record.offset for some in history.batches(bars, n) for record in some} for n in (0, 1)]
+    holes = [history.kept(bars, n).gaps for n in (0, 1)]
+    assert_complete(given, holes)
+    expected = [text for number in (0, 1) for text in told(f"{bars}/{number}", holes[number])]
     assert gone(config, str(tmp_path / "history"), tmp_path) == expected
 
 
-def stretches(offsets: list[int]) -> list[Span]:
-    """Where one follows the other."""
-    groups = itertools.groupby(enumerate(offsets), lambda pair: pair[1] - pair[0])
-    runs = [[offset for _, offset in group] for _, group in groups]
-    return [Span(run[0], run[-1] + 1) for run in runs]
+async def read(config: Config, topic: str) -> tuple[list[set[int]], list[list[Span]]]:
+    """Of each partition the offsets that were given out, and the holes that were found meanwhile."""
+    given, found = [], []
+    for partition in (0, 1):
+        holes = Holes()
+        batches = read_batches_to_end(config.kafka, topic, partition, 0, "read_committed", holes)
+        given.append({record.offset async for batch in batches for record in batch})
+        found.append(holes.found)
+    return given, found
+
+
+def assert_complete(given: list[set[int]], holes: list[list[Span]]) -> None:
+    """In a log without marks each offset is that of a record, or gone."""
+    for offsets, some in zip(given, holes, strict=True):
+        lacking = {offset for hole in some for offset in range(hole.begin, hole.end)}
+        assert offsets | lacking == set(range(max(offsets, default=-1) + 1))
+        assert not offsets & lacking
