@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from alphawire.options import TIME, config_option, json_option, plugins_option, topics_option
-from alphawire.progress import counted
+from alphawire.progress import counted, tell_gaps
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def compare(strategy: str, start: int | None, end: int | None, source: str, conf
 
     with counted("bars") as progress:
         report = compare_shadow(with_topics(config, source), strategy, start, end, progress)
+    tell_gaps(report.gaps)
     if as_json:
-        plain = {"strategy": report.strategy, "target": report.target, "foreign": report.foreign}
+        plain = {"strategy": report.strategy, "target": report.target, "foreign": report.foreign, "gaps": report.gaps}
         click.echo(json.dumps(plain | {"pairs": [pair.plain() for pair in report.pairs]}))
         return
     for pair in report.pairs:

@@ -7,11 +7,12 @@ from schemas.config import Config
 
 if TYPE_CHECKING:
     from backtest.news import NewsOf
+    from streams.files import Refused
 
 
-def news_of(config: Config, name: str, topics: Config | None, file: str | None) -> "NewsOf | None":
+def news_of(config: Config, name: str, topics: Config | None, file: str | None, left_out: "Refused") -> "NewsOf | None":
     """Those of strategy `name`: of a `file`, or of the `topics` that the bars come from; None where it uses no news, or
-    there are none.
+    there are none. `left_out` is told what of the file was not used.
     """
     from backtest.news import file_news, topic_news
     from backtest.replay import check_news
@@ -22,7 +23,7 @@ def news_of(config: Config, name: str, topics: Config | None, file: str | None) 
     ready = ready_strategy(name, bare)
     check_news(ready, file, topics is not None)
     if file:
-        join = file_news(file, config.news, ready.joining)
+        join = file_news(file, config.news, ready.joining, left_out)
         return lambda bars: join
     if topics is None or not ready.uses_news:
         return None

@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,6 +15,9 @@ from schemas.config import Config
 if TYPE_CHECKING:
     import pandas as pd
 
+    from streams.files import Refused
+
+NO_NEWS = "rows of news were"
 LATEST = 253_402_300_799_999
 
 
@@ -72,6 +76,20 @@ def tell_gaps(gaps: Sequence[str]) -> None:
     """What the log lacks, on standard error."""
     for gap in gaps:
         click.echo(f"a gap in the log: {gap}", err=True)
+
+
+def tell_left_out(left: "Refused", what: str = "of the bars were") -> None:
+    """What of a source was not used, on standard error: how many by reason, and the first few."""
+    if left.rows:
+        click.echo(f"{left.rows} {what} left out: {left} ({'; '.join(left.examples)})", err=True)
+
+
+def tell_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:
+    """What is wrong with the data, on standard error; returns the same for ``--json``."""
+    tell_gaps(gaps)
+    tell_left_out(bars)
+    tell_left_out(news, NO_NEWS)
+    return {"gaps": list(gaps), "left_out": asdict(bars), "news_left_out": asdict(news)}
 
 
 def tell_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:

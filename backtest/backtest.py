@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def run_backtest(
     config_hash: str = "",
     progress: Callable[[int], None] | None = None,
     ledger: Ledger | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Runs `signals` through each engine over `bars` by the strategy's execution section, and writes the folder `out`.
 
@@ -68,6 +69,8 @@ def run_backtest(
         Called with 1 when an engine is through.
     ledger
         Counts the run as a trial of the strategy (by its first engine's returns), and tells how many there were.
+    notes
+        What a reader must know of the bars, told among the warnings.
 
     Returns
     -------
@@ -86,26 +89,10 @@ def run_backtest(
     check_engines(engines)
     check_folder(out)
     prices, decisions = _frames(strategy, bars, signals)
-    results = {}
-    for key in engines:
-        results[key] = _run_engine(key, strategy, prices, decisions)
-        if progress:
-            progress(1)
-    benchmark = buy_and_hold(prices, strategy.execution)
-    run = Run(
-        name=name,
-        config_hash=config_hash,
-        strategy=strategy,
-        symbols=sorted(prices.index.get_level_values("symbol").unique()),
-        bars=len(prices),
-        signals=len(decisions),
-        results=results,
-        benchmark=benchmark,
-        benchmark_metrics=_benchmark_metrics(benchmark, strategy),
-        prices=prices,
-        verdict=_counted(ledger, name, config_hash, results) if ledger else None,
-    )
-    _write(run, out)
+    results = _run_engines(engines, strategy, prices, decisions, progress)
+    verdict = _counted(ledger, name, config_hash, results) if ledger else None
+    run = _described(strategy, prices, len(decisions), results)
+    _write(replace(run, name=name, config_hash=config_hash, verdict=verdict, notes=tuple(notes)), out)
     return results
 
 
@@ -160,6 +147,38 @@ def _frames(strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> tu
     prices = bars.assign(time=pd.to_datetime(bars["close_time"], unit="ms", utc=True)).set_index(["time", "symbol"])
     decisions = signals.assign(time=pd.to_datetime(signals["time"], unit="ms", utc=True)).set_index(["time", "symbol"])
     return prices[["open", "high", "low", "close", "volume"]].sort_index(), decisions.sort_index()
+
+
+def _run_engines(
+    keys: Sequence[str],
+    strategy: Strategy,
+    prices: pd.DataFrame,
+    decisions: pd.DataFrame,
+    progress: Callable[[int], None] | None,
+) -> dict[str, dict[str, Any]]:
+    results = {}
+    for key in keys:
+        results[key] = _run_engine(key, strategy, prices, decisions)
+        if progress:
+            progress(1)
+    return results
+
+
+def _described(strategy: Strategy, prices: pd.DataFrame, signals: int, results: dict[str, dict[str, Any]]) -> Run:
+    """The results beside those of buying and holding, as yet without a name."""
+    benchmark = buy_and_hold(prices, strategy.execution)
+    return Run(
+        name="",
+        config_hash="",
+        strategy=strategy,
+        symbols=sorted(prices.index.get_level_values("symbol").unique()),
+        bars=len(prices),
+        signals=signals,
+        results=results,
+        benchmark=benchmark,
+        benchmark_metrics=_benchmark_metrics(benchmark, strategy),
+        prices=prices,
+    )
 
 
 def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, Any]:

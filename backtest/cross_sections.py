@@ -6,6 +6,7 @@ from plugins.cross_section import closing_of, generator_of, signals_of
 from plugins.deciding import who
 from plugins.strategy import ReadyStrategy
 from schemas.cross_sections import Prediction
+from schemas.errors import PluginError
 from schemas.messages import Signal
 
 
@@ -32,4 +33,8 @@ class FileSections:
             return []
         members, left = who(self.strategy.universe, self._time, present)
         closing = closing_of(self.strategy, self._time, members, left, expected=members)
-        return signals_of(closing, present, generator_of(closing))
+        try:
+            return signals_of(closing, present, generator_of(closing))
+        except PluginError as error:
+            name = self.strategy.name
+            raise PluginError(f"strategy {name} fails at the cross-section of time {self._time}: {error}") from error

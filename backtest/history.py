@@ -169,6 +169,7 @@ class Fold:
                 outcome = self._pipeline.feed(part)
                 found.signals += outcome.signals
                 found.predictions += outcome.predictions
+                found.refusals += outcome.refusals
             begin = stretch.end
 
 
@@ -204,11 +205,13 @@ async def recompute_all(
     past: Sequence[Stretch],
     progress: Progress | None = None,
     watch: Watch | None = None,
+    gaps: list[str] | None = None,
 ) -> Outcome:
     """The signals (or predictions) that the past demands, as far as it can be recomputed; the partition is read once
     for all of it.
 
-    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch.
+    `watch` gives the witness of what goes on from one stretch to the next, told as one stretch; `gaps` is told what the
+    log lacks, in words.
     """
     made = [stretch.strategy for stretch in past if stretch.strategy]
     news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
@@ -217,7 +220,7 @@ async def recompute_all(
     if not folds:
         return found
     intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
-    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress):
+    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress, gaps):
         for fold in folds:
             fold.feed(step.batches, found)
     return found
@@ -230,7 +233,7 @@ async def recompute(
     count: int,
     past: Sequence[Stretch],
     progress: Progress | None = None,
-    watch: Watch | None = None,
+    gaps: list[str] | None = None,
 ) -> list[Signal]:
     """The signals of `recompute_all`."""
-    return (await recompute_all(kafka, stored, partition, count, past, progress, watch)).signals
+    return (await recompute_all(kafka, stored, partition, count, past, progress, gaps=gaps)).signals

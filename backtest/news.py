@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from plugins.scorers import open_scorer
 from schemas.config import Kafka, News
 from schemas.errors import ConfigurationError, PluginError
 from streams.articles import read_articles
+from streams.files import Refused, refused
 from streams.news_scores import joins
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
@@ -25,7 +27,7 @@ EARLIEST = 100_000_000_000
 
 def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
     """Articles of a file (see `streams.articles.read_articles`) through the configured scorer: each counts from its
-    publication plus ``news.delay``.
+    publication plus ``news.delay``. What was left out: ``streams.files.refused(frame)``.
 
     Raises
     ------
@@ -35,16 +37,21 @@ def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
     scorer = open_scorer(news)
     found: dict[str, Any] = {}
     rows = []
-    for article in read_articles(path, historical=True)[0]:
+    articles, left_out = read_articles(path, historical=True)
+    for article in articles:
         text = text_of(article)
-        if not text:
+        if not text or not article.symbols:
+            why = "about no symbol" if text else "without a text"
+            left_out.add(why, f"{Path(path).name}, article {article.id}: {why}")
             continue
         digest = text_sha256(text)
         if digest not in found:
             found[digest] = scorer.score([text])[0]
         time = article.published_at + round(1000 * news.delay)
         rows += [(article.id, symbol, time, *found[digest][:3], digest, True) for symbol in article.symbols]
-    return pd.DataFrame(rows, columns=[*NEEDED, "text_sha256", "historical"])
+    frame = pd.DataFrame(rows, columns=[*NEEDED, "text_sha256", "historical"])
+    frame.attrs["refused"] = asdict(left_out)
+    return frame
 
 
 def file_scores(path: str | Path, news: News) -> pd.DataFrame:
@@ -53,7 +60,8 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
     ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times are
     milliseconds since the epoch or ISO 8601 (UTC). ``uncertainty``, ``text_sha256`` and ``scorer`` may be there;
-    scores of another scorer than ``news.scorer`` are left out. A file without scores is one of articles.
+    scores of another scorer than ``news.scorer`` are left out (``streams.files.refused(frame)``). A file without scores
+    is one of articles.
 
     Raises
     ------
@@ -79,15 +87,26 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
             f"{path}: row {int(wrong.argmax()) + 1} is no score: positive, negative and neutral lie in 0 … 1,"
             " and sum to 1"
         )
+    left_out = Refused()
     if "scorer" in frame:
-        frame = frame[frame["scorer"].astype(str).str.partition("/")[0] == news.scorer]
-    return frame.assign(symbol=frame["symbol"].astype(str)).reset_index(drop=True)
+        names = frame["scorer"].astype(str).str.partition("/")[0]
+        for row in np.flatnonzero(names != news.scorer).tolist():
+            left_out.add(f"of another scorer than {news.scorer}", f"{Path(path).name}:{row + 1}: of {names.iloc[row]}")
+        frame = frame[names == news.scorer]
+    frame = frame.assign(symbol=frame["symbol"].astype(str)).reset_index(drop=True)
+    frame.attrs["refused"] = asdict(left_out)
+    return frame
 
 
-def file_news(path: str | Path, news: News, rule: Joining) -> NewsJoin:
-    """All scores of a file: what is not there was not said, so no bar is unknown."""
+def file_news(path: str | Path, news: News, rule: Joining, left_out: Refused | None = None) -> NewsJoin:
+    """All scores of a file: what is not there was not said, so no bar is unknown. `left_out` is told what of the file
+    was not used.
+    """
+    scores = file_scores(path, news)
+    if left_out is not None:
+        left_out.take(refused(scores))
     try:
-        return joined(file_scores(path, news), rule)
+        return joined(scores, rule)
     except PluginError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 

@@ -5,8 +5,10 @@ distribution. Undefined is None.
 
 References
 ----------
-.. [1] D. H. Bailey, M. López de Prado, The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2), 2012
-.. [2] D. H. Bailey, M. López de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014
+.. [1] D. H. Bailey, M. López de Prado, The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2), 2012,
+   https://www.davidhbailey.com/dhbpapers/sharpe-frontier.pdf
+.. [2] D. H. Bailey, M. López de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014,
+   https://www.davidhbailey.com/dhbpapers/deflated-sharpe.pdf
 .. [3] D. H. Bailey, J. M. Borwein, M. López de Prado, Q. J. Zhu, The Probability of Backtest Overfitting, Journal of
    Computational Finance 20(4), 2017
 """

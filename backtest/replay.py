@@ -12,7 +12,7 @@ from backtest.cross_sections import FileSections
 from backtest.history import VERSION, Joins, Stretch, folds_of, stretches
 from backtest.news import file_news
 from backtest.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
-from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
+from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, located, place, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.news_join import NewsJoin
 from plugins.pipeline import Outcome, Pipeline
@@ -21,7 +21,7 @@ from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config
 from schemas.errors import ConfigurationError
 from schemas.messages import Signal, encode
-from streams.files import during, select_bars
+from streams.files import Refused, during, refused, select_bars
 from streams.news_scores import joins
 from streams.state import load
 from streams.topics import partition_count, topic_name
@@ -36,7 +36,8 @@ class ReplayResult:
 
     `gaps`: in words, which offsets the log lacks, although the state should have seen them. `lacking`: why some bars
     have no signals here, although what was in force for them said something. `other`: the hash of the configuration in
-    force, where that is not the one here.
+    force, where that is not the one here. `left_out`: what of the source is no bar, or none that can be used;
+    `news_left_out` the same of a file of news.
     """
 
     # asyncio.run writes out what its task returned, for the message of an error that nobody sees
@@ -45,6 +46,8 @@ class ReplayResult:
     gaps: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     other: str | None = None
+    left_out: Refused = field(default_factory=Refused)
+    news_left_out: Refused = field(default_factory=Refused)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -93,8 +96,10 @@ def replay(
             f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
         )
     else:
-        join = file_news(news, config.news, ready.joining) if news else None
+        unused = Refused()
+        join = file_news(news, config.news, ready.joining, unused) if news else None
         result = replay_file(ready, source, progress, news=join)
+        result.news_left_out = unused
     result.raw = signals_within(signals_during(result.raw, start, end), offsets)
     result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
     return result
@@ -125,9 +130,12 @@ def replay_file(
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result, sections = ReplayResult(bars=bars), FileSections(ready)
+    result, sections = ReplayResult(bars=bars, left_out=refused(bars)), FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
+        for bad in outcome.refusals:
+            row = bars.iloc[bad.offset]
+            result.left_out.add(bad.kind, f"{row['symbol']} at {row['close_time']}: {bad.reason}")
         result.raw += outcome.signals
         result.raw += sections.take(outcome.predictions)
     result.raw += sections.end()
@@ -137,8 +145,9 @@ def replay_file(
 async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
     from backtest.replay_gathered import replay_gathered
 
-    signals, bars, lacking = await replay_gathered(config, ready, progress)
-    return ReplayResult(signals, bars, lacking)
+    result = ReplayResult()
+    result.raw, result.bars = await replay_gathered(config, ready, progress, result.gaps, result.left_out)
+    return result
 
 
 async def replay_topic(
@@ -166,12 +175,13 @@ async def replay_topic(
         feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
         intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
         begin = stored.memory_begin(intervals) or 0
-        result.gaps += await gaps(kafka, partition, begin)
-        async for step in topic_steps(kafka, partition, count, begin, progress):
+        async for step in topic_steps(kafka, partition, count, begin, progress, result.gaps, result.left_out):
             found = Outcome()
             for feed in feeds:
                 feed(step.batches, found)
             result.raw += found.signals
+            for offset, bad in {bad.offset: bad for bad in found.refusals}.items():
+                result.left_out.add(bad.kind, f"{place(topic_name(kafka, 'bars'), partition, offset)}: {bad.reason}")
             lost = _tell_lost(result, lost, step.batches, start, end)
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
@@ -208,7 +218,9 @@ def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configu
     run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
 
     def feed(batches: Mapping[str, BarBatch], found: Outcome) -> None:
-        found.signals += pipeline.feed(batches).signals
+        outcome = pipeline.feed(batches)
+        found.signals += outcome.signals
+        found.refusals += outcome.refusals
 
     return [feed]
 

@@ -5,32 +5,33 @@ import pandas as pd
 from backtest.cross_sections import FileSections
 from backtest.history import VERSION, recompute_all, stretches
 from backtest.logged_sections import gathered, logged
-from backtest.sources import Progress, frame_of, gaps, in_order, topic_steps
+from backtest.sources import Progress, frame_of, in_order, topic_steps
 from plugins.cross_section import late_signal
 from plugins.pipeline import Outcome, Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.messages import Signal
+from streams.files import Refused
 from streams.news_scores import joins
 from streams.state import Stored, load
 from streams.topics import partition_count, topic_name
 
 
 async def replay_gathered(
-    config: Config, ready: ReadyStrategy, progress: Progress | None = None
-) -> tuple[list[Signal], pd.DataFrame, list[str]]:
-    """Signals, bars, and what the log lacks. Times that are closed on the log are decided as their closings say; later
-    ones, about all that have a bar.
+    config: Config, ready: ReadyStrategy, progress: Progress | None, gaps: list[str], left_out: Refused
+) -> tuple[list[Signal], pd.DataFrame]:
+    """Signals and bars; `gaps` and `left_out` are told what the log lacks, and what of it cannot be used.
+
+    Times that are closed on the log are decided as their closings say; later ones, about all that have a bar.
     """
     kafka, count = config.kafka, await partition_count(config.kafka)
-    made, frames, lacking = Outcome(), list[pd.DataFrame](), list[str]()
+    made, frames = Outcome(), list[pd.DataFrame]()
     for partition in range(count):
         stored = await load(kafka, partition)
         begin = stored.memory_begin({ready.interval}) or 0
-        lacking += await gaps(kafka, partition, begin)
         made.predictions += (await _predicted(config, ready, stored, partition, count)).predictions
-        async for step in topic_steps(kafka, partition, count, begin, progress):
+        async for step in topic_steps(kafka, partition, count, begin, progress, gaps, left_out):
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval))
     found = gathered(await logged(kafka, ready.name), made.predictions)
@@ -43,7 +44,7 @@ async def replay_gathered(
     rest += sections.end()
     signals += [signal for signal in rest if signal.content.id not in seen]
     bars = in_order(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame({"symbol": [], "close_time": []})
-    return signals, bars, lacking
+    return signals, bars
 
 
 async def _predicted(config: Config, ready: ReadyStrategy, stored: Stored, partition: int, count: int) -> Outcome:

@@ -84,6 +84,7 @@ class Run:
     benchmark_metrics: dict[str, Any]
     verdict: Verdict | None = None
     prices: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
     def opens(self) -> pd.DatetimeIndex:
         """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
@@ -105,6 +106,7 @@ class Run:
         for key, result in self.results.items():
             for warning in _of_engine(result):
                 told.setdefault(warning, []).append(key)
+        found += [("note", text) for text in self.notes]
         return found + [(kind, f"{', '.join(keys)}: {text}") for (kind, text), keys in told.items()]
 
 

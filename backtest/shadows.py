@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backtest.sources import Progress, topic_bars
+from backtest.sources import Progress, log_gaps, topic_bars
 from backtest.training.bootstrap import estimates
 from backtest.training.scores import Comparison
 from backtest.training.targets import target_of
@@ -76,12 +76,16 @@ class Beside:
 
 @dataclass
 class ShadowReport:
-    """A pair of models after the other, in the order of their first bars; `foreign`: records that cannot be read."""
+    """A pair of models after the other, in the order of their first bars; `foreign`: records that cannot be read.
+
+    `gaps`: in words, which offsets of the bars the log lacks.
+    """
 
     strategy: str
     target: str
     pairs: list[Beside] = field(default_factory=list)
     foreign: int = 0
+    gaps: list[str] = field(default_factory=list)
 
 
 def compare_shadow(
@@ -103,6 +107,7 @@ def compare_shadow(
             f"{topic} holds nothing of {name} for these times; name a `shadow:` beside its `model:`, and run the worker"
         )
     bars = topic_bars(config, strategy.interval, progress)
+    report.gaps = log_gaps(bars)
     pairs: dict[tuple[str | None, str], list[ShadowPrediction]] = {}
     for one in sorted(said, key=lambda one: (one.time, one.symbol)):
         pairs.setdefault((one.model.sha256 if one.model else None, one.shadow_model.sha256), []).append(one)

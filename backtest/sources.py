@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from plugins.frames import batch_from_frame
 from schemas.config import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.messages import interval_ms
-from streams.archived import Archived, archived, is_archive
-from streams.clients import offset_range, read_batches_to_end
-from streams.files import read_bars
+from streams.archived import archived, is_archive
+from streams.clients import read_batches_to_end
+from streams.files import Refused, read_bars
+from streams.holes import Holes, told
 from streams.intake import Intake
 from streams.topics import partition_count, topic_name
 
@@ -38,14 +39,36 @@ class Step:
 
 
 async def topic_steps(
-    kafka: Kafka, partition: int, partitions: int, start: int, progress: Progress | None = None
+    kafka: Kafka,
+    partition: int,
+    partitions: int,
+    start: int,
+    progress: Progress | None = None,
+    gaps: list[str] | None = None,
+    left_out: Refused | None = None,
 ) -> AsyncIterator[Step]:
-    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them."""
+    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them.
+
+    `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
+    cannot be used.
+    """
     intake = Intake(partition, partitions, kafka.partitioner)
-    async for records in read_batches_to_end(kafka, topic_name(kafka, "bars"), partition, start, "read_committed"):
-        yield Step(partition, intake.read(records).batches)
+    topic, holes = topic_name(kafka, "bars"), Holes()
+    async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
+        taken = intake.read(records)
+        yield Step(partition, taken.batches)
+        if left_out is not None:
+            for letter in taken.dead:
+                left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
         if progress:
             progress(len(records), records[-1].timestamp)
+    if gaps is not None:
+        gaps += told(f"{topic}/{partition}", holes.found)
+
+
+def place(topic: str, partition: int, offset: int) -> str:
+    """Where a record is, in words."""
+    return f"{topic}/{partition} offset {offset}"
 
 
 def located(config: Config, source: str) -> Config | None:
@@ -63,19 +86,6 @@ def with_topics(config: Config, source: str) -> Config:
     if found is None:
         raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
     return found
-
-
-async def gaps(kafka: Kafka, partition: int, begin: int) -> list[str]:
-    """In words, which offsets of the bars from `begin` on are no longer there."""
-    topic = topic_name(kafka, "bars")
-    place = f"{topic}/{partition}"
-    found = (
-        [(span.begin, span.end) for span in kafka.kept(topic, partition).gaps] if isinstance(kafka, Archived) else []
-    )
-    oldest, _ = await offset_range(kafka, topic, partition)
-    if oldest > begin and (begin, oldest) not in found:
-        found.insert(0, (begin, oldest))
-    return [f"{place}: offsets {first} to {end - 1} hold no records" for first, end in found if end > begin]
 
 
 def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
@@ -100,22 +110,31 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
 
 
 def topic_bars(config: Config, interval: str, progress: Progress | None = None) -> pd.DataFrame:
-    """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`."""
+    """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
+    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.files.refused(frame)``.
+    """
     return asyncio.run(_topic_bars(config.kafka, interval, progress))
 
 
 async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) -> pd.DataFrame:
-    frames = []
+    frames, gaps, left_out = [], list[str](), Refused()
     count = await partition_count(kafka)
     for partition in range(count):
-        async for step in topic_steps(kafka, partition, count, 0, progress):
+        async for step in topic_steps(kafka, partition, count, 0, progress, gaps, left_out):
             if interval in step.batches:
                 frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
     if not frames:
         raise ConfigurationError(
             f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
-    return in_order(pd.concat(frames, ignore_index=True))
+    bars = in_order(pd.concat(frames, ignore_index=True))
+    bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}
+    return bars
+
+
+def log_gaps(bars: pd.DataFrame) -> list[str]:
+    """In words, which offsets the log lacked that `topic_bars` read."""
+    return list(bars.attrs.get("gaps", []))
 
 
 def frame_of(batch: BarBatch, interval: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import asyncio
 from backtest.history import recompute, stretches
 from backtest.offsets import Offsets, check_offsets, check_whole, signals_within
 from backtest.replay import signals_during
-from backtest.sources import Progress, gaps
+from backtest.sources import Progress
 from backtest.verdict import Difference, Verdict, comparable, compare, live_signals
 from backtest.verify_gathered import verify_gathered
 from plugins.strategy import ReadyStrategy, ready_strategy
@@ -55,8 +55,7 @@ async def verify_topic(
         past = await stretches(stored, partition, ready, config)
         verdict.take_past(past, ready)
         ran = ran or bool(past)
-        verdict.gaps += await gaps(kafka, partition, past[0].applied.origin.offset) if past else []
-        expected = await recompute(kafka, stored, partition, count, past, progress)
+        expected = await recompute(kafka, stored, partition, count, past, progress, verdict.gaps)
         verdict.foreign += found.foreign
         published, expected = (
             signals_within(signals_during(some, start, end), offsets) for some in (found.signals, expected)

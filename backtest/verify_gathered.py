@@ -71,7 +71,8 @@ async def _bars(config: Config, ready: ReadyStrategy, count: int, verdict: Verdi
         verdict.take_past(past, ready)
         bars.past[partition] = past
         bars.published[partition] = stored.published.get(ready.name, 0)
-        bars.predictions += (await recompute_all(config.kafka, stored, partition, count, past, progress)).predictions
+        found = await recompute_all(config.kafka, stored, partition, count, past, progress, gaps=verdict.gaps)
+        bars.predictions += found.predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"
     return bars

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from plugins.at_work import plugin_at_work
 from plugins.base import BaseModel
 from plugins.columns import column_fault
 from plugins.manifest import (
@@ -26,7 +27,7 @@ from plugins.manifest import (
 )
 from plugins.models import model_registry
 from plugins.per_symbol import PerSymbolModel
-from plugins.saving import plugin_at_work, save_artifact
+from plugins.saving import save_artifact
 from plugins.selftest import prove_self_test
 from schemas.canonical import file_sha256
 from schemas.config import Strategy

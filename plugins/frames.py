@@ -5,6 +5,7 @@ import pandas as pd
 
 from plugins import gate
 from plugins.bars import BAR, COLUMNS, BarBatch
+from plugins.isolation import step_or_tell
 from plugins.news_join import NewsJoin
 from plugins.pipeline import Pipeline
 from plugins.run import Source
@@ -40,7 +41,7 @@ def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJ
     fresh = verdicts == gate.Verdict.ACCEPTED
     taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
     seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
-    values, counts = run.step(taken, slots, offsets, seen)
+    values, counts = step_or_tell(run, taken, slots, offsets, lane.symbols, seen)
     values[counts <= ready.warmup] = np.nan
     times = pd.DatetimeIndex(taken["time"].astype("datetime64[ms]"), tz="UTC")
     symbols = np.array(lane.symbols, dtype=object)[slots]

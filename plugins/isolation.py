@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.news_join import BarNews
-from schemas.errors import AlphawireError
+from schemas.errors import AlphawireError, PluginError
 from schemas.messages import Signal
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ class Failure:
         return f"{self.what}: {text if known else f'{type(self.error).__name__}: {text}'}"
 
 
+def stopped(failure: Failure) -> PluginError:
+    """For those who cannot go on without that strategy: one line that names it, the bar, and what went wrong."""
+    error = PluginError(f"strategy {failure.strategy} fails at {failure.reason}")
+    error.__cause__ = failure.error
+    return error
+
+
 def feed_apart(
     run: "Run",
     bars: NDArray[np.void],
@@ -53,8 +60,7 @@ def feed_apart(
     except Exception as error:
         run.put_back(kept)
         if len(bars) == 1:
-            what = f"{symbols[int(slots[0])]} at time {int(bars['time'][0])}"
-            run.failed = Failure(run.strategy.name, int(offsets[0]), what, error)
+            run.failed = Failure(run.strategy.name, int(offsets[0]), _bar(bars, slots, symbols, 0), error)
             return []
     found: list[Signal] = []
     for half in np.array_split(np.arange(len(bars)), 2):
@@ -62,3 +68,36 @@ def feed_apart(
             own = news and news.at(half)
             found += feed_apart(run, bars[half], slots[half], offsets[half], gaps[half], symbols, own)
     return found
+
+
+def step_or_tell(
+    run: "Run",
+    bars: NDArray[np.void],
+    slots: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    symbols: "Sequence[str]",
+    news: BarNews | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """As `Run.step`; where that fails, `stopped` with the first bar at which it does."""
+    kept = run.keep(slots)
+    try:
+        return run.step(bars, slots, offsets, news)
+    except Exception as found:
+        run.put_back(kept)
+        error = found
+    begin, end = 0, len(bars)
+    while end - begin > 1:
+        middle = (begin + end) // 2
+        half = np.arange(begin, middle)
+        kept = run.keep(slots[half])
+        try:
+            run.step(bars[half], slots[half], offsets[half], news and news.at(half))
+            begin = middle
+        except Exception as found:
+            run.put_back(kept)
+            error, end = found, middle
+    raise stopped(Failure(run.strategy.name, int(offsets[begin]), _bar(bars, slots, symbols, begin), error))
+
+
+def _bar(bars: NDArray[np.void], slots: NDArray[np.int64], symbols: "Sequence[str]", row: int) -> str:
+    return f"{symbols[int(slots[row])]} at time {int(bars['time'][row])}"

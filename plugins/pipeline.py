@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plugins import gate
 from plugins.bars import BarBatch
-from plugins.isolation import Failure, feed_apart
+from plugins.isolation import Failure, feed_apart, stopped
 from plugins.news_join import BarNews, NewsJoin
 from plugins.run import Run, Source
 from plugins.shadow import ReadyShadow, ShadowStates
@@ -228,7 +228,8 @@ class Capture:
 class Pipeline:
     """All strategies on one partition of the bars, some with a shadow (by the strategy's name); those in `asleep` wait
     until another pipeline brings their states (`take_in`). `news`: scores up to where all bars that are fed are
-    decided. `isolated`: a strategy that fails on a bar stops there, and the others go on; else `feed` raises its error.
+    decided. `isolated`: a strategy that fails on a bar stops there, and the others go on; else `feed` raises a
+    `PluginError` that names the strategy and the bar.
     """
 
     def __init__(
@@ -243,11 +244,12 @@ class Pipeline:
         self.source = source
         self.news = news
         self.runs = {strategy.name: Run(strategy, source, shadows.get(strategy.name)) for strategy in strategies}
+        self.isolated = isolated
         self.lanes: dict[str, Lane] = {}
         for run in self.runs.values():
             interval = run.strategy.interval
             run.asleep = run.strategy.name in asleep
-            self.lanes.setdefault(interval, Lane(interval, [], news, isolated)).runs.append(run)
+            self.lanes.setdefault(interval, Lane(interval, [], news, isolated=True)).runs.append(run)
         for lane in self.lanes.values():
             lane.share()
 
@@ -262,6 +264,8 @@ class Pipeline:
                 outcome.counts["other_interval"] += len(batch)
             else:
                 lane.feed(batch, outcome)
+        if outcome.failures and not self.isolated:
+            raise stopped(outcome.failures[0])
         return outcome
 
     def counts(self) -> dict[str, int]:

@@ -8,8 +8,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.at_work import plugin_at_work
 from plugins.bars import with_columns
-from plugins.base import FloatArray
+from plugins.base import FloatArray, name_of
 from plugins.gate import FIRST
 from plugins.isolation import Failure
 from plugins.news_join import BarNews
@@ -263,7 +264,8 @@ class Run:
         told: Sequence[Told],
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
-        decisions = strategy.generator.decide(columns)
+        with plugin_at_work(name_of(strategy.generator), "decide"):
+            decisions = strategy.generator.decide(columns)
         execution = strategy.execution
         weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)
         source, interval = self.source, strategy.interval_ms
@@ -338,11 +340,12 @@ class Run:
             return values[:, strategy.columns.index(strategy.prediction or "")]
         predictions = np.full(len(values), np.nan)
         for rows, windows in self._windows(values, slots, counts, wanted[counts[wanted] > strategy.warmup]):
-            if isinstance(model, PerSymbolModel):
-                own = [symbols[slot] for slot in slots[rows].tolist()]
-                predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
-            else:
-                predictions[rows] = model.predict_windows(windows, strategy.columns)
+            with plugin_at_work(name_of(model), "predict"):
+                if isinstance(model, PerSymbolModel):
+                    own = [symbols[slot] for slot in slots[rows].tolist()]
+                    predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
+                else:
+                    predictions[rows] = model.predict_windows(windows, strategy.columns)
         return predictions
 
     def _windows(

@@ -1,16 +1,16 @@
 """Writing a model artifact: aside first, then the files, then the manifest, whose rename is what counts."""
 
 import contextlib
-import errno
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
+from plugins.at_work import plugin_at_work
 from plugins.base import BaseModel, FloatArray
 from plugins.manifest import (
     EVERY_SYMBOL,
@@ -26,11 +26,9 @@ from plugins.manifest import (
 from plugins.per_symbol import each_model
 from plugins.selftest import prove_self_test, write_self_test
 from schemas.canonical import canonical_json, file_sha256
-from schemas.errors import AlphawireError, ArtifactError, PluginError
+from schemas.errors import ArtifactError, PluginError
 
 SELF_TEST = "selftest.f64"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What a write fails with when there is no room, or none that may be used."""
 
 
 def save_artifact(
@@ -175,21 +173,3 @@ def _left_over(folder: Path, manifest: Manifest) -> set[str]:
     parts = [f"{re.escape(name[1])}[0-9a-f]{{12}}{re.escape(name[2] or '')}" for name in named if name]
     ours = re.compile("|".join(parts))
     return {path.name for path in folder.iterdir() if ours.fullmatch(path.name)}
-
-
-@contextlib.contextmanager
-def plugin_at_work(key: str, verb: str) -> Iterator[None]:
-    """Whatever a plugin's own code raises becomes one line that names it."""
-    try:
-        yield
-    except AlphawireError:
-        raise
-    except OSError as error:
-        if error.errno in FULL:  # the disk's fault, not the plugin's
-            raise
-        raise PluginError(f"{key}: {verb} failed: {type(error).__name__}: {error}") from None
-    except NotImplementedError:
-        raise PluginError(f"{key}: does not define {verb}, which training and serving need") from None
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(f"{key}: {verb} failed: {type(error).__name__}: {text}") from None

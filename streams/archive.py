@@ -18,8 +18,9 @@ import msgspec
 
 from schemas.config import Kafka
 from schemas.errors import AlphawireError, ConfigurationError
-from streams.archived import ABOUT, About, Segment, Span, is_archive, read_about, read_kept, read_segment
+from streams.archived import ABOUT, About, Segment, Span, is_archive, merged, read_about, read_kept, read_segment
 from streams.clients import offset_range, read_batches_to_end
+from streams.holes import Holes
 from streams.topics import COMPACT, TOPICS, partition_count, topic_name
 
 DEFAULT = ("state", "signals", "control", "bars")
@@ -126,6 +127,7 @@ class _Partition:
         self.compacted = TOPICS[name].settings == COMPACT
         self.progress = progress
         self.kept = read_kept(self.folder, partition)
+        self.holes = Holes()
 
     async def run(self, report: Report) -> None:
         before = self.kept.records
@@ -154,9 +156,10 @@ class _Partition:
 
     async def _goes_on(self, oldest: int) -> bool:
         """The last archived record is the same on the log, as far as it is still there."""
-        if self.compacted or not self.kept.segments:
+        filled = [segment for segment in self.kept.segments if segment.records]
+        if self.compacted or not filled:
             return True
-        last = read_segment(self.folder, self.kept.segments[-1])[-1]
+        last = read_segment(self.folder, filled[-1])[-1]
         if last.offset < oldest:
             return True
         topic = topic_name(self.kafka, self.name)
@@ -175,7 +178,7 @@ class _Partition:
             self._commit([], self.end)
             return
         topic = topic_name(self.kafka, self.name)
-        batches = read_batches_to_end(self.kafka, topic, self.partition, begin, "read_committed")
+        batches = read_batches_to_end(self.kafka, topic, self.partition, begin, "read_committed", self.holes)
         async with contextlib.aclosing(batches):
             async for records in batches:
                 records = [record for record in records if record.offset < self.end]
@@ -194,23 +197,14 @@ class _Partition:
     def _commit(self, records: list[Any], end: int) -> None:
         """Writes the segment, then lists it: a crash before that leaves the archive as it was."""
         kept = self.kept
-        if records:
-            self._holes(records, end)
+        if end > kept.next:  # one without records, too: marks of transactions are no gap
             files = self._write(records)
             kept.segments.append(Segment(kept.next, end, len(records), files))
+        if not self.compacted:
+            kept.gaps = merged([*kept.gaps, *self.holes.within(kept.next, end)])
         kept.next = max(kept.next, end)
         self.folder.mkdir(exist_ok=True)
         _put(self.folder / f"partition-{self.partition}.json", msgspec.json.encode(kept))
-
-    def _holes(self, records: list[Any], end: int) -> None:
-        """Offsets without a record are told of `bars`; elsewhere they are the marks of our own transactions."""
-        if self.name != "bars":
-            return
-        expected = self.kept.next
-        for offset in [*(record.offset for record in records), end]:
-            if offset > expected:
-                self.kept.gaps.append(Span(expected, offset))
-            expected = offset + 1
 
     def _write(self, records: list[Any]) -> list[str]:
         days: dict[str, list[Any]] = {}

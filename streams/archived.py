@@ -8,7 +8,7 @@ Columns: partition, offset, timestamp, key, value, headers. A segment is a stret
 one; it has a file for each day of its records' timestamps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,9 +23,7 @@ BATCH = 5_000
 
 
 class Span(msgspec.Struct):
-    """Offsets from `begin` up to, not including, `end` that hold no record: retention, compaction, or a
-    transaction's marker.
-    """
+    """Offsets from `begin` up to, not including, `end`."""
 
     begin: int
     end: int
@@ -88,6 +86,15 @@ class Archived(Kafka):
                 records = [record for record in records if record.offset >= start]
                 yield from (records[first : first + BATCH] for first in range(0, len(records), BATCH))
 
+    def holes(self, topic: str, partition: int, start: int = 0) -> list[Span]:
+        """What is gone from offset `start` on: what the log lacked, and what no segment is listed for."""
+        kept, reached, holes = self.kept(topic, partition), start, list[Span]()
+        for begin, end in [*((segment.begin, segment.end) for segment in kept.segments), (kept.next, kept.next)]:
+            holes += [Span(reached, begin)] if begin > reached else []
+            reached = max(reached, end)
+        holes += [Span(max(gap.begin, start), gap.end) for gap in kept.gaps if gap.end > start]
+        return merged(holes)
+
     def offset_range(self, topic: str, partition: int) -> tuple[int, int]:
         kept = self.kept(topic, partition)
         return kept.oldest, kept.next
@@ -101,6 +108,17 @@ class Archived(Kafka):
 
     def _short(self, topic: str) -> str:
         return topic.removeprefix(self.prefix)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In their order; those that touch are one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.begin):
+        if found and span.begin <= found[-1].end:
+            found[-1] = Span(found[-1].begin, max(found[-1].end, span.end))
+        else:
+            found.append(span)
+    return found
 
 
 def is_archive(folder: str | Path) -> bool:

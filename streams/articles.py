@@ -12,7 +12,7 @@ from schemas.config import Kafka
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.messages import encode
 from schemas.news import Article, decode_article
-from streams.files import EXAMPLES, Refused, files_of, load, times_in
+from streams.files import Refused, files_of, load, times_in
 from streams.partitioner import partition_of
 from streams.produce import Line, Progress, due_times, open_sender, send_all
 from streams.topics import partition_count
@@ -116,10 +116,7 @@ def _same(article: Article) -> tuple[Any, ...]:
 
 def _refuse(out: Refused, where: str, bad: BadRecord) -> None:
     reason = f"{bad.kind}: {bad.reason}" if bad.reason else bad.kind
-    name = bad.kind if bad.kind.startswith("without") else "that are no articles"
-    out.reasons[name] = out.reasons.get(name, 0) + 1
-    if len(out.examples) < EXAMPLES:
-        out.examples.append(f"{where}: {reason}")
+    out.add(bad.kind if bad.kind.startswith("without") else "that are no articles", f"{where}: {reason}")
 
 
 def select_articles(

@@ -10,6 +10,7 @@ from schemas.config import Kafka
 from schemas.errors import BrokerError
 from streams.archived import Archived
 from streams.credentials import credentials
+from streams.holes import Holes
 from streams.quiet import quiet_aiokafka
 from streams.refusals import refusal
 
@@ -225,12 +226,21 @@ async def _range(consumer: "AIOKafkaConsumer", at: "TopicPartition", isolation: 
 
 
 async def read_batches_to_end(
-    kafka: Kafka, topic: str, partition: int, start: int = 0, isolation: str = "read_uncommitted"
+    kafka: Kafka,
+    topic: str,
+    partition: int,
+    start: int = 0,
+    isolation: str = "read_uncommitted",
+    holes: Holes | None = None,
 ) -> AsyncGenerator[list["ConsumerRecord[bytes | None, bytes | None]"], None]:
-    """As `read_partition_to_end`, a list of records at a time, which costs less."""
+    """As `read_partition_to_end`, a list of records at a time, which costs less; `holes` learns what is gone from
+    offset `start` on.
+    """
     from aiokafka import TopicPartition
 
     if isinstance(kafka, Archived):
+        if holes:
+            holes.found += kafka.holes(topic, partition, start)
         for archived in kafka.batches(topic, partition, start):
             yield cast("list[ConsumerRecord[bytes | None, bytes | None]]", archived)
         return
@@ -238,9 +248,16 @@ async def read_batches_to_end(
     # Tansu takes the wait as the time that it may search for records, longer with each batch on the log: a short one
     # would find nothing in the end. All that is asked for is there, so only the last, idle fetch ever waits
     options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 500, "auto_offset_reset": "earliest"}
+    if holes:
+        from streams.watched import watch_holes
+
+        watch_holes()
+        options["key_deserializer"] = holes
     async with open_consumer(kafka, isolation_level=isolation, **options) as consumer:
         oldest, end = await _range(consumer, at, isolation, kafka)
         position = max(start, oldest)
+        if holes:
+            holes.begin(start, position, end)
         if position < end:
             consumer.seek(at, position)
         clock = asyncio.get_running_loop().time
@@ -257,6 +274,8 @@ async def read_batches_to_end(
                     kafka,
                     f"{topic}/{partition}: nothing for {READ_TIMEOUT:.0f} s at offset {position}, which ends at {end}",
                 )
+        if holes:
+            holes.reach(end, end)
 
 
 async def read_partition_to_end(

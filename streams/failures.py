@@ -7,8 +7,8 @@ from schemas.errors import AlphawireError
 
 
 def log_failure(log: logging.Logger, place: str, partition: int, failure: Failure) -> None:
-    """One line; with the traceback where the error is not one of ours."""
-    foreign = None if isinstance(failure.error, AlphawireError) else failure.error
+    """One line; with the traceback of what is not an error of ours."""
+    foreign = failure.error.__cause__ if isinstance(failure.error, AlphawireError) else failure.error
     log.error(
         "%s: %s stopped at offset %d, %s; the others go on, and nothing of it is published here from there on;"
         " mend it and restart the worker: it then publishes what it owes",

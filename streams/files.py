@@ -28,10 +28,21 @@ EARLIEST = 100_000_000_000
 
 @dataclass
 class Refused:
-    """Rows of files that are no bars: how many for each reason, and the first few as ``file:row: reason``."""
+    """What of a source could not be used: how many for each reason, and the first few as ``place: reason``."""
 
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, example: str) -> None:
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+    def take(self, other: "Refused") -> None:
+        """The same of another source."""
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self.examples += other.examples[: EXAMPLES - len(self.examples)]
 
     @property
     def rows(self) -> int:

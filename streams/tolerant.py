@@ -4,6 +4,7 @@ Kafka's brokers and its Java client take any bytes there, aiokafka raises in the
 each time: whoever may write to `bars` could stop a partition for ever. Here such bytes become question marks.
 """
 
+import struct
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -12,6 +13,9 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
+
+_COUNT, _COUNT_AT = struct.Struct(">i"), 57
+"""The number of records, in the head of a batch (Kafka's protocol guide, magic 2)."""
 
 
 class TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]  # marked final, for its own type checks
@@ -32,6 +36,11 @@ class _Batch:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
+
+    @property
+    def whole(self) -> bool:
+        """Has it a record for each of its offsets? After a compaction it may not."""
+        return bool(_COUNT.unpack_from(self._raw, _COUNT_AT)[0] == self._batch.last_offset_delta + 1)
 
     def __next__(self) -> Any:
         """The marker of a batch that is a transaction's end; that one the broker wrote."""

@@ -30,16 +30,11 @@ def command(topics: tuple[str, ...], out: Path, config: Config, as_json: bool) -
     Exit code 1: the log had dropped records before they were archived.
     """
     from streams.archive import DEFAULT, archive
+    from streams.holes import told
 
     with counted("records") as progress:
         report = asyncio.run(archive(config.kafka, out, topics or DEFAULT, progress))
-    tell_gaps(
-        [
-            f"{place}: offsets {span.begin} to {span.end - 1} hold no records"
-            for place, spans in report.gaps.items()
-            for span in spans
-        ]
-    )
+    tell_gaps([text for place, spans in report.gaps.items() for text in told(place, spans)])
     if as_json:
         gaps = {place: [[span.begin, span.end] for span in spans] for place, spans in report.gaps.items()}
         plain = {"out": str(out), "added": report.records, "records": report.total, "gaps": gaps, "lost": report.lost}

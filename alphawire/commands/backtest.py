@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +15,11 @@ from alphawire.options import (
     offsets_option,
     plugins_option,
 )
-from alphawire.progress import counted, tell_absent, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_data
 from schemas.config import Config
+
+if TYPE_CHECKING:
+    from backtest.replay import ReplayResult
 
 SHOWN = (
     "final_equity", "total_return", "cagr", "volatility", "sharpe", "max_drawdown", "trades", "win_rate",
@@ -93,19 +96,27 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
-    tell_gaps(replayed.gaps)
+    data = tell_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
     tell_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(
             chosen, replayed.bars, replayed.signals, keys, out,
-            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()), notes=_notes(replayed),
         )  # fmt: skip
     told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
-        click.echo(json.dumps(told | {"out": str(out)}))
+        click.echo(json.dumps(told | {"out": str(out)} | data))
     else:
         _show(told, out)
+
+
+def _notes(replayed: "ReplayResult") -> list[str]:
+    """What the page says of the data, before all else."""
+    notes = [f"A gap in the log: {gap}." for gap in replayed.gaps]
+    for what, left in (("bars", replayed.left_out), ("rows of news", replayed.news_left_out)):
+        notes += [f"Of the {what}, {left.rows} were left out: {left}."] if left.rows else []
+    return notes
 
 
 def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:

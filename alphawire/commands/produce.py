@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from alphawire.options import TIME, config_option, json_option, prefix_option
-from alphawire.progress import counted
+from alphawire.progress import NO_NEWS, counted, tell_left_out
 from schemas.config import Config
 
 
@@ -59,8 +59,7 @@ def bars(
             json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
         )
         return
-    if left.rows:
-        click.echo(f"{left.rows} rows are no bars and were left out: {left} ({'; '.join(left.examples)})", err=True)
+    tell_left_out(left, "rows are no bars and were")
     pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
@@ -108,8 +107,7 @@ def news(
         told = {"topic": topic, "refused": left.reasons, "examples": left.examples}
         click.echo(json.dumps(dataclasses.asdict(done) | told))
         return
-    if left.rows:
-        click.echo(f"{left.rows} rows were left out: {left} ({'; '.join(left.examples)})", err=True)
+    tell_left_out(left, NO_NEWS)
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
     if not done.articles:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from alphawire.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
-from alphawire.progress import counted, tell_absent, tell_gaps
+from alphawire.progress import counted, tell_absent, tell_data
 from schemas.config import Config
 
 
@@ -45,7 +45,7 @@ def command(
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
     write_signals(result.raw, out)
-    tell_gaps(result.gaps)
+    data = tell_data(result.gaps, result.left_out, result.news_left_out)
     for fault in result.lacking:
         click.echo(f"not recomputed: {fault}", err=True)
     if result.other and not as_configured:
@@ -53,7 +53,7 @@ def command(
         click.echo(told, err=True)
     tell_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
-    summary |= {"out": str(out), "gaps": result.gaps, "lacking": result.lacking}
+    summary |= {"out": str(out), "lacking": result.lacking} | data
     click.echo(
         json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
     )

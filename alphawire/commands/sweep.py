@@ -1,5 +1,6 @@
 """``alphawire sweep``."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import click
 from alphawire.commands.backtest import trusted
 from alphawire.news_scores import news_of
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.progress import counted, tell_absent
+from alphawire.progress import counted, tell_absent, tell_data
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -61,15 +62,18 @@ def command(
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
     from backtest.grid import parse_grid, points
-    from backtest.sources import located
+    from backtest.sources import located, log_gaps
     from backtest.sweep import sweep
     from backtest.sweep_folder import SUMMARY
     from backtest.trials import Ledger
+    from streams.files import Refused, refused
 
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
     tell_absent(config, strategy, bars)
-    seen = news_of(config, strategy, located(config, source), news)
+    unused = Refused()
+    seen = news_of(config, strategy, located(config, source), news, unused)
+    data = tell_data(log_gaps(bars), refused(bars), unused)
     ledger = Ledger(config_folder())
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:
@@ -86,7 +90,7 @@ def command(
             **options,
         )
     if as_json:
-        click.echo((out / SUMMARY).read_text(encoding="utf-8").rstrip())
+        click.echo(json.dumps(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2))
     else:
         _show(done, out)
 

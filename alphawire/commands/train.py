@@ -8,7 +8,7 @@ import click
 
 from alphawire.news_scores import news_of
 from alphawire.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.progress import counted, stages, tell_absent
+from alphawire.progress import counted, stages, tell_absent, tell_data
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -83,13 +83,16 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
-    from backtest.sources import located
+    from backtest.sources import located, log_gaps
+    from streams.files import Refused, refused
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
     tell_absent(config, strategy, bars)
     topics = next((found for source in sources if (found := located(config, source))), None)
-    seen = news_of(config, strategy, topics, news)
+    unused = Refused()
+    seen = news_of(config, strategy, topics, news, unused)
+    data = tell_data(log_gaps(bars), refused(bars), unused)
 
     if cv:
         from alphawire.cross_validation import validate
@@ -103,7 +106,7 @@ def command(
         done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage, news=seen)
     _count(strategy, done)
     if as_json:
-        click.echo(json.dumps(_summary(strategy, done)))
+        click.echo(json.dumps(_summary(strategy, done) | data))
     else:
         _show(done)
 
@@ -122,13 +125,9 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
 
     alone = next((source for source in sources if located(config, source)), None)
     if alone is None:
-        from streams.files import read_bars, refused
+        from streams.files import read_bars
 
-        frame = read_bars(sources, interval)
-        left = refused(frame)
-        if left.rows:
-            click.echo(f"{left.rows} rows are no bars and were left out: {left} ({'; '.join(left.examples)})", err=True)
-        return frame
+        return read_bars(sources, interval)
     if len(sources) > 1:
         raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
     with counted("bars") as progress:

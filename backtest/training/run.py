@@ -87,15 +87,29 @@ def train(
     samples = make_samples(strategy_name, strategy, chosen, start, news)
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
-    doing = f"training {strategy.model.key} on {len(kept.y):,} rows"
-    stage(doing)
-    model = fit(strategy_name, strategy, kept, progress=lambda done, total: stage(doing, done, total))
+    model = _fitted(strategy_name, strategy, kept, stage)
     stage("scoring")
     in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
     stage("writing the artifact")
     folder = Path(out) if out is not None else strategy.model.artifact
-    used = chosen[chosen["open_time"].to_numpy() <= int(kept.known.max())]
-    manifest = save_artifact(
+    manifest = _saved(model, folder, strategy, chosen, kept, tested)
+    dropped = samples.dropped | {"purged": purged}
+    return Training(folder, manifest, in_sample, held_out, dropped, _without_model(model, strategy, samples, kept))
+
+
+def _fitted(name: str, strategy: Strategy, kept: Samples, stage: Stage) -> BaseModel:
+    assert strategy.model is not None
+    doing = f"training {strategy.model.key} on {len(kept.y):,} rows"
+    stage(doing)
+    return fit(name, strategy, kept, progress=lambda done, total: stage(doing, done, total))
+
+
+def _saved(
+    model: BaseModel, folder: Path, strategy: Strategy, bars: pd.DataFrame, kept: Samples, tested: OutOfSample | None
+) -> Manifest:
+    """The artifact; of the bars it names those that the rows' features or targets saw."""
+    used = bars[bars["open_time"].to_numpy() <= int(kept.known.max())]
+    return save_artifact(
         model,
         folder,
         columns=list(kept.X.columns),
@@ -103,9 +117,14 @@ def train(
         rows=training_rows(model, kept),
         out_of_sample=tested,
     )
+
+
+def _without_model(model: BaseModel, strategy: Strategy, samples: Samples, kept: Samples) -> list[str]:
+    """Symbols that have rows, and no model of their own where each is to have one."""
+    if not strategy.training.per_symbol:
+        return []
     modelled = model.models if isinstance(model, PerSymbolModel) else set(kept.symbols)
-    without = sorted(set(samples.symbols) - set(modelled)) if strategy.training.per_symbol else []
-    return Training(folder, manifest, in_sample, held_out, samples.dropped | {"purged": purged}, without)
+    return sorted(set(samples.symbols) - set(modelled))
 
 
 def _split(samples: Samples, strategy: Strategy, holdout: float | None) -> tuple[Samples, Samples | None, int]:

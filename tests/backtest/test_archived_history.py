@@ -53,12 +53,12 @@ def test_a_gap_is_told_and_not_passed_over(tansu: TansuBroker, tmp_path: Path) -
     kept.segments = kept.segments[2:]
     (folder / "bars" / "partition-1.json").write_bytes(encode(kept))
     result = replay(config, "demo", str(folder))
-    assert result.gaps == ["gap.bars/1: offsets 0 to 299 hold no records"]
+    assert result.gaps == ["gap.bars/1: offsets 0 to 299 hold no records (300)"]
     assert len(result.raw) == len(BARS) - 300
     arguments = ["replay", "demo", "--source", str(folder), "--out", str(tmp_path / "s.jsonl"), "--json"]
     done = CliRunner().invoke(cli, [*arguments, "-c", str(tmp_path / "a.yaml")])
     assert json.loads(done.stdout)["gaps"] == result.gaps
-    assert "a gap in the log: gap.bars/1: offsets 0 to 299 hold no records" in done.stderr
+    assert "a gap in the log: gap.bars/1: offsets 0 to 299 hold no records (300)" in done.stderr
 
 
 @pytest.mark.slow
