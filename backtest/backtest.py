@@ -25,7 +25,7 @@ from backtest.universes import bars_of
 from plugins.bars import times_of
 from plugins.engines import engine_registry
 from plugins.engines.metrics import metrics
-from plugins.listing import entries
+from plugins.listing import how_to_install
 from plugins.universe import universe_of
 from schemas.config import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
@@ -100,14 +100,13 @@ def check_engines(keys: Sequence[str]) -> None:
     """`ConfigurationError` for an engine that is not registered (with near names), or not installed (with the mend)."""
     if not keys:
         raise ConfigurationError(f"no engine; there is: {', '.join(engine_registry.list_keys())}")
-    listed = {entry.key: entry for entry in entries() if entry.category == "engines"}
     for key in keys:
         try:
-            engine_registry.get(key)
+            engine = engine_registry.get(key)
         except KeyError as error:
             raise ConfigurationError(str(error.args[0])) from None
-        if not listed[key].available:
-            raise ConfigurationError(f"the engine {key} is not installed: {listed[key].install}")
+        if install := how_to_install(engine):
+            raise ConfigurationError(f"the engine {key} is not installed: {install}")
 
 
 def check_folder(out: Path) -> None:

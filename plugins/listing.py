@@ -24,8 +24,14 @@ def entries() -> list[PluginEntry]:
     return [_entry(category, cls) for category, registry in registries().items() for cls in registry.classes()]
 
 
+def how_to_install(cls: type[Plugin]) -> str | None:
+    """The command that installs what a plugin's `packages` lack here; None when nothing is missing."""
+    missing = {install for package, install in cls.packages.items() if not _installed(package)}
+    return f"pip install {' '.join(map(repr, sorted(missing)))}" if missing else None
+
+
 def _entry(category: str, cls: type[Plugin]) -> PluginEntry:
-    missing = [install for package, install in cls.packages.items() if not _installed(package)]
+    install = how_to_install(cls)
     distribution, distribution_version = _origin(cls.__module__)
     outputs, requires = getattr(cls, "outputs", None), getattr(cls, "requires", None)
     labels: dict[str, dict[int, str]] = getattr(cls, "labels", {})
@@ -37,8 +43,8 @@ def _entry(category: str, cls: type[Plugin]) -> PluginEntry:
         distribution_version=distribution_version,
         module=cls.__module__,
         summary=(inspect.cleandoc(cls.__doc__ or "") or "no description").splitlines()[0].replace("`", ""),
-        available=not missing,
-        install=f"pip install {' '.join(repr(name) for name in sorted(set(missing)))}" if missing else None,
+        available=install is None,
+        install=install,
         outputs=list(outputs) if isinstance(outputs, tuple) else None,
         requires=list(requires) if isinstance(requires, tuple) and requires else None,
         labels={column: {str(number): text for number, text in names.items()} for column, names in labels.items()}

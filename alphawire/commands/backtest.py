@@ -87,6 +87,7 @@ def command(
     if strategy is None:
         raise click.UsageError("name a STRATEGY, or two folders with --compare")
     from backtest.backtest import SUMMARY, check_engines, check_folder, run_backtest
+    from backtest.in_sample import told_in_sample
     from backtest.replay import replay
     from backtest.trials import Ledger
 
@@ -102,7 +103,8 @@ def command(
     with counted("engines", len(keys)) as done:
         run_backtest(
             chosen, replayed.bars, replayed.signals, keys, out,
-            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()), notes=_notes(replayed),
+            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+            notes=[*_notes(replayed), *told_in_sample(chosen, replayed.signals)],
         )  # fmt: skip
     told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:

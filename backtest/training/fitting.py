@@ -10,6 +10,7 @@ from backtest.training.splits import hold_out
 from plugins.artifacts import plugin_at_work
 from plugins.base import BaseModel
 from plugins.checks.batches import prove_batch_invariant
+from plugins.listing import how_to_install
 from plugins.manifest import EVERY_SYMBOL
 from plugins.models import model_registry
 from plugins.per_symbol import PerSymbolModel, each_model
@@ -27,13 +28,18 @@ VALIDATION = 0.2
 
 
 def new_model(name: str, strategy: Strategy) -> BaseModel:
-    """The strategy's model, not trained yet; `ConfigurationError` when it has none or it cannot be created."""
+    """The strategy's model, not trained yet; `ConfigurationError` when it has none, it cannot be created, or what it
+    needs is not installed.
+    """
     if strategy.model is None:
         raise ConfigurationError(
             f"strategies.{name}: it uses the column {strategy.prediction} as it is; there is nothing to train"
         )
     use = PluginUse(key=strategy.model.key, params=strategy.model.params)
-    model: BaseModel = create(model_registry, use, f"strategies.{name}.model")
+    place = f"strategies.{name}.model"
+    model: BaseModel = create(model_registry, use, place)
+    if install := how_to_install(type(model)):
+        raise ConfigurationError(f"{place}: what {use.key} needs is not installed: {install}")
     return model
 
 

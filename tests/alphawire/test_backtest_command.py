@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -54,6 +55,27 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
     assert told["symbols"] == ["AAPL", "JNJ"]
     assert told["engines"]["backtrader"]["metrics"]["trades"] > 0
     assert len(told["config_hash"]) == 16
+
+
+def ms(day: str) -> int:
+    return int(pd.Timestamp(day, tz="UTC").timestamp() * 1000)
+
+
+def test_bars_that_the_model_was_trained_on_are_told(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm", reason="the model's library is not installed: pip install 'alphawire[boost]'")
+    config, model = tmp_path / "model.yaml", f"    model: {{key: ml.lightgbm, artifact: {tmp_path / 'model'}}}"
+    config.write_text(CONFIG.replace("    prediction: momentum", model))
+    learn = ["train", "trend", "--bars", str(DAILY), "--to", "2016-01-01", "-c", str(config)]
+    assert CliRunner().invoke(cli, learn).exit_code == 0
+    seen, fresh = (
+        json.loads(CliRunner().invoke(cli, arguments(config, tmp_path / day, "--json", "--from", day)).stdout)
+        for day in ("2015-01-01", "2016-02-01")
+    )
+    (line,) = [text for text in seen["warnings"] if "in sample" in text]
+    days = pd.read_parquet(DAILY).query("symbol in ('AAPL', 'JNJ')")["close_time"]
+    known = days[(days >= ms("2015-01-01")) & (days <= ms("2015-12-22"))].nunique()
+    assert line.startswith(f"{known} of the ")  # the last targets reach beyond the training's last bar, into 2015-12-31
+    assert not any("in sample" in text for text in fresh["warnings"])
 
 
 def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
