@@ -120,12 +120,13 @@ def replay_file(
     progress: Progress | None = None,
     witness: Callable[[Seen], None] | None = None,
     news: NewsJoin | None = None,
+    sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result, sections = ReplayResult(bars=bars), FileSections(ready)
+    result, sections = ReplayResult(bars=bars), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
         result.raw += outcome.signals
