@@ -1,4 +1,8 @@
-"""Signals of strategies that differ in all but their features: these are computed once."""
+"""Signals of strategies that differ in all but their features: these are computed once.
+
+All of them begin at the same bar and see the same ones, so one steps and the others take over its whole rows without
+looking; `plugins.sharing` is for strategies of a worker, whose origins and failures may differ, and has to compare.
+"""
 
 from collections.abc import Sequence
 from typing import Any
