@@ -11,7 +11,7 @@ from backtest.logged_sections import logged
 from backtest.news import file_news
 from backtest.replay import check_news, replay_file
 from backtest.sources import Progress
-from plugins.pipeline import Outcome
+from plugins.lane import Outcome
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.messages import Signal

@@ -14,8 +14,9 @@ from backtest.news import file_news
 from backtest.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, gaps, in_order, located, topic_steps
 from plugins.bars import BarBatch, between
+from plugins.lane import Outcome
 from plugins.news_join import NewsJoin
-from plugins.pipeline import Outcome, Pipeline
+from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config

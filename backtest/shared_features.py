@@ -16,9 +16,10 @@ from backtest.history import VERSION
 from backtest.replay import ReplayResult
 from backtest.sources import Step
 from plugins.base import FloatArray
+from plugins.lane import Lane, Outcome
 from plugins.news_join import BarNews, NewsJoin
-from plugins.pipeline import Lane, Outcome
-from plugins.run import IntArray, Rows, Run, Source
+from plugins.run import Run, Source
+from plugins.run_states import IntArray, Rows
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import canonical_json
 from schemas.messages import Signal
