@@ -44,7 +44,7 @@ def main(broker: str) -> None:
     print(
         f"cross-sections: {SYMBOLS:,} symbols, {PARTITIONS} partitions, {WORKERS} workers, {LATE:.0%} late, "
         f"{len(delays)} bar times: p50 {p50:.0f} ms, p99 {p99:.0f} ms, largest {max(delays):.0f} ms; "
-        f"closings of a time: {dict(counts)}; processor seconds a second: "
+        f"closings of a time: {dict(counts)}; processor seconds a bar time: "
         f"{', '.join(f'{name} {share:.2f}' for name, share in busy.items())}; load {os.getloadavg()[0]:.1f}"
     )
 
@@ -67,8 +67,8 @@ def _config(path: Path, bootstrap: str) -> Config:
 async def _measured(
     config: Config, broker: str, processes: dict[str, list[Any]]
 ) -> tuple[list[float], Counter[int], dict[str, float]]:
-    """Milliseconds of each bar time after the warm-up, how many times have how many closings, and the processor time
-    that each kind of process took.
+    """Milliseconds of each bar time after the warm-up, how many times have how many closings, and the processor
+    seconds that each kind of process took for a bar time.
     """
     kafka, loop = config.kafka, asyncio.get_running_loop()
     rows = generated_bars(SYMBOLS, TIMES + 1)
@@ -119,12 +119,11 @@ async def _measured(
             some = [bar for bar, is_late in zip(bars[time], late, strict=True) if is_late]
             behind.append(asyncio.create_task(_after(first + LATE_BY - loop.time(), send, producer, some)))
         await asyncio.gather(*behind)
-        took = loop.time() - begin
-        busy = {name: (seconds - spent[name]) / took for name, seconds in _spent(processes).items()}
         async with asyncio.timeout(120):
             while any(signals[time] < SYMBOLS for time in times):
                 await asyncio.sleep(0.2)
         reading.cancel()
+        busy = {name: (seconds - spent[name]) / TIMES for name, seconds in _spent(processes).items()}
     counts = Counter[int]()
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "predictions"), home("ranked", PARTITIONS), isolation="read_committed"
