@@ -1,20 +1,24 @@
 """Cross-sections of bars from files: no log tells who came in time, so the members are those that have a bar."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from plugins.cross_section import closing_of, generator_of, signals_of
 from plugins.deciding import who
 from plugins.strategy import ReadyStrategy
-from schemas.cross_sections import Prediction
+from schemas.cross_sections import Closing, Prediction
 from schemas.errors import PluginError
 from schemas.messages import Signal
 
 
 class FileSections:
-    """Gathers predictions that come in order of time, and decides on a time when a later one comes."""
+    """Gathers predictions that come in order of time, and decides on a time when a later one comes. Of the times in
+    `keep`, what was decided, and about what, stays in `kept`.
+    """
 
-    def __init__(self, strategy: ReadyStrategy) -> None:
+    def __init__(self, strategy: ReadyStrategy, keep: Container[int] = ()) -> None:
         self.strategy = strategy
+        self.kept: list[tuple[Closing, dict[str, Prediction]]] = []
+        self._keep = keep
         self._time = -1
         self._present: dict[str, Prediction] = {}
 
@@ -33,6 +37,8 @@ class FileSections:
             return []
         members, left = who(self.strategy.universe, self._time, present)
         closing = closing_of(self.strategy, self._time, members, left, expected=members)
+        if self._time in self._keep:
+            self.kept.append((closing, present))
         try:
             return signals_of(closing, present, generator_of(closing))
         except PluginError as error:

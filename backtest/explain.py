@@ -13,7 +13,7 @@ from backtest.differences import NOTHING, FirstDifference, first_difference
 from backtest.published import Published
 from backtest.recomputed import Recomputed, of_file, of_topics
 from backtest.sources import Progress
-from plugins.strategy import ready_strategy
+from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash, signal_id
 from schemas.config import Config
 from schemas.errors import BadRecord
@@ -29,7 +29,7 @@ class Explanation:
 
     `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
     origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.
-    `section` is there where a signal was decided together with those of other symbols, and is explained from topics.
+    `section` is there where a signal was decided together with those of other symbols.
     """
 
     id: str
@@ -92,7 +92,7 @@ async def _explain_many(
     found = published.in_file(file, ids) if file else await published.on_topic(config.kafka, ids)
     where = f"in {file}" if file else f"on {topic_name(config.kafka, 'signals')}"
     wanted = published.chosen(ids, found, where)
-    told = {one.raw: _decoded(one) for one in wanted}
+    told = {one.raw: _decoded(one.raw) for one in wanted}
     signals = [signal for signal in told.values() if isinstance(signal, Signal)]
     names = _strategies(config, signals, len(signals) < len(told))
     here = {
@@ -103,7 +103,7 @@ async def _explain_many(
     for name in names:
         ready = ready_strategy(name, config.strategy(name))
         if bars is not None:
-            made = of_file(config, ready, here, bars, news, progress)
+            made = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
             made = await of_topics(config, ready, here, progress)
         for partition, candidates in result.items():
@@ -111,11 +111,19 @@ async def _explain_many(
     return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]
 
 
-def _decoded(one: Published) -> Signal | BadRecord:
+def _decoded(raw: bytes) -> Signal | BadRecord:
     try:
-        return decode(_decoder, one.raw)
+        return decode(_decoder, raw)
     except BadRecord as error:
         return error
+
+
+def _beside(file: Path | None, ready: ReadyStrategy) -> list[Signal]:
+    """The signals in the file that may have been decided together with one another."""
+    if file is None or not ready.generator.cross_section:
+        return []
+    told = map(_decoded, published.lines_of(file))
+    return [signal for signal in told if isinstance(signal, Signal) and signal.content.strategy == ready.name]
 
 
 def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> list[str]:
@@ -199,7 +207,8 @@ def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference 
 
 def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed) -> None:
     stretch = candidate.stretch(told.provenance.offset)
-    if candidate.sections and candidate.sections.at(told.content.time).closing is None:
+    sections = candidate.sections
+    if sections and not sections.of_file and sections.at(told.content.time).closing is None:
         explanation.difference = FirstDifference("closing", NOTHING, told.content.time)
         explanation.fault = "no closing on the log is of this time, or of a later one: its cross-section is still open"
         return

@@ -2,7 +2,7 @@
 what of it is not what the bars and the configuration come to.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ from schemas.messages import Signal, SignalContent, encode
 @dataclass(frozen=True)
 class Section:
     """All symbols of one bar time: their predictions on the log, each with its offset, and the closing (with its own)
-    that decided: that of this time, or of a later one that came first. None: the log has none yet.
+    that decided: that of this time, or of a later one that came first. None: the log has none yet. `of_file`: there is
+    no log, and `offset` only says that all came before.
     """
 
     time: int
@@ -32,6 +33,7 @@ class Section:
     signals: list[Signal]
     closing: Closing | None
     offset: int | None
+    of_file: bool = False
 
     @property
     def in_time(self) -> list[str]:
@@ -61,7 +63,7 @@ class Section:
         ]
         return {
             "closing": msgspec.to_builtins(self.closing),
-            "offset": self.offset,
+            "offset": None if self.of_file else self.offset,
             "late": self.late,
             "rank": ranks.get(symbol),
             "ranked": len(ranks),
@@ -74,7 +76,7 @@ class Section:
 
 @dataclass
 class Sections:
-    """A strategy's cross-sections on the log, beside the `computed` predictions of its bars."""
+    """A strategy's cross-sections on the log, beside the `computed` predictions of its bars; or those of a file."""
 
     ready: ReadyStrategy
     past: Mapping[int, Sequence[Stretch]]
@@ -82,6 +84,7 @@ class Sections:
     computed: Mapping[Key, Prediction]
     closings: list[tuple[int, Closing]] = field(default_factory=list)
     told: dict[int, dict[str, tuple[int, Prediction]]] = field(default_factory=dict)
+    of_file: bool = False
 
     @classmethod
     def of(
@@ -103,25 +106,50 @@ class Sections:
                 sections.closings.append((offset, record))
         return sections
 
+    @classmethod
+    def decided_in_file(
+        cls, ready: ReadyStrategy, kept: Iterable[tuple[Closing, Mapping[str, Prediction]]], beside: Iterable[Signal]
+    ) -> "Sections":
+        """Those that a replay of a file of bars has `kept`. There is no log that tells what was predicted: the signals
+        that were written `beside` one another do, where they are there.
+        """
+        records: list[tuple[int, PredictionRecord]] = []
+        for closing, present in kept:
+            records += sorted((made.provenance.offset, made) for made in present.values())
+            records.append((records[-1][0] + 1, closing))
+        sections = cls.of(ready, {}, records, [made for _, made in records if isinstance(made, Prediction)])
+        sections.of_file = True
+        for signal in beside:
+            if (of_time := sections.told.get(signal.content.time)) is not None:
+                made = sections.computed.get((signal.content.symbol, signal.content.time))
+                of_time[signal.content.symbol] = signal.provenance.offset, _prediction_of(signal, made)
+        return sections
+
     def at(self, time: int) -> Section:
         offset, closing = next((entry for entry in self.closings if entry[1].time >= time), (None, None))
         signals = {s.content.symbol: s for _, s in reversed(self.found.signals) if s.content.time == time}
-        return Section(time, self.told.get(time, {}), [s for _, s in sorted(signals.items())], closing, offset)
+        every = [signal for _, signal in sorted(signals.items())]
+        return Section(time, self.told.get(time, {}), every, closing, offset, self.of_file)
 
     def difference(self, section: Section, symbol: str, told: SignalContent | None) -> FirstDifference | None:
         """The first thing on the log, of what the signal of `symbol` was made of, that is not what comes out.
 
         Of a closing this is how it is decided and about whom, as far as the configuration that it names tells. Who
         came in time only the log knows: that is questioned when the signal is another than was `told` (None: it is
-        the same), and would be what was told if all had come that are there.
+        the same), and would be what was told if all had come that are there. In a file all have, the closing is what
+        comes out, and a signal that is another than was told is itself what is wrong.
         """
+        if self.of_file and told is not None:
+            return None
         return next(self._differences(section, symbol, told), None)
 
     def _differences(self, section: Section, symbol: str, told: SignalContent | None) -> Iterator[FirstDifference]:
         for name in sorted({symbol, *section.told}, key=lambda name: (name != symbol, name)):
             if difference := self._of_prediction(section, name):
                 yield difference
-        if section.closing is not None and (difference := self._of_closing(section, section.closing, told)):
+        if self.of_file or section.closing is None:
+            return
+        if difference := self._of_closing(section, section.closing, told):
             yield difference
 
     def _of_prediction(self, section: Section, symbol: str) -> FirstDifference | None:
@@ -153,6 +181,15 @@ class Sections:
         there = {symbol: self.computed.get((symbol, section.time), made) for symbol, (_, made) in section.told.items()}
         contents = [signal.content for signal in signals_of(closing, there, generator_of(closing))]
         return any(encode(content) == encode(told) for content in contents)
+
+
+def _prediction_of(signal: Signal, made: Prediction | None) -> Prediction:
+    """What the signal tells of its prediction; why there is none it tells in words of its own."""
+    content = signal.content
+    return Prediction(
+        content.strategy, content.symbol, content.time, content.prediction, made.reason if made else None,
+        content.model, content.config_hash, content.gap, content.valid_until, signal.provenance,
+    )  # fmt: skip
 
 
 def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing:

@@ -9,9 +9,10 @@ from typing import Any
 from backtest.sources import Progress, topic_steps
 from plugins.bars import BarBatch, between
 from plugins.exchange import artifact_folder
+from plugins.lane import Outcome
 from plugins.manifest import MANIFEST, read_manifest
 from plugins.news_join import Joining, NewsJoin
-from plugins.pipeline import Outcome, Pipeline
+from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config, Kafka, Strategy

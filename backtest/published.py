@@ -52,11 +52,16 @@ async def on_topic(kafka: Kafka, wanted: Sequence[str]) -> list[Published]:
 
 def in_file(path: Path, wanted: Sequence[str]) -> list[Published]:
     """The same from a file of JSON lines, or of Parquet."""
-    lines = _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+    lines = lines_of(path)
     found = _matching([(_partition(line), line) for line in lines], wanted)
     if lines and not found and all(_id(line) is None for line in lines[:SHOWN]):
         raise ConfigurationError(f"{path} holds no signals as JSON lines; write them with `alphawire replay --out`")
     return found
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The bytes of all signals in the file."""
+    return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
 
 
 def _json_lines(path: Path) -> list[bytes]:

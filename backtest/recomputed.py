@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from backtest.cross_sections import FileSections
 from backtest.evidence import Evidence, Witness
 from backtest.explain_sections import Sections
 from backtest.history import Stretch, recompute_all, stretches
@@ -10,7 +11,7 @@ from backtest.logged_sections import logged
 from backtest.news import file_news
 from backtest.replay import check_news, replay_file
 from backtest.sources import Progress
-from plugins.pipeline import Outcome
+from plugins.lane import Outcome
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.messages import Signal
@@ -54,15 +55,19 @@ Told = Mapping[int, Sequence[Signal]]
 
 
 def of_file(
-    config: Config, ready: ReadyStrategy, told: Told, bars: str, news: str | None, progress: Progress | None
-) -> dict[int, Recomputed]:
-    """From a file of `bars`, which has one partition."""
+    config: Config, ready: ReadyStrategy, told: Told, bars: str, news: str | None, progress: Progress | None,
+    beside: Sequence[Signal] = (),
+) -> dict[int, Recomputed]:  # fmt: skip
+    """From a file of `bars`, which has one partition; `beside`: the signals that were written with those `told`."""
     check_news(ready, news, of_topics=False)
     found = {}
     for partition, signals in told.items():
         join = file_news(news, config.news, ready.joining) if news else None
-        found[partition] = Recomputed(ready)
-        found[partition].take(replay_file(ready, bars, progress, found[partition].witness(signals, ready), join).raw)
+        sections = FileSections(ready, {signal.content.time for signal in signals})
+        found[partition] = one = Recomputed(ready)
+        one.take(replay_file(ready, bars, progress, one.witness(signals, ready), join, sections).raw)
+        if ready.generator.cross_section:
+            one.sections = Sections.decided_in_file(ready, sections.kept, beside)
     return found
 
 

@@ -14,8 +14,9 @@ from backtest.news import file_news
 from backtest.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from backtest.sources import Progress, file_bars, file_steps, frame_of, in_order, located, place, topic_steps
 from plugins.bars import BarBatch, between
+from plugins.lane import Outcome
 from plugins.news_join import NewsJoin
-from plugins.pipeline import Outcome, Pipeline
+from plugins.pipeline import Pipeline
 from plugins.run import Seen, Source
 from plugins.strategy import ReadyStrategy, ready_strategy
 from schemas.config import Config
@@ -125,12 +126,13 @@ def replay_file(
     progress: Progress | None = None,
     witness: Callable[[Seen], None] | None = None,
     news: NewsJoin | None = None,
+    sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
     run = pipeline.runs[ready.name]
     run.start_time, run.witness = 0, witness
-    result, sections = ReplayResult(bars=bars, left_out=refused(bars)), FileSections(ready)
+    result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
         for bad in outcome.refusals:

@@ -7,7 +7,8 @@ from backtest.history import VERSION, recompute_all, stretches
 from backtest.logged_sections import gathered, logged
 from backtest.sources import Progress, frame_of, in_order, topic_steps
 from plugins.cross_section import late_signal
-from plugins.pipeline import Outcome, Pipeline
+from plugins.lane import Outcome
+from plugins.pipeline import Pipeline
 from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config

@@ -1,4 +1,8 @@
-"""Signals of strategies that differ in all but their features: these are computed once."""
+"""Signals of strategies that differ in all but their features: these are computed once.
+
+All of them begin at the same bar and see the same ones, so one steps and the others take over its whole rows without
+looking; `plugins.sharing` is for strategies of a worker, whose origins and failures may differ, and has to compare.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +16,10 @@ from backtest.history import VERSION
 from backtest.replay import ReplayResult
 from backtest.sources import Step
 from plugins.base import FloatArray
+from plugins.lane import Lane, Outcome
 from plugins.news_join import BarNews, NewsJoin
-from plugins.pipeline import Lane, Outcome
-from plugins.run import IntArray, Rows, Run, Source
+from plugins.run import Run, Source
+from plugins.run_states import IntArray, Rows
 from plugins.strategy import ReadyStrategy
 from schemas.canonical import canonical_json
 from schemas.messages import Signal

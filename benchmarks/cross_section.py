@@ -26,6 +26,8 @@ from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
 
 SYMBOLS, PARTITIONS, WORKERS, TIMES, WARM = 2_000, 24, 3, 40, 5
+EVERY = 1.0
+"""Seconds from one bar time to the next."""
 GRACE, LATE_BY, LATE = 0.4, 0.7, 0.05
 """Seconds, seconds after a time's other bars, and the fraction of bars."""
 _signal = msgspec.json.Decoder(Signal)
@@ -36,14 +38,14 @@ def main(broker: str) -> None:
         config = _config(Path(folder) / "ranked.yaml", running.bootstrap)
         asyncio.run(create_topics(config.kafka))
         with contextlib.ExitStack() as workers:
-            for _ in range(WORKERS):
-                workers.enter_context(worker(Path(folder) / "ranked.yaml"))
-            delays, counts = asyncio.run(_measured(config, broker))
+            pids = [workers.enter_context(worker(Path(folder) / "ranked.yaml")).pid for _ in range(WORKERS)]
+            delays, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
     p50, p99 = np.percentile(delays, [50, 99])
     print(
         f"cross-sections: {SYMBOLS:,} symbols, {PARTITIONS} partitions, {WORKERS} workers, {LATE:.0%} late, "
         f"{len(delays)} bar times: p50 {p50:.0f} ms, p99 {p99:.0f} ms, largest {max(delays):.0f} ms; "
-        f"closings of a time: {dict(counts)}; load {os.getloadavg()[0]:.1f}"
+        f"closings of a time: {dict(counts)}; processor seconds a bar time: "
+        f"{', '.join(f'{name} {share:.2f}' for name, share in busy.items())}; load {os.getloadavg()[0]:.1f}"
     )
 
 
@@ -62,8 +64,12 @@ def _config(path: Path, bootstrap: str) -> Config:
     return load_config(path)
 
 
-async def _measured(config: Config, broker: str) -> tuple[list[float], Counter[int]]:
-    """Milliseconds of each bar time after the warm-up, and how many times have how many closings."""
+async def _measured(
+    config: Config, broker: str, processes: dict[str, list[Any]]
+) -> tuple[list[float], Counter[int], dict[str, float]]:
+    """Milliseconds of each bar time after the warm-up, how many times have how many closings, and the processor
+    seconds that each kind of process took for a bar time.
+    """
     kafka, loop = config.kafka, asyncio.get_running_loop()
     rows = generated_bars(SYMBOLS, TIMES + 1)
     times = sorted(rows["close_time"].unique().tolist())
@@ -102,8 +108,10 @@ async def _measured(config: Config, broker: str) -> tuple[list[float], Counter[i
             while signals[times[0]] < SYMBOLS:
                 await asyncio.sleep(0.2)
         begin, behind = loop.time() + 1.0, list[asyncio.Task[None]]()
+        spent = _spent(processes)
         for number, time in enumerate(times[1:]):
-            await asyncio.sleep(max(0.0, begin + number - loop.time()))
+            await asyncio.sleep(max(0.0, begin + number * EVERY - loop.time()))
+            await asyncio.gather(*behind)  # else, on a busy machine, they could come after the symbol's next bar
             late = rng.random(SYMBOLS) < LATE
             first = loop.time()
             await send(producer, [bar for bar, is_late in zip(bars[time], late, strict=True) if not is_late])
@@ -115,13 +123,26 @@ async def _measured(config: Config, broker: str) -> tuple[list[float], Counter[i
             while any(signals[time] < SYMBOLS for time in times):
                 await asyncio.sleep(0.2)
         reading.cancel()
+        busy = {name: (seconds - spent[name]) / TIMES for name, seconds in _spent(processes).items()}
     counts = Counter[int]()
     async for record in read_partition_to_end(
         kafka, topic_name(kafka, "predictions"), home("ranked", PARTITIONS), isolation="read_committed"
     ):
         value = decode_prediction_record(record.value)
         counts[value.time] += isinstance(value, Closing)
-    return [1000 * (done[time] - due[time]) for time in times[1 + WARM :]], Counter(counts.values())
+    return [1000 * (done[time] - due[time]) for time in times[1 + WARM :]], Counter(counts.values()), busy
+
+
+def _spent(processes: dict[str, list[Any]]) -> dict[str, float]:
+    """Processor seconds so far: of each kind, and of this process, which sends and reads."""
+    return {name: sum(map(_processor_seconds, pids)) for name, pids in processes.items()} | {
+        "sending and reading": sum(os.times()[:2])
+    }
+
+
+def _processor_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 async def _after(seconds: float, send: Any, producer: Any, bars: list[Bar]) -> None:

@@ -171,16 +171,22 @@ class CrossSections:
             self.pending.setdefault(time, {})[symbol] = prediction
         return made
 
-    def close(self, closing: Closing) -> Made:
-        """The next closing: the signals of its time, and late ones for what it, and earlier times, leave out."""
+    def decided(self, closing: Closing) -> list[Signal]:
+        """What the members of a closing that is to come make of it, all of which have come."""
+        present = self.pending.get(closing.time, {})
+        return signals_of(closing, present, self._generator_of(closing)) if present else []
+
+    def close(self, closing: Closing, told: bool = False) -> Made:
+        """The next closing: the signals of its time (unless these are `told` already), and late ones for what it, and
+        earlier times, leave out.
+        """
         made = Made()
         if closing.time <= self.closed:
             return made
         self.closed = closing.time
         self.times.append(closing.time)
-        present = self.pending.pop(closing.time, {})
-        made.signals = signals_of(closing, present, self._generator_of(closing)) if present else []
-        decided = {signal.content.symbol for signal in made.signals}
+        made.signals = [] if told else self.decided(closing)
+        decided, present = {*closing.members, *closing.left}, self.pending.pop(closing.time, {})
         for time in sorted(time for time in self.pending if time < closing.time):
             for _, prediction in sorted(self.pending.pop(time).items()):
                 made.add_late(prediction)

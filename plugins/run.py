@@ -1,12 +1,10 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from plugins.at_work import plugin_at_work
 from plugins.bars import with_columns
@@ -14,25 +12,20 @@ from plugins.base import FloatArray, name_of
 from plugins.gate import FIRST
 from plugins.isolation import Failure
 from plugins.news_join import BarNews
-from plugins.per_symbol import PerSymbolModel
+from plugins.predicting import explained, predict
 from plugins.requirements import FeatureColumns
-from plugins.shadow import ReadyShadow, ShadowKept, ShadowRun
+from plugins.run_states import IntArray, Rows, RunStates
+from plugins.shadow import ReadyShadow
 from plugins.sharing import Steps
 from plugins.strategy import ReadyStrategy
-from plugins.streaming import raw
 from plugins.targets import none_if_nan, target_weights
 from plugins.universe import LEFT
 from schemas.canonical import signal_id
 from schemas.cross_sections import Prediction
 from schemas.messages import Origin, Provenance, Signal, SignalContent
 
-IntArray = NDArray[np.int64]
-Rows = NDArray[np.void]
 Told = tuple[int | None, bool]
 """Of a bar's news: the offset of the last score that counts, and whether one was made later, of history."""
-
-BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")])
-"""What a run remembers of a symbol besides its features' states: bars so far, and the first of them."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +49,6 @@ class Seen:
     counts: IntArray
 
 
-class Kept(NamedTuple):
-    """States of `slots`: rows of the book and of each feature's, and the shadow's `beside` them."""
-
-    slots: IntArray
-    rows: list[Rows]
-    beside: ShadowKept | None
-
-
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, counts: IntArray) -> None:
     for i in range(len(slots)):
@@ -75,7 +60,7 @@ def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, co
         counts[i] = entry.count
 
 
-class Run:
+class Run(RunStates):
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
@@ -85,8 +70,7 @@ class Run:
     """
 
     def __init__(self, strategy: ReadyStrategy, source: Source, shadow: ReadyShadow | None = None) -> None:
-        self.strategy = strategy
-        self.shadow = ShadowRun(shadow) if shadow else None
+        super().__init__(strategy, shadow)
         self.source = source
         self.begin = 0
         self.publish_from = 0
@@ -98,22 +82,14 @@ class Run:
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
         self.start_time = start if isinstance(start, int) else 0
-        self.book = np.zeros(0, BOOK)
-        self.next_offset = np.zeros(0, np.int64)
-        self.member = np.zeros(0, np.bool_)
         self._origins: dict[int, Origin] = {}
         self._predicted: list[Prediction] = []
-        self._keepers = strategy.keepers
-        self.states: list[Rows] = [keeper.new_states(0) for keeper in self._keepers]
 
     def exchange(self, strategy: ReadyStrategy) -> None:
-        """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
-        if strategy.layout != self.strategy.layout:
-            raise ValueError(f"{strategy.name}: the states have another layout")
-        for old, new in zip(self.strategy.features, strategy.features, strict=True):
+        before = self.strategy
+        super().exchange(strategy)
+        for old, new in zip(before.features, strategy.features, strict=True):
             self.sharing.replace(old.feature, new.feature)
-        self.strategy = strategy
-        self._keepers = strategy.keepers
 
     def wants(self, symbol: str) -> bool:
         return not self.asleep and self.strategy.universe.ever(symbol)
@@ -122,32 +98,6 @@ class Run:
     def at_work(self) -> bool:
         """Are its states folded here?"""
         return not self.asleep and self.failed is None
-
-    def keep(self, slots: IntArray) -> Kept:
-        """The states of `slots` as they are now, for `put_back`."""
-        mine = np.unique(slots)
-        beside = self.shadow.keep(mine) if self.shadow else None
-        return Kept(mine, [raw(array)[mine] for array in (self.book, *self.states)], beside)
-
-    def put_back(self, kept: Kept) -> None:
-        """Undoes what was fed since, of which nothing was taken yet."""
-        for array, rows in zip((self.book, *self.states), kept.rows, strict=True):
-            raw(array)[kept.slots] = rows
-        if self.shadow is not None and kept.beside is not None:
-            self.shadow.put_back(kept.slots, kept.beside)
-
-    def grow(self, size: int) -> None:
-        """Room for `size` symbols."""
-        more = size - len(self.book)
-        self.book = np.concatenate([self.book, np.zeros(more, BOOK)])
-        self.next_offset = np.concatenate([self.next_offset, np.zeros(more, np.int64)])
-        self.member = np.concatenate([self.member, np.zeros(more, np.bool_)])
-        self.states = [
-            np.concatenate([states, keeper.new_states(more)])
-            for states, keeper in zip(self.states, self._keepers, strict=True)
-        ]
-        if self.shadow is not None:
-            self.shadow.grow(size)
 
     def feed(
         self,
@@ -242,7 +192,7 @@ class Run:
         """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
         wanted = loud if fold is None else np.arange(len(values))
-        every = self._predict(values, slots, counts, wanted, symbols)
+        every = predict(self, values, slots, counts, wanted, symbols)
         if fold is None:
             more = {}
         else:
@@ -271,7 +221,7 @@ class Run:
         source, interval = self.source, strategy.interval_ms
         places = slots.tolist()
         names = [symbols[slot] for slot in places]
-        reasons = self._reasons(decisions.reason, counts, names)
+        reasons = explained(self, decisions.reason, counts, names)
         if strategy.universe.changes:
             for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
                 decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
@@ -305,7 +255,7 @@ class Run:
     ) -> list[Prediction]:
         strategy, source, interval = self.strategy, self.source, self.strategy.interval_ms
         names = [symbols[slot] for slot in slots.tolist()]
-        reasons = self._reasons([""] * len(names), counts, names)
+        reasons = explained(self, [""] * len(names), counts, names)
         return [
             Prediction(
                 strategy.name, symbol, time, none_if_nan(value), None if value == value else reason or None,
@@ -328,60 +278,6 @@ class Run:
             origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
             self._origins[slot] = origin
         return origin
-
-    def _predict(
-        self, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray, symbols: Sequence[str]
-    ) -> FloatArray:
-        """Predictions for the rows `wanted`, NaN elsewhere and while the features warm up: a tree would make a number
-        even of missing values.
-        """
-        strategy, model = self.strategy, self.strategy.model
-        if model is None:
-            return values[:, strategy.columns.index(strategy.prediction or "")]
-        predictions = np.full(len(values), np.nan)
-        for rows, windows in self._windows(values, slots, counts, wanted[counts[wanted] > strategy.warmup]):
-            with plugin_at_work(name_of(model), "predict"):
-                if isinstance(model, PerSymbolModel):
-                    own = [symbols[slot] for slot in slots[rows].tolist()]
-                    predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
-                else:
-                    predictions[rows] = model.predict_windows(windows, strategy.columns)
-        return predictions
-
-    def _windows(
-        self, values: FloatArray, slots: IntArray, counts: IntArray, warm: IntArray
-    ) -> Iterable[tuple[IntArray, FloatArray]]:
-        """The windows of the rows `warm`; where the model looks back, all of `values` go into their symbols' rings."""
-        ring = self.strategy.ring
-        if ring is not None:
-            return ring.run(self.states[len(self.strategy.features)], slots, counts, values, warm)
-        return [(warm, values[warm, np.newaxis])] if len(warm) else []
-
-    def _reasons(self, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
-        warmup, model = self.strategy.warmup, self.strategy.model
-        if isinstance(model, PerSymbolModel):
-            reasons = [
-                reason if symbol in model.models else f"there is no model for {symbol}"
-                for symbol, reason in zip(symbols, reasons, strict=True)
-            ]
-        if model is None or int(counts.min()) > warmup:
-            return reasons
-        return [
-            f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason
-            for count, reason in zip(counts.tolist(), reasons, strict=True)
-        ]
-
-    def unpack(self, slot: int, payload: bytes) -> None:
-        """Takes over one symbol's state: its row of the book and of each feature's states; `ValueError` when the
-        length is another.
-        """
-        arrays = [self.book, *self.states]
-        if len(payload) != sum(array.dtype.itemsize for array in arrays):
-            raise ValueError(f"{len(payload)} bytes of state, expected {sum(a.dtype.itemsize for a in arrays)}")
-        first = 0
-        for array in arrays:
-            array[slot] = np.frombuffer(payload, array.dtype, 1, first)[0]
-            first += array.dtype.itemsize
 
 
 def _told(news: BarNews | None, count: int) -> list[Told]:

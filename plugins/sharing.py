@@ -1,4 +1,8 @@
-"""Features that several strategies of one partition have alike, computed once a batch."""
+"""Features that several strategies of one partition have alike, computed once a batch.
+
+Each may have begun, failed or been exchanged at another bar, so states are compared before values are taken over; the
+points of a sweep have all of that in common, and `backtest.shared_features` spares them the comparison and every step.
+"""
 
 from collections import Counter
 from collections.abc import Iterable

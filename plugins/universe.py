@@ -61,7 +61,7 @@ class Universe:
             return self._fits(symbol)
         return symbol in self.periods and self.periods[symbol][0][0] <= time
 
-    @property
+    @cached_property
     def changes(self) -> bool:
         """Has it other members at one time than at another?"""
         return self.periods is not None and any(periods != ALWAYS for periods in self.periods.values())

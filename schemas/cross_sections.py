@@ -56,6 +56,9 @@ class Closing(Struct, tag="closing", tag_field="kind"):
     signal: Generator
     execution: Weighing
     config_hash: Annotated[str, Meta(description="of the configuration that decides")]
+    with_signals: Annotated[
+        bool, Meta(description="its signals were written in the same transaction; false: they come after it")
+    ] = False
 
 
 class Late(Struct, tag="late", tag_field="kind"):

@@ -1,5 +1,6 @@
 """What the log knows of one partition of `predictions`: its marker, and the states of its strategies."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,11 +16,15 @@ _decoder = msgspec.json.Decoder(StateRecord)
 
 @dataclass
 class GatheredState:
-    """The latest of each record; `begin` and `end` are the offsets that the partition of `topic` holds now."""
+    """The latest of each record; `begin` and `end` are the offsets that the partition of `topic` holds now.
+
+    A former owner's records all lie before `written`, beyond `end` where a transaction is open.
+    """
 
     topic: str
     begin: int = 0
     end: int = 0
+    written: int = 0
     marker: Marker | None = None
     strategies: dict[str, Gathered] = field(default_factory=dict)
 
@@ -50,5 +55,8 @@ async def load_gathered(kafka: Kafka, partition: int) -> GatheredState:
     found = GatheredState(topic_name(kafka, "predictions"))
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
         found.take(record.value)
-    found.begin, found.end = await offset_range(kafka, found.topic, partition, isolation="read_committed")
+    (found.begin, found.end), (_, found.written) = await asyncio.gather(
+        offset_range(kafka, found.topic, partition, isolation="read_committed"),
+        offset_range(kafka, found.topic, partition),
+    )
     return found

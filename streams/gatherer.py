@@ -128,7 +128,9 @@ class Gatherer:
 
     async def open(self, number: int, stored: GatheredState, writer: Writer) -> None:
         """Takes a partition over and begins to publish."""
-        part = Gathering(number, self.names, self.strategies, self.partition_count, stored, self.clock)
+        part = Gathering(
+            number, self.names, self.strategies, self.partition_count, stored, self.clock, writer.transactional
+        )
         publisher = GatheringPublisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher
         self._stirred[number] = asyncio.Event()

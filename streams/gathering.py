@@ -1,13 +1,17 @@
 """One partition of `predictions` in its owner's hands: the cross-sections of its strategies, and what they come to.
 
 All that is published follows from the log alone: from predictions and closings, in their order. What the owner adds of
-its own, by its clock, are closings, which hold only when they are read back.
+its own, by its clock, are closings. They hold when they are read back, and their signals are made then; or at once,
+where nobody else can have written one before (a fenced owner that has read all that there was when it came), and both
+are written in one transaction.
 """
 
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+import msgspec
 
 from plugins.cross_section import CrossSections, Made
 from plugins.deciding import Decider
@@ -60,7 +64,9 @@ class _Strategy:
 
 
 class Gathering(Outbox):
-    """State and books of one partition; `feed` never awaits."""
+    """State and books of one partition; `feed` never awaits. `fenced`: each write is a transaction of its only
+    owner.
+    """
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class Gathering(Outbox):
         partitions: int,
         stored: GatheredState,
         clock: Callable[[], float],
+        fenced: bool = False,
     ) -> None:
         self.names = names
         self.partitions = partitions
@@ -78,9 +85,11 @@ class Gathering(Outbox):
         self.strategies = {strategy.name: _Strategy(strategy, stored, clock) for strategy in mine}
         self.counts: Counter[str] = Counter()
         self.wrote = False
+        self._owes_marker = False
         self._published = dict(stored.marker.published) if stored.marker else {}
         self._marker = stored.marker.offset if stored.marker else 0
         self._live_from = stored.end
+        self._alone_from = stored.written if fenced else None
         self._strangers: set[str] = set()
         every = self.strategies.values()
         position = max(min((s.floor for s in every), default=stored.end), stored.begin)
@@ -128,7 +137,7 @@ class Gathering(Outbox):
 
     def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
         try:
-            made = mine.sections.close(closing)
+            made = mine.sections.close(closing, told=closing.with_signals)
         except Exception as error:  # foreign code, whatever it raises
             self._stop(mine, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
@@ -202,13 +211,38 @@ class Gathering(Outbox):
                 return LOOK_AGAIN
             failpoint("before_closing")
             self.counts["closed_by_grace" if due is not None else "closed_complete"] += 1
-            self._put([self._record(mine.decider.close(time))])
+            self._put(self._proposal(mine, mine.decider.close(time)))
         return None
+
+    def _proposal(self, mine: _Strategy, closing: Closing) -> list[Record]:
+        """The closing, and its signals where it holds for certain. What cannot be decided stops the strategy when the
+        closing is read back.
+        """
+        if self._alone_from is None or self.position < self._alone_from:
+            return [self._record(closing)]
+        try:
+            signals = mine.sections.decided(closing)
+        except Exception:  # foreign code, whatever it raises
+            return [self._record(closing)]
+        self.counts["gathered_signals"] += len(signals)
+        told = msgspec.structs.replace(closing, with_signals=True)
+        return [self._record(told), *(gathered_signal_record(self.names.signals, signal) for signal in signals)]
 
     def take(self, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
         records, reached = super().take(limit, together)
         self.wrote = bool(records)
+        self._owes_marker |= self.wrote
         return records, reached
+
+    @property
+    def unmarked(self) -> bool:
+        """What only waits for its closing would be read again whatever a marker said."""
+        waits = any(mine.sections.pending for mine in self.strategies.values() if mine.failed is None)
+        return super().unmarked and (self._owes_marker or not waits)
+
+    def note(self, reached: Reached) -> None:
+        super().note(reached)
+        self._owes_marker = False
 
     def marker_record(self, reached: Reached) -> Record:
         """What is reached is on the log. Strategies that are not here stay where they were."""

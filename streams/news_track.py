@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from plugins.lane import Outcome
 from plugins.news_join import NewsJoin
-from plugins.pipeline import Outcome
 from schemas.errors import BadRecord
 from schemas.messages import decode_bar, encode
 from schemas.news import Score, Unknown, decode_news

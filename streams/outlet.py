@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -46,6 +47,7 @@ def shadow_record(topic: str, said: ShadowPrediction) -> Record:
     return Record(topic, said.strategy.encode(), encode(said), said.time)
 
 
+@lru_cache(maxsize=1024)
 def home(strategy: str, partitions: int) -> int:
     """The partition of `predictions` on which a strategy's cross-sections are gathered, whatever produces the bars."""
     return partition_of(strategy.encode(), partitions, "murmur2")

@@ -9,7 +9,8 @@ from typing import Any
 
 from plugins.bars import BarBatch, between
 from plugins.isolation import Failure
-from plugins.pipeline import Capture, Outcome, Pipeline
+from plugins.lane import Outcome
+from plugins.pipeline import Capture, Pipeline
 from schemas.canonical import sha256_hex
 from schemas.messages import Marker, Roster, encode
 from streams.failpoints import failpoint

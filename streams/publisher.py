@@ -112,12 +112,12 @@ class Publishing(Generic[P]):
 
     async def _publish(self) -> None:
         """With transactions each write carries its marker; without, the marker may only come after the
-        acknowledgement.
+        acknowledgement. A marker alone is not worth a transaction each time: it waits for its interval.
         """
         part = self.part
         records, reached = part.take(WRITE_RECORDS, self.writer.transactional)
         switched = part.switched
-        together = self.writer.transactional and part.news(reached)
+        together = self.writer.transactional and bool(records) and part.news(reached)
         if together:
             records.append(part.marker_record(reached))
         if records:
@@ -129,6 +129,7 @@ class Publishing(Generic[P]):
         part.reached = reached
         if together:
             part.note(reached)
+            self._marked_at = self._clock()
 
     async def _mark(self, *first: Record) -> None:
         part, reached = self.part, self.part.reached

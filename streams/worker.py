@@ -20,8 +20,9 @@ from plugins.run import Source
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
 from schemas.errors import BrokerError, ConfigurationError
-from streams.catchup import Reader, catch_up, log_reader
-from streams.exits import Die, Exit, cause, no_silent_end
+from streams.beside import join_news, until_caught_up
+from streams.catchup import Reader, log_reader
+from streams.exits import Die, Exit, cause
 from streams.failpoints import failpoint
 from streams.intake import Intake
 from streams.news_scores import follow_scores
@@ -205,7 +206,9 @@ class Worker:
         self.partitions[number] = part
         await self._publish(part, writer)
         if late:
-            self._catching_up[number] = asyncio.create_task(self._catch_up(part), name=f"catch-up-{number}")
+            reader = self._reader(number)
+            catching_up = until_caught_up(part, reader, self.config.worker.pending, self.die, self.clock)
+            self._catching_up[number] = asyncio.create_task(catching_up, name=f"catch-up-{number}")
         if news is not None and news_writer is not None:
             await self._open_news(part, news, news_writer)
 
@@ -230,30 +233,10 @@ class Worker:
         )
         self.tracks[number] = track
         await self._publish(part, writer)
-        self._following[number] = asyncio.create_task(self._follow_news(track), name=f"news-{number}")
-
-    async def _follow_news(self, track: NewsTrack) -> None:
-        number = track.part.number
-        with no_silent_end(self.die, f"bars/{number}: joining news", partition=number):
-            try:
-                await track.run()
-            except (BrokerError, KafkaError) as error:
-                self.die(Exit.BROKER, f"bars/{number}: strategies that use news cannot read on: {error!r}")
-            except Exception as error:
-                log.exception("bars/%d: joining news failed", number)
-                self.die(Exit.FAILED, f"bars/{number}: joining news failed: {error!r}")
+        self._following[number] = asyncio.create_task(join_news(track, self.die), name=f"news-{number}")
 
     def _intake(self, number: int) -> Intake:
         return Intake(number, self.partition_count, self.config.kafka.partitioner)
-
-    async def _catch_up(self, part: Partition) -> None:
-        try:
-            await catch_up(part, self._reader(part.number), self.config.worker.pending, self.clock)
-        except (BrokerError, KafkaError) as error:
-            self.die(Exit.BROKER, f"bars/{part.number}: strategies that are behind cannot read on: {error!r}")
-        except Exception as error:
-            log.exception("bars/%d: catching up failed", part.number)
-            self.die(Exit.FAILED, f"bars/{part.number}: catching up failed: {error!r}")
 
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, in pieces that take about `PIECE_SECONDS` each: what else the loop has to do (heartbeats, pages, a

@@ -138,7 +138,8 @@ def _section(section: dict[str, Any] | None) -> list[tuple[str, str]]:
     late = [("late", ", ".join(section["late"]))] if section["late"] else []
     if (closing := section["closing"]) is None:
         return [("closing", "none on the log yet"), *late]
-    text = f"predictions offset {section['offset']}, of {_time(closing['time'])}, by configuration"
+    place = "all that have a bar" if section["offset"] is None else f"predictions offset {section['offset']}"
+    text = f"{place}, of {_time(closing['time'])}, by configuration"
     here = f"{len(closing['members'])} members of {closing['expected']} expected"
     facts = [("closing", f"{text} {closing['config_hash']}"), ("decided about", here)]
     facts += [(name, ", ".join(closing[name])) for name in ("missing", "left") if closing[name]]

@@ -57,10 +57,6 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
     assert len(told["config_hash"]) == 16
 
 
-def ms(day: str) -> int:
-    return int(pd.Timestamp(day, tz="UTC").timestamp() * 1000)
-
-
 def test_bars_that_the_model_was_trained_on_are_told(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm", reason="the model's library is not installed: pip install 'alphawire[boost]'")
     config, model = tmp_path / "model.yaml", f"    model: {{key: ml.lightgbm, artifact: {tmp_path / 'model'}}}"
@@ -72,8 +68,8 @@ def test_bars_that_the_model_was_trained_on_are_told(tmp_path: Path) -> None:
         for day in ("2015-01-01", "2016-02-01")
     )
     (line,) = [text for text in seen["warnings"] if "in sample" in text]
-    days = pd.read_parquet(DAILY).query("symbol in ('AAPL', 'JNJ')")["close_time"]
-    known = days[(days >= ms("2015-01-01")) & (days <= ms("2015-12-22"))].nunique()
+    closes = pd.read_parquet(DAILY).query("symbol in ('AAPL', 'JNJ')")["timestamp"] + pd.Timedelta("1D")
+    known = closes[closes.between("2015-01-01", "2015-12-22")].nunique()
     assert line.startswith(f"{known} of the ")  # the last targets reach beyond the training's last bar, into 2015-12-31
     assert not any("in sample" in text for text in fresh["warnings"])
 

@@ -16,6 +16,7 @@ from plugins.pipeline import Pipeline
 from plugins.run import Source
 from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from schemas.messages import Signal
+from streams.gathered import GatheredState
 from streams.gathering import Gathering
 from streams.health import unready
 from streams.intake import Intake
@@ -129,6 +130,44 @@ def test_a_late_one_is_published_as_late_and_told() -> None:
     late = msgspec.json.decode(log.of("signals")[-1].value or b"", type=Signal).content
     assert (late.symbol, late.signal, late.weight) == ("D", "HOLD", None)
     assert late.reason.startswith("late: ")
+
+
+@pytest.mark.parametrize(("fenced", "written", "at_once"), [(True, 4, True), (True, 5, False), (False, 0, False)])
+def test_signals_go_with_their_closing_where_no_other_closing_can_come_before(
+    fenced: bool, written: int, at_once: bool
+) -> None:
+    """A former owner's may lie beyond what there is to read yet, where a transaction is open."""
+    log, number = Log(), home("ranked", PARTITIONS)
+    append(log, made_at(0, "ABCD"))
+    where = GatheredState("predictions", 0, 4, written)
+    part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0, fenced)
+    part.feed(Chunk(TP("predictions", number), 1, 0, 4, records(log)))
+    part.take(1_000)
+    part.decide(4)
+    (closing, *rest), _ = part.take(1_000)
+    assert decode_prediction_record(closing.value).with_signals == at_once  # type: ignore[union-attr]
+    assert len(rest) == (4 if at_once else 0)
+    log.records.append(closing)
+    part.feed(Chunk(TP("predictions", number), 1, 4, 5, records(log)[4:]))
+    again, _ = part.take(1_000)
+    assert len(rest) + len(again) == 4
+
+
+def test_predictions_that_wait_are_not_worth_a_marker() -> None:
+    """They would be read again whatever it said; what was published is marked."""
+    log, number = Log(), home("ranked", PARTITIONS)
+    append(log, made_at(0, "ABC"))
+    part = Gathering(number, NAMES, [ranking()], PARTITIONS, GatheredState("predictions"), lambda: 0.0, True)
+    part.feed(Chunk(TP("predictions", number), 1, 0, 3, records(log)))
+    _, part.reached = part.take(1_000)
+    assert (part.published, part.unmarked) == (3, False)
+    append(log, made_at(0, "D"))
+    part.feed(Chunk(TP("predictions", number), 1, 3, 4, records(log)[3:]))
+    part.decide(4)
+    said, part.reached = part.take(1_000)
+    assert (len(said), part.unmarked) == (5, True)
+    part.note(part.reached)
+    assert not part.unmarked
 
 
 def test_bad_records_are_told_and_change_nothing() -> None:

@@ -58,7 +58,8 @@ def records(log: Log) -> list[Fetched]:
 
 
 def stored(log: Log, compacted: bool) -> GatheredState:
-    found = GatheredState("predictions", 0, len(log.of("predictions")))
+    end = len(log.of("predictions"))
+    found = GatheredState("predictions", 0, end, end)
     state = log.of("state")
     for record in {r.key: r for r in state}.values() if compacted else state:
         found.take(record.value)
