@@ -39,6 +39,12 @@ class GatheredState:
         elif isinstance(record, Gathered) and record.topic == self.topic:
             self.strategies[record.strategy] = record
 
+    @property
+    def reached(self) -> int:
+        """How far the partition was dealt with, as any of its records says."""
+        marked = self.marker.offset if self.marker else 0
+        return max([marked, *(state.offset for state in self.strategies.values())])
+
     def published(self, strategy: str) -> int:
         """What the strategy's records before this offset came to is on the log."""
         state = self.strategies.get(strategy)

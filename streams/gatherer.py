@@ -17,13 +17,14 @@ from faust.types import TP
 from plugins.isolation import Failure
 from plugins.strategy import ReadyStrategy
 from schemas.config import Config
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, ConfigurationError
 from streams.exits import Die, Exit, cause, no_silent_end
 from streams.failpoints import failpoint
 from streams.gathered import GatheredState, load_gathered
 from streams.gathering import Gathering
 from streams.outlet import Outlets, Writer
 from streams.partition import Names
+from streams.plan import check_not_shorter
 from streams.publisher import Publishing, until_set
 from streams.takeover import take_over
 from streams.transport import Chunk
@@ -118,12 +119,15 @@ class Gatherer:
                     self.generation = generation
                     opening = zip(numbers, *taken, strict=True)
                     await asyncio.gather(*(self.open(number, stored, *own) for number, stored, own in opening))
+        except ConfigurationError as error:
+            self.die(Exit.CONFIGURATION, str(error))
         except (BrokerError, KafkaError, TimeoutError) as error:
             self.die(cause(error), f"predictions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
 
     async def _plan(self, number: int) -> GatheredState:
         stored = await self._load(number)
         failpoint("in_gathered_load")
+        check_not_shorter(f"{stored.topic}/{number}", stored.written, stored.reached)
         return stored
 
     async def open(self, number: int, stored: GatheredState, writer: Writer) -> None:

@@ -59,11 +59,7 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     """
     ready = list(strategies)
     marker = stored.marker or Marker(topic, partition, 0, {}, track=stored.track)
-    if marker.offset > end:
-        raise ConfigurationError(
-            f"{topic}/{partition} ends at offset {end}, but its signals up to offset {marker.offset} are published:"
-            " the topic was made anew, or has lost records; choose another kafka.prefix"
-        )
+    check_not_shorter(f"{topic}/{partition}", end, marker.offset)
     wishes = _Wishes(stored, marker, topic, partition, begin, end)
     applied = {strategy.name: wishes.in_force(strategy) for strategy in ready}
     snapshots, faults = _usable(stored, ready, applied, partition, begin)
@@ -91,6 +87,15 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
         found.behind = faults
         found.behind_from = min(found.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
     return found
+
+
+def check_not_shorter(place: str, end: int, published: int) -> None:
+    """`ConfigurationError` when the log ends before what was published of it."""
+    if published > end:
+        raise ConfigurationError(
+            f"{place} ends at offset {end}, but its signals up to offset {published} are published:"
+            " the topic was made anew, or has lost records; choose another kafka.prefix"
+        )
 
 
 def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrategy]:

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +16,11 @@ import pytest
 from plugins.pipeline import Pipeline
 from plugins.run import Source
 from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
-from schemas.messages import Signal
+from schemas.errors import ConfigurationError
+from schemas.messages import Marker, Signal
+from streams.exits import Exit
 from streams.gathered import GatheredState
+from streams.gatherer import Gatherer
 from streams.gathering import Gathering
 from streams.health import unready
 from streams.intake import Intake
@@ -33,7 +37,7 @@ from tests.support.gathered import (
     records,
     stored,
 )
-from tests.support.memory import CONFIG, Log, bar, fetched
+from tests.support.memory import CONFIG, Log, Outlets, bar, fetched
 
 
 def exactly_one_each(log: Log, came: list[Prediction]) -> None:
@@ -168,6 +172,34 @@ def test_predictions_that_wait_are_not_worth_a_marker() -> None:
     assert (len(said), part.unmarked) == (5, True)
     part.note(part.reached)
     assert not part.unmarked
+
+
+class NoWriters(Outlets):
+    async def open(self, partition: int, track: str = "") -> Any:
+        return None
+
+
+@pytest.mark.parametrize(("written", "said"), [(5, []), (4, [Exit.CONFIGURATION])])
+def test_predictions_that_are_gone_are_told_not_passed_over(written: int, said: list[Exit]) -> None:
+    """A topic made anew: else all that comes would be taken for what is published, up to where the old one was."""
+    state = GatheredState("predictions", 0, written, written, Marker("predictions", 0, 5, {}))
+    told: list[tuple[Exit, str]] = []
+
+    async def load(_: int) -> GatheredState:
+        return state
+
+    gatherer = Gatherer(
+        CONFIG, [], PARTITIONS, NAMES, NoWriters(), lambda code, reason, **_: told.append((code, reason)), load=load
+    )
+    plan = gatherer._plan(0)
+    if said:
+        with pytest.raises(ConfigurationError, match=r"predictions/0 ends at offset 4, .* up to offset 5 are published"):
+            asyncio.run(plan)
+        asyncio.run(gatherer.on_assigned({TP("predictions", 0)}, 1))
+    else:
+        assert asyncio.run(plan) is state
+    assert [code for code, _ in told] == said
+    assert not gatherer.partitions
 
 
 def test_bad_records_are_told_and_change_nothing() -> None:
