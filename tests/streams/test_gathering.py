@@ -193,7 +193,7 @@ def test_predictions_that_are_gone_are_told_not_passed_over(written: int, said: 
     )
     plan = gatherer._plan(0)
     if said:
-        with pytest.raises(ConfigurationError, match=r"predictions/0 ends at offset 4, .* up to offset 5 are published"):
+        with pytest.raises(ConfigurationError, match=r"/0 ends at offset 4, .* up to offset 5 are published"):
             asyncio.run(plan)
         asyncio.run(gatherer.on_assigned({TP("predictions", 0)}, 1))
     else:
