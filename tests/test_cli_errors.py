@@ -26,6 +26,10 @@ DEMO: dict[str, Any] = {
     "signal": {"key": "signal.threshold"},
 }
 WITH_MODEL = {name: value for name, value in DEMO.items() if name != "prediction"}
+RANKING = WITH_MODEL | {
+    "model": {"key": "ml.lightgbm", "artifact": "models/none"},
+    "signal": {"key": "signal.ranking", "top_n": 3, "bottom_n": 3},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -113,39 +117,50 @@ def one_line(code: Any, err: str) -> str:
         ),
         (
             demo(features=["technical.rsy"]),
-            "strategies.demo.features.0: no plugin 'technical.rsy' in features; did you",
+            "a.yaml: strategies.demo.features.0: no plugin 'technical.rsy' in features; did you",
         ),
-        (demo(features=["zzzzzz"]), "strategies.demo.features.0: no plugin 'zzzzzz' in features; there is: "),
+        (demo(features=["zzzzzz"]), "a.yaml: strategies.demo.features.0: no plugin 'zzzzzz' in features; there is: "),
         (
             demo(features=[{"technical.rsi": {"perod": 3}}]),
-            "strategies.demo.features.0: technical.rsi: parameter perod: ",
+            "a.yaml: strategies.demo.features.0: technical.rsi: parameter perod: ",
         ),
         (
             demo(features=[{"technical.rsi": {"period": 1}}]),
-            "strategies.demo.features.0: technical.rsi: parameter period",
+            "a.yaml: strategies.demo.features.0: technical.rsi: parameter period",
         ),
         (
             demo(features=["technical.rsi", {"technical.rsi": {"period": 3}}]),
-            "strategies.demo.features.1: technical.rsi and technical.rsi both give the column 'rsi'; name one with ",
+            "a.yaml: strategies.demo.features.1: technical.rsi and technical.rsi both give the column 'rsi'; name one",
         ),
         (
             demo(signal={"key": "signal.treshold"}),
-            "strategies.demo.signal: no plugin 'signal.treshold' in signals; did",
+            "a.yaml: strategies.demo.signal: no plugin 'signal.treshold' in signals; did",
         ),
         (
             demo(signal={"key": "signal.threshold", "buy": 1}),
-            "strategies.demo.signal: signal.threshold: parameter buy: ",
+            "a.yaml: strategies.demo.signal: signal.threshold: parameter buy: ",
         ),
-        (demo(prediction="rs"), "strategies.demo.prediction: there is no column 'rs'; the features give rsi"),
+        (demo(prediction="rs"), "a.yaml: strategies.demo.prediction: there is no column 'rs'; the features give rsi"),
         (
             {"strategies": {"demo": WITH_MODEL | {"model": {"key": "ml.lightgmb", "artifact": "x"}}}},
-            "strategies.demo.model: no plugin 'ml.lightgmb' in models; did you mean ml.lightgbm or",
+            "a.yaml: strategies.demo.model: no plugin 'ml.lightgmb' in models; did you mean ml.lightgbm or",
         ),
         (
             {"strategies": {"demo": WITH_MODEL | {"model": {"key": "ml.lightgbm", "artifact": "models/none"}}}},
             "models/none: there is no model artifact (manifest.json is missing); `alphawire train` makes one",
         ),
-        ({"strategies": {"bars": DEMO}}, "strategies.bars: a strategy cannot have the name of the topic of bars"),
+        (
+            {"strategies": {"demo": RANKING | {"universe": ["A", "B"]}}},
+            "a.yaml: strategies.demo.signal: signal.ranking: top_n 3 and bottom_n 3 need 6 symbols",
+        ),
+        (
+            {"strategies": {"demo": RANKING | {"universe": {"file": "nobody.txt"}}}},
+            "a.yaml: strategies.demo.universe: cannot read",
+        ),
+        (
+            {"strategies": {"bars": DEMO}},
+            "a.yaml: strategies.bars: a strategy cannot have the name of the topic of",
+        ),
         ("", "no strategy is configured; add one under `strategies:`"),
     ],
 )
