@@ -193,9 +193,13 @@ def _prediction_of(signal: Signal, made: Prediction | None) -> Prediction:
 
 
 def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing:
-    """The closing of that time which strategy `by` writes when these symbols have come."""
+    """The closing of that time which strategy `by` writes when these symbols have come; whether its signals come with
+    it is its owner's to say.
+    """
     members, left = who(by.universe, closing.time, present)
     if by.universe.periods is None:  # whom a rule expected, only the log knows
         made = closing_of(by, closing.time, members, left, members)
-        return msgspec.structs.replace(made, missing=closing.missing, expected=closing.expected)
-    return closing_of(by, closing.time, members, left, by.universe.expected(closing.time, {}, ()) or ())
+        made = msgspec.structs.replace(made, missing=closing.missing, expected=closing.expected)
+    else:
+        made = closing_of(by, closing.time, members, left, by.universe.expected(closing.time, {}, ()) or ())
+    return msgspec.structs.replace(made, with_signals=closing.with_signals)
