@@ -1,7 +1,5 @@
 """Which part of a backtest its model had seen when it was trained."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -9,14 +7,14 @@ from plugins.manifest import TrainedOn, read_manifest
 from schemas.config import Strategy
 
 
-def told_in_sample(strategy: Strategy, signals: pd.DataFrame, base: Path = Path()) -> list[str]:
+def told_in_sample(strategy: Strategy, signals: pd.DataFrame) -> list[str]:
     """A line when the model of `strategy` was trained on bars that `signals` (column ``time``, ms) are not later than.
 
-    The artifact's folder is relative to `base`. Raises `ArtifactError` when it cannot be read.
+    Raises `ArtifactError` when the artifact cannot be read.
     """
     if strategy.model is None:
         return []
-    trained = read_manifest(base / strategy.model.artifact).training
+    trained = read_manifest(strategy.model.artifact).training
     return in_sample(trained, signals["time"].to_numpy(np.int64))
 
 

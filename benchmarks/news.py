@@ -52,18 +52,22 @@ def alone(settings: News, count: int) -> float:
 
 
 def through(broker: Broker, folder: Path, batch: int) -> float:
-    """Articles a second from the first mark that tells of any to the one that tells of all, by the lexicon."""
+    """Articles a second from the first mark that tells of any to the one that tells of all, by the lexicon. They come
+    when the scorer runs: over a backlog the time of its marks stands still.
+    """
     file = folder / f"batch-{batch}.yaml"
     kafka = {"bootstrap": broker.bootstrap, "prefix": f"b{batch}.", "group": f"b{batch}", "news_partitions": 1}
     news = {"scorer": "lexicon", "batch_size": batch}
     file.write_text(yaml.safe_dump({"kafka": kafka, "news": news, "worker": {"http": False}}))
     config = load_config(file)
-    asyncio.run(_fill(config))
+    asyncio.run(create_topics(config.kafka))
     with file.with_suffix(".log").open("ab") as log:
         command = [sys.executable, "-m", "alphawire", "scorer", "-c", str(file)]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())
         try:
-            asyncio.run(_done(config))
+            asyncio.run(_marked(config, 0))
+            asyncio.run(produce_news(config.kafka, articles(ARTICLES)))
+            asyncio.run(_marked(config, ARTICLES))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -71,15 +75,11 @@ def through(broker: Broker, folder: Path, batch: int) -> float:
     return (marks[-1].next - marks[0].next) / ((marks[-1].up_to - marks[0].up_to) / 1000)
 
 
-async def _fill(config: Config) -> None:
-    await create_topics(config.kafka)
-    await produce_news(config.kafka, articles(ARTICLES))
-
-
-async def _done(config: Config) -> None:
+async def _marked(config: Config, count: int) -> None:
+    """Returns when a mark tells of that many articles."""
     place = await place_of(config)
     async with asyncio.timeout(600):
-        while (found := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0)).next < ARTICLES:
+        while (found := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0, -1)).next < count:
             await asyncio.sleep(0.5 if found else 1.0)
 
 
