@@ -16,6 +16,8 @@ import yaml
 from aiokafka.admin import NewTopic
 
 from schemas.config import Config, load_config
+from streams.brokers import ENGINES, ApacheKafkaBroker, Broker
+from streams.brokers.kafka import SERVER_JVM
 from streams.clients import open_admin, open_consumer
 from streams.produce import produce_bars
 from streams.topics import create_topics, topic_name
@@ -26,6 +28,11 @@ FEATURES: list[Any] = [
     {"statistical.momentum": {"window": 20}},
     {"statistical.z_score": {"window": 20}},
 ]
+
+
+def long_lived(engine: str) -> Broker:
+    """Not started: a broker as it runs after weeks, Apache Kafka with Java's options of its own start script."""
+    return ApacheKafkaBroker(jvm=SERVER_JVM) if engine == "kafka" else ENGINES[engine]()
 
 
 def fetch_settings(broker: str) -> dict[str, Any]:

@@ -15,35 +15,40 @@ import numpy as np
 import yaml
 from aiokafka import TopicPartition
 
-from benchmarks.common import fetch_settings, generated_bars, worker
-from schemas.config import Config, load_config
+from benchmarks.common import fetch_settings, generated_bars, long_lived, worker
+from schemas.config import Config, Kafka, load_config
 from schemas.cross_sections import Closing, decode_prediction_record
 from schemas.messages import Bar, Signal, encode
-from streams.brokers import ENGINES
 from streams.clients import open_consumer, open_producer, read_partition_to_end
 from streams.outlet import home
 from streams.partitioner import partition_of
 from streams.topics import create_topics, topic_name
 
-SYMBOLS, PARTITIONS, WORKERS, TIMES, WARM = 2_000, 24, 3, 40, 5
+SYMBOLS, PARTITIONS, WORKERS, TIMES, WARM = 2_000, 24, 3, 180, 60
 EVERY = 1.0
 """Seconds from one bar time to the next."""
+LINGER = 5
+"""Milliseconds, of the producer of the bars: what Apache Kafka's own has by default since 4.0."""
 GRACE, LATE_BY, LATE = 0.4, 0.7, 0.05
 """Seconds, seconds after a time's other bars, and the fraction of bars."""
 _signal = msgspec.json.Decoder(Signal)
 
 
 def main(broker: str) -> None:
-    with ENGINES[broker]() as running, tempfile.TemporaryDirectory() as folder:
+    with long_lived(broker) as running, tempfile.TemporaryDirectory() as folder:
         config = _config(Path(folder) / "ranked.yaml", running.bootstrap)
         asyncio.run(create_topics(config.kafka))
         with contextlib.ExitStack() as workers:
             pids = [workers.enter_context(worker(Path(folder) / "ranked.yaml")).pid for _ in range(WORKERS)]
-            delays, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
-    p50, p99 = np.percentile(delays, [50, 99])
+            told, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
+    for begin, delays in zip(("first bar", "first prediction"), told.delays(), strict=True):
+        p50, p99 = np.percentile(delays, [50, 99])
+        print(
+            f"cross-sections, grace from the {begin} on: "
+            f"{len(delays)} bar times: p50 {p50:.0f} ms, p99 {p99:.0f} ms, largest {max(delays):.0f} ms"
+        )
     print(
-        f"cross-sections: {SYMBOLS:,} symbols, {PARTITIONS} partitions, {WORKERS} workers, {LATE:.0%} late, "
-        f"{len(delays)} bar times: p50 {p50:.0f} ms, p99 {p99:.0f} ms, largest {max(delays):.0f} ms; "
+        f"cross-sections: {SYMBOLS:,} symbols, {PARTITIONS} partitions, {WORKERS} workers, {LATE:.0%} late; "
         f"closings of a time: {dict(counts)}; processor seconds a bar time: "
         f"{', '.join(f'{name} {share:.2f}' for name, share in busy.items())}; load {os.getloadavg()[0]:.1f}"
     )
@@ -66,71 +71,112 @@ def _config(path: Path, bootstrap: str) -> Config:
 
 async def _measured(
     config: Config, broker: str, processes: dict[str, list[Any]]
-) -> tuple[list[float], Counter[int], dict[str, float]]:
-    """Milliseconds of each bar time after the warm-up, how many times have how many closings, and the processor
-    seconds that each kind of process took for a bar time.
+) -> tuple["Times", Counter[int], dict[str, float]]:
+    """When each bar time came and went, how many times have how many closings, and the processor seconds that each
+    kind of process took for a bar time.
     """
-    kafka, loop = config.kafka, asyncio.get_running_loop()
+    kafka, told = config.kafka, Times()
     rows = generated_bars(SYMBOLS, TIMES + 1)
-    times = sorted(rows["close_time"].unique().tolist())
     bars = {time: [Bar(*row) for row in part.itertuples(index=False)] for time, part in rows.groupby("close_time")}
-    due: dict[int, float] = {}
-    done: dict[int, float] = {}
-    signals = Counter[int]()
+    ranked = TopicPartition(topic_name(kafka, "predictions"), home("ranked", PARTITIONS))
     tps = [TopicPartition(topic_name(kafka, "signals"), number) for number in range(PARTITIONS)]
-    rng = np.random.default_rng(7)
+    settings = {"isolation_level": "read_committed"} | fetch_settings(broker)
+    async with (
+        open_producer(kafka, linger_ms=LINGER) as producer,
+        open_consumer(kafka, **settings) as signals,
+        open_consumer(kafka, **settings) as predictions,
+    ):
+        signals.assign(tps)
+        predictions.assign([ranked])
+        reading = [asyncio.create_task(told.read_signals(signals)), asyncio.create_task(told.read_first(predictions))]
+        warm, *times = sorted(bars)
+        await _send(kafka, producer, bars[warm])  # the workers are there when these have come through
+        await told.all_signals([warm])
+        spent = _spent(processes)
+        await _feed(kafka, producer, {time: bars[time] for time in times}, told)
+        await told.all_signals(times)
+        busy = {name: (seconds - spent[name]) / TIMES for name, seconds in _spent(processes).items()}
+        for task in reading:
+            task.cancel()
+    counts = Counter[int]()
+    async for record in read_partition_to_end(kafka, *ranked, isolation="read_committed"):
+        value = decode_prediction_record(record.value)
+        counts[value.time] += isinstance(value, Closing)
+    return told, Counter(counts.values()), busy
 
-    async def read(consumer: Any) -> None:
+
+class Times:
+    """By bar time, by this process's clock: when it was first `sent`, when its timely bars were `through`, its `first`
+    prediction was readable, and it was `done`, the last of its signals being readable.
+    """
+
+    def __init__(self) -> None:
+        self.sent: dict[int, float] = {}
+        self.through: dict[int, float] = {}
+        self.first: dict[int, float] = {}
+        self.done: dict[int, float] = {}
+        self._signals = Counter[int]()
+
+    def delays(self) -> tuple[list[float], list[float]]:
+        """Milliseconds of each bar time after the warm-up, from the later of its last timely bar and the end of the
+        grace to its last signal. The grace begins with the first bar's sending, or where its owner sees its begin:
+        with the first prediction.
+        """
+        warmed = sorted(self.through)[WARM:]
+        return tuple(
+            [1000 * (self.done[time] - max(self.through[time], begin[time] + GRACE)) for time in warmed]
+            for begin in (self.sent, self.first)
+        )  # type: ignore[return-value]
+
+    async def read_signals(self, consumer: Any) -> None:
         while True:
             for batch in (await consumer.getmany(timeout_ms=1000)).values():
                 for record in batch:
                     content = _signal.decode(record.value).content
-                    signals[content.time] += 1
+                    self._signals[content.time] += 1
                     if not content.reason.startswith("late"):
-                        done[content.time] = loop.time()
+                        self.done[content.time] = asyncio.get_running_loop().time()
 
-    async def send(producer: Any, some: list[Bar]) -> None:
-        for bar in some:
-            key = bar.symbol.encode()
-            await producer.send(
-                topic_name(kafka, "bars"), encode(bar), key, partition_of(key, PARTITIONS, "murmur2"), bar.close_time
-            )
-        await producer.flush()
+    async def read_first(self, consumer: Any) -> None:
+        while True:
+            for batch in (await consumer.getmany(timeout_ms=1000)).values():
+                for record in batch:
+                    self.first.setdefault(record.timestamp, asyncio.get_running_loop().time())
 
-    async with (
-        open_producer(kafka) as producer,
-        open_consumer(kafka, isolation_level="read_committed", **fetch_settings(broker)) as consumer,
-    ):
-        consumer.assign(tps)
-        reading = asyncio.create_task(read(consumer))
-        await send(producer, bars[times[0]])  # the workers are there when these have come through
+    async def all_signals(self, times: list[int]) -> None:
         async with asyncio.timeout(240):
-            while signals[times[0]] < SYMBOLS:
+            while any(self._signals[time] < SYMBOLS for time in times):
                 await asyncio.sleep(0.2)
-        begin, behind = loop.time() + 1.0, list[asyncio.Task[None]]()
-        spent = _spent(processes)
-        for number, time in enumerate(times[1:]):
-            await asyncio.sleep(max(0.0, begin + number * EVERY - loop.time()))
-            await asyncio.gather(*behind)  # else, on a busy machine, they could come after the symbol's next bar
-            late = rng.random(SYMBOLS) < LATE
-            first = loop.time()
-            await send(producer, [bar for bar, is_late in zip(bars[time], late, strict=True) if not is_late])
-            due[time] = max(loop.time(), first + GRACE)
-            some = [bar for bar, is_late in zip(bars[time], late, strict=True) if is_late]
-            behind.append(asyncio.create_task(_after(first + LATE_BY - loop.time(), send, producer, some)))
-        await asyncio.gather(*behind)
-        async with asyncio.timeout(120):
-            while any(signals[time] < SYMBOLS for time in times):
-                await asyncio.sleep(0.2)
-        reading.cancel()
-        busy = {name: (seconds - spent[name]) / TIMES for name, seconds in _spent(processes).items()}
-    counts = Counter[int]()
-    async for record in read_partition_to_end(
-        kafka, topic_name(kafka, "predictions"), home("ranked", PARTITIONS), isolation="read_committed"
-    ):
-        value = decode_prediction_record(record.value)
-        counts[value.time] += isinstance(value, Closing)
-    return [1000 * (done[time] - due[time]) for time in times[1 + WARM :]], Counter(counts.values()), busy
+
+
+async def _feed(kafka: Kafka, producer: Any, bars: dict[int, list[Bar]], told: Times) -> None:
+    """A bar time a second, some of its bars late."""
+    loop, rng = asyncio.get_running_loop(), np.random.default_rng(7)
+    begin, behind = loop.time() + 1.0, list[asyncio.Task[None]]()
+    for number, (time, some) in enumerate(bars.items()):
+        await asyncio.sleep(max(0.0, begin + number * EVERY - loop.time()))
+        await asyncio.gather(*behind)  # else, on a busy machine, they could come after the symbol's next bar
+        late = rng.random(SYMBOLS) < LATE
+        told.sent[time] = loop.time()
+        await _send(kafka, producer, [bar for bar, is_late in zip(some, late, strict=True) if not is_late])
+        told.through[time] = loop.time()
+        left = [bar for bar, is_late in zip(some, late, strict=True) if is_late]
+        behind.append(asyncio.create_task(_after(told.sent[time] + LATE_BY - loop.time(), kafka, producer, left)))
+    await asyncio.gather(*behind)
+
+
+async def _send(kafka: Kafka, producer: Any, bars: list[Bar]) -> None:
+    for bar in bars:
+        key = bar.symbol.encode()
+        await producer.send(
+            topic_name(kafka, "bars"), encode(bar), key, partition_of(key, PARTITIONS, "murmur2"), bar.close_time
+        )
+    await producer.flush()
+
+
+async def _after(seconds: float, kafka: Kafka, producer: Any, bars: list[Bar]) -> None:
+    await asyncio.sleep(max(0.0, seconds))
+    await _send(kafka, producer, bars)
 
 
 def _spent(processes: dict[str, list[Any]]) -> dict[str, float]:
@@ -143,8 +189,3 @@ def _spent(processes: dict[str, list[Any]]) -> dict[str, float]:
 def _processor_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-async def _after(seconds: float, send: Any, producer: Any, bars: list[Bar]) -> None:
-    await asyncio.sleep(max(0.0, seconds))
-    await send(producer, bars)

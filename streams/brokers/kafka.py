@@ -38,6 +38,10 @@ SETTINGS = {
     "background.threads": "2",
 }
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Of Java: for a broker that is up soon and lives shortly."""
+SERVER_JVM = ("-server", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent")  # fmt: skip
+"""As Kafka's own start script has it: hot code is compiled for speed, which takes its time."""
 LOGGING = ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS")
 
 
@@ -60,6 +64,8 @@ class ApacheKafkaBroker(Broker):
         Of the tool that prepares the storage: ``["--add-scram", "SCRAM-SHA-256=[name=me,password=secret]"]``.
     version
         Of Apache Kafka.
+    jvm
+        Options of Java: `JVM` or `SERVER_JVM`.
     """
 
     kind: ClassVar[str] = "kafka"
@@ -75,12 +81,14 @@ class ApacheKafkaBroker(Broker):
         listeners: Sequence[str] = (),
         format_options: Sequence[str] = (),
         version: str = KAFKA_VERSION,
+        jvm: Sequence[str] = JVM,
     ) -> None:
         super().__init__(port, data_dir)
         self.properties = dict(properties or {})
         self.listeners = tuple(listeners)
         self.format_options = tuple(format_options)
         self.version = version
+        self.jvm = tuple(jvm)
 
     def _command(self) -> list[str]:
         # Java takes the encoding of file names from the locale
@@ -88,7 +96,7 @@ class ApacheKafkaBroker(Broker):
             "env",
             "LC_ALL=C.UTF-8",
             java(),
-            *JVM,
+            *self.jvm,
             *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING),
         ]
         program += ["-cp", f"{kafka_jars(self.version)}/*"]
