@@ -31,7 +31,7 @@ FEATURES: list[Any] = [
 
 
 def long_lived(engine: str) -> Broker:
-    """Not started: a broker as it runs after weeks, Apache Kafka with Java's options of its own start script."""
+    """Not started: a broker for a run that warms it up; Apache Kafka with Java's options of its own start script."""
     return ApacheKafkaBroker(jvm=SERVER_JVM) if engine == "kafka" else ENGINES[engine]()
 
 

@@ -41,7 +41,8 @@ def main(broker: str) -> None:
         with contextlib.ExitStack() as workers:
             pids = [workers.enter_context(worker(Path(folder) / "ranked.yaml")).pid for _ in range(WORKERS)]
             told, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
-    for begin, delays in zip(("first bar", "first prediction"), told.delays(), strict=True):
+    for begin, when in {"first bar": told.sent, "first prediction": told.first}.items():
+        delays = told.delays(when)
         p50, p99 = np.percentile(delays, [50, 99])
         print(
             f"cross-sections, grace from the {begin} on: "
@@ -117,16 +118,12 @@ class Times:
         self.done: dict[int, float] = {}
         self._signals = Counter[int]()
 
-    def delays(self) -> tuple[list[float], list[float]]:
+    def delays(self, begin: dict[int, float]) -> list[float]:
         """Milliseconds of each bar time after the warm-up, from the later of its last timely bar and the end of the
-        grace to its last signal. The grace begins with the first bar's sending, or where its owner sees its begin:
-        with the first prediction.
+        grace, which begins at `begin`, to its last signal.
         """
         warmed = sorted(self.through)[WARM:]
-        return tuple(
-            [1000 * (self.done[time] - max(self.through[time], begin[time] + GRACE)) for time in warmed]
-            for begin in (self.sent, self.first)
-        )  # type: ignore[return-value]
+        return [1000 * (self.done[time] - max(self.through[time], begin[time] + GRACE)) for time in warmed]
 
     async def read_signals(self, consumer: Any) -> None:
         while True:

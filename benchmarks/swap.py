@@ -15,8 +15,9 @@ from benchmarks.common import generated_bars, long_lived, worker, write_config
 from benchmarks.latency import SECONDS, delays, quantiles
 from plugins.manifest import read_manifest
 from schemas.config import Config
-from schemas.messages import Applied, Signal, Use, encode
+from schemas.messages import Applied, Signal, Use
 from streams.clients import open_producer, read_partition_to_end
+from streams.control import send_by
 from streams.state import decode_applied
 from streams.topics import create_topics, topic_name
 
@@ -28,13 +29,11 @@ async def swaps(config: Config, folder: Path) -> None:
     """One a second, back and forth, after the warm-up; by a client that is there already, for this process is the one
     that reads the clock.
     """
-    topic = topic_name(config.kafka, "control")
     uses = [Use("", "demo", name, read_manifest(folder / name).sha256) for name in ("other", "model")]
     async with open_producer(config.kafka) as producer:
         for number in range(SWAPS):
             await asyncio.sleep(1 if number else 3)
-            wish = msgspec.structs.replace(uses[number % 2], id=f"swap-{number}")
-            await producer.send_and_wait(topic, encode(wish), wish.strategy.encode(), partition=0)
+            await send_by(producer, config.kafka, msgspec.structs.replace(uses[number % 2], id=f"swap-{number}"))
 
 
 async def outcome(config: Config) -> tuple[int, int]:
@@ -62,7 +61,8 @@ def main(engine: str) -> None:
             pooled.setdefault(name, []).extend(measured)
             print(f"swap        {name + ' p50, p99, ms':<26} {' '.join(f'{ms:8.2f}' for ms in quantiles(measured))}")
             if name == "swaps":
-                number, silent = (a + b for a, b in zip((number, silent), asyncio.run(outcome(config)), strict=True))
+                applied, unsaid = asyncio.run(outcome(config))
+                number, silent = number + applied, silent + unsaid
     calm, swapped = quantiles(pooled["calm"]), quantiles(pooled["swaps"])
     print(f"swap        swaps/calm p50, p99        {swapped[0] / calm[0]:8.2f} {swapped[1] / calm[1]:8.2f}")
     print(f"swap        swaps applied              {number:8}")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.config import Kafka
@@ -125,8 +125,13 @@ def told(wish: Wish) -> str:
 async def send(kafka: Kafka, wish: Wish) -> int:
     """Its offset on `control`, partition 0."""
     async with open_producer(kafka, **PRODUCER) as producer:
-        topic = topic_name(kafka, "control")
-        sent = await producer.send_and_wait(topic, encode(wish), wish.strategy.encode(), partition=0)
+        return await send_by(producer, kafka, wish)
+
+
+async def send_by(producer: AIOKafkaProducer, kafka: Kafka, wish: Wish) -> int:
+    """The same by a producer that is there already."""
+    topic = topic_name(kafka, "control")
+    sent = await producer.send_and_wait(topic, encode(wish), wish.strategy.encode(), partition=0)
     offset: int = sent.offset
     return offset
 

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 
 import pytest
 
@@ -38,13 +37,3 @@ def test_without_it_and_in_other_threads_nothing_rests(rests: list[float]) -> No
         other.submit(work, 0.01).result()
     work(0.01)
     assert rests == []
-
-
-def test_a_thread_that_inherits_it_counts_its_own_work(rests: list[float]) -> None:
-    def inherited() -> float:
-        with resting(1.0):
-            return work(0.01)
-
-    with ThreadPoolExecutor(1) as other:
-        spent = other.submit(copy_context().run, inherited).result()
-    assert sum(rests) == pytest.approx(spent, abs=2 * pace.PIECE)

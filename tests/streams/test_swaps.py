@@ -7,12 +7,17 @@ import random
 
 import pytest
 
+from plugins import pace
 from schemas.messages import Pause, Resume, Use
+from streams.wishes import Wishes
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.support.memory import LATE, Log, as_applied, fetched, messy_bars, ready
 from tests.support.swaps import (
     ARTIFACTS,
+    NAME,
     forgetful_lives,
+    settings,
+    shelf,
     swap_faults,
     swapping_lives,
     swaps,
@@ -73,3 +78,16 @@ def test_what_is_in_force_outlives_its_owner_while_a_wish_waits(transactional: b
     asyncio.run(forgetful_lives(log, random.Random(1), transactional))
     assert [entry.artifact for entry in swaps(log)] == [None, "b"]
     assert not swaps(log)[-1].paused
+
+
+def test_only_what_is_certified_beside_bars_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(pace, "PIECE", 0.0)
+    monkeypatch.setattr(pace.time, "sleep", rests.append)
+    book, model = Wishes([with_model("a")], {NAME: settings(shelf())}), with_model("b").model_id
+    assert model is not None
+    wish = Use("w", NAME, "b", model.sha256)
+    assert book.begin([wish]) == {"w": None}
+    assert rests == []
+    assert book.take(wish) is None
+    assert rests
