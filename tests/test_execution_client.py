@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from aiokafka import TopicPartition
 
-from schemas.config import Config
-from streams.clients import open_consumer, open_producer
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from streams.ingest.produce import produce_bars
+from streams.kafka.clients import open_consumer, open_producer
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import ROOT, WorkerProcess, minute_bars, records, strategy, write_config
 
 FILE = ROOT / "examples" / "execution_client.py"

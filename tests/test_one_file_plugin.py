@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 import talib
 
-from schemas.config import Config
-from schemas.messages import PluginEntry
-from streams.brokers import TansuBroker
-from streams.brokers.probe import free_port
+from schemas.configuration import Config
+from schemas.wire import PluginEntry
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.brokers.probe import free_port
 from tests.support.live import (
     MINUTES,
     ROOT,

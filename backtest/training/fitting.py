@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from backtest.training.samples import Mask, Samples, check_learnable, few, unlearnable
 from backtest.training.splits import hold_out
-from plugins.artifacts import plugin_at_work
 from plugins.base import BaseModel
-from plugins.checks.batches import prove_batch_invariant
-from plugins.listing import how_to_install
-from plugins.manifest import EVERY_SYMBOL
+from plugins.base.loading.listing import how_to_install
+from plugins.checks.models.batches import prove_batch_invariant
+from plugins.fold.sequence import SequenceModel
 from plugins.models import model_registry
-from plugins.per_symbol import PerSymbolModel, each_model
-from plugins.sequence import SequenceModel
-from plugins.strategy import create
-from schemas.config import PluginUse, Strategy
+from plugins.models.artifacts.artifact import plugin_at_work
+from plugins.models.artifacts.manifest import EVERY_SYMBOL
+from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
+from plugins.strategy.ready import create
+from schemas.configuration import PluginUse, Strategy
 from schemas.errors import ConfigurationError
 
 FloatArray = NDArray[np.float64]

@@ -14,24 +14,20 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import (
-    gatherer,
-    gathering,
-    outbox,
-    outlet,
-    partition,
-    publisher,
-    service,
-    state,
-    transport,
-    wishes,
-    worker,
-)
-from streams import plan as planning
-from streams.clients import offset_range
-from streams.outbox import Reached
-from streams.outlet import Record
-from streams.topics import topic_name
+from streams.consuming import transport
+from streams.kafka.clients import offset_range
+from streams.kafka.topics import topic_name
+from streams.owners import cross_section_owner as gatherer
+from streams.owners import cross_section_partition as gathering
+from streams.owners import partition, publisher, worker
+from streams.publishing import pending_output as outbox
+from streams.publishing import writer as outlet
+from streams.publishing.pending_output import Reached
+from streams.publishing.writer import Record
+from streams.recovery import plan as planning
+from streams.recovery import state
+from streams.requests import model_requests as wishes
+from streams.service import service
 
 Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0

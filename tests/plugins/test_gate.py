@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins import gate
-from plugins.bars import BAR
-from plugins.gate import Verdict
+from plugins.base.bars import BAR
+from plugins.fold import gate
+from plugins.fold.gate import Verdict
 
 MINUTE = 60_000
 ACCEPTED, REPEAT, CORRECTION, LATE = Verdict

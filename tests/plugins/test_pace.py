@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from plugins import pace
-from plugins.pace import breathe, resting
+from plugins.base import throttle as pace
+from plugins.base.throttle import breathe, resting
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
 from schemas.errors import ConfigurationError
-from schemas.messages import Marker, Signal
-from streams.exits import Exit
-from streams.gathered import GatheredState
-from streams.gatherer import Gatherer
-from streams.gathering import Gathering
-from streams.health import unready
-from streams.intake import Intake
-from streams.outlet import Record, home
-from streams.transport import TP, Chunk
+from schemas.wire import Marker, Signal
+from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.cross_section_owner import Gatherer
+from streams.owners.cross_section_partition import Gathering
+from streams.process.exits import Exit
+from streams.publishing.writer import Record, home
+from streams.recovery.cross_section_state import GatheredState
+from streams.service.health import unready
 from tests.support.gathered import (
     NAMES,
     PARTITIONS,

@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from plugins.news_join import NEVER, Joining, NewsJoin
-from schemas.news import Mark, Score, decode_news
-from streams.desk import Desk, Place
-from streams.scoring import Batch
+from plugins.news.join import NEVER, Joining, NewsJoin
+from schemas.wire.news import Mark, Score, decode_news
+from streams.scorer.partition import Desk, Place
+from streams.scorer.scoring import Batch
 
 NOW = 1_700_000_000_000
 PUBLISHED = 1_380_000_000_000

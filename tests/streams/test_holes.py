@@ -14,17 +14,17 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.sources import log_gaps, topic_bars
-from schemas.config import Config
-from streams.archive import archive
-from streams.archived import Span, archived
-from streams.brokers import ApacheKafkaBroker
-from streams.clients import client_settings, open_admin, read_batches_to_end
-from streams.holes import Holes, told
-from streams.produce import produce_bars
-from streams.tolerant import TolerantRecords
-from streams.topics import create_topics, topic_name
-from streams.watched import WatchedRecords
+from backtest.sources.bars import log_gaps, topic_bars
+from schemas.configuration import Config
+from streams.archive.writer import archive
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.clients import client_settings, open_admin, read_batches_to_end
+from streams.kafka.gap_detection import WatchedRecords
+from streams.kafka.gaps import Holes, told
+from streams.kafka.header_repair import TolerantRecords
+from streams.kafka.parquet_log import Span, archived
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import minute_bars, records, strategy, write_config
 
 PRODUCER = 7

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from plugins import pace
-from schemas.messages import Pause, Resume, Use
-from streams.wishes import Wishes
+from plugins.base import throttle as pace
+from schemas.wire import Pause, Resume, Use
+from streams.requests.model_requests import Wishes
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.support.memory import LATE, Log, as_applied, fetched, messy_bars, ready
 from tests.support.swaps import (

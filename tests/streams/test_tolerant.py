@@ -9,7 +9,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from streams.tolerant import TolerantRecords
+from streams.kafka.header_repair import TolerantRecords
 
 RECORDS = 6
 HEADER = 61

@@ -5,20 +5,20 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from plugins.cross_section import CrossSections
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
-from schemas.config import Config
-from schemas.cross_sections import Closing, Prediction, decode_prediction_record
-from schemas.messages import encode
-from streams.exits import Exit
-from streams.gathered import GatheredState
-from streams.gatherer import Gatherer
-from streams.intake import Intake
-from streams.outlet import Record, home, prediction_record
-from streams.partition import Names
-from streams.transport import TP, Chunk
+from plugins.pipeline.cross_section import CrossSections
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Config
+from schemas.wire import encode
+from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_record
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.cross_section_owner import Gatherer
+from streams.owners.partition import Names
+from streams.process.exits import Exit
+from streams.publishing.writer import Record, home, prediction_record
+from streams.recovery.cross_section_state import GatheredState
 from tests.support.memory import CONFIG, Clock, Crash, Fetched, Log, Outlets, Writer, bar, breathe, fetched, ready
 
 NAMES = Names("bars", "signals", "state", "control", "dead-letters", "predictions")

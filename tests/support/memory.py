@@ -11,25 +11,25 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from plugins.news_join import NewsJoin
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy, ready_strategy
-from plugins.streaming import trial_bars
-from schemas.config import Config, Strategy
+from plugins.base.streaming import trial_bars
+from plugins.news.join import NewsJoin
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord
-from schemas.messages import Applied, ShadowPrediction, Signal, encode
-from schemas.news import decode_news
-from streams.exits import Exit
-from streams.intake import Intake
-from streams.news_track import NewsSource
-from streams.outlet import Record
-from streams.plan import of_track, plan
-from streams.shadows import Shadows
-from streams.state import Stored
-from streams.transport import TP, Chunk
-from streams.wishes import Wishes
-from streams.worker import Worker
+from schemas.wire import Applied, ShadowPrediction, Signal, encode
+from schemas.wire.news import decode_news
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.news_track import NewsSource
+from streams.owners.shadows import Shadows
+from streams.owners.worker import Worker
+from streams.process.exits import Exit
+from streams.publishing.writer import Record
+from streams.recovery.plan import of_track, plan
+from streams.recovery.state import Stored
+from streams.requests.model_requests import Wishes
 
 MINUTE = 60_000
 FEATURES: list[Any] = ["technical.rsi", {"statistical.z_score": {"window": 5}}]
@@ -160,9 +160,9 @@ class Log:
 
 
 class Writer:
-    """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends; with
-    `of_control` only writes to that topic are numbered, with `after_state` only those that come next after one to the
-    topic `state`: there it shows when that said too much.
+    """In the place of `streams.publishing.writer.Writer`: at the write numbered `dies_at` only a part arrives, and all
+    ends; with `of_control` only writes to that topic are numbered, with `after_state` only those that come next after
+    one to the topic `state`: there it shows when that said too much.
     """
 
     def __init__(
