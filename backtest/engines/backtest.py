@@ -22,7 +22,7 @@ from backtest.report.agreement import agreements
 from backtest.report.outcome import BacktestOutcome, equity_of
 from backtest.report.report import html_page
 from backtest.sources.universes import bars_of
-from backtest.trials.trials import Ledger, Verdict, judged, returns_of, trial
+from backtest.trials.trials import Ledger, TrialVerdict, judged, returns_of, trial
 from plugins.base.bars import times_of
 from plugins.base.loading.listing import how_to_install
 from plugins.engines import engine_registry
@@ -199,7 +199,7 @@ def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: p
     return result
 
 
-def _counted(ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]]) -> Verdict:
+def _counted(ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]]) -> TrialVerdict:
     """One trial, however many engines it went through: they are to agree."""
     equity = equity_of(next(iter(results.values())))
     returns = returns_of(np.asarray(equity, np.float64))

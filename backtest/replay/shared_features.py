@@ -18,15 +18,15 @@ from backtest.replay.replay import ReplayResult
 from backtest.sources.bars import Step
 from plugins.base import FloatArray
 from plugins.news.join import BarNews, NewsJoin
-from plugins.pipeline.interval_group import Lane, Outcome
-from plugins.pipeline.strategy_run import Run, Source
+from plugins.pipeline.interval_group import IntervalGroup, Outcome
+from plugins.pipeline.strategy_run import Source, StrategyRun
 from plugins.pipeline.strategy_states import IntArray, Rows
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import canonical_json
 from schemas.wire import Signal
 
 
-class _Run(Run):
+class _Run(StrategyRun):
     """A run that keeps its signals; one with a `lead` takes the features' values from it."""
 
     def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
@@ -77,7 +77,7 @@ def signals_of(
     source = Source("bars", 0, VERSION)
     lead = _Run(strategies[0], source, None)
     runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
-    lane = Lane(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
+    lane = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
     for step in steps:
         lane.feed(step.batches[lane.interval], Outcome())
     return [ReplayResult(raw=run.made + run.sections.end()).signals for run in runs]

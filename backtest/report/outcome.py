@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from backtest.trials.trials import Verdict
+from backtest.trials.trials import TrialVerdict
 from schemas.configuration import Strategy
 from schemas.wire import interval_ms
 
@@ -26,7 +26,7 @@ class BacktestOutcome:
     results: dict[str, dict[str, Any]]
     benchmark: "pd.Series[float]"
     benchmark_metrics: dict[str, Any]
-    verdict: Verdict | None = None
+    verdict: TrialVerdict | None = None
     prices: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 

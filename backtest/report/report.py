@@ -15,7 +15,7 @@ from backtest.report.order_tables import order_tables
 from backtest.report.outcome import SHORT_DAYS, BacktestOutcome, counted, equity_of
 from backtest.report.page import page
 from backtest.report.panels import panels
-from backtest.trials.trials import Verdict
+from backtest.trials.trials import TrialVerdict
 
 NOTHING = "\u2013"
 
@@ -168,7 +168,7 @@ def _overfitting(run: BacktestOutcome) -> str:
     return overfitting_table(run.verdict)
 
 
-def overfitting_table(verdict: Verdict) -> str:
+def overfitting_table(verdict: TrialVerdict) -> str:
     """The numbers of a verdict."""
     probability = [
         ("Sharpe ratio above 0 (probabilistic Sharpe ratio)", verdict.probabilistic),

@@ -16,7 +16,7 @@ from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
 from streams.ingest.files import Refused, read_bars
 from streams.kafka.clients import read_batches_to_end
-from streams.kafka.gaps import Holes, told
+from streams.kafka.gaps import Gaps, told
 from streams.kafka.parquet_log import archived, is_archive
 from streams.kafka.topics import partition_count, topic_name
 
@@ -53,7 +53,7 @@ async def topic_steps(
     cannot be used.
     """
     intake = Intake(partition, partitions, kafka.partitioner)
-    topic, holes = topic_name(kafka, "bars"), Holes()
+    topic, holes = topic_name(kafka, "bars"), Gaps()
     async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
         taken = intake.read(records)
         yield Step(partition, taken.batches)

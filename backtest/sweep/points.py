@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backtest.sweep.grid import Values
 from backtest.sweep.walk_forward import Window
-from backtest.trials.trials import Verdict
+from backtest.trials.trials import TrialVerdict
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Sweep:
 
     points: list[Point]
     best: Point
-    verdict: Verdict
+    verdict: TrialVerdict
     windows: list[Window]
     resumed: int
 

@@ -45,7 +45,7 @@ UNDEFINED = Estimate(value=None, low=None, high=None)
 
 
 @dataclass
-class Beside:
+class ShadowComparison:
     """One model beside one shadow; the module's table tells the figures, None where one is undefined. Times in ms.
 
     `bars`: what there is on the topic; `both` of them have both predictions, `failed` an error of the shadow's, and of
@@ -83,7 +83,7 @@ class ShadowReport:
 
     strategy: str
     target: str
-    pairs: list[Beside] = field(default_factory=list)
+    pairs: list[ShadowComparison] = field(default_factory=list)
     foreign: int = 0
     gaps: list[str] = field(default_factory=list)
 
@@ -131,7 +131,7 @@ async def _said(kafka: Kafka, name: str, report: ShadowReport) -> list[ShadowPre
     return list(found.values())
 
 
-def _beside(said: list[ShadowPrediction], strategy: Strategy, name: str, bars: pd.DataFrame) -> Beside:
+def _beside(said: list[ShadowPrediction], strategy: Strategy, name: str, bars: pd.DataFrame) -> ShadowComparison:
     index = pd.MultiIndex.from_arrays(
         [[one.symbol for one in said], pd.to_datetime([one.time for one in said], unit="ms", utc=True)],
         names=["symbol", "time"],
@@ -139,7 +139,7 @@ def _beside(said: list[ShadowPrediction], strategy: Strategy, name: str, bars: p
     model, shadow = (_column(values) for values in ((s.prediction for s in said), (s.shadow for s in said)))
     both = np.isfinite(model) & np.isfinite(shadow)
     first: Model | None = said[0].model
-    found = Beside(
+    found = ShadowComparison(
         first.sha256 if first else None, said[0].shadow_model.sha256, said[0].shadow_model.key, len(said),
         int(both.sum()), sum(one.fault is not None for one in said), said[0].time, said[-1].time,
     )  # fmt: skip

@@ -134,7 +134,7 @@ def returns_of(equity: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialVerdict:
     """How far a result is to be believed: `trials` different ones in `runs` runs; probabilities of a true Sharpe ratio
     above 0 and above `luck`, the best to be expected of chance (per bar); bars that it takes to say so; and, of a
     sweep, the probability of backtest overfitting.
@@ -151,15 +151,15 @@ class Verdict:
     overfitting: float | None = None
 
 
-def judged(returns: NDArray[np.float64], trials: list[Trial], overfitting: float | None = None) -> Verdict:
+def judged(returns: NDArray[np.float64], trials: list[Trial], overfitting: float | None = None) -> TrialVerdict:
     """A result against all trials of its strategy (itself among them)."""
     different = {one.what: one for one in trials}
     count, found = max(len(different), 1), moments(returns)
     if found is None:
-        return Verdict(count, len(trials), bars=len(returns), overfitting=overfitting)
+        return TrialVerdict(count, len(trials), bars=len(returns), overfitting=overfitting)
     sharpes = [one.sharpe for one in different.values() if one.sharpe is not None]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (found.count - 1)
-    return Verdict(
+    return TrialVerdict(
         count,
         len(trials),
         found.sharpe,

@@ -10,7 +10,7 @@ from backtest.replay.history import Stretch, recompute_all, stretches
 from backtest.replay.logged_cross_sections import Gathered, gathered, logged
 from backtest.replay.replay import signals_during
 from backtest.sources.bars import Progress
-from backtest.verify.verdict import Difference, Verdict, comparable, compare, live_signals
+from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.errors import PluginError
@@ -34,9 +34,9 @@ class _Bars:
 
 async def verify_gathered(
     config: Config, ready: ReadyStrategy, start: int | None, end: int | None, progress: Progress | None
-) -> Verdict:
+) -> VerifyResult:
     """Predictions on the log against those of the bars, and signals against what the logged closings make of these."""
-    kafka, verdict = config.kafka, Verdict(ready.name)
+    kafka, verdict = config.kafka, VerifyResult(ready.name)
     count = await partition_count(kafka)
     until = (await load_gathered(kafka, home(ready.name, count))).published(ready.name)
     live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]
@@ -63,7 +63,9 @@ async def verify_gathered(
     return verdict
 
 
-async def _bars(config: Config, ready: ReadyStrategy, count: int, verdict: Verdict, progress: Progress | None) -> _Bars:
+async def _bars(
+    config: Config, ready: ReadyStrategy, count: int, verdict: VerifyResult, progress: Progress | None
+) -> _Bars:
     bars = _Bars()
     for partition in range(count):
         stored = await load(config.kafka, partition)

@@ -34,7 +34,7 @@ class Difference:
 
 
 @dataclass
-class Verdict:
+class VerifyResult:
     """What `verify` found; `ok` when live and replay are one.
 
     `gaps`: in words, which offsets of the bars the log lacks.
@@ -83,7 +83,7 @@ class Live:
         return signal.provenance.offset < self.until
 
 
-def comparable(verdict: Verdict, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
+def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
     """Without those of stretches that cannot be recomputed, which are counted or told."""
     lost = [stretch for stretch in past if stretch.fault]
     kept = []
@@ -113,7 +113,7 @@ async def live_signals(kafka: Kafka, strategy: str, partition: int) -> Live:
     return live
 
 
-def compare(verdict: Verdict, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
+def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
     """Every live signal against the replay's of that id; a replayed one that is `due` must be there."""
     wanted = {signal.content.id: signal for signal in expected}
     seen: set[str] = set()

@@ -7,13 +7,13 @@ from backtest.replay.replay import signals_during
 from backtest.sources.bars import Progress
 from backtest.sources.offsets import Offsets, check_offsets, check_whole, signals_within
 from backtest.verify.cross_sections import verify_gathered
-from backtest.verify.verdict import Difference, Verdict, comparable, compare, live_signals
+from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
 from streams.kafka.topics import partition_count, topic_name
 from streams.recovery.state import load
 
-__all__ = ["Difference", "Verdict", "verify", "verify_topic"]
+__all__ = ["Difference", "VerifyResult", "verify", "verify_topic"]
 
 
 def verify(
@@ -23,7 +23,7 @@ def verify(
     end: int | None = None,
     progress: Progress | None = None,
     offsets: Offsets | None = None,
-) -> Verdict:
+) -> VerifyResult:
     """Compares all signals of strategy `name` for bars that close in [start, end), at these `offsets` (None: any),
     with a replay of the same log.
     """
@@ -43,9 +43,9 @@ async def verify_topic(
     end: int | None = None,
     progress: Progress | None = None,
     offsets: Offsets | None = None,
-) -> Verdict:
+) -> VerifyResult:
     kafka = config.kafka
-    verdict = Verdict(ready.name)
+    verdict = VerifyResult(ready.name)
     # a worker may be at work meanwhile: first what it says is published, then that, then the bars it was made of
     count = await partition_count(kafka)
     live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]

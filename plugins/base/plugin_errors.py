@@ -11,7 +11,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextlib.contextmanager
-def plugin_at_work(key: str, verb: str) -> Iterator[None]:
+def plugin_errors(key: str, verb: str) -> Iterator[None]:
     """Whatever a plugin's own code raises becomes a `PluginError` of one line; what it raised is its cause."""
     try:
         yield

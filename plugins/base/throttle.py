@@ -19,8 +19,8 @@ _pace: ContextVar[_Pace | None] = ContextVar("pace", default=None)
 
 
 @contextmanager
-def resting(rest: float) -> Iterator[None]:
-    """Inside, in this thread, `breathe` rests `rest` times as long as was worked."""
+def throttled(rest: float) -> Iterator[None]:
+    """Inside, in this thread, `yield_if_throttled` rests `rest` times as long as was worked."""
     token = _pace.set(_Pace(rest))
     try:
         yield
@@ -28,7 +28,7 @@ def resting(rest: float) -> Iterator[None]:
         _pace.reset(token)
 
 
-def breathe() -> None:
+def yield_if_throttled() -> None:
     """For long work, now and then: rests if it shall; else it costs nothing."""
     pace = _pace.get()
     if pace is not None and (worked := time.thread_time() - pace.since) >= PIECE:

@@ -25,7 +25,7 @@ FIRST = -1
 """The gap of a symbol's first bar: there is nothing before it."""
 
 
-class Verdict(IntEnum):
+class GateVerdict(IntEnum):
     ACCEPTED = 0
     REPEAT = 1
     CORRECTION = 2

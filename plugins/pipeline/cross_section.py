@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
-from plugins.base.plugin_errors import plugin_at_work
+from plugins.base.plugin_errors import plugin_errors
 from plugins.cross_sectional import CrossSectionGenerator
 from plugins.signals import signal_registry
 from plugins.strategy.ready import ReadyStrategy
@@ -40,7 +40,7 @@ def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], va
     Raises `PluginError` when `generate` fails or returns something else than one usable decision a row.
     """
     if isinstance(generator, CrossSectionGenerator):
-        with plugin_at_work(name_of(generator), "decide"):
+        with plugin_errors(name_of(generator), "decide"):
             return generator.decide_section(np.asarray(values, np.float64))
     frame = pd.DataFrame({"symbol": list(symbols), "time": time, "prediction": np.asarray(values, np.float64)})
     key = name_of(generator)

@@ -38,7 +38,7 @@ def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJ
     taken, slots = batch.bars[rows], slots[rows]
     last = lane.last_closes()
     verdicts, _ = gate.judge(lane.gate, slots, taken, lane.interval_ms)
-    fresh = verdicts == gate.Verdict.ACCEPTED
+    fresh = verdicts == gate.GateVerdict.ACCEPTED
     taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
     seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
     values, counts = step_or_tell(run, taken, slots, offsets, lane.symbols, seen)

@@ -11,14 +11,17 @@ from plugins.fold import gate
 from plugins.news.join import BarNews, NewsJoin
 from plugins.pipeline.failure import Failure
 from plugins.pipeline.isolation import feed_apart
-from plugins.pipeline.shared_features import Steps
-from plugins.pipeline.strategy_run import Run
+from plugins.pipeline.shared_features import SharedFeatures
+from plugins.pipeline.strategy_run import StrategyRun
 from schemas.wire import ShadowPrediction, Signal, interval_ms
 from schemas.wire.cross_sections import Prediction
 
 REFUSED = {
-    gate.Verdict.CORRECTION: ("correction", "another bar of this symbol and time was taken before, with other values"),
-    gate.Verdict.LATE: ("late", "the bar is not newer than the symbol's last one"),
+    gate.GateVerdict.CORRECTION: (
+        "correction",
+        "another bar of this symbol and time was taken before, with other values",
+    ),
+    gate.GateVerdict.LATE: ("late", "the bar is not newer than the symbol's last one"),
 }
 
 
@@ -44,18 +47,18 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-class Lane:
+class IntervalGroup:
     """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays.
 
     `news` is what they see of the news; None: all of it is unknown. A strategy that fails stops alone.
     """
 
-    def __init__(self, interval: str, runs: list[Run], news: NewsJoin | None = None) -> None:
+    def __init__(self, interval: str, runs: list[StrategyRun], news: NewsJoin | None = None) -> None:
         self.interval = interval
         self.news = news
         self.interval_ms = interval_ms(interval)
         self.runs = runs
-        self.sharing = Steps()
+        self.sharing = SharedFeatures()
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
@@ -117,7 +120,7 @@ class Lane:
         verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
         if verdicts.any():
             self._refuse(offsets, verdicts, outcome)
-            taken = verdicts == gate.Verdict.ACCEPTED
+            taken = verdicts == gate.GateVerdict.ACCEPTED
             bars, slots, offsets, gaps = bars[taken], slots[taken], offsets[taken], gaps[taken]
         outcome.counts["bars"] += len(bars)
         self.dirty[slots] = True
@@ -147,6 +150,6 @@ class Lane:
 
     @staticmethod
     def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:
-        outcome.counts["repeats"] += int((verdicts == gate.Verdict.REPEAT).sum())
+        outcome.counts["repeats"] += int((verdicts == gate.GateVerdict.REPEAT).sum())
         for verdict, (kind, reason) in REFUSED.items():
             outcome.refusals += [Refusal(offset, kind, reason) for offset in offsets[verdicts == verdict].tolist()]

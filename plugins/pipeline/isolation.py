@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from plugins.news.join import BarNews
 from plugins.pipeline.failure import Failure, stopped
-from plugins.pipeline.strategy_run import Run
+from plugins.pipeline.strategy_run import StrategyRun
 from schemas.wire import Signal
 
 
 def feed_apart(
-    run: Run,
+    run: StrategyRun,
     bars: NDArray[np.void],
     slots: NDArray[np.int64],
     offsets: NDArray[np.int64],
@@ -20,8 +20,8 @@ def feed_apart(
     symbols: Sequence[str],
     news: BarNews | None = None,
 ) -> list[Signal]:
-    """As `Run.feed`, up to the first bar at which the strategy fails: `run.failed` then tells why, and its states are
-    as they were before that bar, wherever the batch was cut.
+    """As `StrategyRun.feed`, up to the first bar at which the strategy fails: `run.failed` then tells why, and its
+    states are as they were before that bar, wherever the batch was cut.
 
     Any error counts, as it is foreign code that is called. A batch on which it fails is halved until the bar is found.
     """
@@ -42,14 +42,14 @@ def feed_apart(
 
 
 def step_or_tell(
-    run: Run,
+    run: StrategyRun,
     bars: NDArray[np.void],
     slots: NDArray[np.int64],
     offsets: NDArray[np.int64],
     symbols: Sequence[str],
     news: BarNews | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """As `Run.step`; where that fails, `stopped` with the first bar at which it does."""
+    """As `StrategyRun.step`; where that fails, `stopped` with the first bar at which it does."""
     kept = run.keep(slots)
     try:
         return run.step(bars, slots, offsets, news)

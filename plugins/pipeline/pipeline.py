@@ -1,8 +1,8 @@
 """The one pure core: bars in, signals out. No clock, no Kafka, no random numbers.
 
 The live worker, the replay, the training and the tests drive this same object, so they cannot differ. A `Pipeline`
-holds one partition: a `Lane` for each interval (gate and slots), and in it a `Run` for each strategy (states of all
-symbols in arrays).
+holds one partition: a `IntervalGroup` for each interval (gate and slots), and in it a `StrategyRun` for each strategy
+(states of all symbols in arrays).
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ from plugins.base.streaming import trial_bars
 from plugins.fold import gate
 from plugins.news.join import NewsJoin
 from plugins.pipeline.failure import stopped
-from plugins.pipeline.interval_group import Lane, Outcome
+from plugins.pipeline.interval_group import IntervalGroup, Outcome
 from plugins.pipeline.shadow import ReadyShadow, ShadowStates
-from plugins.pipeline.strategy_run import Run, Source
+from plugins.pipeline.strategy_run import Source, StrategyRun
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.wire import Snapshot
@@ -102,13 +102,15 @@ class Pipeline:
     ) -> None:
         self.source = source
         self.news = news
-        self.runs = {strategy.name: Run(strategy, source, shadows.get(strategy.name)) for strategy in strategies}
+        self.runs = {
+            strategy.name: StrategyRun(strategy, source, shadows.get(strategy.name)) for strategy in strategies
+        }
         self.isolated = isolated
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, IntervalGroup] = {}
         for run in self.runs.values():
             interval = run.strategy.interval
             run.asleep = run.strategy.name in asleep
-            self.lanes.setdefault(interval, Lane(interval, [], news)).runs.append(run)
+            self.lanes.setdefault(interval, IntervalGroup(interval, [], news)).runs.append(run)
         for lane in self.lanes.values():
             lane.share()
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from plugins.base import FloatArray, name_of
-from plugins.base.plugin_errors import plugin_at_work
+from plugins.base.plugin_errors import plugin_errors
 from plugins.models.artifacts.per_symbol import PerSymbolModel
-from plugins.pipeline.strategy_states import IntArray, RunStates
+from plugins.pipeline.strategy_states import IntArray, StrategyStates
 
 
 def predict(
-    run: RunStates, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray, symbols: Sequence[str]
+    run: StrategyStates, values: FloatArray, slots: IntArray, counts: IntArray, wanted: IntArray, symbols: Sequence[str]
 ) -> FloatArray:
     """Predictions for the rows `wanted`, NaN elsewhere and while the features warm up: a tree would make a number
     even of missing values.
@@ -21,7 +21,7 @@ def predict(
         return values[:, strategy.columns.index(strategy.prediction or "")]
     predictions = np.full(len(values), np.nan)
     for rows, windows in _windows(run, values, slots, counts, wanted[counts[wanted] > strategy.warmup]):
-        with plugin_at_work(name_of(model), "predict"):
+        with plugin_errors(name_of(model), "predict"):
             if isinstance(model, PerSymbolModel):
                 own = [symbols[slot] for slot in slots[rows].tolist()]
                 predictions[rows] = model.predict_symbols(own, windows, strategy.columns)
@@ -31,7 +31,7 @@ def predict(
 
 
 def _windows(
-    run: RunStates, values: FloatArray, slots: IntArray, counts: IntArray, warm: IntArray
+    run: StrategyStates, values: FloatArray, slots: IntArray, counts: IntArray, warm: IntArray
 ) -> Iterable[tuple[IntArray, FloatArray]]:
     """The windows of the rows `warm`; where the model looks back, all of `values` go into their symbols' rings."""
     ring = run.strategy.ring
@@ -40,7 +40,7 @@ def _windows(
     return [(warm, values[warm, np.newaxis])] if len(warm) else []
 
 
-def explained(run: RunStates, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
+def explained(run: StrategyStates, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
     """The generator's `reasons`, and the model's where it said nothing."""
     warmup, model = run.strategy.warmup, run.strategy.model
     if isinstance(model, PerSymbolModel):

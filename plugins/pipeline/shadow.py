@@ -120,7 +120,7 @@ def ready_shadow(ready: ReadyStrategy, strategy: Strategy, base: Path = Path()) 
     return shadow
 
 
-class ShadowKept(NamedTuple):
+class ShadowSnapshot(NamedTuple):
     """States, and how many predictions waited."""
 
     states: Rows
@@ -146,11 +146,11 @@ class ShadowRun:
         """Room for `size` symbols."""
         self.states = np.concatenate([self.states, np.zeros(size - len(self.states), self._dtype)])
 
-    def keep(self, slots: IntArray) -> ShadowKept:
+    def keep(self, slots: IntArray) -> ShadowSnapshot:
         """The states of `slots` as they are now, for `put_back`."""
-        return ShadowKept(self.states[slots], len(self._said))
+        return ShadowSnapshot(self.states[slots], len(self._said))
 
-    def put_back(self, slots: IntArray, kept: ShadowKept) -> None:
+    def put_back(self, slots: IntArray, kept: ShadowSnapshot) -> None:
         """Undoes what was fed since, but for what `Standing` has counted."""
         self.states[slots] = kept.states
         del self._said[kept.said :]

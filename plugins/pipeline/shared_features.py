@@ -27,7 +27,7 @@ class _Step(NamedTuple):
     values: FloatArray
 
 
-class Steps:
+class SharedFeatures:
     """What features made of the batch at hand.
 
     A step is a function of the feature (its layout: key, version, parameters), the states before it and the bars, and

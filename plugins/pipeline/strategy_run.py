@@ -8,14 +8,14 @@ import numpy as np
 
 from plugins.base import FloatArray, name_of
 from plugins.base.bars import with_columns
-from plugins.base.plugin_errors import plugin_at_work
+from plugins.base.plugin_errors import plugin_errors
 from plugins.fold.gate import FIRST
 from plugins.news.join import BarNews
 from plugins.pipeline.failure import Failure
 from plugins.pipeline.prediction import explained, predict
 from plugins.pipeline.shadow import ReadyShadow
-from plugins.pipeline.shared_features import Steps
-from plugins.pipeline.strategy_states import IntArray, Rows, RunStates
+from plugins.pipeline.shared_features import SharedFeatures
+from plugins.pipeline.strategy_states import IntArray, Rows, StrategyStates
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.requirements import FeatureColumns
 from plugins.strategy.target_weights import none_if_nan, target_weights
@@ -60,7 +60,7 @@ def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, co
         counts[i] = entry.count
 
 
-class Run(RunStates):
+class StrategyRun(StrategyStates):
     """A strategy at work.
 
     `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
@@ -77,7 +77,7 @@ class Run(RunStates):
         self.paused = False
         self.asleep = False
         self.failed: Failure | None = None
-        self.sharing = Steps()
+        self.sharing = SharedFeatures()
         """Shared with the runs whose features may be alike."""
         self.witness: Callable[[Seen], None] | None = None
         start = strategy.config["start"]
@@ -214,7 +214,7 @@ class Run(RunStates):
         told: Sequence[Told],
     ) -> list[Signal]:
         strategy, predictions = self.strategy, columns["prediction"]
-        with plugin_at_work(name_of(strategy.generator), "decide"):
+        with plugin_errors(name_of(strategy.generator), "decide"):
             decisions = strategy.generator.decide(columns)
         execution = strategy.execution
         weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)

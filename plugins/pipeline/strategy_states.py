@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base.streaming import raw
-from plugins.pipeline.shadow import ReadyShadow, ShadowKept, ShadowRun
+from plugins.pipeline.shadow import ReadyShadow, ShadowRun, ShadowSnapshot
 from plugins.strategy.ready import ReadyStrategy
 
 IntArray = NDArray[np.int64]
@@ -21,10 +21,10 @@ class Kept(NamedTuple):
 
     slots: IntArray
     rows: list[Rows]
-    beside: ShadowKept | None
+    beside: ShadowSnapshot | None
 
 
-class RunStates:
+class StrategyStates:
     """The states of a strategy, and of its `shadow` beside them."""
 
     def __init__(self, strategy: ReadyStrategy, shadow: ReadyShadow | None = None) -> None:

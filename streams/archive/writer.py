@@ -19,7 +19,7 @@ import msgspec
 from schemas.configuration import Kafka
 from schemas.errors import AlphawireError, ConfigurationError
 from streams.kafka.clients import offset_range, read_batches_to_end
-from streams.kafka.gaps import Holes
+from streams.kafka.gaps import Gaps
 from streams.kafka.parquet_log import (
     ABOUT,
     About,
@@ -137,7 +137,7 @@ class _Partition:
         self.compacted = TOPICS[name].settings == COMPACT
         self.progress = progress
         self.kept = read_kept(self.folder, partition)
-        self.holes = Holes()
+        self.holes = Gaps()
 
     async def run(self, report: Report) -> None:
         before = self.kept.records

@@ -9,7 +9,7 @@ from streams.consuming.transport import Owner
 from streams.process.exits import Die
 
 
-class Owners:
+class OwnerGroup:
     """Each owner knows its own topic, and leaves the others' alone."""
 
     def __init__(self, die: Die, owners: Sequence[Owner]) -> None:

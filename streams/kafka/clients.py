@@ -10,7 +10,7 @@ from schemas.configuration import Kafka
 from schemas.errors import BrokerError
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.credentials import credentials
-from streams.kafka.gaps import Holes
+from streams.kafka.gaps import Gaps
 from streams.kafka.parquet_log import Archived
 from streams.kafka.refusals import refusal
 
@@ -231,7 +231,7 @@ async def read_batches_to_end(
     partition: int,
     start: int = 0,
     isolation: str = "read_uncommitted",
-    holes: Holes | None = None,
+    holes: Gaps | None = None,
 ) -> AsyncGenerator[list["ConsumerRecord[bytes | None, bytes | None]"], None]:
     """As `read_partition_to_end`, a list of records at a time, which costs less; `holes` learns what is gone from
     offset `start` on.

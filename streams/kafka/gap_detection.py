@@ -11,17 +11,17 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import PartitionRecords
 
-from streams.kafka.gaps import Holes
-from streams.kafka.header_repair import TolerantRecords
+from streams.kafka.gaps import Gaps
+from streams.kafka.header_repair import RepairedRecords
 
 
 class WatchedRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no types for it
-    """What a fetch brought of a partition, told to the consumer's `Holes`, where it has such."""
+    """What a fetch brought of a partition, told to the consumer's `Gaps`, where it has such."""
 
     def __init__(
         self, tp: Any, records: Any, aborted: Any, fetch_offset: int, key_deserializer: Any, *options: Any
     ) -> None:
-        holes = key_deserializer if isinstance(key_deserializer, Holes) else None
+        holes = key_deserializer if isinstance(key_deserializer, Gaps) else None
         super().__init__(tp, records, aborted, fetch_offset, None if holes else key_deserializer, *options)
         if holes is not None:
             self._records = _Batches(records, self, holes)
@@ -30,7 +30,7 @@ class WatchedRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no
 class _Batches:
     """Batches, each told as it is reached."""
 
-    def __init__(self, records: TolerantRecords, owner: PartitionRecords, holes: Holes) -> None:
+    def __init__(self, records: RepairedRecords, owner: PartitionRecords, holes: Gaps) -> None:
         self._records, self._owner, self._holes = records, owner, holes
 
     def has_next(self) -> bool:
@@ -49,7 +49,7 @@ class _Sparse:
     holes are told as its records are looked at, so none are of one that is skipped, as its transaction was aborted.
     """
 
-    def __init__(self, batch: Any, begin: int, holes: Holes) -> None:
+    def __init__(self, batch: Any, begin: int, holes: Gaps) -> None:
         self._batch, self._begin, self._holes = batch, begin, holes
 
     def __getattr__(self, name: str) -> Any:
@@ -65,5 +65,5 @@ class _Sparse:
 
 
 def watch_holes() -> None:
-    """All consumers of this process from here on; no harm when it is so already, nor to those without `Holes`."""
+    """All consumers of this process from here on; no harm when it is so already, nor to those without `Gaps`."""
     fetcher.PartitionRecords = WatchedRecords

@@ -13,7 +13,7 @@ SHOWN = 5
 """Holes of a partition that are told one by one."""
 
 
-class Holes:
+class Gaps:
     """Found while a partition is read, in their order.
 
     A consumer takes it as its `key_deserializer`: of what one can give to a consumer, that alone is handed on to where

@@ -18,7 +18,7 @@ _COUNT, _COUNT_AT = struct.Struct(">i"), 57
 """The number of records, in the head of a batch (Kafka's protocol guide, magic 2)."""
 
 
-class TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]  # marked final, for its own type checks
+class RepairedRecords(_MemoryRecordsPy):  # type: ignore[misc]  # marked final, for its own type checks
     """The batches of a fetch."""
 
     def next_batch(self, *options: Any) -> Any:
@@ -96,4 +96,4 @@ def _field(data: bytearray, position: int) -> tuple[int, int]:
 
 def read_tolerantly() -> None:
     """All consumers of this process from here on; no harm when it is so already."""
-    fetcher.MemoryRecords = TolerantRecords
+    fetcher.MemoryRecords = RepairedRecords

@@ -19,13 +19,13 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.errors import BrokerError, ConfigurationError
 from streams.consuming.transport import Chunk
-from streams.owners.cross_section_partition import Gathering
+from streams.owners.cross_section_partition import CrossSectionPartition
 from streams.owners.partition import Names
 from streams.owners.publisher import Publishing, until_set
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
-from streams.publishing.writer import Outlets, Writer
-from streams.recovery.cross_section_state import GatheredState, load_gathered
+from streams.publishing.writer import Writer, WriterFactory
+from streams.recovery.cross_section_state import CrossSectionState, load_gathered
 from streams.recovery.plan import check_not_shorter
 from streams.recovery.takeover import take_over
 
@@ -34,7 +34,7 @@ log = logging.getLogger("alphawire.gatherer")
 PIECE = 500
 
 
-class GatheringPublisher(Publishing[Gathering]):
+class CrossSectionPublisher(Publishing[CrossSectionPartition]):
     """That of a partition of predictions. A state needs no others, so there are no rounds that must be whole."""
 
     async def _publish(self) -> None:
@@ -49,7 +49,7 @@ class GatheringPublisher(Publishing[Gathering]):
         await self.writer.write(self.part.number, records)
 
 
-class Gatherer:
+class CrossSectionOwner:
     """Owner of partitions of predictions, `count` of them; `log_end` tells where one ends, as far as is known."""
 
     def __init__(
@@ -58,24 +58,24 @@ class Gatherer:
         strategies: Sequence[ReadyStrategy],
         count: int,
         names: Names,
-        outlets: Outlets,
+        factory: WriterFactory,
         die: Die,
         clock: Callable[[], float] = time.monotonic,
-        load: Callable[[int], Awaitable[GatheredState]] | None = None,
+        load: Callable[[int], Awaitable[CrossSectionState]] | None = None,
     ) -> None:
         self.config = config
         self.strategies = strategies
         self.partition_count = count
         self.names = names
-        self.outlets = outlets
+        self.factory = factory
         self.die = die
         self.clock = clock
         self.log_end: Callable[[int], int | None] = lambda _: None
-        self.partitions: dict[int, Gathering] = {}
+        self.partitions: dict[int, CrossSectionPartition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1
         self._load = load or (lambda number: load_gathered(config.kafka, number))
-        self._publishers: dict[int, GatheringPublisher] = {}
+        self._publishers: dict[int, CrossSectionPublisher] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
         self._stirred: dict[int, asyncio.Event] = {}
         self._left_at: dict[int, int] = {}
@@ -106,7 +106,7 @@ class Gatherer:
         publishers = [self._publishers.pop(number) for number in numbers]
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
         self._left_at |= {publisher.part.number: publisher.part.marked for publisher in publishers}
-        await asyncio.gather(*(self.outlets.close(publisher.writer) for publisher in publishers))
+        await asyncio.gather(*(self.factory.close(publisher.writer) for publisher in publishers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Restores the partitions of predictions that this worker now owns; ends the process when that cannot be."""
@@ -114,7 +114,7 @@ class Gatherer:
         epoch = self._epoch
         try:
             async with asyncio.timeout(self.config.worker.delivery_timeout):
-                taken = await take_over("predictions", self.outlets, numbers, self._plan, lambda: epoch == self._epoch)
+                taken = await take_over("predictions", self.factory, numbers, self._plan, lambda: epoch == self._epoch)
                 if taken is not None:
                     self.generation = generation
                     opening = zip(numbers, *taken, strict=True)
@@ -124,18 +124,18 @@ class Gatherer:
         except (BrokerError, KafkaError, TimeoutError) as error:
             self.die(cause(error), f"predictions {numbers} cannot be taken over: {error or 'no answer in time'!r}")
 
-    async def _plan(self, number: int) -> GatheredState:
+    async def _plan(self, number: int) -> CrossSectionState:
         stored = await self._load(number)
         failpoint("in_gathered_load")
         check_not_shorter(f"{stored.topic}/{number}", stored.written, stored.reached)
         return stored
 
-    async def open(self, number: int, stored: GatheredState, writer: Writer) -> None:
+    async def open(self, number: int, stored: CrossSectionState, writer: Writer) -> None:
         """Takes a partition over and begins to publish."""
-        part = Gathering(
+        part = CrossSectionPartition(
             number, self.names, self.strategies, self.partition_count, stored, self.clock, writer.transactional
         )
-        publisher = GatheringPublisher(part, writer, self.config.worker, self.die, self.clock)
+        publisher = CrossSectionPublisher(part, writer, self.config.worker, self.die, self.clock)
         self.partitions[number], self._publishers[number] = part, publisher
         self._stirred[number] = asyncio.Event()
         await publisher.start()
@@ -156,7 +156,7 @@ class Gatherer:
                 part.drained.clear()
                 await part.drained.wait()
 
-    def _feed(self, part: Gathering, chunk: Chunk) -> None:
+    def _feed(self, part: CrossSectionPartition, chunk: Chunk) -> None:
         where = {"partition": part.number, "offset": chunk.start}
         try:
             part.feed(chunk)
@@ -165,7 +165,7 @@ class Gatherer:
             log.exception("%s: the chunk from offset %d failed", part.place, chunk.start, extra=where)
             self.die(Exit.FAILED, f"{part.place}: the chunk from offset {chunk.start} failed: {error!r}", **where)
 
-    async def _decide_in_time(self, part: Gathering) -> None:
+    async def _decide_in_time(self, part: CrossSectionPartition) -> None:
         stirred = self._stirred[part.number]
         with no_silent_end(self.die, f"{part.place}: closing", partition=part.number):
             try:

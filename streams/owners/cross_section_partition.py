@@ -24,9 +24,9 @@ from streams.consuming.intake import DeadLetter
 from streams.consuming.transport import Chunk
 from streams.owners.partition import Names
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import Outbox, Reached
+from streams.publishing.pending_output import PendingOutput, Reached
 from streams.publishing.writer import Record, dead_record, gathered_signal_record, home, prediction_record
-from streams.recovery.cross_section_state import GatheredState, gathered_key
+from streams.recovery.cross_section_state import CrossSectionState, gathered_key
 from streams.recovery.failures import log_failure, stopped_at
 from streams.recovery.state import marker_key
 
@@ -38,7 +38,7 @@ log = logging.getLogger("alphawire.gathering")
 class _Strategy:
     """One strategy's fold, and where it goes on: records before `known` are in its state already."""
 
-    def __init__(self, strategy: ReadyStrategy, stored: GatheredState, clock: Callable[[], float]) -> None:
+    def __init__(self, strategy: ReadyStrategy, stored: CrossSectionState, clock: Callable[[], float]) -> None:
         state = stored.strategies.get(strategy.name)
         self.sections = CrossSections(state.closed, state.last, state.times) if state else CrossSections()
         self.decider = Decider(strategy, self.sections, clock)
@@ -63,7 +63,7 @@ class _Strategy:
         return position >= self._graced[1]
 
 
-class Gathering(Outbox):
+class CrossSectionPartition(PendingOutput):
     """State and books of one partition; `feed` never awaits. `fenced`: each write is a transaction of its only
     owner.
     """
@@ -74,7 +74,7 @@ class Gathering(Outbox):
         names: Names,
         strategies: Iterable[ReadyStrategy],
         partitions: int,
-        stored: GatheredState,
+        stored: CrossSectionState,
         clock: Callable[[], float],
         fenced: bool = False,
     ) -> None:

@@ -16,7 +16,7 @@ from schemas.wire import Marker, Roster, encode
 from streams.consuming.intake import DeadLetter, Intake, Taken
 from streams.consuming.transport import Chunk
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import Outbox, Reached
+from streams.publishing.pending_output import PendingOutput, Reached
 from streams.publishing.writer import (
     Record,
     applied_record,
@@ -71,7 +71,7 @@ class Behind:
             self.recent_from = self.recent.popleft().offset + 1
 
 
-class Partition(Outbox):
+class Partition(PendingOutput):
     """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks."""
 
     def __init__(

@@ -15,7 +15,7 @@ from schemas.configuration import Worker as Settings
 from streams.owners.partition import Partition
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import Outbox
+from streams.publishing.pending_output import PendingOutput
 from streams.publishing.writer import Record, Writer
 
 log = logging.getLogger("alphawire.publisher")
@@ -25,7 +25,7 @@ ROUND_BATCH = 500
 BARS_BETWEEN_ROUNDS = 500_000
 
 
-P = TypeVar("P", bound=Outbox)
+P = TypeVar("P", bound=PendingOutput)
 
 
 class Publishing(Generic[P]):

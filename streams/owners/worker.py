@@ -32,11 +32,11 @@ from streams.owners.publisher import Publisher
 from streams.owners.shadows import Shadows
 from streams.process.exits import Die, Exit, cause
 from streams.process.failpoints import failpoint
-from streams.publishing.writer import Outlets, Writer
+from streams.publishing.writer import Writer, WriterFactory
 from streams.recovery.plan import Plan
 from streams.recovery.restoring import Restorer
 from streams.recovery.takeover import take_over
-from streams.requests.model_requests import Wishes
+from streams.requests.control_requests import ControlRequests
 
 log = logging.getLogger("alphawire.worker")
 
@@ -59,16 +59,16 @@ class Worker:
         strategies: Sequence[ReadyStrategy],
         count: int,
         version: str,
-        outlets: Outlets,
+        factory: WriterFactory,
         die: Die,
         clock: Callable[[], float] = time.monotonic,
         reader: Callable[[int], Reader] | None = None,
-        wishes: Wishes | None = None,
+        wishes: ControlRequests | None = None,
         shadows: Shadows | None = None,
         news: Callable[[int], NewsSource] | None = None,
     ) -> None:
         self.config = config
-        self.wishes = wishes or Wishes(strategies, config.strategies)
+        self.wishes = wishes or ControlRequests(strategies, config.strategies)
         self.shadows = shadows or Shadows()
         self.hear_wishes: Callable[[], Awaitable[None]] | None = None
         """Brings `wishes` up to what the log holds now."""
@@ -85,13 +85,13 @@ class Worker:
         self.uses_news = any(strategy.uses_news for strategy in strategies)
         self.counts: Counter[str] = Counter()
         self.generation = -1
-        self.outlets = outlets
+        self.factory = factory
         self._publishers: dict[tuple[int, str], Publisher] = {}
         self._catching_up: dict[int, asyncio.Task[None]] = {}
         self._following: dict[int, asyncio.Task[None]] = {}
-        self._news = news or (lambda number: follow_scores(kafka, number, outlets.exactly_once))
+        self._news = news or (lambda number: follow_scores(kafka, number, factory.exactly_once))
         self._reader = reader or (lambda number: log_reader(kafka, self.names.bars, number))
-        self._restorer = Restorer(config, strategies, count, outlets, self.wishes)
+        self._restorer = Restorer(config, strategies, count, factory, self.wishes)
         self._left_at: dict[int, int] = {}
         self._epoch = 0
         self._piece = FIRST_PIECE
@@ -138,7 +138,7 @@ class Worker:
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
         for number in numbers:
             self._left_at[number] = min(one.part.marked for one in publishers if one.part.number == number)
-        await asyncio.gather(*(self.outlets.close(publisher.writer) for publisher in publishers))
+        await asyncio.gather(*(self.factory.close(publisher.writer) for publisher in publishers))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Restores the bars partitions that this worker now owns, unless a new rebalance overtakes it; ends the process
@@ -161,7 +161,7 @@ class Worker:
         """
         epoch, restorer = self._epoch, self._restorer
         taken = await take_over(
-            "bars", self.outlets, numbers, restorer.plans, lambda: epoch == self._epoch, restorer.tracks,
+            "bars", self.factory, numbers, restorer.plans, lambda: epoch == self._epoch, restorer.tracks,
             self.hear_wishes,
         )  # fmt: skip
         if taken is not None:

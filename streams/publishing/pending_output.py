@@ -28,7 +28,7 @@ class Output(NamedTuple):
     apart: bool
 
 
-class Outbox:
+class PendingOutput:
     """The output of the owner of a partition, called `place` (``bars/3``), until its publisher takes it.
 
     Offsets, in the order in which a record passes them: `position` (fed), `published` (what it came to is

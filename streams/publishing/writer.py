@@ -94,9 +94,9 @@ class Writer:
     """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
     least once.
 
-    Owners that share a producer take turns at a partition. The producer holds one batch of it at a time, and whoever
-    waits for that among others is given up long before its time: aiokafka subtracts all of the wait anew at each batch
-    that goes before.
+    OwnerGroup that share a producer take turns at a partition. The producer holds one batch of it at a time, and
+    whoever waits for that among others is given up long before its time: aiokafka subtracts all of the wait anew at
+    each batch that goes before.
     """
 
     transactional = False
@@ -153,7 +153,7 @@ class TransactionalWriter(Writer):
         failpoint("after_commit")
 
 
-class Outlets(Protocol):
+class WriterFactory(Protocol):
     """Gives each partition that is taken over its writer."""
 
     exactly_once: bool
@@ -164,7 +164,7 @@ class Outlets(Protocol):
     async def close(self, writer: Writer) -> None: ...
 
 
-class SharedOutlets:
+class SharedWriterFactory:
     """One producer for all: at least once."""
 
     exactly_once = False
@@ -179,7 +179,7 @@ class SharedOutlets:
         """The producer belongs to whoever made it."""
 
 
-class TransactionalOutlets:
+class TransactionalWriterFactory:
     """A producer for each partition, with a transactional id of the partition's own: exactly once for readers with
     ``read_committed``.
     """

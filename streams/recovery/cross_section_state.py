@@ -15,7 +15,7 @@ _decoder = msgspec.json.Decoder(StateRecord)
 
 
 @dataclass
-class GatheredState:
+class CrossSectionState:
     """The latest of each record; `begin` and `end` are the offsets that the partition of `topic` holds now.
 
     A former owner's records all lie before `written`, beyond `end` where a transaction is open.
@@ -56,9 +56,9 @@ def gathered_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_gathered(kafka: Kafka, partition: int) -> GatheredState:
+async def load_gathered(kafka: Kafka, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
-    found = GatheredState(topic_name(kafka, "predictions"))
+    found = CrossSectionState(topic_name(kafka, "predictions"))
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
         found.take(record.value)
     (found.begin, found.end), (_, found.written) = await asyncio.gather(

@@ -9,10 +9,10 @@ from schemas.configuration import Config
 from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
 from streams.process.failpoints import failpoint
-from streams.publishing.writer import Outlets, home
+from streams.publishing.writer import WriterFactory, home
 from streams.recovery.plan import NEWS_TRACK, Plan, of_track, plan
 from streams.recovery.state import Stored, load, look_beyond, look_beyond_predictions
-from streams.requests.model_requests import Wishes
+from streams.requests.control_requests import ControlRequests
 
 log = logging.getLogger("alphawire.restoring")
 
@@ -21,12 +21,17 @@ class Restorer:
     """Of a worker with these `strategies`, and `count` partitions of bars."""
 
     def __init__(
-        self, config: Config, strategies: Sequence[ReadyStrategy], count: int, outlets: Outlets, wishes: Wishes
+        self,
+        config: Config,
+        strategies: Sequence[ReadyStrategy],
+        count: int,
+        factory: WriterFactory,
+        wishes: ControlRequests,
     ) -> None:
         self.config = config
         self.strategies = strategies
         self.partition_count = count
-        self.outlets = outlets
+        self.factory = factory
         self.wishes = wishes
         uses_news = any(strategy.uses_news for strategy in strategies)
         self.tracks = ["", NEWS_TRACK] if uses_news else [""]
@@ -40,10 +45,10 @@ class Restorer:
         failpoint("in_load")
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = _changed(stored, ready) | (self.wishes.names & stored.applied.keys())
-        if not self.outlets.exactly_once and looked_for:
+        if not self.factory.exactly_once and looked_for:
             stored.beyond = await self._beyond(number, looked_for)
         begin, end = await offset_range(kafka, bars, number)
-        if not self.outlets.exactly_once:
+        if not self.factory.exactly_once:
             # signals may be on the log up to here, so a wish that comes later takes effect after that
             stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
         found = [

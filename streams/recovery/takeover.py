@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
 from streams.process.exits import Exit, cause
-from streams.publishing.writer import Outlets, Writer
+from streams.publishing.writer import Writer, WriterFactory
 
 log = logging.getLogger("alphawire.takeover")
 P = TypeVar("P")
@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 async def take_over(
     topic: str,
-    outlets: Outlets,
+    factory: WriterFactory,
     numbers: Sequence[int],
     plan: Callable[[int], Awaitable[P]],
     current: Callable[[], bool],
@@ -33,13 +33,13 @@ async def take_over(
     while True:
         writers: list[Writer] = []
         try:
-            await _open(outlets, [(number, track) for number in numbers for track in tracks], writers)
+            await _open(factory, [(number, track) for number in numbers for track in tracks], writers)
             if hear is not None:
                 await hear()
             plans = list(await asyncio.gather(*map(plan, numbers)))
             break
         except (BrokerError, KafkaError) as error:
-            await asyncio.gather(*map(outlets.close, writers))
+            await asyncio.gather(*map(factory.close, writers))
             if cause(error) is Exit.FENCED:
                 raise
             log.warning("%s %s cannot be taken over yet: %s", topic, list(numbers), error)
@@ -49,14 +49,14 @@ async def take_over(
         pause = min(2 * pause, 2.0)
     if not current():
         log.info("%s %s were taken away while they were restored", topic, list(numbers))
-        await asyncio.gather(*map(outlets.close, writers))
+        await asyncio.gather(*map(factory.close, writers))
         return None
     return plans, [writers[place * len(tracks) :][: len(tracks)] for place in range(len(numbers))]
 
 
-async def _open(outlets: Outlets, wanted: Sequence[tuple[int, str]], writers: list[Writer]) -> None:
+async def _open(factory: WriterFactory, wanted: Sequence[tuple[int, str]], writers: list[Writer]) -> None:
     """Into `writers`, in that order, those that could be opened when another could not."""
-    opening = (outlets.open(number, track) for number, track in wanted)
+    opening = (factory.open(number, track) for number, track in wanted)
     for opened in await asyncio.gather(*opening, return_exceptions=True):
         if isinstance(opened, BaseException):
             fault = opened

@@ -17,7 +17,7 @@ from schemas.wire import Answer, Applied, ControlRecord, Wish, decode_control, e
 from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
-from streams.requests.model_requests import Wishes
+from streams.requests.control_requests import ControlRequests
 
 log = logging.getLogger("alphawire.control")
 
@@ -34,7 +34,7 @@ class Follower:
     `fulfil` is called with the strategy of each accepted wish.
     """
 
-    def __init__(self, kafka: Kafka, wishes: Wishes, fulfil: Callable[[str], None], writer: Writer) -> None:
+    def __init__(self, kafka: Kafka, wishes: ControlRequests, fulfil: Callable[[str], None], writer: Writer) -> None:
         self._kafka, self._wishes, self._fulfil, self._writer = kafka, wishes, fulfil, writer
         self._topic = topic_name(kafka, "control")
         self._name = f"{socket.gethostname()[:100]}-{os.getpid()}"

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from plugins.base.bars import BarBatch
-from plugins.pipeline.strategy_run import Run
+from plugins.pipeline.strategy_run import StrategyRun
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Applied
 
@@ -38,7 +38,7 @@ class Switch:
         then = self.applied(entry, entry.offset)
         return (then.config_hash, then.paused) != (entry.config_hash, entry.paused)
 
-    def carry_out(self, run: Run) -> None:
+    def carry_out(self, run: StrategyRun) -> None:
         if self.ready is None:
             run.paused = bool(self.paused)
         else:
@@ -63,7 +63,7 @@ class Switches:
             self._waiting[key] = switch
 
     def due(
-        self, position: int, end: int, batches: Mapping[str, BarBatch], runs: Mapping[str, Run]
+        self, position: int, end: int, batches: Mapping[str, BarBatch], runs: Mapping[str, StrategyRun]
     ) -> Iterator[tuple[int, Switch]]:
         """Each with its offset, in the order of these, as far as bars up to `end` tell; they wait no longer."""
         while self._waiting:
@@ -75,7 +75,7 @@ class Switches:
             yield position, self._waiting.pop(key)
 
     def _place(
-        self, switch: Switch, position: int, batches: Mapping[str, BarBatch], runs: Mapping[str, Run]
+        self, switch: Switch, position: int, batches: Mapping[str, BarBatch], runs: Mapping[str, StrategyRun]
     ) -> int | None:
         """Not while the strategy's states are folded elsewhere: there it publishes with what was in force before; nor
         once it has failed.

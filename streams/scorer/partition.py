@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass
-class Desk:
+class ScorerPartition:
     """One partition of `news`, `number`, scored up to the offset `position`; `clock` gives milliseconds."""
 
     number: int

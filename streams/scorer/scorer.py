@@ -22,8 +22,8 @@ from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
 from streams.process.exits import Die, Exit, cause
 from streams.process.failpoints import failpoint
-from streams.publishing.writer import Outlets, Writer
-from streams.scorer.partition import Desk, Place, last_marks
+from streams.publishing.writer import Writer, WriterFactory
+from streams.scorer.partition import Place, ScorerPartition, last_marks
 from streams.scorer.scoring import Batch, Scoring
 
 log = logging.getLogger("alphawire.scorer")
@@ -47,18 +47,18 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         config: Config,
         scoring: Scoring,
         place: Place,
-        outlets: Outlets,
+        factory: WriterFactory,
         die: Die,
         clock: Callable[[], int] = wall_clock,
     ) -> None:
         self.config = config
         self.scoring = scoring
         self.place = place
-        self.outlets = outlets
+        self.factory = factory
         self.die = die
         self.clock = clock
         self.topic = topic_name(config.kafka, "news")
-        self.desks: dict[int, Desk] = {}
+        self.desks: dict[int, ScorerPartition] = {}
         self.counts: Counter[str] = Counter()
         self.consumer: Any = None
         self.assigned: set[int] | None = None
@@ -79,10 +79,10 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.assigned = {tp.partition for tp in assigned}
         self._changed.set()
 
-    async def _let_go(self, desk: Desk) -> None:
+    async def _let_go(self, desk: ScorerPartition) -> None:
         await desk.close()
         self.counts += desk.counts
-        await self.outlets.close(desk.writer)
+        await self.factory.close(desk.writer)
 
     async def run(self, consumer: Any, stop: asyncio.Event) -> None:
         """Until `stop` is set; then what is scored is written."""
@@ -126,7 +126,7 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             return
 
-    async def _work(self, desk: Desk, records: list[Any]) -> None:
+    async def _work(self, desk: ScorerPartition, records: list[Any]) -> None:
         while records and not desk.closed:
             try:
                 batch, done = await asyncio.to_thread(self.scoring.score, records)
@@ -138,7 +138,7 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._written(desk, batch)
             records = records[done:]
 
-    async def _written(self, desk: Desk, batch: Batch | None) -> None:
+    async def _written(self, desk: ScorerPartition, batch: Batch | None) -> None:
         """The batch, or (None) how far it is, within `worker.delivery_timeout`; an error ends the process."""
         try:
             async with asyncio.timeout(self.config.worker.delivery_timeout):
@@ -150,7 +150,7 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
             log.exception("news/%d: writing failed", desk.number)
             self._fail(desk, cause(error), f"writing failed: {error!r}")
 
-    def _fail(self, desk: Desk, code: Exit, reason: str) -> None:
+    def _fail(self, desk: ScorerPartition, code: Exit, reason: str) -> None:
         self.die(code, f"news/{desk.number}: {reason}", partition=desk.number, offset=desk.position)
 
     async def _mark_forever(self) -> None:
@@ -182,14 +182,14 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(self.config.worker.delivery_timeout):
                 for number in numbers:
-                    writers.append(await self.outlets.open(number))
+                    writers.append(await self.factory.open(number))
                 failpoint("in_load")
                 marks = await last_marks(kafka, self.place, numbers)
                 ends = [await offset_range(kafka, self.topic, number, "read_committed") for number in numbers]
         except (BrokerError, KafkaError, TimeoutError) as error:
             self.die(cause(error), f"news/{numbers} cannot be taken over: {error or 'no answer in time'!r}")
         if epoch != self._epoch:  # another may have owned them meanwhile
-            await asyncio.gather(*map(self.outlets.close, writers))
+            await asyncio.gather(*map(self.factory.close, writers))
             return
         for number, writer, (begin, end) in zip(numbers, writers, ends, strict=True):
             mark = marks.get(number)
@@ -202,7 +202,7 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
                 )
             up_to = mark.up_to if mark else 0
             backlog = end if up_to == 0 else 0
-            self.desks[number] = Desk(number, writer, self.place, self.clock, position, up_to, backlog)
+            self.desks[number] = ScorerPartition(number, writer, self.place, self.clock, position, up_to, backlog)
             consumer.seek(TopicPartition(self.topic, number), position)
             log.info("news/%d is scored from offset %d on", number, position)
 

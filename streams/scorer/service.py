@@ -22,7 +22,7 @@ from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.partition import Place
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
-from streams.service.service import check_port, choose_outlets, die, die_of_configuration
+from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration
 from streams.service.watchdog import Pulse
 from streams.service.web import OPTIONS
 
@@ -42,8 +42,8 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
     log.info("scorer: %s", scoring.scorer.stamp)
     async with open_producer(kafka, **PRODUCER) as producer:
-        outlets = choose_outlets(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
-        scorer = Scorer(config, scoring, await place_of(config), outlets, die, clock)
+        factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
+        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
         async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
             await _serve(scorer, consumer)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
@@ -122,7 +122,7 @@ def status(scorer: Scorer) -> dict[str, Any]:
     lags = scorer.lags()
     return {
         "scorer": scorer.scoring.scorer.stamp,
-        "exactly_once": scorer.outlets.exactly_once,
+        "exactly_once": scorer.factory.exactly_once,
         "partitions": {
             str(number): {"position": desk.position, "up_to": desk.up_to, "lag": lags.get(number)}
             for number, desk in sorted(scorer.desks.items())

@@ -8,12 +8,12 @@ import faust
 from faust.types import TP
 
 from schemas.configuration import Config
-from streams.consuming.owner_group import Owners
+from streams.consuming.owner_group import OwnerGroup
 from streams.consuming.transport import ChunkSchema, FetchWait, Owner
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import client_settings
 from streams.kafka.topics import topic_name
-from streams.owners.cross_section_owner import Gatherer
+from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.worker import Worker
 from streams.process.exits import no_silent_end
 from streams.publishing.writer import Writer
@@ -27,7 +27,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
     owner: Owner
-    gatherer: Gatherer | None
+    gatherer: CrossSectionOwner | None
     chunk_records: int
     fetch_wait: FetchWait
 
@@ -36,7 +36,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
 
 
 def create_app(
-    config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: Gatherer | None = None
+    config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: CrossSectionOwner | None = None
 ) -> SignalApp:
     """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by
     their positions, so the group's offsets tell lag only.
@@ -69,7 +69,7 @@ def create_app(
         web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )
-    app.owner = Owners(worker.die, [worker, gatherer] if gatherer else [worker])
+    app.owner = OwnerGroup(worker.die, [worker, gatherer] if gatherer else [worker])
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
     _add_agents(app, config, worker, writer)
@@ -116,7 +116,7 @@ def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) 
     app.on_rebalance_complete.connect(restore, weak=False)
 
 
-def _add_gatherer(app: SignalApp, gatherer: Gatherer) -> None:
+def _add_gatherer(app: SignalApp, gatherer: CrossSectionOwner) -> None:
     topic = gatherer.names.predictions
 
     @app.agent(app.topic(topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]

@@ -18,11 +18,11 @@ from schemas.errors import ConfigurationError
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
-from streams.owners.cross_section_owner import Gatherer
+from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.owners.worker import Worker
 from streams.process.exits import Exit, of_crash
-from streams.publishing.writer import PRODUCER, Outlets, SharedOutlets, TransactionalOutlets, Writer
+from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
 from streams.requests.control import Follower
 from streams.service.app import SignalApp, create_app
 from streams.service.listing import publish_listing
@@ -86,8 +86,8 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     async with open_producer(kafka, **PRODUCER) as producer:
         writer = Writer(producer)
         has_transactions = await gives_producer_ids(kafka)
-        outlets = choose_outlets(kafka, writer, has_transactions)
-        worker = Worker(config, strategies, partitions, version, outlets, die, shadows=shadows)
+        factory = choose_writer_factory(kafka, writer, has_transactions)
+        worker = Worker(config, strategies, partitions, version, factory, die, shadows=shadows)
         await publish_listing(kafka, writer)
         follower = Follower(kafka, worker.wishes, worker.fulfil, writer)
         await follower.begin()
@@ -100,14 +100,18 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         following.cancel()
 
 
-def _gatherer(worker: Worker, writer: Writer) -> Gatherer | None:
+def _gatherer(worker: Worker, writer: Writer) -> CrossSectionOwner | None:
     """The owner of predictions, where a strategy decides about all symbols at once."""
     strategies = [strategy for strategy in worker.strategies if strategy.generator.cross_section]
     if not strategies:
         return None
     kafka, names = worker.config.kafka, worker.names
-    outlets = TransactionalOutlets(kafka, names.predictions) if worker.outlets.exactly_once else SharedOutlets(writer)
-    return Gatherer(worker.config, strategies, worker.partition_count, names, outlets, die)
+    factory = (
+        TransactionalWriterFactory(kafka, names.predictions)
+        if worker.factory.exactly_once
+        else SharedWriterFactory(writer)
+    )
+    return CrossSectionOwner(worker.config, strategies, worker.partition_count, names, factory, die)
 
 
 def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
@@ -145,24 +149,24 @@ def check_port(http: bool, host: str, port: int) -> None:
         ) from None
 
 
-def choose_outlets(kafka: Kafka, writer: Writer, has_transactions: bool, topic: str = "bars") -> Outlets:
+def choose_writer_factory(kafka: Kafka, writer: Writer, has_transactions: bool, topic: str = "bars") -> WriterFactory:
     """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which.
 
     `topic` is whose partitions the writers are for.
     """
     if kafka.delivery == "at_least_once":
         log.info("delivery: at least once, as configured; signals may be repeated with equal ids and bytes")
-        return SharedOutlets(writer)
+        return SharedWriterFactory(writer)
     if has_transactions:
         log.info("delivery: exactly once, for consumers with isolation_level read_committed")
-        return TransactionalOutlets(kafka, topic_name(kafka, topic))
+        return TransactionalWriterFactory(kafka, topic_name(kafka, topic))
     if kafka.delivery == "exactly_once":
         raise ConfigurationError(
             f"kafka.delivery is exactly_once, and the broker at {kafka.bootstrap} has no transactions;"
             " use Apache Kafka, or delivery: at_least_once"
         )
     log.info("delivery: at least once (no transactions here); signals may be repeated with equal ids and bytes")
-    return SharedOutlets(writer)
+    return SharedWriterFactory(writer)
 
 
 def die_of_configuration(task: "asyncio.Future[None]") -> None:

@@ -9,8 +9,8 @@ from aiohttp import web
 from faust.web.base import BlueprintManager
 
 from plugins.base.loading.listing import entries
-from streams.owners.cross_section_owner import Gatherer
-from streams.owners.cross_section_partition import Gathering
+from streams.owners.cross_section_owner import CrossSectionOwner
+from streams.owners.cross_section_partition import CrossSectionPartition
 from streams.owners.partition import Partition
 from streams.owners.worker import Worker
 from streams.service.health import standings, unready
@@ -59,7 +59,7 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
     return {
         "version": worker.version,
         "strategies": sorted(strategy.name for strategy in worker.strategies),
-        "exactly_once": worker.outlets.exactly_once,
+        "exactly_once": worker.factory.exactly_once,
         "partitions": {
             str(number): {
                 "position": part.position,
@@ -77,7 +77,7 @@ def status(app: Any, worker: Worker) -> dict[str, Any]:
     }
 
 
-def _gathered(gatherer: Gatherer | None, lags: Mapping[str, Mapping[int, int | None]]) -> dict[str, Any]:
+def _gathered(gatherer: CrossSectionOwner | None, lags: Mapping[str, Mapping[int, int | None]]) -> dict[str, Any]:
     """The same of the partitions on which cross-sections are gathered."""
     if gatherer is None:
         return {}
@@ -103,7 +103,7 @@ def _in_force(part: Partition) -> dict[str, Any]:
     }
 
 
-def _failed(parts: Sequence[Partition | Gathering]) -> dict[str, Any]:
+def _failed(parts: Sequence[Partition | CrossSectionPartition]) -> dict[str, Any]:
     """By strategy that stopped: at which offset, and why."""
     return {
         name: {"offset": failure.offset, "reason": failure.reason}

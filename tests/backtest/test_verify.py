@@ -11,7 +11,7 @@ import pytest
 from alphawire.commands.research.verify import describe
 from backtest.replay.replay import replay
 from backtest.verify.verdict import compare
-from backtest.verify.verify import Verdict, verify
+from backtest.verify.verify import VerifyResult, verify
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
 from schemas.wire import Signal, encode
@@ -185,7 +185,7 @@ def move(signal: Signal, **changes: Any) -> Signal:
     ids=["equal", "missing below the marker", "missing beyond it", "repeat", "worker", "offset", "topic"],
 )
 def test_live_against_replayed(change: Callable[[list[Signal]], list[Signal]], kinds: list[tuple[str, Any]]) -> None:
-    replayed, verdict = signals(6), Verdict("demo")
+    replayed, verdict = signals(6), VerifyResult("demo")
     compare(verdict, change(signals(6)), replayed, lambda signal: signal.provenance.offset < 5)
     assert [(d.kind, d.field) for d in verdict.differences] == kinds
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from backtest.verify.verify import Verdict, verify
+from backtest.verify.verify import VerifyResult, verify
 from schemas.canonical import signal_id
 from schemas.configuration import Config
 from schemas.wire import Signal
@@ -189,7 +189,7 @@ class Run:
     status: dict[str, Any] = field(default_factory=dict)
     log: str = ""
     exit: int | None = None
-    verdict: Verdict | None = None
+    verdict: VerifyResult | None = None
 
 
 def expect(run: Run, accepted: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.scorer import Scorer
 from streams.scorer.scoring import Scoring
 from streams.scorer.service import consumer_options, place_of
-from streams.service.service import choose_outlets
+from streams.service.service import choose_writer_factory
 
 
 class Died(Exception):
@@ -50,9 +50,9 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
         open_producer(kafka, **PRODUCER) as producer,
         open_consumer(kafka, **consumer_options(config)) as consumer,
     ):
-        outlets = choose_outlets(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
+        factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scoring = scoring or Scoring(open_scorer(config.news))
-        scorer = Scorer(config, scoring, await place_of(config), outlets, die, clock)
+        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
         stop = asyncio.Event()
         task = asyncio.create_task(scorer.run(consumer, stop))
         try:

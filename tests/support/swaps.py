@@ -25,7 +25,7 @@ from schemas.wire import Applied, Pause, Resume, Signal, Use, Wish, decode_contr
 from streams.consuming.intake import Intake
 from streams.owners.worker import Worker
 from streams.publishing.writer import Record
-from streams.requests.model_requests import Wishes
+from streams.requests.control_requests import ControlRequests
 from tests.support.memory import FEATURES, Fetched, Log, fetched, live, messy_bars
 
 NAME = "moving"
@@ -81,7 +81,7 @@ def with_model(artifact: str) -> ReadyStrategy:
     return ready_strategy(NAME, given.model_copy(update={"model": use}))
 
 
-class Book(Wishes):
+class Book(ControlRequests):
     """Loads each model once for all tests."""
 
     def __init__(self, strategies: Sequence[ReadyStrategy]) -> None:
@@ -93,7 +93,7 @@ class Book(Wishes):
 
 @cache
 def _certified(artifact: str | None, sha256: str | None) -> ReadyStrategy:
-    book = Wishes([with_model(ARTIFACTS[0])], {NAME: settings(shelf())})
+    book = ControlRequests([with_model(ARTIFACTS[0])], {NAME: settings(shelf())})
     return book._certified(Use("x", NAME, artifact, sha256))
 
 

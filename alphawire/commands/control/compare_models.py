@@ -11,7 +11,7 @@ from alphawire.commands.research.score_text import interval_text
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
-    from backtest.training.shadow_comparison import Beside
+    from backtest.training.shadow_comparison import ShadowComparison
     from plugins.models.artifacts.manifest import Estimate
 
 
@@ -43,7 +43,7 @@ def compare(strategy: str, start: int | None, end: int | None, source: str, conf
         click.echo(f"{report.foreign} records cannot be read, and are left out", err=True)
 
 
-def _rows(pair: "Beside", target: str) -> list[tuple[str, str]]:
+def _rows(pair: "ShadowComparison", target: str) -> list[tuple[str, str]]:
     return [
         ("model", pair.model or "none"),
         ("shadow", f"{pair.shadow} ({pair.shadow_key})"),

@@ -50,9 +50,9 @@ def command(
 
 def describe(verdict: object) -> str:
     """What was found, in lines for people; the first differing bar first."""
-    from backtest.verify.verify import Verdict
+    from backtest.verify.verify import VerifyResult
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, VerifyResult)
     if verdict.not_reproducible:
         return f"not reproducible here: {verdict.not_reproducible}"
     lines = [

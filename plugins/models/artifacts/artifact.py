@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from plugins.base import BaseModel
 from plugins.base.columns import column_fault
-from plugins.base.plugin_errors import plugin_at_work
+from plugins.base.plugin_errors import plugin_errors
 from plugins.models import model_registry
 from plugins.models.artifacts.manifest import (
     EVERY_SYMBOL,
@@ -33,7 +33,7 @@ from schemas.canonical import file_sha256
 from schemas.configuration import Strategy
 from schemas.errors import ArtifactError
 
-__all__ = ["LoadedModel", "Manifest", "TrainedOn", "load_artifact", "plugin_at_work", "read_manifest", "save_artifact"]
+__all__ = ["LoadedModel", "Manifest", "TrainedOn", "load_artifact", "plugin_errors", "read_manifest", "save_artifact"]
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ def load_artifact(
 
 def _certified(folder: Path, manifest: Manifest, cls: type[BaseModel], stored: StoredModel) -> BaseModel:
     """The model in a file whose hash was checked, proved by its self-test."""
-    with plugin_at_work(cls.key, "load"):
+    with plugin_errors(cls.key, "load"):
         model = cls(**manifest.params)
         loaded = model.load(folder / stored.file)
     model = loaded if isinstance(loaded, BaseModel) else model
     with readable(folder / stored.self_test):
         data = (folder / stored.self_test).read_bytes()
     try:
-        with plugin_at_work(cls.key, "predict"):
+        with plugin_errors(cls.key, "predict"):
             prove_self_test(model, data, manifest.columns)
     except ArtifactError as error:
         raise ArtifactError(f"{folder}: {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic_core import to_jsonable_python
 
 from plugins.base import BaseModel, FloatArray
-from plugins.base.plugin_errors import plugin_at_work
+from plugins.base.plugin_errors import plugin_errors
 from plugins.models.artifacts.manifest import (
     EVERY_SYMBOL,
     MANIFEST,
@@ -83,18 +83,18 @@ def stored_name(name: str, sha256: str) -> str:
 
 
 def _write(model: BaseModel, aside: Path, rows: FloatArray, columns: list[str]) -> StoredModel:
-    with plugin_at_work(model.key, "save"):
+    with plugin_errors(model.key, "save"):
         written = aside / plain_name(model.file_name)
         model.save(written)
     if not written.is_file() or written.is_symlink():
         raise PluginError(f"{model.key}: save(path) wrote no file at path")
-    with plugin_at_work(model.key, "predict"):
+    with plugin_errors(model.key, "predict"):
         write_self_test(model, aside / SELF_TEST, rows, columns)
-    with plugin_at_work(model.key, "load"):
+    with plugin_errors(model.key, "load"):
         fresh = type(model)(**model.params)
         loaded = fresh.load(written)
     try:
-        with plugin_at_work(model.key, "predict"):
+        with plugin_errors(model.key, "predict"):
             data = (aside / SELF_TEST).read_bytes()
             prove_self_test(loaded if isinstance(loaded, BaseModel) else fresh, data, columns)
     except ArtifactError as error:

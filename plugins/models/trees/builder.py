@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plugins.base.throttle import breathe
+from plugins.base.throttle import yield_if_throttled
 from plugins.models.trees.arrays import CATEGORICAL, LARGEST, QUESTION, TREE, Float, IntArray, Trees, node_dtype
 
 
@@ -76,7 +76,7 @@ class Builder:
         self.roots.append(self.nodes)
         self.depths.append(depth)
         self.nodes += len(order)
-        breathe()
+        yield_if_throttled()
 
     def add_sets(self, first: IntArray, words: NDArray[np.uint32]) -> int:
         """Sets of categories: set i is the words from ``first[i]``, which is 0, to ``first[i + 1]``. Returns the number

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from plugins.base.throttle import resting
+from plugins.base.throttle import throttled
 from plugins.pipeline.pipeline import prepare
 from plugins.strategy.model_exchange import find_model, with_artifact
 from plugins.strategy.ready import ReadyStrategy
@@ -25,20 +25,20 @@ REST = 4.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedModel:
     """The newest model that was wished and accepted, and from which time on (ms; None: at once)."""
 
     ready: ReadyStrategy
     from_time: int | None
 
 
-class Wishes:
+class ControlRequests:
     """The book of wishes for `strategies`, which are as configured (`settings`)."""
 
     def __init__(self, strategies: Sequence[ReadyStrategy], settings: Mapping[str, Strategy]) -> None:
         self._configured = {strategy.name: strategy for strategy in strategies}
         self._settings = settings
-        self._models: dict[str, Wanted] = {}
+        self._models: dict[str, RequestedModel] = {}
         self._pauses: dict[str, Pause | Resume] = {}
         self._refused: dict[str, dict[str, str]] = defaultdict(dict)
         """By strategy, of the wishes that came after the accepted one: SHA-256 → why it was refused."""
@@ -76,7 +76,7 @@ class Wishes:
         if not isinstance(wish, Use):
             self._pauses[wish.strategy] = wish
             return None
-        with resting(REST):
+        with throttled(REST):
             reason = self._judge(wish)
         if reason is None:
             self._refused[wish.strategy].clear()
@@ -90,7 +90,7 @@ class Wishes:
         except Exception as error:  # a plugin's own code, whatever it raises: the old model stays
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         else:
-            self._models[wish.strategy] = Wanted(ready, wish.from_time)
+            self._models[wish.strategy] = RequestedModel(ready, wish.from_time)
             return None
         self._refused[wish.strategy][wish.sha256 or ""] = reason
         return reason
