@@ -12,6 +12,7 @@ import pytest
 from schemas.configuration import Kafka
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.support import told
+from tests.support.costs import Cost, slowest
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
@@ -78,15 +79,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kafka)
 
 
+_costs: dict[str, tuple[float, float]] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Each test with its fixtures is measured, and pytest's report takes the figures to the process that prints."""
+    cost = Cost()
+    result = yield
+    _costs[item.nodeid] = cost.spent()
+    return result
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """One of several processes (``-n``) hands what it has to tell to the one that prints."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["told"] = told.told()
+        output["costs"] = _costs
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    told.hear(*getattr(node, "workeroutput", {}).get("told", ([], {})))
+    output = getattr(node, "workeroutput", {})
+    told.hear(*output.get("told", ([], {})))
+    _costs.update(output.get("costs", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -97,3 +113,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told.TRIED:
         parts = ", ".join(f"{name} {count:,}" for name, count in sorted(told.TRIED.items()))
         terminalreporter.write_line(f"fuzzed decoders: {told.TRIED.total():,} inputs ({parts})")
+    terminalreporter.section("slowest tests")
+    for line in slowest(_costs):
+        terminalreporter.write_line(line)

@@ -16,6 +16,7 @@ from alphawire.cli import main
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.topics import create_topics
+from tests.support.deadlines import deadline
 from tests.support.live import MINUTES, write_config
 
 BARS = str(MINUTES)
@@ -292,7 +293,11 @@ def process(*arguments: str) -> str:
     """What a process says, which has its own registries."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     run = subprocess.run(
-        [sys.executable, "-m", "alphawire", *arguments], capture_output=True, text=True, env=environment, timeout=120
+        [sys.executable, "-m", "alphawire", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=deadline(120),
     )
     assert run.returncode == 2, run.stderr
     assert "Traceback" not in run.stderr

@@ -23,6 +23,7 @@ from schemas.configuration import Config
 from schemas.wire import PluginEntry
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
+from tests.support.deadlines import deadline
 from tests.support.live import (
     MINUTES,
     ROOT,
@@ -109,7 +110,7 @@ def desk(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Scorer
 
 
 def page(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=deadline(10)) as answer:
         return json.load(answer)
 
 

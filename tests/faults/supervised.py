@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.mutations import AWAITS
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 
 AWAY_AT_START = "2, the broker is away at start"
@@ -141,7 +142,7 @@ class Supervised:
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         try:
-            self.ends[self.process.wait(30)] += 1
+            self.ends[self.process.wait(deadline(30))] += 1
         finally:
             self.kill()
             self._listen()

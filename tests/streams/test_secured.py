@@ -19,6 +19,7 @@ from schemas.errors import BrokerError
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import gives_producer_ids, open_admin, open_consumer, open_producer, read_partition_to_end
 from streams.kafka.topics import TOPICS, topic_name
+from tests.support.deadlines import deadline
 from tests.support.live import ROOT, SignalCount, WorkerProcess, minute_bars, strategy, wait_for
 from tests.support.secured import MECHANISMS, PASSWORD, PROTOCOLS, Secured, secured
 
@@ -124,8 +125,9 @@ def test_commands_end_with_one_line_and_exit_code_2(
 def alphawire(file: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "alphawire", *words, "-c", str(file)]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=120, check=False
-    )
+        command, cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | environment, timeout=deadline(120),
+    )  # fmt: skip
 
 
 # --- all of it, over TLS ---------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ def whole(locked: Secured, file: Path, kafka: dict[str, Any], **environment: str
             wait_for(worker.ready)
             wait_for(lambda: worker.process.poll() is not None or signals() >= BARS)
             for page in ("status", "plugins"):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=deadline(10)) as answer:
                     said[page] = answer.read().decode()
             assert worker.stop() == 0
     said["log"] = file.with_suffix(".log").read_text()

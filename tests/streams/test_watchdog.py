@@ -18,6 +18,7 @@ from streams.kafka.topics import create_topics, topic_name
 from streams.process.exits import Exit
 from streams.service.watchdog import watch
 from tests.streams.test_cross_sections_live import in_time, ranking
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config
 from tests.support.memory import bar
@@ -170,7 +171,7 @@ def test_a_plugin_that_never_returns_ends_the_worker(tansu: TansuBroker, kafka_c
 
     asyncio.run(bars())
     with WorkerProcess(file, "--plugins", str(plugin)) as worker:
-        assert worker.process.wait(timeout=60) == Exit.STALLED
+        assert worker.process.wait(timeout=deadline(60)) == Exit.STALLED
     assert "the event loop stands still" in file.with_suffix(".log").read_text()
 
 
@@ -182,7 +183,7 @@ def test_a_gatherer_that_hangs_ends_the_worker(tansu: TansuBroker, tmp_path: Pat
     topics_and_bars(config, bars)
     worker = Forked("worker", "-c", str(file), log=tmp_path / "worker.log", mutation="gathering_hangs")
     try:
-        assert worker.wait(60) == Exit.STALLED
+        assert worker.wait(deadline(60)) == Exit.STALLED
     finally:
         worker.kill()
     assert "predictions/" in (tmp_path / "worker.log").read_text().rstrip().rpartition("\n")[2]

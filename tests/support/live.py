@@ -16,6 +16,7 @@ from streams.ingest.files import read_bars
 from streams.ingest.produce import produce_bars
 from streams.kafka.clients import read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import Deadline, deadline
 from tests.support.forked import ROOT, Forked, started
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
@@ -110,7 +111,7 @@ class WorkerProcess:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=deadline(60))
 
     def __enter__(self) -> "WorkerProcess":
         return self
@@ -121,13 +122,13 @@ class WorkerProcess:
 
 
 def wait_for(what: Any, seconds: float = 180.0, every: float = 0.1) -> Any:
-    """The first true value of `what()`; AssertionError when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """The first true value of `what()`; AssertionError when none comes in time (of a quiet machine)."""
+    limit = Deadline(seconds)
+    while not limit.passed:
         if value := what():
             return value
         time.sleep(every)
-    raise AssertionError(f"{what} did not come true within {seconds:g} s")
+    raise AssertionError(f"{what} did not come true within {limit.allowed:g} s")
 
 
 class SignalCount:
