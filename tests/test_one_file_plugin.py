@@ -6,7 +6,6 @@ The README's own example, and the two of examples/plugins, in one real worker.
 import json
 import re
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from schemas.wire import PluginEntry
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
 from tests.support.deadlines import deadline
+from tests.support.forked import run
 from tests.support.live import (
     MINUTES,
     ROOT,
@@ -53,9 +53,7 @@ def readme_plugin() -> str:
 
 
 def alphawire(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "alphawire", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return run(*words)
 
 
 def strategies(folder: Path) -> dict[str, Any]:

@@ -121,7 +121,8 @@ class Supervised:
         self._read += len(said)
         self.awaits += said.count(AWAITS)
         if not self.ready and OWNS in said:
-            self.ready, self.armed_until = True, time.monotonic() + (ARMED_SECONDS if self._armed else 0.0)
+            left_alone = deadline(ARMED_SECONDS, spare=1.0) if self._armed else 0.0
+            self.ready, self.armed_until = True, time.monotonic() + left_alone
         for name, action in HAPPENED.findall(said):
             self.happened[f"{name.decode()}:{action.decode()}"] += 1
             self.armed_until = 0.0

@@ -52,13 +52,13 @@ def _own_seconds(pid: int) -> float:
 
 
 def slowest(costs: dict[str, tuple[float, float]]) -> list[str]:
-    """Lines for the end of a run: the tests that took longest, and the sum of all."""
-    if not costs:
-        return []
+    """Lines for the end of a run: the tests that took longest, of those that took a second, and the sum of all."""
     by_clock = sorted(costs.items(), key=lambda item: item[1][0], reverse=True)
+    if not costs or by_clock[0][1][0] < 1.0:
+        return []
     clock, processor = (sum(cost[part] for cost in costs.values()) for part in (0, 1))
     return [
         f"{'clock':>8} {'processor':>9}",
-        *(f"{cost[0]:7.1f}s {cost[1]:8.1f}s {name}" for name, cost in by_clock[:_SHOWN]),
+        *(f"{cost[0]:7.1f}s {cost[1]:8.1f}s {name}" for name, cost in by_clock[:_SHOWN] if cost[0] >= 1.0),
         f"{clock:7.1f}s {processor:8.1f}s {len(costs):,} tests",
     ]

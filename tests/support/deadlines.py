@@ -5,9 +5,9 @@ stretched by the processes that compete for each core. Nobody waits longer for i
 has come. Times that a test *measures* or that belong to its plot (a worker is held for 6 s) are not deadlines.
 
 >>> stretched(10.0, busy=8, cores=2)
-80.0
+40.0
 >>> stretched(10.0, busy=0, cores=2)
-20.0
+10.0
 """
 
 import os
@@ -19,15 +19,16 @@ SPARE = 2.0
 CORES = len(os.sched_getaffinity(0))
 
 
-def deadline(seconds: float) -> float:
+def deadline(seconds: float, spare: float = SPARE) -> float:
     """How long to wait now for what takes at most `seconds` on a quiet machine; ``ALPHAWIRE_TEST_PATIENCE=3`` makes it
-    three times as long.
+    three times as long. `spare` is 1 where the whole of it is waited each time, as for what must not come.
     """
-    return stretched(seconds, _busy(), CORES) * float(os.environ.get("ALPHAWIRE_TEST_PATIENCE", 1))
+    return spare * stretched(seconds, _busy(), CORES) * float(os.environ.get("ALPHAWIRE_TEST_PATIENCE", 1))
 
 
 def stretched(seconds: float, busy: float, cores: int) -> float:
-    return seconds * SPARE * max(1.0, busy / cores)
+    """As many times `seconds` as processes want each core, and never less."""
+    return seconds * max(1.0, busy / cores)
 
 
 class Deadline:

@@ -28,8 +28,15 @@ def clock_jumps() -> None:
 
 
 def _import_all() -> None:
+    import alphawire.commands.control.state
+    import alphawire.commands.development.check
+    import alphawire.commands.development.plugins
+    import alphawire.commands.live.produce
     import alphawire.commands.live.scorer
+    import alphawire.commands.live.topics
     import alphawire.commands.live.worker
+    import alphawire.commands.research.replay
+    import alphawire.commands.research.verify
     import streams.kafka.brokers.embedded
     import streams.scorer.service
     import streams.service.service
