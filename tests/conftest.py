@@ -14,6 +14,7 @@ from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.support import told
 from tests.support.costs import Cost, slowest
 from tests.support.deadlines import deadline
+from tests.support.live import patient_clients
 from tests.support.schedule import ByFile, in_turn
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
@@ -23,6 +24,7 @@ collect_ignore = ["support/mydesk_package"]
 
 _numbers = itertools.count(1)
 
+patient_clients()
 for _kind in (TansuBroker, ApacheKafkaBroker):
     _kind.start_timeout = deadline(_kind.start_timeout)
 

@@ -43,9 +43,10 @@ def _import_all() -> None:
     from plugins.pipeline.pipeline import prepare
     from plugins.strategy.ready import ready_strategy
     from schemas.configuration import load_config
-    from tests.support.live import write_config
+    from tests.support.live import patient_clients, write_config
 
     del alphawire, streams
+    patient_clients()
     with TemporaryDirectory() as folder:
         # what the compiled loops load at their first use
         file = Path(folder, "warm.yaml")
