@@ -16,8 +16,8 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
 LONG_SUITES := faults scenarios
 FAULT_TESTS := tests/faults tests/streams/test_kill.py
-# Three processes for two cores: a third of the time, a test waits for a broker or a worker.
-SHARED := -n 3 --dist loadfile
+# More processes than cores: for two thirds of its time, a test waits for a broker or a worker.
+SHARED := --dist loadfile -n
 
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +44,7 @@ demo: $(VENV)/.runtime
 install: $(VENV)/.dev
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow and not nightly" $(SHARED) $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nightly" $(SHARED) 4 $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -54,7 +54,7 @@ check: $(VENV)/.dev
 	$(BIN)/alphawire schemas --check
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow $(SHARED) $(FAULT_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS) $(ARGS)
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m pytest -m nightly $(ARGS)
@@ -63,7 +63,7 @@ faults-long: $(VENV)/.dev
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),1000) --minutes $(or $(MINUTES),60) --out faults.md $(ARGS)
 
 scenarios: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow $(SHARED) $(FAULT_TESTS:%=--ignore %) $(ARGS)
+	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS:%=--ignore %) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -23,7 +23,7 @@ from streams.kafka.clients import open_producer
 from streams.process.exits import Exit, cause, no_silent_end, of_crash
 from streams.recovery.plan import plan
 from streams.recovery.state import Stored
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, limit
 from tests.support.live import (
     ROOT,
     Producer,
@@ -142,7 +142,8 @@ def test_a_client_that_gives_its_group_up(tmp_path: Path, tansu: TansuBroker) ->
 
 def test_a_broker_that_is_gone(tmp_path: Path, own: TansuBroker) -> None:
     """While bars come: a worker that has nothing to write asks for no acknowledgement."""
-    file, config = prepared(tmp_path, own, delivery_timeout=2.0, snapshot_interval=0.5)
+    seconds = limit(2.0)
+    file, config = prepared(tmp_path, own, delivery_timeout=seconds, snapshot_interval=0.5)
     with working(file, config) as worker:
         before, signals = SignalCount(config)(), SignalCount(config)
         Producer(config, minute_bars(20_000).iloc[300:], 200.0).start()
@@ -150,12 +151,12 @@ def test_a_broker_that_is_gone(tmp_path: Path, own: TansuBroker) -> None:
         with stopped(own):
             assert worker.process.wait(deadline(60)) == Exit.BROKER
     words = last_words(file.with_suffix(".log"))
-    assert "no acknowledgement within 2 s" in words["message"]
+    assert f"no acknowledgement within {seconds:g} s" in words["message"]
     assert words["partition"] in (0, 1)
 
 
 def test_no_progress(tmp_path: Path, own: TansuBroker) -> None:
-    file, config = prepared(tmp_path, own, delivery_timeout=600.0, stall_timeout=2.0)
+    file, config = prepared(tmp_path, own, delivery_timeout=600.0, stall_timeout=limit(2.0))
     with working(file, config) as worker:
         asyncio.run(produce_bars(config.kafka, minute_bars(20_000).iloc[300:]))
         with stopped(own):

@@ -26,6 +26,13 @@ def deadline(seconds: float, spare: float = SPARE) -> float:
     return spare * stretched(seconds, _busy(), CORES) * float(os.environ.get("ALPHAWIRE_TEST_PATIENCE", 1))
 
 
+def limit(seconds: float) -> float:
+    """For a worker that must not exceed it by mischance, such as its session timeout. Tests wait for its end, so it is
+    `seconds` until four processes want each core.
+    """
+    return round(max(seconds, deadline(seconds, spare=0.25)), 1)
+
+
 def stretched(seconds: float, busy: float, cores: int) -> float:
     """As many times `seconds` as processes want each core, and never less."""
     return seconds * max(1.0, busy / cores)

@@ -21,7 +21,7 @@ from streams.ingest.produce import produce_bars
 from streams.kafka import clients
 from streams.kafka.clients import open_consumer, read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
-from tests.support.deadlines import Deadline, deadline
+from tests.support.deadlines import Deadline, deadline, limit
 from tests.support.forked import ROOT, Forked, started
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
@@ -60,7 +60,7 @@ def write_config(
         "bootstrap": bootstrap,
         "prefix": prefix,
         "group": f"g-{prefix.strip('.')}",
-        "session_timeout": 2.0,
+        "session_timeout": limit(2.0),
         "partitions": 2,
     }
     path.write_text(
