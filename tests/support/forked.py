@@ -32,6 +32,8 @@ class Forked:
     ) -> None:  # fmt: skip
         self._command = ("alphawire", *words)
         given = os.environ | (environment or {})
+        for file in (log, errors or log):
+            file.touch()
         outputs = [str(file.absolute()) for file in (log, errors or log)]
         arguments = (self._command, outputs, str(cwd), given, mutation)
         # a daemon may start no process of its own by `multiprocessing`, as joblib's workers are
@@ -90,7 +92,7 @@ def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
 def _become(command: tuple[str, ...], outputs: list[str], cwd: str, environment: dict[str, str], mutation: str) -> None:
     """The new process: as if it had just been started so."""
     for number, file in enumerate(outputs, 1):
-        output = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        output = os.open(file, os.O_WRONLY | os.O_APPEND)
         os.dup2(output, number)
         os.close(output)
     for stream in (sys.stdout, sys.stderr):
