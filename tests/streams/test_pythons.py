@@ -122,4 +122,5 @@ def test_any_python_continues_what_another_began(version: str, tmp_path: Path, b
     for name in config.strategies:
         command = [third, "-m", "alphawire", "verify", name, "-c", str(file), "--json"]
         verdict = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
-        assert (verdict["ok"], verdict["signals"], verdict["unpublished"]) == (True, BARS, 0)
+        distinct = verdict["signals"] - verdict["repeats"]  # at least once, a kill makes some come twice
+        assert (verdict["ok"], distinct, verdict["unpublished"]) == (True, BARS, 0)
