@@ -14,7 +14,7 @@ from backtest.training import train
 from plugins.features import feature_registry
 from schemas.config import Config
 from streams.brokers import Broker
-from streams.topics import create_topics
+from streams.produce import produce_bars
 from tests.support.forked import ROOT
 from tests.support.live import (
     Producer,
@@ -90,16 +90,19 @@ def has_snapshots(config: Config) -> bool:
 
 
 def killed_then_continued(file: Path, config: Config, first: str, second: str) -> None:
-    asyncio.run(create_topics(config.kafka))
-    producer = Producer(config, minute_bars(BARS), rate=100.0)
-    producer.start()
+    """The first worker dies while bars come in; the last of them come only then, so the second has its part."""
+    bars, strategies = minute_bars(BARS), len(config.strategies)
+    topics_and_bars(config, bars[:500])
+    producer = Producer(config, bars[500:800], rate=100.0)
     signals = SignalCount(config)
     with WorkerProcess(file, python=first) as worker:
-        wait_for(lambda: signals() > 200 * len(config.strategies) and has_snapshots(config))
+        wait_for(signals)
+        producer.start()
+        wait_for(lambda: signals() > 550 * strategies and has_snapshots(config))
         worker.kill()
-    assert signals() < BARS * len(config.strategies), "the first worker was done before it was killed"
     producer.join()
-    run_to_end(file, config, BARS * len(config.strategies), python=second)
+    asyncio.run(produce_bars(config.kafka, bars[800:]))
+    run_to_end(file, config, BARS * strategies, python=second)
 
 
 @pytest.mark.nightly
