@@ -23,13 +23,14 @@ COMPILE := $(BIN)/uv pip compile $(CERTIFICATES) pyproject.toml --group build --
 
 # Suites too long for `make test`, each a target of its own; .ci/run makes them all.
 LONG_SUITES := faults scenarios
-UNIT_TESTS := tests/schemas tests/plugins tests/backtest tests/streams/test_kill.py::test_three_kills_change_nothing
+UNIT_TESTS := tests/schemas tests/plugins tests/backtest
+KILL_TEST := tests/streams/test_kill.py::test_three_kills_change_nothing
 FAULT_TESTS := tests/faults tests/streams/test_kill.py
 
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
+.PHONY: help demo install test unit bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -63,7 +64,8 @@ check: $(VENV)/.dev
 	$(BIN)/alphawire schemas --check
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(UNIT_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nightly and not broker" -n 2 --dist loadfile $(UNIT_TESTS) $(ARGS)
+	$(BIN)/python -m pytest $(KILL_TEST)
 
 # An environment of its own for another Python, by its version; it says so where the machine has none.
 venv-%:
