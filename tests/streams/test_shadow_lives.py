@@ -147,7 +147,7 @@ def test_where_it_fails_the_rows_beside_it_do_not_suffer() -> None:
     failed = [said for said in outcome.shadows if said.fault]
     assert {(said.shadow, said.fault) for said in failed} == {(None, "LookupError")}
     assert sum(said.shadow is not None for said in outcome.shadows) > 20
-    standing = beside.standing()[NAME]
+    standing = beside.status()[NAME]
     assert standing["failures"] == len(failed) > 20
     assert standing["fault"].startswith("LookupError: none of ")
 
