@@ -20,7 +20,7 @@ FAULT_TESTS := tests/faults tests/streams/test_kill.py
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
+.PHONY: help demo install test bench check docs format lock clean long-suites faults-long nightly $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -32,6 +32,7 @@ help:
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
+	echo "make docs    the documentation as a site, in site/: open site/index.html, no network needed"
 	echo "make format  ruff format, and what ruff can mend"
 	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"
 	echo "make clean   what was built and installed here"
@@ -50,6 +51,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 	$(BIN)/alphawire schemas --check
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	echo "site/index.html"
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS) $(ARGS)
@@ -78,7 +83,7 @@ lock: $(VENV)/.uv-$(UV_VERSION)
 	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed is remembered by stamps, so that a second run starts at once. The development lock holds the other one entirely.
