@@ -12,7 +12,7 @@ FILES = sorted(
 )
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*\Z", re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: ([^>]+) -->\s*\Z")
 _SAVED = re.compile(r"[Ss]ave this as `([\w.]+)`[^`]*\Z")
 _INLINE = re.compile(r"`([^`\n]+)`")
 _INDENTED = re.compile(r"(?:\A|\n\n)(?: {4}|\t)[^\s*+-]")

@@ -131,7 +131,7 @@ class Story:
     def run(self) -> None:
         if needs_broker(self.page) and not any("topics create" in block.text for block in self.page.blocks):
             for line in PRELUDE:
-                self._line(line)
+                self._line(line.replace("alphawire.yaml", "shadow.yaml") if "-c shadow.yaml" in self.page.text else line)
             self.shell.stop()
         heading = ""
         for block in self.page.blocks:
