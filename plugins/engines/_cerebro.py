@@ -24,8 +24,8 @@ import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
-from plugins.engines.results import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
-from schemas.config import Execution
+from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
+from schemas.configuration import Execution
 
 ROWS_PER_DAY = 1024
 """Rows in a day of backtrader's calendar: its last year, 9999, is then four thousand million rows away."""

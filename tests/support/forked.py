@@ -89,7 +89,7 @@ def _become(command: tuple[str, ...], files: list[str], environment: dict[str, s
     sys.argv = list(command)
 
     from alphawire.cli import main
-    from streams import failpoints
+    from streams.process import failpoints
     from tests.support import preloaded
 
     failpoints._armed.clear()  # the server may have been started while a test had armed some
