@@ -1,7 +1,7 @@
 """A hook of MkDocs: the site has the repository's layout, so that one relative link leads to the same place on both.
 
-README.md lies at the root, the pages in ``docs``, and they link to examples, schemas and licences. MkDocs reads one folder; this
-gives it the pages and every file that a page links to under the paths that they have here.
+README.md lies at the root, the pages in ``docs``, and they link to examples and licences. MkDocs reads one folder; this
+gives it the pages, and every file that a page links to, under the paths that they have here.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Runs the command lines of a page as a reader would: one after another in one folder, what goes on beside it included."""
+"""Runs the command lines of a page as a reader would: one after another in one folder, some beside the others."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.forked import Forked
 
 UNTIL_STOPPED = ("broker", "worker", "scorer")
-"""Commands that run until they are stopped; everything after them on a page runs beside them, up to the next heading."""
+"""Commands that run until they are stopped: beside all that follows on the page, up to the next heading."""
 
 
 @dataclass

@@ -14,15 +14,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from plugins.discovery import registries
+from plugins.base.loading.discovery import registries
 from plugins.features import feature_registry
-from plugins.universe import universe_of
-from plugins.windowed import batch
-from schemas.config import Config, Strategy, load_config
+from plugins.fold.windowed import batch
+from plugins.strategy.universe import universe_of
+from schemas.configuration import Config, Strategy, load_config
 from schemas.export import schema_of
-from streams.logs import FIELDS
-from streams.topics import TOPICS
-from streams.web import COUNTS
+from streams.kafka.topics import TOPICS
+from streams.process.logs import FIELDS
+from streams.service.web import COUNTS
 from tests.docs.pages import PAGES, Block, Page, page
 from tests.support.registries import untouched_registries
 
@@ -176,5 +176,3 @@ def test_the_sequence_model_of_the_docs_predicts_what_it_says(tmp_path: Path) ->
         names = run(page("docs/plugins.md").blocks_in("python"), tmp_path)
     windows = np.arange(20.0).reshape(2, 5, 2)
     assert names["MeanOfFive"]().forward(windows, ["a", "b"]).tolist() == [4.0, 14.0]
-
-

@@ -1,4 +1,4 @@
-"""Every page: its links lead somewhere, its blocks have a language, its inline code is true, and something in it is checked."""
+"""Every page: its links lead somewhere, its blocks have a language, what its inline code names is there."""
 
 import functools
 import importlib
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from alphawire.cli import COMMANDS
-from schemas.config import Config, Strategy
-from streams.topics import TOPICS
+from schemas.configuration import Config, Strategy
+from streams.kafka.topics import TOPICS
 from tests.command_lines import parse
 from tests.docs.pages import PAGES, ROOT, Page, page
 
@@ -76,7 +76,7 @@ def mentions(page: Page) -> Iterator[str]:
 
 @functools.cache
 def targets() -> frozenset[str]:
-    return frozenset(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {"faults", "scenarios"}
+    return frozenset(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def check_command(line: str, mentioned: bool = False) -> None:
@@ -131,12 +131,14 @@ def is_importable(name: str) -> bool:
 
 def is_setting(section: str, name: str) -> bool:
     of = Config if section in Config.model_fields else Strategy
-    return name in of.model_fields[section].annotation.model_fields or f"{section}.{name}" in plugin_keys() | set(TOPICS)
+    return name in of.model_fields[section].annotation.model_fields or f"{section}.{name}" in plugin_keys() | set(
+        TOPICS
+    )
 
 
 @functools.cache
 def plugin_keys() -> frozenset[str]:
-    from plugins.discovery import registries
+    from plugins.base.loading.discovery import registries
 
     return frozenset(key for registry in registries().values() for key in registry.list_keys())
 

@@ -58,7 +58,7 @@ def test_it_fetches_nothing_from_anywhere(site: Path) -> None:
 
 
 def test_its_search_works_without_a_server(site: Path) -> None:
-    """The index is a script, as a page that is opened as a file may not fetch; and so is the worker that searches it."""
+    """A page that is opened as a file may not fetch: so the index is a script, and a shim takes the worker's place."""
     assert "var __index" in (site / "search" / "search_index.js").read_text()[:20]
     assert "IFrameWorker" in (site / "docs" / "assets" / "iframe-worker.js").read_text()
     assert 'src="docs/assets/iframe-worker.js"' in (site / "index.html").read_text()

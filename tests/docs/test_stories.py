@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from schemas.config import Config, load_config
-from streams.brokers import TansuBroker
-from streams.brokers.probe import free_port
-from streams.clients import open_producer, read_partition_to_end
-from streams.partitioner import partition_of
-from streams.topics import topic_name
+from schemas.configuration import Config, load_config
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import open_producer, read_partition_to_end
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import topic_name
 from tests.docs.pages import PAGES, ROOT, Page, page
 from tests.docs.shell import UNTIL_STOPPED, Shell
 from tests.support.live import wait_for
@@ -31,16 +31,20 @@ QUICK = ("README.md", "docs/conformance.md", "docs/plugins.md")
 STORIES = [one for one in PAGES if one.blocks_in("sh")]
 SYMBOLS = ("AAPL", "BAC", "JNJ", "XOM")
 
-NEEDS_BROKER = re.compile(r"alphawire (topics|produce|worker|scorer|verify|state|dead-letters|pause|archive|models (use|compare))")
+NEEDS_BROKER = re.compile(
+    r"alphawire (topics|produce|worker|scorer|verify|state|dead-letters|pause|archive|models (use|compare))"
+)
 PRELUDE = (
     "alphawire topics create -c alphawire.yaml",
     "alphawire produce bars examples/data/equities_minute.parquet --interval 1m -c alphawire.yaml",
     "alphawire worker -c alphawire.yaml",
 )
 """What has happened on a broker before a page that does not begin with it."""
-FORBIDDEN_VOLUME = {"symbol": "BAC", "interval": "1m", "open_time": 1380873600000, "close_time": 1380873660000, "open": 14.0,
-                    "high": 14.0, "low": 14.0, "close": 14.0, "volume": -1.0}  # fmt: skip
-"""A bar that becomes a dead letter, and is one again unless its volume is mended."""
+BAD_BAR = {
+    "symbol": "BAC", "interval": "1m", "open_time": 1380873600000, "close_time": 1380873660000,
+    "open": 14.0, "high": 14.0, "low": 14.0, "close": 14.0, "volume": -1.0,
+}  # fmt: skip
+"""It becomes a dead letter, and would be one again unless its volume is mended."""
 
 
 def articles(bars: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +135,9 @@ class Story:
     def run(self) -> None:
         if needs_broker(self.page) and not any("topics create" in block.text for block in self.page.blocks):
             for line in PRELUDE:
-                self._line(line.replace("alphawire.yaml", "shadow.yaml") if "-c shadow.yaml" in self.page.text else line)
+                self._line(
+                    line.replace("alphawire.yaml", "shadow.yaml") if "-c shadow.yaml" in self.page.text else line
+                )
             self.shell.stop()
         heading = ""
         for block in self.page.blocks:
@@ -154,9 +160,9 @@ class Story:
             asyncio.run(self._bad_record())
         command = line.partition("alphawire ")[2].partition(" ")[0]
         if command == "broker":
-            wait_for(lambda: "listening" in self.shell.log() or "127.0.0.1" in self.shell.log(), 60.0)
+            wait_for(lambda: "listening" in self.shell.log() or "127.0.0.1" in self.shell.log())
         elif command in UNTIL_STOPPED:
-            wait_for(lambda: self._caught_up(port), 120.0)
+            wait_for(lambda: self._caught_up(port))
         print(f"{time.monotonic() - began:6.1f} s  {line}")
 
     def _meant(self, line: str) -> str:
@@ -177,10 +183,10 @@ class Story:
     async def _bad_record(self) -> None:
         kafka = self._config().kafka
         async with open_producer(kafka) as producer:
-            value = json.dumps(FORBIDDEN_VOLUME).encode()
+            value = json.dumps(BAD_BAR).encode()
             home = partition_of(b"BAC", kafka.partitions, kafka.partitioner)
             await producer.send_and_wait(
-                topic_name(kafka, "bars"), value, b"BAC", home, timestamp_ms=FORBIDDEN_VOLUME["close_time"]
+                topic_name(kafka, "bars"), value, b"BAC", home, timestamp_ms=BAD_BAR["close_time"]
             )
 
     def _records(self, topic: str) -> list[Any]:

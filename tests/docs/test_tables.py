@@ -1,4 +1,4 @@
-"""The tables of the pages say what is: settings, exit codes, topics, checks and built-in plugins are all there, as the code has them."""
+"""The tables of the pages have what the code has: settings, exit codes, topics, checks, built-in plugins."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from plugins.base.loading.discovery import registries
 from plugins.checks.catalogue import CATALOGUE
-from plugins.checks.engine_cases import CASES
-from plugins.discovery import registries
-from schemas import config as c
-from streams.exits import Exit
-from streams.topics import TOPICS
+from plugins.checks.engines.cases import CASES
+from schemas import configuration as c
+from streams.kafka.topics import TOPICS
+from streams.process.exits import Exit
 from tests.docs.pages import page
 
 SECTIONS = {
@@ -83,7 +83,7 @@ def parameters(text: str) -> dict[str, str]:
     found = {}
     for part in filter(None, (part.strip() for part in re.sub(r" \(.*?\)", "", text).split(","))):
         name, _, value = part.partition(" ")
-        found[name] = value.replace("−", "-")
+        found[name] = value.replace("\N{MINUS SIGN}", "-")
     return found
 
 

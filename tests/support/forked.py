@@ -75,7 +75,9 @@ def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 
-def _become(command: tuple[str, ...], files: list[str], environment: dict[str, str], mutation: str, folder: str) -> None:
+def _become(
+    command: tuple[str, ...], files: list[str], environment: dict[str, str], mutation: str, folder: str
+) -> None:
     """The new process: as if it had just been started so."""
     for number, file in enumerate(files, 1):
         output = os.open(file, os.O_WRONLY | os.O_APPEND)
