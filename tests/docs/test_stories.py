@@ -131,6 +131,8 @@ class Story:
 
     def __init__(self, told: Page, shell: Shell) -> None:
         self.page, self.shell = told, shell
+        self.status: dict[str, Any] = {}
+        """What the page `/status` of the last process that ran beside has answered."""
 
     def run(self) -> None:
         if needs_broker(self.page) and not any("topics create" in block.text for block in self.page.blocks):
@@ -217,10 +219,10 @@ class Story:
         assert self.shell.beside[-1][1].returncode is None, self.shell.log()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
-                status = json.load(answer)
+                self.status = json.load(answer)
         except OSError:
             return False
-        lags = [one["lag"] for one in status["partitions"].values()]
+        lags = [one["lag"] for one in self.status["partitions"].values()]
         return bool(lags) and not any(lag is None or lag for lag in lags)
 
 
@@ -231,4 +233,11 @@ def marks(told: Page) -> list[pytest.MarkDecorator]:
 
 @pytest.mark.parametrize("story", [pytest.param(one, id=one.name, marks=marks(one)) for one in STORIES])
 def test_the_commands_of_a_page_run_in_its_order(story: Page, shell: Shell) -> None:
-    Story(story, shell).run()
+    told = Story(story, shell)
+    told.run()
+    for block in story.blocks_in("json"):
+        if block.heading == "Status":
+            shown = json.loads(block.text)
+            assert shown.keys() == told.status.keys()
+            assert shown["partitions"]["0"].keys() == told.status["partitions"]["0"].keys()
+            assert shown["counts"].keys() == told.status["counts"].keys()
