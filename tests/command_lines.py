@@ -26,7 +26,12 @@ def parse(words: list[str], bare: bool = False) -> str:
         context = click.Context(command, info_name=name, parent=context)
         names.append(name or "")
     values, rest, _ = command.make_parser(context).parse_args(args=list(words))
-    missing = [p.name for p in command.params if p.required and values.get(p.name or "") in (None, ())]
+    missing = [p.name for p in command.params if p.required and not _is_given(values.get(p.name or ""))]
     if rest or (missing and not bare):
         raise click.UsageError(f"{' '.join(names)}: too many {rest}, missing {missing}")
     return " ".join(names)
+
+
+def _is_given(value: object) -> bool:
+    """click has None, an empty tuple, or since 8.3 a sentinel where a parameter is left out."""
+    return isinstance(value, str | bool | int) or (isinstance(value, tuple | list) and bool(value))

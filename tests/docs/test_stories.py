@@ -71,8 +71,8 @@ def scores(told: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that pages take for granted: examples, a trained model and another, bars, articles and scores."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that pages take for granted: examples, a plugin, bars, articles and scores."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copytree(ROOT / "deploy", folder / "deploy")
@@ -84,30 +84,38 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings["strategies"]["demo"]["shadow"] = {"key": "ml.lightgbm", "artifact": "models/demo-2"}
     (folder / "shadow.yaml").write_text(yaml.safe_dump(settings))
     daily = pd.read_parquet(ROOT / "examples" / "data" / "equities_daily.parquet").dropna()
+    daily = daily[daily["timestamp"] < "2016-04-01"]
+    daily.to_parquet(folder / "DAILY.parquet")
+    articles(daily[daily["timestamp"] >= "2014-01-01"]).to_parquet(folder / "TWEETS.parquet")
     daily = daily[daily["timestamp"] < "2014-07-01"]
     daily.to_parquet(folder / "bars.parquet")
-    daily.to_parquet(folder / "DAILY.parquet")
     told = articles(daily[daily["timestamp"] >= "2014-01-01"])
     told.to_parquet(folder / "articles.parquet")
-    told.to_parquet(folder / "TWEETS.parquet")
     told.to_csv(folder / "articles.csv", index=False)
     told.to_csv(folder / "archive.csv", index=False)
     scores(told).to_csv(folder / "scores.csv", index=False)
-    shell = Shell(folder, {})
-    bars = "--bars examples/data/equities_minute.parquet -c alphawire.yaml"
-    shell.run(f"alphawire train demo {bars} --to 2013-10-09")
-    shell.run(f"alphawire train demo {bars} --to 2013-10-08 --out models/demo-2")
-    shutil.rmtree(folder / ".alphawire")
     return folder
 
 
+@pytest.fixture(scope="session")
+def reader(files: Path) -> Path:
+    """These, a trained model, and another."""
+    shell = Shell(files, {})
+    bars = "--bars examples/data/equities_minute.parquet -c alphawire.yaml"
+    shell.run(f"alphawire train demo {bars} --to 2013-10-09")
+    shell.run(f"alphawire train demo {bars} --to 2013-10-08 --out models/demo-2")
+    shutil.rmtree(files / ".alphawire")
+    return files
+
+
 @pytest.fixture
-def shell(reader: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
+def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
     """A copy of these files, and a broker's address in the environment, with a prefix and a group of its own."""
     folder = tmp_path / "reader"
-    shutil.copytree(reader, folder)
+    story = request.getfixturevalue("story")
+    shutil.copytree(request.getfixturevalue("files" if story.name in QUICK else "reader"), folder)
     environment = {"COLUMNS": "200"}
-    if needs_broker(request.getfixturevalue("story")):
+    if needs_broker(story):
         broker: TansuBroker = request.getfixturevalue("tansu")
         name = re.sub(r"\W", "", tmp_path.name)
         environment |= {
@@ -222,7 +230,8 @@ class Story:
                 self.status = json.load(answer)
         except OSError:
             return False
-        lags = [one["lag"] for one in self.status["partitions"].values()]
+        topics = [self.status, self.status.get("predictions", {"partitions": {}})]
+        lags = [one["lag"] for topic in topics for one in topic["partitions"].values()]
         return bool(lags) and not any(lag is None or lag for lag in lags)
 
 

@@ -117,3 +117,18 @@ def test_the_signals_of_cross_sections_are_documented_with_their_defaults(headin
     assert rows.keys() == fields.keys()
     for name, value in rows.items():
         assert value == (str(fields[name].default) if "." in value else default(fields[name].default))
+
+
+def test_every_built_in_feature_is_documented_with_its_columns_and_its_first_value() -> None:
+    """The bar of the last column's first value, where there are several."""
+    for row in section("docs/plugins.md", "Built-in features").splitlines():
+        if not row.startswith("| `"):
+            continue
+        key, _, columns, first = (cell.strip() for cell in row.strip("|").split("|"))
+        feature = registries()["features"].create(key.strip("`"))
+        assert feature.outputs is not None
+        assert set(re.findall(r"`(\w+)`", columns)) & set(feature.outputs), key
+        if not columns.startswith("tsfresh"):
+            assert tuple(re.findall(r"`(\w+)`", columns)) == feature.outputs
+        formula = re.sub(r"(\d) (\w)", r"\1 * \2", first.split(", ")[-1 if "news" not in key else 0])
+        assert eval(formula, {}, feature.params) == feature.warmup + 1, key
