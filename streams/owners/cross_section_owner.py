@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.errors import BrokerError, ConfigurationError

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.closing import Decider
-from plugins.pipeline.cross_section import CrossSections, Made
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.cross_sections.closing import Decider
+from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
+from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, encode
@@ -107,7 +107,7 @@ class CrossSectionPartition(PendingOutput):
             return
         if chunk.start > self.position:
             raise AssertionError(f"{self.place}: a gap from {self.position} to {chunk.start}")
-        made: list[tuple[str, Made]] = []
+        made: list[tuple[str, SectionOutcome]] = []
         dead: list[DeadLetter] = []
         for record in chunk.records:
             if record.offset >= self.position:
@@ -119,7 +119,7 @@ class CrossSectionPartition(PendingOutput):
         self.position = chunk.next
         self._say(made, dead)
 
-    def _read(self, record: Any) -> Iterator[tuple[str, Made]]:
+    def _read(self, record: Any) -> Iterator[tuple[str, SectionOutcome]]:
         value = decode_prediction_record(record.value)
         if record.key != value.strategy.encode():
             raise BadRecord("wrong_key", f"the key is not the strategy {value.strategy!r}")
@@ -135,9 +135,9 @@ class CrossSectionPartition(PendingOutput):
         elif isinstance(value, Closing) and record.offset >= mine.known:
             yield from self._close(mine, record.offset, value)
 
-    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
+    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, SectionOutcome]]:
         try:
-            made = mine.sections.close(closing, told=closing.with_signals)
+            made = mine.sections.close(closing, published=closing.with_signals)
         except Exception as error:  # foreign code, whatever it raises
             self._stop(mine, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
@@ -157,10 +157,10 @@ class CrossSectionPartition(PendingOutput):
         """Strategies that stopped."""
         return {name: mine.failed for name, mine in self.strategies.items() if mine.failed}
 
-    def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, Made]]:
+    def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, SectionOutcome]]:
         if offset < mine.known:
             mine.sections.collect_again(prediction)
-            made = Made()
+            made = SectionOutcome()
         else:
             made = mine.sections.take(prediction)
         mine.decider.saw(prediction)
@@ -174,7 +174,7 @@ class CrossSectionPartition(PendingOutput):
             self._strangers.add(name)
             log.warning("%s: predictions of %s are left alone: no such cross-section here", self.place, name[:80])
 
-    def _say(self, made: list[tuple[str, Made]], dead: list[DeadLetter]) -> None:
+    def _say(self, made: list[tuple[str, SectionOutcome]], dead: list[DeadLetter]) -> None:
         output = [gathered_signal_record(self.names.signals, signal) for _, part in made for signal in part.signals]
         late: dict[tuple[str, int], list[str]] = defaultdict(list)
         for name, part in made:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
-from plugins.pipeline.failure import Failure
-from plugins.pipeline.interval_group import Outcome
-from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.outcome import Failure, Outcome
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.states.capture import Capture
 from schemas.canonical import sha256_hex
 from schemas.wire import Marker, Roster, encode
 from streams.consuming.intake import DeadLetter, Intake, Taken
@@ -26,7 +26,7 @@ from streams.publishing.writer import (
     signal_record,
 )
 from streams.recovery.failures import log_failure, stopped_at
-from streams.recovery.plan import Plan, begin_where_planned, restore
+from streams.recovery.plan import Plan
 from streams.recovery.state import marker_key, roster_key, snapshot_key
 from streams.requests.switches import Switch, Switches
 
@@ -57,7 +57,6 @@ class Behind:
     """
 
     def __init__(self, pipeline: Pipeline, intake: Intake, plan: Plan) -> None:
-        begin_where_planned(pipeline, plan)
         self.pipeline = pipeline
         self.intake = intake
         self.position = plan.behind_from
@@ -83,7 +82,7 @@ class Partition(PendingOutput):
         plan: Plan,
         behind: Behind | None = None,
     ) -> None:
-        restore(pipeline, plan)
+        pipeline.restore(plan.snapshots)
         self.names = names
         self.intake = intake
         self.pipeline = pipeline
@@ -252,7 +251,7 @@ class Partition(PendingOutput):
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""
         self.snapshot_position, self.round_wanted = self.position, False
-        return Capture(self.pipeline, self.position)
+        return self.pipeline.capture(self.position)
 
     def snapshot_records(self, capture: Capture) -> Iterator[Record]:
         """A round of snapshots; its roster comes after them."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugins.pipeline.shadow import ReadyShadow, ready_shadow
+from plugins.pipeline.prediction.shadow import ReadyShadow, ready_shadow
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Strategy
 
@@ -22,7 +22,11 @@ class Shadows:
     def standing(self) -> dict[str, dict[str, Any]]:
         """By strategy, how its shadow has done since the worker started."""
         there = {
-            name: {"sha256": shadow.model_id.sha256, "fault": shadow.standing.first_failure, **shadow.standing.told()}
+            name: {
+                "sha256": shadow.model_id.sha256,
+                "fault": shadow.comparison.first_failure,
+                **shadow.comparison.describe(),
+            }
             for name, shadow in self.ready.items()
         }
         return dict(
@@ -33,7 +37,7 @@ class Shadows:
         """One line a shadow on the log."""
         for name, shadow in sorted(self.ready.items()):
             told = ", ".join(
-                f"{what.replace('_', ' ')} {_shown(value)}" for what, value in shadow.standing.told().items()
+                f"{what.replace('_', ' ')} {_shown(value)}" for what, value in shadow.comparison.describe().items()
             )
             log.info("%s and its shadow %s: %s", name, shadow.model_id.sha256[:12], told)
 

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from plugins.news.join import NewsJoin
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.outcome import Failure
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
@@ -33,7 +33,7 @@ from streams.owners.shadows import Shadows
 from streams.process.exits import Die, Exit, cause
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Writer, WriterFactory
-from streams.recovery.plan import Plan
+from streams.recovery.plan import Plan, run_settings
 from streams.recovery.restoring import Restorer
 from streams.recovery.takeover import take_over
 from streams.requests.control_requests import ControlRequests
@@ -198,8 +198,10 @@ class Worker:
         beside = self.shadows.ready
         part = Partition(
             number, self.names, self._intake(number),
-            Pipeline(restored.strategies, source, restored.behind, beside, isolated=True), restored,
-            Behind(Pipeline(late, source, shadows=beside, isolated=True), self._intake(number), restored)
+            Pipeline(restored.strategies, source, run_settings(restored, beside, restored.behind), isolated=True),
+            restored,
+            Behind(Pipeline(late, source, run_settings(restored, beside), isolated=True), self._intake(number),
+                   restored)
             if late else None,
         )  # fmt: skip
         part.on_failure = self._end_without_strategies
@@ -224,7 +226,8 @@ class Worker:
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
         source = Source(self.names.bars, number, self.version)
-        pipeline = Pipeline(restored.strategies, source, shadows=self.shadows.ready, news=join, isolated=True)
+        settings = run_settings(restored, self.shadows.ready)
+        pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
         part = NewsPartition(number, self.names, self._intake(number), pipeline, restored)
         part.on_failure = self._end_without_strategies
         part.first, part.scores_topic = first, topic_name(config.kafka, "news.scores")

@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from plugins.pipeline.strategy_run import RunSettings
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
@@ -72,14 +73,13 @@ def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = par
 
 
 def publish_while_folding(patch: Patch) -> None:
-    original = planning.restore
+    original = planning.run_settings
 
-    def restore(pipeline: Any, plan: Any) -> None:
-        original(pipeline, plan)
-        for run in pipeline.runs.values():
-            run.publish_from = run.begin
+    def run_settings(*arguments: Any) -> dict[str, RunSettings]:
+        planned = original(*arguments)
+        return {name: replace(run, publish_from=run.origin_offset) for name, run in planned.items()}
 
-    patch(partition, "restore", restore)
+    patch(worker, "run_settings", run_settings)
 
 
 def stale_snapshot_used(patch: Patch) -> None:

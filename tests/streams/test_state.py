@@ -16,7 +16,7 @@ from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
 from streams.owners.partition import Behind, Names, Partition
 from streams.publishing.writer import Record
-from streams.recovery.plan import Plan, plan
+from streams.recovery.plan import Plan, plan, run_settings
 from streams.recovery.state import Stored
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready, undisturbed
 
@@ -34,8 +34,10 @@ class Owner:
         self.stored, self.bars = stored, bars
         self.plan = plan(stored, strategies, "bars", 0, begin, len(bars))
         source, late = Source("bars", 0, "v"), [s for s in strategies if s.name in self.plan.behind]
-        behind = Behind(Pipeline(late, source), Intake(0, 1, "murmur2"), self.plan) if late else None
-        pipeline = Pipeline(strategies, source, self.plan.behind)
+        behind = None
+        if late:
+            behind = Behind(Pipeline(late, source, run_settings(self.plan)), Intake(0, 1, "murmur2"), self.plan)
+        pipeline = Pipeline(strategies, source, run_settings(self.plan, asleep=self.plan.behind))
         self.part = Partition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, behind)
         self.signals: dict[str, bytes] = {}
 
