@@ -22,9 +22,10 @@ from schemas.wire import Gathered, Marker, encode
 from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from streams.consuming.intake import DeadLetter
 from streams.consuming.transport import Chunk
-from streams.owners.partition import Names
+from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import PendingOutput, Reached
+from streams.publishing.pending_output import Reached
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record, dead_record, gathered_signal_record, home, prediction_record
 from streams.recovery.cross_section_state import CrossSectionState, gathered_key
 from streams.recovery.failures import log_failure, stopped_at
@@ -63,15 +64,13 @@ class _Strategy:
         return position >= self._graced[1]
 
 
-class CrossSectionPartition(PendingOutput):
-    """State and books of one partition; `feed` never awaits. `fenced`: each write is a transaction of its only
-    owner.
-    """
+class CrossSectionPartition(FedPartition):
+    """State and pending output of one partition. `fenced`: each write is a transaction of its only owner."""
 
     def __init__(
         self,
         number: int,
-        names: Names,
+        names: TopicNames,
         strategies: Iterable[ReadyStrategy],
         partitions: int,
         stored: CrossSectionState,
@@ -101,12 +100,7 @@ class CrossSectionPartition(PendingOutput):
         """Is all read again that the log says was dealt with?"""
         return all(self.position >= mine.loud_from for mine in self.strategies.values())
 
-    def feed(self, chunk: Chunk) -> None:
-        """Steps over a chunk; what it comes to waits until the publisher takes it."""
-        if chunk.next <= self.position:
-            return
-        if chunk.start > self.position:
-            raise AssertionError(f"{self.place}: a gap from {self.position} to {chunk.start}")
+    def _step_over(self, chunk: Chunk) -> None:
         made: list[tuple[str, SectionOutcome]] = []
         dead: list[DeadLetter] = []
         for record in chunk.records:

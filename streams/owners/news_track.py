@@ -19,15 +19,17 @@ import numpy as np
 
 from plugins.news.join import NewsJoin
 from plugins.pipeline.outcome import Outcome
+from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
 from schemas.wire import decode_bar, encode
 from schemas.wire.news import Score, Unknown, decode_news
-from streams.consuming.intake import DeadLetter, Taken
+from streams.consuming.intake import DeadLetter, Intake, Taken
 from streams.consuming.transport import Chunk
+from streams.owners.bars_partition import BarsPartition
 from streams.owners.catch_up import Reader
-from streams.owners.partition import Partition
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record
+from streams.recovery.plan import Plan
 
 log = logging.getLogger("alphawire.news")
 
@@ -41,16 +43,21 @@ NewsSource = Callable[[int], AsyncGenerator[tuple[list[Any], bool], None]]
 """Records of the partition of ``news.scores``, for ever, in lists; with each, whether the log held no more then."""
 
 
-class NewsPartition(Partition):
-    """The second track. `first` speaks for all records that any of its own strategies wants, or nobody can read."""
+class NewsPartition(BarsPartition):
+    """The second track. The `first` reports all records that any of its own strategies wants, or that nobody can
+    read.
+    """
 
-    first: Partition
-    scores_topic: str
+    def __init__(
+        self, first: BarsPartition, intake: Intake, pipeline: Pipeline, plan: Plan, on_failure: Callable[[], None]
+    ) -> None:
+        super().__init__(first.number, first.names, intake, pipeline, plan, on_failure=on_failure)
+        self.first = first
 
     def propose(self, unknown: Unknown, timestamp: int) -> None:
         """Onto the log, after all that came before."""
         failpoint("before_unknown")
-        self._put([Record(self.scores_topic, b":unknown", encode(unknown), timestamp)], apart=True)
+        self._put([Record(self.names.news_scores, b":unknown", encode(unknown), timestamp)], apart=True)
 
     def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         super()._say(outcome, [letter for letter in dead if not self._told_by_first(letter)])

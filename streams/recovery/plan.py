@@ -94,11 +94,11 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     return found
 
 
-def check_not_shorter(place: str, end: int, published: int) -> None:
+def check_not_shorter(place: str, end: int, published: int, what: str = "signals") -> None:
     """`ConfigurationError` when the log ends before what was published of it."""
     if published > end:
         raise ConfigurationError(
-            f"{place} ends at offset {end}, but its signals up to offset {published} are published:"
+            f"{place} ends at offset {end}, but its {what} up to offset {published} are published:"
             " the topic was made anew, or has lost records; choose another kafka.prefix"
         )
 
