@@ -30,7 +30,7 @@ FAULT_TESTS := tests/faults tests/streams/test_kill.py
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test unit bench check format lock clean long-suites faults-long nightly $(LONG_SUITES)
+.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -43,6 +43,7 @@ help:
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
+	echo "make docs    the documentation as a site, in site/: open site/index.html, no network needed"
 	echo "make format  ruff format, and what ruff can mend"
 	echo "make lock    the lock files anew (UPGRADE=--upgrade: newest versions)"
 	echo "PYTHON=python3.11   with any of these: on that Python; else on the newest of 3.11 to 3.14 that is here"
@@ -75,6 +76,10 @@ venv-%:
 unit-%: venv-%
 	test ! -e .venv-$*/.dev || $(MAKE) VENV=.venv-$* PYTHON=.venv-$*/bin/python unit
 
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	echo "site/index.html"
+
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS) $(ARGS)
 
@@ -102,7 +107,7 @@ lock: $(READY)
 	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out
+	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed is remembered by stamps, so that a second run starts at once. The development lock holds the other one entirely.
