@@ -1,7 +1,7 @@
 """The command line: ``alphawire COMMAND``.
 
 Exit codes: 0 done, 1 it fell short (a difference was found, say), 2 wrong use, configuration or surroundings; a
-worker that ends itself has codes of its own (`streams.exits`).
+worker that ends itself has codes of its own (`streams.process.exits`).
 """
 
 import importlib
@@ -16,33 +16,34 @@ from alphawire.interruption import end_interrupted
 from schemas.errors import AlphawireError, ConfigurationError
 
 COMMANDS = {
-    "plugins": "what plugins there are, with parameters, cost and availability",
-    "check": "the conformance kit: does a plugin keep what it promises?",
-    "broker": "a broker for development, until ctrl-C",
-    "topics": "create or list the topics",
-    "produce": "CSV or Parquet files to topics",
-    "train": "train a strategy's model: a versioned artifact with its manifest",
-    "models": "model artifacts after their training: have the workers use one, keep them in MLflow",
-    "pause": "publish nothing for a strategy, while its states go on",
-    "resume": "publish a strategy's signals again",
-    "worker": "the live service; run several to share the partitions",
-    "scorer": "articles to scores; run several to share the partitions of news",
-    "state": "the states on the log, and how to have them folded anew",
-    "replay": "signals recomputed from history",
-    "dead-letters": "what could not be used: list it, show it, mend it and put it back once",
-    "verify": "live signals against a replay, byte for byte",
-    "explain": "where one signal came from, recomputed from its inputs",
-    "archive": "topics to Parquet, day by day; replayed from there with the same bytes",
-    "backtest": "a replay through backtest engines: trades, equity, metrics, report",
-    "sweep": "a grid of parameters through an engine, on all cores or a cluster",
-    "schemas": "JSON Schemas of the messages, for consumers in other languages",
-    "demo": "all of it on real bars in about a minute",
+    "plugins": ("development", "what plugins there are, with parameters, cost and availability"),
+    "check": ("development", "the conformance kit: does a plugin keep what it promises?"),
+    "broker": ("development", "a broker for development, until ctrl-C"),
+    "topics": ("live", "create or list the topics"),
+    "produce": ("live", "CSV or Parquet files to topics"),
+    "train": ("research", "train a strategy's model: a versioned artifact with its manifest"),
+    "models": ("control", "model artifacts after their training: have the workers use one, keep them in MLflow"),
+    "pause": ("control", "publish nothing for a strategy, while its states go on"),
+    "resume": ("control", "publish a strategy's signals again"),
+    "worker": ("live", "the live service; run several to share the partitions"),
+    "scorer": ("live", "articles to scores; run several to share the partitions of news"),
+    "state": ("control", "the states on the log, and how to have them folded anew"),
+    "replay": ("research", "signals recomputed from history"),
+    "dead-letters": ("control", "what could not be used: list it, show it, mend it and put it back once"),
+    "verify": ("research", "live signals against a replay, byte for byte"),
+    "explain": ("research", "where one signal came from, recomputed from its inputs"),
+    "archive": ("research", "topics to Parquet, day by day; replayed from there with the same bytes"),
+    "backtest": ("research", "a replay through backtest engines: trades, equity, metrics, report"),
+    "sweep": ("research", "a grid of parameters through an engine, on all cores or a cluster"),
+    "schemas": ("development", "JSON Schemas of the messages, for consumers in other languages"),
+    "demo": ("development", "all of it on real bars in about a minute"),
 }
+"""Command → its room below `alphawire.commands`, and what it does."""
 
 
 class Commands(click.Group):
-    """Commands by name, each in `alphawire.commands.NAME` (with _ for -) as `command`; imported when used, so that
-    ``--help`` is quick.
+    """Commands by name, each `command` of a module `alphawire.commands.ROOM.NAME` (with _ for -); imported when used,
+    so that ``--help`` is quick.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -51,7 +52,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"alphawire.commands.{name.replace('-', '_')}").command
+        module = f"alphawire.commands.{COMMANDS[name][0]}.{name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -65,7 +67,7 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -15,12 +15,12 @@ import pandas as pd
 import yaml
 from aiokafka.admin import NewTopic
 
-from schemas.config import Config, load_config
-from streams.brokers import ENGINES, ApacheKafkaBroker, Broker
-from streams.brokers.kafka import SERVER_JVM
-from streams.clients import open_admin, open_consumer
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, load_config
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ENGINES, ApacheKafkaBroker, Broker
+from streams.kafka.brokers.kafka import SERVER_JVM
+from streams.kafka.clients import open_admin, open_consumer
+from streams.kafka.topics import create_topics, topic_name
 
 FEATURES: list[Any] = [
     "technical.rsi",

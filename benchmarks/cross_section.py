@@ -16,13 +16,13 @@ import yaml
 from aiokafka import TopicPartition
 
 from benchmarks.common import fetch_settings, generated_bars, long_lived, worker
-from schemas.config import Config, Kafka, load_config
-from schemas.cross_sections import Closing, decode_prediction_record
-from schemas.messages import Bar, Signal, encode
-from streams.clients import open_consumer, open_producer, read_partition_to_end
-from streams.outlet import home
-from streams.partitioner import partition_of
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, Kafka, load_config
+from schemas.wire import Bar, Signal, encode
+from schemas.wire.cross_sections import Closing, decode_prediction_record
+from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
+from streams.publishing.writer import home
 
 SYMBOLS, PARTITIONS, WORKERS, TIMES, WARM = 2_000, 24, 3, 180, 60
 EVERY = 1.0

@@ -7,9 +7,9 @@ from pathlib import Path
 from aiokafka import TopicPartition
 
 from benchmarks.common import fetch_settings
-from schemas.config import load_config
-from streams.clients import open_consumer, open_producer
-from streams.topics import topic_name
+from schemas.configuration import load_config
+from streams.kafka.clients import open_consumer, open_producer
+from streams.kafka.topics import topic_name
 
 
 async def main(path: str, broker: str) -> None:

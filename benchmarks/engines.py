@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backtest.backtest import run_backtest
-from plugins.bars import COLUMNS
+from backtest.engines.backtest import run_backtest
+from plugins.base.bars import COLUMNS
 from plugins.engines import engine_registry
-from schemas.config import Strategy
+from schemas.configuration import Strategy
 
 DAILY = Path(__file__).parents[2] / "shared" / "data" / "equities_daily.parquet"
 ROUNDS, CAPITAL, COST = 2, 100_000.0, 0.0005

@@ -19,15 +19,15 @@ import yaml
 
 from benchmarks.common import generated_bars
 from benchmarks.startup import join, start
-from plugins.bars import with_columns
+from plugins.base.bars import with_columns
+from plugins.base.streaming import slots_of
 from plugins.features import feature_registry
-from plugins.frames import batch_from_frame
+from plugins.fold.windowed import streaming
+from plugins.pipeline.frames import batch_from_frame
 from plugins.signals.long_short import Sizes
-from plugins.streaming import slots_of
-from plugins.windowed import streaming
-from schemas.config import load_config
-from streams.brokers import TansuBroker
-from streams.topics import create_topics
+from schemas.configuration import load_config
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.topics import create_topics
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 5
 FEW = 1_000

@@ -6,12 +6,12 @@ import time
 import numpy as np
 
 from benchmarks.common import generated_bars
-from plugins.frames import batch_from_frame
-from plugins.news_join import Counted, Entry, Joining, NewsJoin
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ready_strategy
-from schemas.config import Strategy
+from plugins.news.join import Counted, Entry, Joining, NewsJoin
+from plugins.pipeline.frames import batch_from_frame
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Strategy
 
 SYMBOLS, EACH, ROUNDS, CHUNK = 500, 200, 5, 2_000
 BARS = generated_bars(SYMBOLS, EACH)

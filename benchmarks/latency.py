@@ -16,12 +16,12 @@ import msgspec
 from aiokafka import TopicPartition
 
 from benchmarks.common import copy_topic, fetch_settings, generated_bars, worker, write_config
-from schemas.config import Config
-from schemas.messages import Bar, encode
-from streams.brokers import ENGINES, Broker
-from streams.clients import open_consumer, open_producer
-from streams.partitioner import partition_of
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from schemas.wire import Bar, encode
+from streams.kafka.brokers import ENGINES, Broker
+from streams.kafka.clients import open_consumer, open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
 
 RATE, SECONDS, SYMBOLS = 1_000, 15, 500
 WARM_SECONDS = 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from plugins.lstm import read_tensors, read_told, shapes
+from plugins.models.recurrent.network import read_tensors, read_told, shapes
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 

@@ -16,14 +16,14 @@ import numpy as np
 import yaml
 
 from plugins.scorers import open_scorer
-from schemas.config import Config, News, load_config
-from schemas.news import Article, Mark
-from streams.articles import produce_news
-from streams.brokers import ENGINES, Broker
-from streams.clients import read_partition_to_end
-from streams.desk import last_marks
-from streams.scorer_service import place_of
-from streams.topics import create_topics
+from schemas.configuration import Config, News, load_config
+from schemas.wire.news import Article, Mark
+from streams.ingest.articles import produce_news
+from streams.kafka.brokers import ENGINES, Broker
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import create_topics
+from streams.scorer.partition import last_marks
+from streams.scorer.service import place_of
 from tests.support.tiny_bert import WORDS, save_tiny_bert
 
 ARTICLES, TEXTS_OF_FINBERT = 5_000, 30
@@ -85,7 +85,7 @@ async def _marked(config: Config, count: int) -> None:
 
 async def _marks(config: Config) -> list[Mark]:
     """Those of one partition, up to the first that tells of all."""
-    from schemas.news import decode_news
+    from schemas.wire.news import decode_news
 
     found: list[Mark] = []
     async for record in read_partition_to_end(config.kafka, f"{config.kafka.prefix}news.scores", 0):

@@ -19,11 +19,11 @@ from typing import Any
 import yaml
 
 from benchmarks.common import generated_bars, worker, write_config
-from schemas.config import Config, load_config
-from streams.brokers import ApacheKafkaBroker, Broker
-from streams.clients import open_consumer
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, load_config
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker, Broker
+from streams.kafka.clients import open_consumer
+from streams.kafka.topics import create_topics, topic_name
 
 SYMBOLS, RATE, TRIES, WORKERS, PARTITIONS = 5_000, 1_000.0, 5, 3, 6
 PATIENCE, SETTLE, LISTEN = 90.0, 8.0, 20.0

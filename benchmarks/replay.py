@@ -12,21 +12,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from backtest.replay import replay_file, replay_topic
-from backtest.sources import FILE_CHUNK
+from backtest.replay.replay import replay_file, replay_topic
+from backtest.sources.bars import FILE_CHUNK
 from benchmarks.common import fill, generated_bars, write_config
 from benchmarks.throughput import worker_rate
-from plugins.bars import BarBatch
-from plugins.frames import batch_from_frame
-from plugins.pipeline import Pipeline, prepare
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy, ready_strategy
-from schemas.config import Config
-from streams.archive import archive
-from streams.archived import archived
-from streams.brokers import ENGINES
-from streams.clients import read_batches_to_end
-from streams.topics import topic_name
+from plugins.base.bars import BarBatch
+from plugins.pipeline.frames import batch_from_frame
+from plugins.pipeline.pipeline import Pipeline, prepare
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.configuration import Config
+from streams.archive.writer import archive
+from streams.kafka.brokers import ENGINES
+from streams.kafka.clients import read_batches_to_end
+from streams.kafka.parquet_log import archived
+from streams.kafka.topics import topic_name
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 3
 NEEDED = {"parquet/bare": 0.8, "topic/live worker": 1.0}

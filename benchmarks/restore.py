@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from benchmarks.common import fill, generated_bars, growth, worker, write_config
-from schemas.config import Config
-from streams.brokers import ENGINES, Broker
-from streams.clients import read_partition_to_end
-from streams.topics import topic_name
+from schemas.configuration import Config
+from streams.kafka.brokers import ENGINES, Broker
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import topic_name
 
 SYMBOLS, EACH = 5_000, 60
 

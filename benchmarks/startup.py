@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks.common import worker, write_config
 from benchmarks.restore import wait_for_line
-from schemas.config import Config
-from streams.brokers import ENGINES, Broker
-from streams.clients import open_consumer
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from streams.kafka.brokers import ENGINES, Broker
+from streams.kafka.clients import open_consumer
+from streams.kafka.topics import create_topics, topic_name
 
 ROUNDS = 3
 

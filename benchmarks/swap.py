@@ -13,13 +13,13 @@ import msgspec
 from backtest.training import train
 from benchmarks.common import generated_bars, long_lived, worker, write_config
 from benchmarks.latency import SECONDS, delays, quantiles
-from plugins.manifest import read_manifest
-from schemas.config import Config
-from schemas.messages import Applied, Signal, Use
-from streams.clients import open_producer, read_partition_to_end
-from streams.control import send_by
-from streams.state import decode_applied
-from streams.topics import create_topics, topic_name
+from plugins.models.artifacts.manifest import read_manifest
+from schemas.configuration import Config
+from schemas.wire import Applied, Signal, Use
+from streams.kafka.clients import open_producer, read_partition_to_end
+from streams.kafka.topics import create_topics, topic_name
+from streams.recovery.state import decode_applied
+from streams.requests.control import send_by
 
 RATE = 2_000
 SWAPS = SECONDS - 4

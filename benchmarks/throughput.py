@@ -9,8 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.common import copy_topic, fill, generated_bars, growth, worker, write_config
-from schemas.config import Config
-from streams.brokers import ENGINES, Broker
+from schemas.configuration import Config
+from streams.kafka.brokers import ENGINES, Broker
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 3
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.cross_sections import PredictionRecord
 from schemas.errors import ConfigurationError
-from schemas.messages import (
+from schemas.wire import (
     Bar,
     ControlRecord,
     PluginEntry,
@@ -19,7 +18,8 @@ from schemas.messages import (
     Signal,
     StateRecord,
 )
-from schemas.news import Article, NewsRecord
+from schemas.wire.cross_sections import PredictionRecord
+from schemas.wire.news import Article, NewsRecord
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,

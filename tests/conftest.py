@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Kafka
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from schemas.configuration import Kafka
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.support import told
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from alphawire.cli import main
-from streams.brokers import TansuBroker
-from streams.brokers.probe import free_port
-from streams.topics import create_topics
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.topics import create_topics
 from tests.support.live import MINUTES, write_config
 
 BARS = str(MINUTES)

@@ -20,8 +20,8 @@ from packaging.specifiers import SpecifierSet
 
 from plugins.features import feature_registry
 from plugins.signals import signal_registry
-from schemas.config import Config, load_config
-from streams.brokers.jars import KAFKA_VERSION
+from schemas.configuration import Config, load_config
+from streams.kafka.brokers.jars import KAFKA_VERSION
 
 ROOT = Path(__file__).parents[1]
 MOUNTED = "/etc/alphawire/alphawire.yaml"

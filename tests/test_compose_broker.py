@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.brokers import ApacheKafkaBroker
-from streams.brokers.probe import free_port
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.brokers.probe import free_port
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 120.0

@@ -23,8 +23,8 @@ from alphawire.demo.live import Live
 from alphawire.demo.screen import FellShort, Screen
 from alphawire.demo.seen import Seen
 from alphawire.demo.story import FILES
-from streams.brokers import TansuBroker
-from streams.topics import create_topics
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.topics import create_topics
 from tests.support.live import ROOT, wait_for
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"

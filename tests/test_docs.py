@@ -14,12 +14,12 @@ from command_lines import parse
 from pydantic import BaseModel
 
 from alphawire.cli import COMMANDS
-from plugins.discovery import discover
+from plugins.base.loading.discovery import discover
 from plugins.features import feature_registry
-from plugins.windowed import batch
-from schemas import config as c
-from streams.exits import Exit
-from streams.topics import TOPICS
+from plugins.fold.windowed import batch
+from schemas import configuration as c
+from streams.kafka.topics import TOPICS
+from streams.process.exits import Exit
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from aiokafka import TopicPartition
 
-from schemas.config import Config
-from streams.clients import open_consumer, open_producer
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from streams.ingest.produce import produce_bars
+from streams.kafka.clients import open_consumer, open_producer
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import ROOT, WorkerProcess, minute_bars, records, strategy, write_config
 
 FILE = ROOT / "examples" / "execution_client.py"
@@ -49,7 +49,7 @@ class PowerCut(Exception):
 
 
 @dataclass
-class Desk:
+class ScorerPartition:
     """A trading desk that writes down what it is asked to do, with a clock that stands still.
 
     As a broker does, it refuses an order whose id it has had. The power fails after the orders numbered `cuts`, before
@@ -105,12 +105,12 @@ class Market:
     """What a worker made of the bars, and what a client that was there from the beginning did."""
 
     config: Config
-    desk: Desk
+    desk: ScorerPartition
     counts: Counter[str]
     contents: list[dict[str, Any]]
 
 
-async def live(config: Config, bars: pd.DataFrame, desk: Desk, client: Any) -> None:
+async def live(config: Config, bars: pd.DataFrame, desk: ScorerPartition, client: Any) -> None:
     """The client listens while the bars come."""
     await asyncio.gather(produce_bars(config.kafka, bars, rate=400.0), act(client, config, "desk", len(bars)))
 
@@ -123,7 +123,7 @@ def market(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     strategies = {"demo": strategy(execution={"weight": WEIGHT}, signal=signal)}
     config = write_config(file, broker.bootstrap, f"desk-{request.param}.", strategies)
     bars = minute_bars(BARS)
-    desk = Desk(now=int(bars["close_time"].iloc[BARS // 2]))
+    desk = ScorerPartition(now=int(bars["close_time"].iloc[BARS // 2]))
     client = desk.client()
     asyncio.run(create_topics(config.kafka))
     with WorkerProcess(file) as worker:
@@ -177,7 +177,7 @@ async def committed(config: Config, group: str) -> int:
 
 def test_crashes_and_repeats_order_nothing_twice(market: Market) -> None:
     """Clients one after the other in one group, each ended between an order and the commit of its offset."""
-    desk = Desk(cuts=(5, 17, 30))
+    desk = ScorerPartition(cuts=(5, 17, 30))
     for _ in desk.cuts:
         with pytest.raises(PowerCut):
             asyncio.run(act(desk.client(), market.config, "restarts", BARS))
@@ -215,14 +215,14 @@ def content(**changes: Any) -> bytes:
     ],
 )
 def test_what_becomes_of_one_record(value: bytes, outcome: str) -> None:
-    desk = Desk(now=100_000)
+    desk = ScorerPartition(now=100_000)
     assert desk.client().handle(value) == outcome
     assert len(desk.orders) == (outcome == "ordered")
 
 
 def test_an_older_signal_does_not_take_a_position_back() -> None:
     """Even one that this client has not seen, because it was started since."""
-    desk = Desk()
+    desk = ScorerPartition()
     assert desk.client().handle(content(id="b", time=120_000)) == "ordered"
     assert desk.client().handle(content(id="a", time=60_000, weight=-0.2)) == "repeat"
     assert desk.positions["IBM"] == (LOTS["IBM"], 120_000)
@@ -230,7 +230,7 @@ def test_an_older_signal_does_not_take_a_position_back() -> None:
 
 def test_it_forgets_the_oldest_ids_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "REMEMBERED", 2)
-    client = Desk().client()
+    client = ScorerPartition().client()
     outcomes = [client.handle(content(id=name, weight=None)) for name in ("a", "b", "c", "c", "b", "a")]
     assert outcomes == ["kept", "kept", "kept", "repeat", "repeat", "kept"]
 

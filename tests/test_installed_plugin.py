@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streams.brokers import TansuBroker
+from streams.kafka.brokers import TansuBroker
 from tests.support.live import (
     ROOT,
     SignalCount,

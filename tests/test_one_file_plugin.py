@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 import talib
 
-from schemas.config import Config
-from schemas.messages import PluginEntry
-from streams.brokers import TansuBroker
-from streams.brokers.probe import free_port
+from schemas.configuration import Config
+from schemas.wire import PluginEntry
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.brokers.probe import free_port
 from tests.support.live import (
     MINUTES,
     ROOT,
@@ -70,7 +70,7 @@ def strategies(folder: Path) -> dict[str, Any]:
 
 
 @dataclass
-class Desk:
+class ScorerPartition:
     """A folder with one-file plugins, and what came of them."""
 
     folder: Path
@@ -86,7 +86,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> ScorerPartition:
     folder = tmp_path_factory.mktemp("desk")
     plugins = folder / "plugins"
     plugins.mkdir()
@@ -105,7 +105,7 @@ def desk(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Desk:
             path: page(port, path) for path in ("/features/plugins/available", "/models/plugins/available", "/plugins")
         }
         assert worker.stop() == 0
-    return Desk(folder, file, config, options, pages, file.with_suffix(".log").read_text())
+    return ScorerPartition(folder, file, config, options, pages, file.with_suffix(".log").read_text())
 
 
 def page(port: int, path: str) -> Any:
@@ -113,7 +113,7 @@ def page(port: int, path: str) -> Any:
         return json.load(answer)
 
 
-def test_the_command_line_lists_them(desk: Desk) -> None:
+def test_the_command_line_lists_them(desk: ScorerPartition) -> None:
     done = alphawire("plugins", "--json", *desk.options)
     assert done.returncode == 0
     entries = {entry["key"]: entry for entry in json.loads(done.stdout)["plugins"]}
@@ -124,13 +124,13 @@ def test_the_command_line_lists_them(desk: Desk) -> None:
     assert told["distribution"] == "file"
 
 
-def test_the_topic_lists_them(desk: Desk) -> None:
+def test_the_topic_lists_them(desk: ScorerPartition) -> None:
     listed = {record.key.decode(): json.loads(record.value) for record in records(desk.config, "plugins")}
     assert {"features/mydesk.volume_surprise", "features/technical.ema_cross", "models/ml.ridge"} <= listed.keys()
     assert listed["features/mydesk.volume_surprise"].keys() == set(PluginEntry.__struct_fields__)
 
 
-def test_the_worker_lists_them_over_http(desk: Desk) -> None:
+def test_the_worker_lists_them_over_http(desk: ScorerPartition) -> None:
     features = desk.pages["/features/plugins/available"]["plugins"]
     assert {"mydesk.volume_surprise", "technical.ema_cross"} <= set(features)
     assert features == sorted(features)
@@ -139,7 +139,7 @@ def test_the_worker_lists_them_over_http(desk: Desk) -> None:
     assert set(KEYS) <= everything
 
 
-def test_the_broken_one_is_named_with_its_fault_and_mend(desk: Desk) -> None:
+def test_the_broken_one_is_named_with_its_fault_and_mend(desk: ScorerPartition) -> None:
     """On the command line and in the worker's log; everything else is there all the same."""
     done = alphawire("plugins", *desk.options)
     assert done.returncode == 0
@@ -156,7 +156,7 @@ def by_symbol() -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(symbol), bars.sort_values("close_time")
 
 
-def test_the_readmes_plugin_runs_live(desk: Desk) -> None:
+def test_the_readmes_plugin_runs_live(desk: ScorerPartition) -> None:
     """Each value against numpy on its own 20 bars."""
     live = desk.predictions("surprise")
     assert len(live) == BARS
@@ -170,7 +170,7 @@ def test_the_readmes_plugin_runs_live(desk: Desk) -> None:
                 assert told == pytest.approx(volume[row] / np.mean(volume[row - 19 : row + 1]), rel=1e-12)
 
 
-def test_the_example_plugins_run_live(desk: Desk) -> None:
+def test_the_example_plugins_run_live(desk: ScorerPartition) -> None:
     """Each prediction against scikit-learn's model on TA-Lib's means."""
     live = desk.predictions("ridge")
     (stored,) = (desk.folder / "ridge").glob("*.joblib")
@@ -186,13 +186,13 @@ def test_the_example_plugins_run_live(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["surprise", "ridge"])
-def test_live_is_what_a_replay_says(desk: Desk, name: str) -> None:
+def test_live_is_what_a_replay_says(desk: ScorerPartition, name: str) -> None:
     done = alphawire("verify", name, "-c", desk.file, "--json", *desk.options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["equal"] == BARS
 
 
-def test_a_model_that_unpickles_runs_only_when_trusted(desk: Desk) -> None:
+def test_a_model_that_unpickles_runs_only_when_trusted(desk: ScorerPartition) -> None:
     file = desk.folder / "untrusted.yaml"
     file.write_text(desk.file.read_text().replace("trusted: true", "trusted: false"))
     done = alphawire("worker", "-c", file, *desk.options)
@@ -202,7 +202,7 @@ def test_a_model_that_unpickles_runs_only_when_trusted(desk: Desk) -> None:
     assert "`trusted: true`" in line
 
 
-def test_without_the_option_a_worker_says_which_plugin_it_lacks(desk: Desk) -> None:
+def test_without_the_option_a_worker_says_which_plugin_it_lacks(desk: ScorerPartition) -> None:
     done = alphawire("worker", "-c", desk.file, "--plugins", EXAMPLES)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("alphawire: ")]

@@ -1,1 +1,1 @@
-"""One module for each command; `alphawire.cli` imports a module only when its command is used."""
+"""One module for each command, in rooms; `alphawire.cli` imports a module only when its command is used."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from schemas.config import Config, load_config
+from schemas.configuration import Config, load_config
 from schemas.errors import ConfigurationError
-from streams.files import read_bars
+from streams.ingest.files import read_bars
 
 STRATEGY = "demo"
 SPLIT = datetime(2013, 10, 9, 4, tzinfo=UTC)

@@ -14,13 +14,13 @@ from rich.text import Text
 
 from alphawire.demo.screen import FellShort, Progress, Screen
 from alphawire.demo.seen import Seen
-from schemas.config import Config
-from schemas.messages import SignalContent
-from streams.brokers.process import GuardedProcess, tail
-from streams.clients import open_consumer
-from streams.produce import produce_bars
-from streams.state import decode_applied
-from streams.topics import topic_name
+from schemas.configuration import Config
+from schemas.wire import SignalContent
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers.process import GuardedProcess, tail
+from streams.kafka.clients import open_consumer
+from streams.kafka.topics import topic_name
+from streams.recovery.state import decode_applied
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer

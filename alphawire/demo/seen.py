@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.messages import Signal, SignalContent, encode
+from schemas.wire import Signal, SignalContent, encode
 
 SIDES = ("BUY", "SELL")
 

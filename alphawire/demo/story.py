@@ -26,8 +26,8 @@ from alphawire.demo.files import (
 from alphawire.demo.live import RATE, Live
 from alphawire.demo.screen import Screen
 from alphawire.demo.seen import lines_of
-from backtest.backtest import check_engines
-from schemas.config import Config
+from backtest.engines.backtest import check_engines
+from schemas.configuration import Config
 from schemas.errors import AlphawireError
 
 ENGINE = "backtrader"
@@ -81,8 +81,8 @@ class Story:
 
     @contextlib.contextmanager
     def _broker(self) -> Iterator[Config]:
-        from streams.brokers import start_broker
-        from streams.brokers.probe import port_is_free
+        from streams.kafka.brokers import start_broker
+        from streams.kafka.brokers.probe import port_is_free
 
         with self.screen.step("broker", "starting the broker") as step:
             broker = start_broker()
@@ -97,8 +97,8 @@ class Story:
             step.check(port_is_free(broker.port), f"port {broker.port} is still in use")
 
     def _load(self, config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
-        from streams.produce import produce_bars
-        from streams.topics import create_topics
+        from streams.ingest.produce import produce_bars
+        from streams.kafka.topics import create_topics
 
         with self.screen.step("topics", "creating the topics") as step:
             created = asyncio.run(create_topics(config.kafka)).created
@@ -113,9 +113,9 @@ class Story:
         return history, coming
 
     def _train(self, config: Config) -> None:
-        from backtest.sources import topic_bars
+        from backtest.sources.bars import topic_bars
         from backtest.training import train
-        from backtest.trials import Ledger, trial
+        from backtest.trials.trials import Ledger, trial
 
         with self.screen.step("train", "reading the topic") as step:
             bars = topic_bars(config, config.strategy(STRATEGY).interval)
@@ -155,9 +155,9 @@ class Story:
         }
 
     def _listing(self, config: Config) -> None:
-        from plugins.discovery import CATEGORIES, discover
-        from plugins.listing import entries
-        from streams.listing import read_listing
+        from plugins.base.loading.discovery import CATEGORIES, discover
+        from plugins.base.loading.listing import entries
+        from streams.service.listing import read_listing
 
         with self.screen.step("listing", "reading the topic plugins") as step:
             discover()
@@ -171,7 +171,7 @@ class Story:
         self.figures["plugins"] = len(listed)
 
     def _replay(self, config: Config, live: Live) -> tuple[pd.DataFrame, pd.DataFrame]:
-        from backtest.replay import replay
+        from backtest.replay.replay import replay
 
         with self.screen.step("replay", "replaying the topic") as step:
             result = replay(config, STRATEGY, "kafka", start=SPLIT_MS)
@@ -185,7 +185,7 @@ class Story:
         return result.signals, result.bars
 
     def _verify(self, config: Config) -> None:
-        from backtest.verify import verify
+        from backtest.verify.verify import verify
 
         with self.screen.step("verify", "verifying") as step:
             verdict = verify(config, STRATEGY)
@@ -195,9 +195,9 @@ class Story:
         self.figures["verified"] = verdict.ok and not step.fault
 
     def _backtest(self, config: Config, signals: pd.DataFrame, bars: pd.DataFrame) -> None:
-        from backtest.backtest import run_backtest
-        from backtest.trials import Ledger
-        from plugins.strategy import ready_strategy
+        from backtest.engines.backtest import run_backtest
+        from backtest.trials.trials import Ledger
+        from plugins.strategy.ready import ready_strategy
 
         with self.screen.step("backtest", f"running {ENGINE}") as step:
             strategy = config.strategy(STRATEGY)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.manifest import Estimate
+from plugins.models.artifacts.manifest import Estimate
 
 RESAMPLES = 1000
 SEED = 0

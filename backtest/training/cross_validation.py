@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backtest.news import NewsOf
+from backtest.sources.news import NewsOf
+from backtest.sweep.workers import workers
 from backtest.training.bootstrap import estimates
 from backtest.training.fitting import fit, new_model, predictions_of
 from backtest.training.samples import Samples, check_learnable, make_samples, select
 from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
 from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward
-from backtest.workers import workers
-from plugins.discovery import discover, file_of
-from plugins.manifest import Estimate, OutOfSample
+from plugins.base.loading.discovery import discover, file_of
 from plugins.models import model_registry
-from schemas.config import Config, Strategy
+from plugins.models.artifacts.manifest import Estimate, OutOfSample
+from schemas.configuration import Config, Strategy
 
 Method = Literal["walk-forward", "rolling", "cpcv"]
 FloatArray = NDArray[np.float64]

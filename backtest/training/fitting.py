@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from backtest.training.samples import Mask, Samples, check_learnable, few, unlearnable
 from backtest.training.splits import hold_out
-from plugins.artifacts import plugin_at_work
 from plugins.base import BaseModel
-from plugins.checks.batches import prove_batch_invariant
-from plugins.listing import how_to_install
-from plugins.manifest import EVERY_SYMBOL
+from plugins.base.loading.listing import how_to_install
+from plugins.checks.models.batches import prove_batch_invariant
+from plugins.fold.sequence import SequenceModel
 from plugins.models import model_registry
-from plugins.per_symbol import PerSymbolModel, each_model
-from plugins.sequence import SequenceModel
-from plugins.strategy import create
-from schemas.config import PluginUse, Strategy
+from plugins.models.artifacts.artifact import plugin_errors
+from plugins.models.artifacts.manifest import EVERY_SYMBOL
+from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
+from plugins.strategy.ready import create
+from schemas.configuration import PluginUse, Strategy
 from schemas.errors import ConfigurationError
 
 FloatArray = NDArray[np.float64]
@@ -77,7 +77,7 @@ def predictions_of(model: BaseModel, samples: Samples, wanted: Mask | None = Non
     """
     if wanted is not None and model.lookback == 1:
         samples, wanted = samples.where(wanted), None
-    with plugin_at_work(model.key, "predict"):
+    with plugin_errors(model.key, "predict"):
         found = np.asarray(model.predict(samples.X), np.float64)
     return found if wanted is None else found[wanted]
 
@@ -94,14 +94,14 @@ def _fit(
     model: BaseModel, strategy: Strategy, samples: Samples, whole: Samples | None, progress: Rounds | None
 ) -> BaseModel:
     model.progress = progress
-    with plugin_at_work(model.key, "train"):
+    with plugin_errors(model.key, "train"):
         if whole is not None and isinstance(model, SequenceModel):
             result: BaseModel | None = model.train(whole.X, whole.y.where(whole.X.index.isin(samples.X.index)))
         else:
             result = _train(model, strategy, samples)
     model.progress = None
     model = result if isinstance(result, BaseModel) else model
-    with plugin_at_work(model.key, "predict"):
+    with plugin_errors(model.key, "predict"):
         prove_batch_invariant(model, samples.X.to_numpy(np.float64), list(samples.X.columns))
     return model
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from html import escape
 
-from backtest.chart import nice_ticks
-from backtest.page import around
+from backtest.report.chart import nice_ticks
+from backtest.report.page import around
 from backtest.training.cross_validation import CrossValidation, Fold
 
 ROW, LEFT, WIDTH, TOP = 26, 230, 900, 40

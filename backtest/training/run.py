@@ -6,16 +6,16 @@ from typing import Protocol
 
 import pandas as pd
 
-from backtest.news import NewsOf
+from backtest.sources.news import NewsOf
 from backtest.training.fitting import fit, new_model, predictions_of, training_rows
 from backtest.training.samples import Samples, check_learnable, data_sha256, make_samples, select
 from backtest.training.scores import Scores, out_of_sample, scores_of
 from backtest.training.splits import hold_out
-from plugins.artifacts import Manifest, TrainedOn, save_artifact
 from plugins.base import BaseModel
-from plugins.manifest import Barriers, OutOfSample
-from plugins.per_symbol import PerSymbolModel
-from schemas.config import Config, Strategy
+from plugins.models.artifacts.artifact import Manifest, TrainedOn, save_artifact
+from plugins.models.artifacts.manifest import Barriers, OutOfSample
+from plugins.models.artifacts.per_symbol import PerSymbolModel
+from schemas.configuration import Config, Strategy
 
 
 class Stage(Protocol):

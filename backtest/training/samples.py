@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backtest.news import NewsOf
+from backtest.sources.news import NewsOf
+from backtest.sources.universes import bars_of, members
 from backtest.training.targets import last_return, target_of
-from backtest.universes import bars_of, members
-from plugins.bars import COLUMNS, times_of
-from plugins.frames import feature_frame
-from plugins.universe import universe_of
-from schemas.config import Strategy
+from plugins.base.bars import COLUMNS, times_of
+from plugins.pipeline.frames import feature_frame
+from plugins.strategy.universe import universe_of
+from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError
 
 MIN_ROWS = 50

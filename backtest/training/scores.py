@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from backtest.training.bootstrap import RESAMPLES, Weights, block_length, estimates
 from backtest.training.samples import Samples
-from plugins.manifest import Evaluation, OutOfSample
+from plugins.models.artifacts.manifest import Evaluation, OutOfSample
 
 FloatArray = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ the open of bar t + 1, as the execution contract has it.
 import numpy as np
 import pandas as pd
 
-from plugins.bars import times_of
-from schemas.config import Training
+from plugins.base.bars import times_of
+from schemas.configuration import Training
 
 Target = tuple["pd.Series[float]", "pd.Series[int]"]
 """The target of each row, NaN where it is not known; and the time (ms) at which it is, -1 where it is not."""

@@ -6,11 +6,11 @@ from typing import Any, Self
 import joblib
 import numpy as np
 import pandas as pd
+from plugins.columns import column_fault
 from pydantic import Field
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from plugins.base import Params
-from plugins.columns import column_fault
 from plugins.models import BaseModel, model_registry
 from schemas.errors import ArtifactError, PluginError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from plugins.base import Plugin
-from plugins.checks.finding import Finding, Report
-from plugins.checks.session import DEADLINE, Session
-from plugins.checks.target import Target, target_of, targets_of_file
+from plugins.checks.findings.finding import Finding, Report
+from plugins.checks.process.session import DEADLINE, Session
+from plugins.checks.process.target import Target, target_of, targets_of_file
 
 __all__ = ["Finding", "Report", "Session", "Target", "check_plugin", "target_of", "targets_of_file"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plugins.bars import COLUMNS
+from plugins.base.bars import COLUMNS
 
 FILE = Path(__file__).with_name("bars.parquet")
 """600 daily bars each of XOM and JNJ, 600 minute bars each of BAC and SPY; origin and licences are in NOTICE."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from plugins.base import Plugin
-from plugins.checks.outcome import Failed, Inapplicable
+from plugins.checks.findings.outcome import Failed, Inapplicable
 
 UNKNOWN = "no_such_parameter"
 Use = Callable[[Plugin], object]

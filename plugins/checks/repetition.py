@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from plugins.checks.bars import real, walk
-from plugins.checks.compare import difference, numbers
-from plugins.checks.outcome import Failed
-from plugins.checks.subject import FeatureSubject
+from plugins.checks.features.subject import FeatureSubject
+from plugins.checks.findings.compare import difference, numbers
+from plugins.checks.findings.outcome import Failed
 
 
 def repeatable(subject: FeatureSubject) -> str:

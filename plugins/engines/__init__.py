@@ -1,8 +1,8 @@
 """The engines: importing this package fills `engine_registry` with every module in this folder."""
 
 from plugins.base import BaseBacktestEngine
-from plugins.discovery import import_folder
-from plugins.registry import PluginRegistry
+from plugins.base.loading.discovery import import_folder
+from plugins.base.loading.registry import PluginRegistry
 
 __all__ = ["BaseBacktestEngine", "engine_registry"]
 

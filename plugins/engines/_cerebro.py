@@ -24,8 +24,8 @@ import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
-from plugins.engines.results import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
-from schemas.config import Execution
+from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
+from schemas.configuration import Execution
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)  # of its docstrings, from Python 3.12 on

@@ -8,8 +8,8 @@ import vectorbt as vbt
 from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 
 from plugins.engines.market import Market
-from plugins.engines.results import Log, Records
-from schemas.config import Execution
+from plugins.engines.results.frames import Log, Records
+from schemas.configuration import Execution
 
 
 def portfolio(market: Market, log: Log, execution: Execution) -> Any:

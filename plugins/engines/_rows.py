@@ -16,9 +16,9 @@ from vectorbt.portfolio.nb import execute_order_nb, order_nb
 
 from plugins.engines.contract import cash_after, coverable_lots, openable_lots, reducing_lots, slipped, target_lots
 from plugins.engines.market import FloatArray, IntArray, Market
-from plugins.engines.results import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log, Records
-from plugins.kernel import compile_function, is_cached
-from schemas.config import Execution
+from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log, Records
+from plugins.fold.kernel import compile_function, is_cached
+from schemas.configuration import Execution
 from schemas.errors import PluginError
 
 FILLED = int(OrderStatus.Filled)

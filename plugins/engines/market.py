@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.bars import PRICES, times_of
+from plugins.base.bars import PRICES, times_of
 from plugins.engines.contract import SMALLEST_LOT
-from schemas.config import Execution
+from schemas.configuration import Execution
 from schemas.errors import ConfigurationError
 
 FloatArray = NDArray[np.float64]

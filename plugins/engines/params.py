@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.config import Execution, Interval
+from schemas.configuration import Execution, Interval
 
 
 class EngineParams(Execution):

@@ -8,7 +8,7 @@ import pandas as pd
 from plugins.engines import BaseBacktestEngine, engine_registry
 from plugins.engines.market import prepare
 from plugins.engines.params import EngineParams
-from plugins.engines.results import result
+from plugins.engines.results.frames import result
 from schemas.errors import PluginError
 
 logger = logging.getLogger("alphawire.engines")

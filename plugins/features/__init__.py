@@ -1,8 +1,8 @@
 """The features: importing this package fills `feature_registry` with every module in this folder."""
 
 from plugins.base import BaseFeature
-from plugins.discovery import import_folder
-from plugins.registry import PluginRegistry
+from plugins.base.loading.discovery import import_folder
+from plugins.base.loading.registry import PluginRegistry
 
 __all__ = ["BaseFeature", "feature_registry"]
 

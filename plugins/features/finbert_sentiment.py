@@ -4,7 +4,7 @@ from typing import Any
 
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.news_join import NEWS_COLUMNS
+from plugins.news.join import NEWS_COLUMNS
 
 
 @feature_registry.register("news.finbert_sentiment")

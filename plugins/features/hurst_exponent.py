@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature, StepParam
-from plugins.rolling import moments
+from plugins.fold.rolling import moments
 
 
 @feature_registry.register("statistical.hurst_exponent")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.rolling import score
+from plugins.fold.rolling import score
 
 
 @feature_registry.register("news.sentiment_divergence")

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
 from plugins.base import FloatArray
+from plugins.base.streaming import Rows
 from plugins.features import feature_registry
+from plugins.features._tsfresh_calls import Extraction
 from plugins.fold import Column, FeatureParams, FoldFeature, column_of
 from plugins.fold import Field as StateField
-from plugins.rolling import moments, sorted_insert, sorted_replace
-from plugins.streaming import Rows
-from plugins.tsfresh_calls import Extraction
+from plugins.fold.rolling import moments, sorted_insert, sorted_replace
 
 MINIMAL = (
     "sum_values", "median", "mean", "length", "standard_deviation", "variance",

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.rolling import moments, percentile, sorted_insert, sorted_replace
+from plugins.fold.rolling import moments, percentile, sorted_insert, sorted_replace
 
 
 @feature_registry.register("statistical.volatility_regime")

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field
 
 from plugins.features import feature_registry
 from plugins.fold import Column, FeatureParams, FoldFeature, column_of
-from plugins.rolling import score
+from plugins.fold.rolling import score
 
 
 @feature_registry.register("statistical.z_score")

@@ -1,8 +1,8 @@
 """The models: importing this package fills `model_registry` with every module in this folder."""
 
 from plugins.base import BaseModel
-from plugins.discovery import import_folder
-from plugins.registry import PluginRegistry
+from plugins.base.loading.discovery import import_folder
+from plugins.base.loading.registry import PluginRegistry
 
 __all__ = ["BaseModel", "model_registry"]
 

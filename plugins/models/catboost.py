@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from plugins.models import model_registry
-from plugins.trees.model import BoostedParams, Rows, TreeModel, numbered
+from plugins.models.trees.model import BoostedParams, Rows, TreeModel, numbered
 
 if TYPE_CHECKING:
-    from plugins.trees.oblivious import ObliviousTrees
+    from plugins.models.trees.oblivious import ObliviousTrees
 
 OWN = {
     "depth": "depth",
@@ -69,11 +69,12 @@ class CatBoost(TreeModel):
 
     Notes
     -----
-    Training is CatBoost's; predictions come from a compiled loop over the trees (`plugins.trees.oblivious`), equal to
-    `CatBoostRegressor.predict` to the last bit, in any batch, without the library. A NaN in a row is a missing value,
-    which counts as CatBoost's `nan_mode` says; a row is never refused for it. The file is CatBoost's own cbm
-    (`load_model` reads it), with the names of the columns in its metadata ``alphawire_columns``, and without the time
-    and the random name that CatBoost gives to each training: towards the library the columns are called f0, f1, ….
+    Training is CatBoost's; predictions come from a compiled loop over the trees (`plugins.models.trees.oblivious`),
+    equal to `CatBoostRegressor.predict` to the last bit, in any batch, without the library. A NaN in a row is a
+    missing value, which counts as CatBoost's `nan_mode` says; a row is never refused for it. The file is CatBoost's
+    own cbm (`load_model` reads it), with the names of the columns in its metadata ``alphawire_columns``, and without
+    the time and the random name that CatBoost gives to each training: towards the library the columns are called f0,
+    f1, ….
 
     Raises `PluginError` for other columns than those of the training, by name, and before training or loading.
 
@@ -107,13 +108,13 @@ class CatBoost(TreeModel):
         return _file(model, columns)
 
     def read(self, data: bytes) -> tuple["ObliviousTrees", list[str]]:
-        from plugins.trees.catboost_cbm import read_catboost  # and with it numba
+        from plugins.models.trees.catboost_cbm import read_catboost  # and with it numba
 
         return read_catboost(data)
 
 
 def _file(model: Any, columns: list[str]) -> bytes:
-    from plugins.trees.catboost_cbm import COLUMNS
+    from plugins.models.trees.catboost_cbm import COLUMNS
 
     metadata = model.get_metadata()
     metadata[COLUMNS] = json.dumps(columns)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from plugins.models import model_registry
-from plugins.trees.model import BoostedParams, Rows, TreeModel, names_in, numbered
+from plugins.models.trees.model import BoostedParams, Rows, TreeModel, names_in, numbered
 from schemas.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from plugins.trees.arrays import Trees
+    from plugins.models.trees.arrays import Trees
 
 COLUMNS = "alphawire_columns:"
 """Begins the line of the model's file that holds the names of the columns, as JSON; the library skips it."""
@@ -52,11 +52,11 @@ class LightGBM(TreeModel):
 
     Notes
     -----
-    Training is LightGBM's; predictions come from a compiled loop over the trees (`plugins.trees.arrays`), equal to
-    `Booster.predict` to the last bit, in any batch, without the library. A NaN in a row is a missing value, which the
-    trees learned a side for; a row is never refused for it. The file is LightGBM's own text (``Booster(model_file=…)``
-    reads it) with one more line that holds the names of the columns: towards the library they are called f0, f1, …,
-    since it refuses names such as tsfresh's.
+    Training is LightGBM's; predictions come from a compiled loop over the trees (`plugins.models.trees.arrays`), equal
+    to `Booster.predict` to the last bit, in any batch, without the library. A NaN in a row is a missing value, which
+    the trees learned a side for; a row is never refused for it. The file is LightGBM's own text
+    (``Booster(model_file=…)`` reads it) with one more line that holds the names of the columns: towards the library
+    they are called f0, f1, …, since it refuses names such as tsfresh's.
 
     Raises `PluginError` for other columns than those of the training, by name, and before training or loading.
 
@@ -90,7 +90,7 @@ class LightGBM(TreeModel):
         return f"{model}{COLUMNS}{json.dumps(columns)}\n{key}{rest}".encode()
 
     def read(self, data: bytes) -> tuple["Trees", list[str]]:
-        from plugins.trees.lightgbm_text import read_lightgbm  # and with it numba
+        from plugins.models.trees.lightgbm_text import read_lightgbm  # and with it numba
 
         try:
             text = data.decode()

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from plugins.base import FloatArray, Params
-from plugins.columns import column_fault
+from plugins.base.columns import column_fault
+from plugins.base.streaming import slots_of
+from plugins.fold.sequence import SequenceModel, matrix
 from plugins.models import model_registry
-from plugins.sequence import SequenceModel, matrix
-from plugins.streaming import slots_of
 from schemas.errors import ArtifactError, PluginError
 
 if TYPE_CHECKING:
-    from plugins.lstm import Float32Array, Weights
+    from plugins.models.recurrent.network import Float32Array, Weights
 
 SCALES = ("mean", "std")
 
@@ -55,9 +55,9 @@ class LSTM(SequenceModel):
     vary is only moved. A window with a NaN, or a value so far off that it overflows, gives NaN rather than a guess, and
     is not trained on. A row whose target is NaN is trained on only as a part of later windows.
 
-    Training is PyTorch's, in one thread. Predictions come from a compiled loop in float64 (`plugins.lstm`): the same
-    bits alone and in any batch, within 1e-12 of PyTorch's own in float64, and without PyTorch. The file is safetensors;
-    parameters, columns and scales are JSON in its metadata.
+    Training is PyTorch's, in one thread. Predictions come from a compiled loop in float64
+    (`plugins.models.recurrent.network`): the same bits alone and in any batch, within 1e-12 of PyTorch's own in
+    float64, and without PyTorch. The file is safetensors; parameters, columns and scales are JSON in its metadata.
 
     Raises `PluginError` for other columns than those of the training, by name, and before training or loading.
 
@@ -82,7 +82,7 @@ class LSTM(SequenceModel):
         self._weights: Weights | None = None
 
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self:  # noqa: N803
-        from plugins.lstm_training import fit
+        from plugins.models.recurrent.training import fit
 
         columns, values, target = [str(name) for name in X.columns], matrix(self, X), np.asarray(y, np.float64)
         if len(set(columns)) < len(columns):
@@ -128,7 +128,7 @@ class LSTM(SequenceModel):
         return predictions
 
     def save(self, path: str | Path) -> None:
-        from plugins.lstm import write
+        from plugins.models.recurrent.network import write
 
         self._ready()
         told = {
@@ -138,7 +138,7 @@ class LSTM(SequenceModel):
         write(path, self._tensors, told)
 
     def load(self, path: str | Path) -> Self:
-        from plugins.lstm import read_tensors, read_told, shapes
+        from plugins.models.recurrent.network import read_tensors, read_told, shapes
 
         told = read_told(path)
         try:
@@ -163,7 +163,7 @@ class LSTM(SequenceModel):
         std: FloatArray,
         target: tuple[float, float],
     ) -> None:
-        from plugins.lstm import weights_of
+        from plugins.models.recurrent.network import weights_of
 
         if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
             raise PluginError("dl.lstm: the training diverged, its weights are not finite; use a smaller lr")

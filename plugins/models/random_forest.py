@@ -7,10 +7,10 @@ from pydantic import Field, field_validator
 
 from plugins.base import Params
 from plugins.models import model_registry
-from plugins.trees.model import Rows, TreeModel
+from plugins.models.trees.model import Rows, TreeModel
 
 if TYPE_CHECKING:
-    from plugins.trees.forest_skops import Forest
+    from plugins.models.trees.forest_skops import Forest
 
 OWN = {
     "n_estimators": "n_estimators",
@@ -57,9 +57,9 @@ class RandomForest(TreeModel):
 
     Notes
     -----
-    Predictions come from a compiled loop over the trees (`plugins.trees.arrays`), equal to the library's own with one
-    job to the last bit, in any batch (with two jobs the library adds the trees as they come, so that two equal calls
-    differ). A NaN in a row is a missing value, which each split has a side for. The file is skops' of the
+    Predictions come from a compiled loop over the trees (`plugins.models.trees.arrays`), equal to the library's own
+    with one job to the last bit, in any batch (with two jobs the library adds the trees as they come, so that two
+    equal calls differ). A NaN in a row is a missing value, which each split has a side for. The file is skops' of the
     `RandomForestRegressor` (``skops.io.load`` reads it): nothing in it is executed, types that no forest consists of
     are refused before anything is made, and every index of a tree is checked.
 
@@ -78,7 +78,7 @@ class RandomForest(TreeModel):
     def fit(self, rows: Rows, columns: list[str], validation: Rows | None) -> bytes:
         from sklearn.ensemble import RandomForestRegressor
 
-        from plugins.trees.forest_skops import write_forest
+        from plugins.models.trees.forest_skops import write_forest
 
         names = {name: name for name in RandomForestRegressor().get_params()}
         given = {name: self.params[ours] for name, ours in OWN.items()} | self.extra(names, OWN, REFUSED)
@@ -90,6 +90,6 @@ class RandomForest(TreeModel):
         return write_forest(model.set_params(n_jobs=1))
 
     def read(self, data: bytes) -> tuple["Forest", list[str]]:
-        from plugins.trees.forest_skops import read_forest
+        from plugins.models.trees.forest_skops import read_forest
 
         return read_forest(data)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from plugins.models import model_registry
-from plugins.trees.model import BoostedParams, Rows, TreeModel, numbered
+from plugins.models.trees.model import BoostedParams, Rows, TreeModel, numbered
 
 if TYPE_CHECKING:
-    from plugins.trees.arrays import Trees
+    from plugins.models.trees.arrays import Trees
 
 OWN = {
     "max_depth": "max_depth",
@@ -57,7 +57,7 @@ class XGBoost(TreeModel):
 
     Notes
     -----
-    Training is XGBoost's; predictions come from a compiled loop over the trees (`plugins.trees.arrays`) in the
+    Training is XGBoost's; predictions come from a compiled loop over the trees (`plugins.models.trees.arrays`) in the
     library's own arithmetic of 32 bits, equal to `Booster.predict` to the last bit, in any batch, without the library.
     A NaN in a row is a missing value, which the trees learned a side for; a row is never refused for it. An infinite
     value, or one too large for 32 bits, is above (below) all thresholds. The file is XGBoost's own UBJSON
@@ -77,7 +77,7 @@ class XGBoost(TreeModel):
     file_name = "model.ubj"
 
     def fit(self, rows: Rows, columns: list[str], validation: Rows | None) -> bytes:
-        from plugins.trees.xgboost_ubjson import COLUMNS
+        from plugins.models.trees.xgboost_ubjson import COLUMNS
 
         library = self.import_library("xgboost")
         given = {"objective": "reg:squarederror", "n_jobs": 1} | self.extra(_names(library), OWN, REFUSED)
@@ -102,7 +102,7 @@ class XGBoost(TreeModel):
         return bytes(booster.save_raw("ubj"))
 
     def read(self, data: bytes) -> tuple["Trees", list[str]]:
-        from plugins.trees.xgboost_ubjson import read_xgboost  # and with it numba
+        from plugins.models.trees.xgboost_ubjson import read_xgboost  # and with it numba
 
         return read_xgboost(data)
 

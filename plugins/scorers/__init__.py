@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.config import News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plugins.scorers import Sentiment
-from schemas.config import News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError
 
 VERSION = "1"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.scorers import Sentiment
-from schemas.config import News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError
 
 VERSION = "1"

@@ -1,8 +1,8 @@
 """The signals: importing this package fills `signal_registry` with every module in this folder."""
 
 from plugins.base import BaseSignalGenerator
-from plugins.discovery import import_folder
-from plugins.registry import PluginRegistry
+from plugins.base.loading.discovery import import_folder
+from plugins.base.loading.registry import PluginRegistry
 
 __all__ = ["BaseSignalGenerator", "signal_registry"]
 

@@ -10,8 +10,8 @@ from pydantic import Field, FiniteFloat, model_validator
 from plugins.base import Decisions, FloatArray
 from plugins.base import Params as SignalParams
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.folded import FoldedSignalGenerator
-from plugins.rolling import moments
+from plugins.fold.generator import FoldedSignalGenerator
+from plugins.fold.rolling import moments
 from plugins.signals import signal_registry
 
 LEAST = {"clip": 1, "zscore": 2, "vol_target": 5}

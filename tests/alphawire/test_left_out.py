@@ -11,9 +11,9 @@ import yaml
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from streams.brokers import TansuBroker
-from streams.clients import open_producer
-from streams.topics import topic_name
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import topic_name
 from tests.support.live import minute_bars, topics_and_bars, write_config
 
 NEWS: dict[str, Any] = {

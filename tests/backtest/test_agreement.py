@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from backtest.agreement import agreements
+from backtest.report.agreement import agreements
 
 TIMES = pd.date_range("2024-01-02", periods=3, tz="UTC", name="time")
 

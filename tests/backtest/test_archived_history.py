@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.explain import explain_many
-from backtest.replay import replay
-from backtest.sources import topic_bars, with_topics
-from backtest.verify import verify
+from backtest.explain.explain import explain_many
+from backtest.replay.replay import replay
+from backtest.sources.bars import topic_bars, with_topics
+from backtest.verify.verify import verify
 from schemas.errors import ConfigurationError
-from schemas.messages import encode
-from streams.archive import DEFAULT, archive
-from streams.archived import read_kept
-from streams.brokers import TansuBroker
+from schemas.wire import encode
+from streams.archive.writer import DEFAULT, archive
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.parquet_log import read_kept
 from tests.backtest.test_verify import work
 from tests.support.live import minute_bars, strategy, topics_and_bars, write_config
 

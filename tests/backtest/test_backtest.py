@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from backtest.backtest import buy_and_hold, check_engines, run_backtest
+from backtest.engines.backtest import buy_and_hold, check_engines, run_backtest
 from plugins.engines import BaseBacktestEngine, engine_registry
-from schemas.config import Execution, Strategy
+from schemas.configuration import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.backtest import run_backtest
-from backtest.history import recreated
-from backtest.replay import replay_file
-from backtest.shared_features import signals_of
-from backtest.sources import file_steps
-from backtest.sweep import sweep
+from backtest.engines.backtest import run_backtest
+from backtest.replay.history import recreated
+from backtest.replay.replay import replay_file
+from backtest.replay.shared_features import signals_of
+from backtest.sources.bars import file_steps
+from backtest.sweep.sweep import sweep
 from backtest.training import make_samples
-from plugins.strategy import ready_strategy
-from schemas.config import Config, Strategy
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import ConfigurationError
-from schemas.messages import Applied, Origin
+from schemas.wire import Applied, Origin
 
 DAY = 86_400_000
 SYMBOLS = [f"S{n}" for n in range(9)]

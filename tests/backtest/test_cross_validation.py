@@ -12,11 +12,11 @@ from backtest.training import cross_validate
 from backtest.training.picture import page
 from backtest.training.samples import Samples
 from plugins.base import BaseModel
-from plugins.discovery import discover
+from plugins.base.loading.discovery import discover
 from plugins.models import model_registry
-from schemas.config import Config
+from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from streams.files import read_bars
+from streams.ingest.files import read_bars
 from tests.support.registries import untouched_registries
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

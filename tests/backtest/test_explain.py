@@ -14,17 +14,17 @@ import pandas as pd
 import pytest
 
 from alphawire.cli import main
-from backtest.differences import first_difference
-from backtest.explain import Explanation, check_document, explain_many
-from backtest.replay import replay, write_signals
-from plugins.frames import feature_frame
-from schemas.config import Config, Strategy
+from backtest.explain.explain import Explanation, check_document, explain_many
+from backtest.replay.replay import replay, write_signals
+from backtest.verify.differences import first_difference
+from plugins.pipeline.frames import feature_frame
+from schemas.configuration import Config, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
-from schemas.messages import Applied, encode
-from streams.brokers import TansuBroker
-from streams.clients import open_producer
-from streams.produce import produce_bars
-from streams.topics import topic_name
+from schemas.wire import Applied, encode
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import topic_name
 from tests.backtest.test_verify import work
 from tests.support.live import MINUTES, minute_bars, records, strategy, topics_and_bars, write_config
 

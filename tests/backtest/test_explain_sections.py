@@ -15,16 +15,16 @@ import msgspec
 import pytest
 
 from alphawire.cli import main
-from alphawire.commands.verify import describe
-from backtest.differences import FirstDifference
-from backtest.explain import Explanation, check_document, explain_many
-from backtest.verify import verify
-from schemas.config import Config
-from schemas.messages import Signal
-from streams.brokers import TansuBroker
-from streams.clients import open_producer
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from alphawire.commands.research.verify import describe
+from backtest.explain.explain import Explanation, check_document, explain_many
+from backtest.verify.differences import FirstDifference
+from backtest.verify.verify import verify
+from schemas.configuration import Config
+from schemas.wire import Signal
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import create_topics, topic_name
 from tests.streams.test_cross_sections_live import in_time, ranking
 from tests.support.live import SignalCount, WorkerProcess, records, topics_and_bars, wait_for, write_config
 

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from alphawire.commands.explain import show
-from backtest.differences import FirstDifference
-from backtest.explain import Explanation, explain_many
-from backtest.replay import replay, write_signals
-from schemas.config import Config
+from alphawire.commands.research.explain import show
+from backtest.explain.explain import Explanation, explain_many
+from backtest.replay.replay import replay, write_signals
+from backtest.verify.differences import FirstDifference
+from schemas.configuration import Config
 
 SYMBOLS = ["A", "B", "C"]
 CLOSES = {"A": [10.0, 11.0, 12.0], "B": [10.0, 9.0, 9.9], "C": [10.0, 10.5, 10.5]}

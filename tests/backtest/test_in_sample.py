@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backtest.in_sample import in_sample
-from plugins.manifest import TrainedOn
+from backtest.engines.in_sample import in_sample
+from plugins.models.artifacts.manifest import TrainedOn
 
 DAY = 86_400_000
 TRAINED = TrainedOn(

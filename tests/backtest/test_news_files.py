@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.news import file_news, file_scores
-from backtest.replay import replay
+from backtest.replay.replay import replay
+from backtest.sources.news import file_news, file_scores
 from backtest.training import make_samples
 from plugins.features import feature_registry
 from plugins.news import with_news
-from plugins.news_join import Joining
-from schemas.config import Config, News
+from plugins.news.join import Joining
+from schemas.configuration import Config, News
 from schemas.errors import ConfigurationError
-from streams.files import read_bars
+from streams.ingest.files import read_bars
 from tests.support.live import minute_bars
 from tests.support.scores import RULE, scored
 

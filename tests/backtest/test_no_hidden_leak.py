@@ -10,9 +10,9 @@ from backtest.training.fitting import fit, predictions_of
 from backtest.training.samples import Samples, make_samples
 from backtest.training.scores import out_of_sample
 from backtest.training.splits import hold_out
-from plugins.manifest import Estimate
-from schemas.config import Strategy
-from streams.files import read_bars
+from plugins.models.artifacts.manifest import Estimate
+from schemas.configuration import Strategy
+from streams.ingest.files import read_bars
 
 BARS = Path(__file__).parents[2] / "examples" / "data" / "equities_daily.parquet"
 STRATEGY = Strategy.model_validate(

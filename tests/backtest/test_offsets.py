@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.offsets import parse_offsets
-from backtest.replay import replay
-from schemas.config import Config
+from backtest.replay.replay import replay
+from backtest.sources.offsets import parse_offsets
+from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from schemas.messages import encode
-from streams.archive import archive
-from streams.brokers import TansuBroker
+from schemas.wire import encode
+from streams.archive.writer import archive
+from streams.kafka.brokers import TansuBroker
 from tests.support.live import minute_bars, topics_and_bars, write_config
 
 BARS = minute_bars(400)

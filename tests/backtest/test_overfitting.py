@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from backtest.overfitting import (
+from backtest.trials.overfitting import (
     Moments,
     backtest_overfitting,
     deflated_sharpe,

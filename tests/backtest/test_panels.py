@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.chart import HEIGHT, WIDTH, Line, Marks, bars, chart
-from backtest.panels import monthly, rolling_sharpe
+from backtest.report.chart import HEIGHT, WIDTH, Line, Marks, bars, chart
+from backtest.report.panels import monthly, rolling_sharpe
 from tests.backtest.test_report import TIMES, read
 from tests.backtest.test_report import run as made
 
@@ -55,8 +55,8 @@ def test_a_histogram() -> None:
 
 
 def test_every_panel_of_a_real_backtest(tmp_path: Path) -> None:
-    from backtest.backtest import run_backtest
-    from backtest.replay import replay
+    from backtest.engines.backtest import run_backtest
+    from backtest.replay.replay import replay
     from tests.backtest.test_sweep import CONFIG, DAILY
 
     replayed = replay(CONFIG, "trend", str(DAILY))
@@ -75,7 +75,7 @@ def test_every_panel_of_a_real_backtest(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_returns_little_has_few_panels() -> None:
-    from backtest.report import html_page
+    from backtest.report.report import html_page
 
     bare: Any = made(np.full(len(TIMES), 1000.0))
     page = html_page(bare)

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from backtest.training import train
-from plugins.artifacts import load_artifact
-from plugins.frames import batch_from_frame, feature_frame
-from plugins.per_symbol import PerSymbolModel
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ready_strategy
-from schemas.config import Config
+from plugins.models.artifacts.artifact import load_artifact
+from plugins.models.artifacts.per_symbol import PerSymbolModel
+from plugins.pipeline.frames import batch_from_frame, feature_frame
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config
 from schemas.errors import ArtifactError, ConfigurationError
-from schemas.messages import Signal
+from schemas.wire import Signal
 
 MINUTE = 60_000
 COLUMNS = ["rsi", "momentum"]

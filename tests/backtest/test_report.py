@@ -9,23 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.chart import BUCKETS, HEIGHT, Line, chart, nice_ticks, thinned
-from backtest.report import METRICS, Run, html_page, shown
-from plugins.engines.metrics import metrics
-from schemas.config import Execution, Strategy
+from backtest.report.chart import BUCKETS, HEIGHT, Line, chart, nice_ticks, thinned
+from backtest.report.outcome import BacktestOutcome
+from backtest.report.report import METRICS, html_page, shown
+from plugins.engines.results.metrics import metrics
+from schemas.configuration import Execution, Strategy
 
 TIMES = pd.date_range("2024-03-05", periods=200, freq="1D", tz="UTC")
 VOID = {"meta"}
 
 
-def run(equity: Any = None, name: str = "mine", cuts: int = 0, pending: int = 0, **rules: Any) -> Run:
+def run(equity: Any = None, name: str = "mine", cuts: int = 0, pending: int = 0, **rules: Any) -> BacktestOutcome:
     values = np.linspace(1000.0, 1500.0, len(TIMES)) if equity is None else np.asarray(equity, float)
     curve = pd.DataFrame({"equity": values, "cash": 0.0, "long": values, "short": 0.0}, index=TIMES[: len(values)])
     none = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
     measured = metrics(curve, none, none, capital=1000.0)
     cut = pd.DataFrame({"time": TIMES[:cuts], "symbol": "A<B>", "wanted": 2.5, "reason": "limit of exposure"})
     waiting = pd.DataFrame({"symbol": ["A"] * pending, "size": 1.0})
-    return Run(
+    return BacktestOutcome(
         name=name,
         config_hash="3f9a1c0e5b7d2468",
         strategy=Strategy(

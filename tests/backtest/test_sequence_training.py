@@ -10,8 +10,8 @@ import pytest
 from backtest.training.fitting import fit, predictions_of
 from backtest.training.run import train
 from backtest.training.samples import make_samples
-from plugins.artifacts import load_artifact
-from schemas.config import Config
+from plugins.models.artifacts.artifact import load_artifact
+from schemas.configuration import Config
 from tests.support.live import minute_bars
 
 MODEL = {"key": "dl.lstm", "artifact": "m", "params": {"seq_len": 8, "hidden_size": 4, "num_layers": 1, "epochs": 2}}

@@ -10,18 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.backtest import run_backtest
-from backtest.grid import parse_grid, points, strategy_at
-from backtest.overfitting import backtest_overfitting
-from backtest.replay import replay
-from backtest.shared_features import _Run, groups, signals_of
-from backtest.sources import file_bars, file_steps
-from backtest.sweep import sweep
-from backtest.sweep_points import Sweep
-from backtest.trials import Ledger
-from backtest.walk_forward import walk_forward
-from plugins.strategy import ready_strategy
-from schemas.config import Config, Strategy
+from backtest.engines.backtest import run_backtest
+from backtest.replay.replay import replay
+from backtest.replay.shared_features import _Run, groups, signals_of
+from backtest.sources.bars import file_bars, file_steps
+from backtest.sweep.grid import parse_grid, points, strategy_at
+from backtest.sweep.points import Sweep
+from backtest.sweep.sweep import sweep
+from backtest.sweep.walk_forward import walk_forward
+from backtest.trials.overfitting import backtest_overfitting
+from backtest.trials.trials import Ledger
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import ConfigurationError
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")

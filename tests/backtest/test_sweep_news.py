@@ -10,10 +10,10 @@ import yaml
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.backtest import run_backtest
-from backtest.grid import strategy_at
-from backtest.replay import replay
-from schemas.config import Config, load_config
+from backtest.engines.backtest import run_backtest
+from backtest.replay.replay import replay
+from backtest.sweep.grid import strategy_at
+from schemas.configuration import Config, load_config
 from tests.support.live import minute_bars
 from tests.support.scores import scored
 

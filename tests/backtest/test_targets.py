@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from backtest.training.targets import last_return, target_of
-from schemas.config import Training
+from schemas.configuration import Training
 
 MINUTE = 60_000
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from backtest.training import data_sha256, forward_return, make_samples, train
-from plugins.artifacts import load_artifact
-from plugins.bars import times_of
 from plugins.base import BaseModel
-from plugins.frames import feature_frame
+from plugins.base.bars import times_of
 from plugins.models import model_registry
-from schemas.config import Config
+from plugins.models.artifacts.artifact import load_artifact
+from plugins.pipeline.frames import feature_frame
+from schemas.configuration import Config
 from schemas.errors import ConfigurationError, PluginError
 from tests.support.registries import untouched_registries
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backtest.overfitting import moments
-from backtest.trials import Ledger, judged, returns_of, trial
+from backtest.trials.overfitting import moments
+from backtest.trials.trials import Ledger, judged, returns_of, trial
 from schemas.errors import AlphawireError
 
 RETURNS = np.random.default_rng(5).normal(0.001, 0.01, 400)

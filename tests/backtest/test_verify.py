@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from alphawire.commands.verify import describe
-from backtest.replay import replay
-from backtest.verdict import compare
-from backtest.verify import Verdict, verify
-from plugins.strategy import ready_strategy
-from schemas.config import Config
-from schemas.messages import Signal, encode
-from streams.brokers import ApacheKafkaBroker, TansuBroker
-from streams.clients import offset_range, open_admin, open_producer
-from streams.produce import produce_bars
-from streams.topics import topic_name
+from alphawire.commands.research.verify import describe
+from backtest.replay.replay import replay
+from backtest.verify.verdict import compare
+from backtest.verify.verify import VerifyResult, verify
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config
+from schemas.wire import Signal, encode
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
+from streams.kafka.clients import offset_range, open_admin, open_producer
+from streams.kafka.topics import topic_name
 from tests.support.live import (
     SignalCount,
     WorkerProcess,
@@ -81,7 +81,7 @@ def test_from_and_to_choose_what_is_compared(worked: Config) -> None:
 
 
 def test_a_strategy_that_never_ran_is_not_verified(worked: Config) -> None:
-    from schemas.config import Strategy
+    from schemas.configuration import Strategy
 
     never = worked.model_copy(update={"strategies": {"never": Strategy.model_validate(strategy())}})
     verdict = verify(never, "never")
@@ -90,7 +90,7 @@ def test_a_strategy_that_never_ran_is_not_verified(worked: Config) -> None:
 
 
 def test_signals_are_compared_with_the_configuration_in_force(worked: Config) -> None:
-    from schemas.config import Strategy
+    from schemas.configuration import Strategy
 
     changed = Strategy.model_validate(strategy(universe=["IBM"]))
     today = worked.model_copy(update={"strategies": {"demo": changed}})
@@ -185,7 +185,7 @@ def move(signal: Signal, **changes: Any) -> Signal:
     ids=["equal", "missing below the marker", "missing beyond it", "repeat", "worker", "offset", "topic"],
 )
 def test_live_against_replayed(change: Callable[[list[Signal]], list[Signal]], kinds: list[tuple[str, Any]]) -> None:
-    replayed, verdict = signals(6), Verdict("demo")
+    replayed, verdict = signals(6), VerifyResult("demo")
     compare(verdict, change(signals(6)), replayed, lambda signal: signal.provenance.offset < 5)
     assert [(d.kind, d.field) for d in verdict.differences] == kinds
 

@@ -6,9 +6,9 @@ import pandas as pd
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from plugins.strategy import features_of, ready_strategy
-from plugins.universe import universe_of
-from schemas.config import load_config
+from plugins.strategy.ready import features_of, ready_strategy
+from plugins.strategy.universe import universe_of
+from schemas.configuration import load_config
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "examples" / "cross_section.yaml"

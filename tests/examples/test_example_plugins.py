@@ -8,11 +8,11 @@ import pytest
 import talib
 from sklearn.linear_model import Ridge
 
-from plugins import discovery
-from plugins.bars import frame_from_bars
+from plugins.base.bars import frame_from_bars
+from plugins.base.loading import discovery
+from plugins.base.streaming import trial_bars
 from plugins.features import feature_registry
 from plugins.models import model_registry
-from plugins.streaming import trial_bars
 from schemas.errors import ArtifactError, PluginError
 from tests.support.registries import untouched_registries
 

@@ -15,13 +15,13 @@ import yaml
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.replay import ReplayResult, replay
-from plugins.strategy import ready_strategy
-from schemas.config import Config, load_config
-from schemas.messages import Signal
-from streams.brokers import TansuBroker
-from streams.desk import last_marks
-from streams.scorer_service import place_of
+from backtest.replay.replay import ReplayResult, replay
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config, load_config
+from schemas.wire import Signal
+from streams.kafka.brokers import TansuBroker
+from streams.scorer.partition import last_marks
+from streams.scorer.service import place_of
 from tests.support.feature_bars import ROOT, SHARED, needs_shared
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, records, wait_for

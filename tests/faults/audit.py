@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline import Capture, Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
-from schemas.messages import Marker, Roster, Snapshot, StateRecord
-from streams.intake import Intake
-from streams.state import decode_applied
+from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.wire import Marker, Roster, Snapshot, StateRecord
+from streams.consuming.intake import Intake
+from streams.recovery.state import decode_applied
 from tests.faults.watch import Observation
 
 BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")

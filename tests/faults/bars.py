@@ -10,12 +10,12 @@ from itertools import count
 
 from aiokafka.errors import KafkaError
 
-from schemas.config import Config
+from schemas.configuration import Config
 from schemas.errors import BrokerError
-from schemas.messages import Bar, encode
-from streams.clients import open_producer
-from streams.partitioner import partition_of
-from streams.topics import topic_name
+from schemas.wire import Bar, encode
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import topic_name
 from tests.support.live import minute_bars
 
 MINUTE = 60_000

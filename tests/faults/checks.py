@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plugins.strategy import ready_strategy
-from schemas.config import Config
-from streams.intake import Intake
-from streams.topics import topic_name
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config
+from streams.consuming.intake import Intake
+from streams.kafka.topics import topic_name
 from tests.faults import audit
 from tests.faults.controller import Run
 from tests.faults.setting import undisturbed

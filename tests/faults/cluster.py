@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.brokers import ApacheKafkaBroker
-from streams.brokers.probe import free_port
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.brokers.probe import free_port
 from tests.conftest import KAFKA_FOR_TESTS
 from tests.faults.proxy import HOST, Proxy
 

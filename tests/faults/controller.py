@@ -12,9 +12,9 @@ from pathlib import Path
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.config import Config
-from streams.clients import open_admin
-from streams.topics import TOPICS, topic_name
+from schemas.configuration import Config
+from streams.kafka.clients import open_admin
+from streams.kafka.topics import TOPICS, topic_name
 from tests.faults.bars import BarProducer
 from tests.faults.cluster import Cluster
 from tests.faults.kinds import DECK, POINTS, Fault, arms

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS
+from streams.process.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping
 
-from streams.intake import Intake
+from streams.consuming.intake import Intake
 from tests.faults import audit
 from tests.support.gathered import as_the_log_says, gather, hasty, predictions, ranking
 from tests.support.memory import (

@@ -14,24 +14,20 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import (
-    gatherer,
-    gathering,
-    outbox,
-    outlet,
-    partition,
-    publisher,
-    service,
-    state,
-    transport,
-    wishes,
-    worker,
-)
-from streams import plan as planning
-from streams.clients import offset_range
-from streams.outbox import Reached
-from streams.outlet import Record
-from streams.topics import topic_name
+from streams.consuming import transport
+from streams.kafka.clients import offset_range
+from streams.kafka.topics import topic_name
+from streams.owners import cross_section_owner as gatherer
+from streams.owners import cross_section_partition as gathering
+from streams.owners import partition, publisher, worker
+from streams.publishing import pending_output as outbox
+from streams.publishing import writer as outlet
+from streams.publishing.pending_output import Reached
+from streams.publishing.writer import Record
+from streams.recovery import plan as planning
+from streams.recovery import state
+from streams.requests import control_requests as wishes
+from streams.service import service
 
 Patch = Callable[[Any, str, Any], None]
 WIDENED = 4.0
@@ -65,10 +61,10 @@ def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[An
     patch(publishing, "_publish", publish)
 
 
-def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.Outbox] = partition.Partition) -> None:
+def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = partition.Partition) -> None:
     original = part.take
 
-    def take(self: outbox.Outbox, _limit: int, _together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Reached]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -186,11 +182,11 @@ def switches_without_applied(patch: Patch) -> None:
 
 
 def model_in_force_forgotten(patch: Patch) -> None:
-    patch(wishes.Wishes, "at_start", lambda self, name, _known: self._configured[name])
+    patch(wishes.ControlRequests, "at_start", lambda self, name, _known: self._configured[name])
 
 
 def no_transactions(patch: Patch) -> None:
-    patch(service, "choose_outlets", lambda _kafka, writer, _has: outlet.SharedOutlets(writer))
+    patch(service, "choose_writer_factory", lambda _kafka, writer, _has: outlet.SharedWriterFactory(writer))
 
 
 def commit_before_signals(patch: Patch) -> None:
@@ -207,20 +203,20 @@ def commit_before_signals(patch: Patch) -> None:
 
 
 def transactional_id_per_worker(patch: Patch) -> None:
-    original = outlet.TransactionalOutlets.__init__
+    original = outlet.TransactionalWriterFactory.__init__
 
     def init(self: Any, kafka: Any, bars: str) -> None:
         original(self, kafka.model_copy(update={"group": f"{kafka.group}-{os.getpid()}"}), bars)
 
-    patch(outlet.TransactionalOutlets, "__init__", init)
+    patch(outlet.TransactionalWriterFactory, "__init__", init)
 
 
 def load_before_fencing(patch: Patch) -> None:
-    original_open, original_close = outlet.TransactionalOutlets.open, outlet.TransactionalOutlets.close
+    original_open, original_close = outlet.TransactionalWriterFactory.open, outlet.TransactionalWriterFactory.close
 
-    async def end_of(outlets: Any, number: int) -> int:
-        name = topic_name(outlets._kafka, "signals")
-        return (await offset_range(outlets._kafka, name, number, "read_committed"))[1]
+    async def end_of(factory: Any, number: int) -> int:
+        name = topic_name(factory._kafka, "signals")
+        return (await offset_range(factory._kafka, name, number, "read_committed"))[1]
 
     class Late:
         """Fences with its first write, and leaves the former owner time for one more commit before that."""
@@ -228,17 +224,17 @@ def load_before_fencing(patch: Patch) -> None:
         transactional = True
         writer: Any = None
 
-        def __init__(self, outlets: Any, number: int, end: int) -> None:
-            self._outlets, self._number, self._end = outlets, number, end
+        def __init__(self, factory: Any, number: int, end: int) -> None:
+            self._factory, self._number, self._end = factory, number, end
 
         async def write(self, number: int, records: Iterable[Record]) -> None:
             if self.writer is None:
                 os.write(2, AWAITS + b"\n")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WIDENED):
-                        while await end_of(self._outlets, self._number) == self._end:
+                        while await end_of(self._factory, self._number) == self._end:
                             await asyncio.sleep(0.02)
-                self.writer = await original_open(self._outlets, self._number)
+                self.writer = await original_open(self._factory, self._number)
             await self.writer.write(number, records)
 
     async def open_late(self: Any, number: int, _track: str = "") -> Any:
@@ -248,8 +244,8 @@ def load_before_fencing(patch: Patch) -> None:
         if writer.writer is not None:
             await original_close(self, writer.writer)
 
-    patch(outlet.TransactionalOutlets, "open", open_late)
-    patch(outlet.TransactionalOutlets, "close", close)
+    patch(outlet.TransactionalWriterFactory, "open", open_late)
+    patch(outlet.TransactionalWriterFactory, "close", close)
 
 
 def load_uncommitted(patch: Patch) -> None:
@@ -324,27 +320,27 @@ def goes_on_after_commit_timeout(patch: Patch) -> None:
 
 
 def gathered_marker_before_signals(patch: Patch) -> None:
-    marker_before_signals(patch, gatherer.GatheringPublisher)
+    marker_before_signals(patch, gatherer.CrossSectionPublisher)
 
 
 def gathered_ack_ahead_of_open_chunk(patch: Patch) -> None:
-    ack_ahead_of_open_chunk(patch, gathering.Gathering)
+    ack_ahead_of_open_chunk(patch, gathering.CrossSectionPartition)
 
 
 def gathered_marker_ahead_of_published(patch: Patch) -> None:
-    original = gathering.Gathering.marker_record
+    original = gathering.CrossSectionPartition.marker_record
 
-    def marker_record(self: gathering.Gathering, _reached: Reached) -> Record:
+    def marker_record(self: gathering.CrossSectionPartition, _reached: Reached) -> Record:
         return original(self, Reached(self.position))
 
-    patch(gathering.Gathering, "marker_record", marker_record)
+    patch(gathering.CrossSectionPartition, "marker_record", marker_record)
 
 
 def gathered_state_ahead_of_published(patch: Patch) -> None:
-    async def snapshot(self: gatherer.GatheringPublisher) -> None:
+    async def snapshot(self: gatherer.CrossSectionPublisher) -> None:
         await self.writer.write(self.part.number, self.part.state_records())
 
-    patch(gatherer.GatheringPublisher, "_snapshot", snapshot)
+    patch(gatherer.CrossSectionPublisher, "_snapshot", snapshot)
 
 
 async def _hangs(_self: Any, _chunk: Any) -> None:
@@ -356,7 +352,7 @@ def feed_hangs(patch: Patch) -> None:
 
 
 def gathering_hangs(patch: Patch) -> None:
-    patch(gatherer.Gatherer, "feed", _hangs)
+    patch(gatherer.CrossSectionOwner, "feed", _hangs)
 
 
 IN_MEMORY = {

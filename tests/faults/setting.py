@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from schemas.config import Config, load_config
-from streams.clients import open_producer
-from streams.state import load
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, load_config
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import create_topics, topic_name
+from streams.recovery.state import load
 from tests.faults.bars import SYMBOLS
 from tests.support.live import WorkerProcess, strategy, wait_for
 

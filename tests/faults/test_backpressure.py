@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common import generated_bars
-from schemas.config import Config
-from streams.produce import produce_bars
+from schemas.configuration import Config
+from streams.ingest.produce import produce_bars
 from tests.faults.bars import BarProducer
 from tests.faults.cluster import Cluster
 from tests.faults.setting import setting

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.canonical import sha256_hex
-from schemas.messages import Marker, Roster, Snapshot, encode
+from schemas.wire import Marker, Roster, Snapshot, encode
 from tests.faults.audit import BATCH_HEADER, owner_faults, roster_faults
 from tests.faults.independent_check import faults, identity
 

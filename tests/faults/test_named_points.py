@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.verify import verify
-from schemas.config import Config
+from backtest.verify.verify import verify
+from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from schemas.messages import Signal, Use
-from streams.brokers import Broker, TansuBroker
-from streams.control import answers, send
-from streams.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
-from streams.inspection import rebuild
-from streams.produce import produce_bars
-from streams.state import decode_applied, load
-from streams.topics import create_topics
+from schemas.wire import Signal, Use
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker, TansuBroker
+from streams.kafka.topics import create_topics
+from streams.process.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
+from streams.recovery.inspection import rebuild
+from streams.recovery.state import decode_applied, load
+from streams.requests.control import answers, send
 from tests.support.live import (
     WorkerProcess,
     digest,

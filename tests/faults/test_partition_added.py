@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewPartitions
 
-from schemas.config import Config
+from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from streams.brokers import Broker
-from streams.clients import open_admin
-from streams.topics import list_topics, require_topics, topic_name
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_admin
+from streams.kafka.topics import list_topics, require_topics, topic_name
 from tests.faults.setting import PARTITIONS, setting
 from tests.support.live import WorkerProcess, wait_for
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alphawire.commands.verify import describe
-from backtest.verify import verify
+from alphawire.commands.research.verify import describe
+from backtest.verify.verify import verify
 from benchmarks.common import generated_bars
-from schemas.config import Config
-from schemas.messages import Answer, Signal, Use, decode_control, encode
-from streams.brokers import Broker
-from streams.clients import open_producer
-from streams.outlet import PRODUCER
-from streams.state import decode_applied
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from schemas.wire import Answer, Signal, Use, decode_control, encode
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import create_topics, topic_name
+from streams.publishing.writer import PRODUCER
+from streams.recovery.state import decode_applied
 from tests.support.live import Producer, SignalCount, WorkerProcess, records, wait_for, write_config
 from tests.support.swaps import (
     ARTIFACTS,

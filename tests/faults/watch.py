@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
 
-from schemas.config import Config
+from schemas.configuration import Config
 from schemas.errors import BrokerError
-from streams.clients import offset_range, read_partition_to_end
-from streams.topics import topic_name
+from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.topics import topic_name
 
 PAUSE, BACK = 1.0, 30.0
 VISIBLE = 10.0

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from plugins.scorers.lexicon import open_scorer
-from schemas.config import News
+from schemas.configuration import News
 from schemas.errors import BadRecord
-from schemas.messages import encode, is_symbol
-from schemas.news import Article, Mark, Score, Unknown, decode_news
-from streams.outlet import dead_record
-from streams.scoring import Scoring
+from schemas.wire import encode, is_symbol
+from schemas.wire.news import Article, Mark, Score, Unknown, decode_news
+from streams.publishing.writer import dead_record
+from streams.scorer.scoring import Scoring
 from tests.support.memory import Fetched
 
 KINDS = {"undecodable", "tombstone", "invalid", "wrong_key", "too_large"}

@@ -18,17 +18,17 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from plugins.manifest import MANIFEST, read_manifest
-from schemas import messages as m
-from schemas.config import load_config
+from plugins.models.artifacts.manifest import MANIFEST, read_manifest
+from schemas import wire as m
+from schemas.configuration import load_config
 from schemas.errors import ArtifactError, BadRecord, ConfigurationError
-from streams.dead_letters import Found, _take
-from streams.intake import Intake
-from streams.listing import reply_records
-from streams.mending import read_mended
-from streams.outlet import MAX_DEAD_LETTER, dead_record
-from streams.plan import plan
-from streams.state import Stored
+from streams.consuming.intake import Intake
+from streams.dead_letters.letters import Found, _take
+from streams.dead_letters.mending import read_mended
+from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
+from streams.recovery.plan import plan
+from streams.recovery.state import Stored
+from streams.service.listing import reply_records
 from tests.fuzz.hostile import mutated
 from tests.fuzz.hostile_news import NEWS_TARGETS
 from tests.support.memory import CONFIG, Fetched, bar, ready

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.artifacts import Manifest, TrainedOn, load_artifact, read_manifest, save_artifact
 from plugins.base import BaseModel
 from plugins.models import model_registry
-from schemas.config import Strategy
+from plugins.models.artifacts.artifact import Manifest, TrainedOn, load_artifact, read_manifest, save_artifact
+from schemas.configuration import Strategy
 from schemas.errors import AlphawireError, ArtifactError, PluginError
 
 COLUMNS = ["rsi", "atr", "größe"]

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from plugins.base import BaseSignalGenerator
-from plugins.cross_section import LATE, LEFT, CrossSections, Made, decide, signals_of
-from schemas.cross_sections import Closing, Generator, Prediction, Weighing
+from plugins.pipeline.cross_section import LATE, LEFT, CrossSections, Made, decide, signals_of
 from schemas.errors import PluginError
-from schemas.messages import Origin, Provenance, encode
+from schemas.wire import Origin, Provenance, encode
+from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
 
 
 class Best(BaseSignalGenerator):

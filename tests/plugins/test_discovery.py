@@ -8,11 +8,11 @@ from textwrap import dedent
 
 import pytest
 
-from plugins import discovery
 from plugins.base import BaseFeature
-from plugins.discovery import discover, faults, import_folder, registries
+from plugins.base.loading import discovery
+from plugins.base.loading.discovery import discover, faults, import_folder, registries
+from plugins.base.loading.registry import DuplicateKey, PluginRegistry
 from plugins.features import feature_registry
-from plugins.registry import DuplicateKey, PluginRegistry
 from schemas.errors import ConfigurationError
 from tests.support.registries import untouched_registries
 
@@ -233,7 +233,11 @@ def test_an_installed_package_registers_through_its_entry_point(tmp_path, monkey
 def test_a_module_dropped_into_a_folder_is_found(tmp_path, monkeypatch):
     """`import_folder` on a package of the same make as `plugins.features`."""
     package = tmp_path / "shapes"
-    write(package, "__init__.py", "from plugins.base import BaseFeature\nfrom plugins.registry import PluginRegistry\n")
+    write(
+        package,
+        "__init__.py",
+        "from plugins.base import BaseFeature\nfrom plugins.base.loading.registry import PluginRegistry\n",
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     import shapes  # type: ignore[import-not-found]
 

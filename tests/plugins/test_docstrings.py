@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 import plugins
-from plugins.discovery import registries
+from plugins.base.loading.discovery import registries
 
 MODULES = sorted(info.name for info in pkgutil.walk_packages(plugins.__path__, "plugins."))
 BUILT_IN = [

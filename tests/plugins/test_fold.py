@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.bars import BAR, COLUMNS
+from plugins.base.bars import BAR, COLUMNS
+from plugins.base.loading.registry import PluginRegistry
+from plugins.base.streaming import over_frame, trial_bars
 from plugins.features import feature_registry
 from plugins.fold import Column, FeatureParams, FoldFeature, column_of
-from plugins.registry import PluginRegistry
-from plugins.streaming import over_frame, trial_bars
 from schemas.errors import PluginError
 
 FEATURES = [

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins import gate
-from plugins.bars import BAR
-from plugins.gate import Verdict
+from plugins.base.bars import BAR
+from plugins.fold import gate
+from plugins.fold.gate import GateVerdict
 
 MINUTE = 60_000
-ACCEPTED, REPEAT, CORRECTION, LATE = Verdict
+ACCEPTED, REPEAT, CORRECTION, LATE = GateVerdict
 
 
 def rows(*bars: tuple[int, float]) -> np.ndarray:

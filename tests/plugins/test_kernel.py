@@ -12,9 +12,9 @@ import numba
 import numpy as np
 import pytest
 
+from plugins.base.streaming import trial_bars
 from plugins.features import feature_registry
-from plugins.kernel import compile_function, compile_kernel, is_cached
-from plugins.streaming import trial_bars
+from plugins.fold.kernel import compile_function, compile_kernel, is_cached
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = """
@@ -43,9 +43,9 @@ PLUGIN = """
 PROGRAM = """
     import json, sys
     import numpy as np
-    from plugins.discovery import discover, faults
+    from plugins.base.loading.discovery import discover, faults
     from plugins.features import feature_registry
-    from plugins.streaming import trial_bars
+    from plugins.base.streaming import trial_bars
     discover(sys.argv[2:])
     assert not faults, faults
     told = {}

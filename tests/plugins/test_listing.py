@@ -9,10 +9,10 @@ from textwrap import dedent
 import msgspec
 import pytest
 
-from plugins.discovery import discover
-from plugins.listing import entries
+from plugins.base.loading.discovery import discover
+from plugins.base.loading.listing import entries
 from schemas.canonical import file_sha256
-from schemas.messages import PluginEntry
+from schemas.wire import PluginEntry
 from tests.support.registries import untouched_registries
 
 
@@ -104,7 +104,7 @@ def test_a_plugin_whose_library_is_missing_is_listed_with_the_mend(plugin):
 
 
 def test_a_plugin_of_a_package_names_its_distribution(tmp_path, monkeypatch):
-    from plugins import listing
+    from plugins.base.loading import listing
 
     (tmp_path / "acme_signals").mkdir()
     (tmp_path / "acme_signals" / "__init__.py").write_text(dedent(PLUGIN).replace("{packages}", "{}"))
@@ -125,8 +125,8 @@ def test_a_plugin_of_a_package_names_its_distribution(tmp_path, monkeypatch):
 def test_no_optional_library_is_imported_to_list_it():
     program = """
         import sys
-        from plugins.discovery import discover
-        from plugins.listing import entries
+        from plugins.base.loading.discovery import discover
+        from plugins.base.loading.listing import entries
         discover()
         assert any(entry.key == "ml.lightgbm" for entry in entries())
         heavy = ("lightgbm", "backtrader", "vectorbt", "exchange_calendars", "torch", "xgboost", "numba")

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import entropy
 
+from plugins.base.streaming import over_frame
 from plugins.features import feature_registry
 from plugins.news import NEWS_COLUMNS, SCORES, uncertainty, with_news
-from plugins.streaming import over_frame
 from schemas.errors import PluginError
 from tests.support.feature_bars import SHARED, SHIPPED, needs_shared
 from tests.support.memory import ready, stepped

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from plugins.news_join import Counted, Entry, Joining, NewsJoin
-from schemas.news import Mark
+from plugins.news.join import Counted, Entry, Joining, NewsJoin
+from schemas.wire.news import Mark
 
 MEMORY = 100
 Copy = tuple[int, str, str]

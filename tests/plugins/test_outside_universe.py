@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from plugins.bars import BAR, BarBatch
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ready_strategy
-from schemas.config import Strategy
+from plugins.base.bars import BAR, BarBatch
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Strategy
 
 
 def test_batch_of_strangers() -> None:

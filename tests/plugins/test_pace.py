@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from plugins import pace
-from plugins.pace import breathe, resting
+from plugins.base import throttle as pace
+from plugins.base.throttle import throttled, yield_if_throttled
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def work(seconds: float) -> float:
     """Works for so much processor time, breathing all the while; returns what it took."""
     begin = time.thread_time()
     while (spent := time.thread_time() - begin) < seconds:
-        breathe()
+        yield_if_throttled()
     return spent
 
 
 def test_rests_are_in_proportion_to_the_work(rests: list[float]) -> None:
-    with resting(4.0):
+    with throttled(4.0):
         spent = work(0.05)
     assert 4.0 * (spent - 2 * pace.PIECE) <= sum(rests) <= 4.0 * (spent + pace.PIECE)
     assert min(rests) >= 4.0 * pace.PIECE
 
 
 def test_without_it_and_in_other_threads_nothing_rests(rests: list[float]) -> None:
-    with resting(4.0), ThreadPoolExecutor(1) as other:
+    with throttled(4.0), ThreadPoolExecutor(1) as other:
         other.submit(work, 0.01).result()
     work(0.01)
     assert rests == []

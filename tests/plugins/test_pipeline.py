@@ -12,11 +12,11 @@ import pytest
 
 from plugins.base import BaseFeature
 from plugins.features import feature_registry
-from plugins.pipeline import Capture, Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
-from schemas.messages import Signal, Snapshot, encode
-from streams.intake import Intake
+from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.wire import Signal, Snapshot, encode
+from streams.consuming.intake import Intake
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready
 
 COUNT = 150

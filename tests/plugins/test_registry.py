@@ -3,7 +3,7 @@
 import pytest
 
 from plugins.base import BaseFeature, BaseModel, Plugin
-from plugins.registry import DuplicateKey, PluginRegistry
+from plugins.base.loading.registry import DuplicateKey, PluginRegistry
 from schemas.errors import PluginError
 
 

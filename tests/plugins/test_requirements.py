@@ -10,11 +10,11 @@ import pytest
 from plugins.base import BaseFeature
 from plugins.features import feature_registry
 from plugins.fold import FoldFeature
-from plugins.pipeline import Capture, Pipeline
-from plugins.run import Source
-from plugins.windowed import batch
+from plugins.fold.windowed import batch
+from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.strategy_run import Source
 from schemas.errors import ConfigurationError, PluginError
-from streams.intake import Intake
+from streams.consuming.intake import Intake
 from tests.support.memory import bar, fetched, ready, stepped
 from tests.support.registries import untouched_registries
 

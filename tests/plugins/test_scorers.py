@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plugins.article_text import clean, language_of, text_of, text_sha256
 from plugins.news import uncertainty
+from plugins.news.article_text import clean, language_of, text_of, text_sha256
 from plugins.scorers import Scorer, open_scorer, scorers
-from schemas.config import News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError
-from schemas.news import Article
+from schemas.wire.news import Article
 from tests.support.tiny_bert import WORDS, save_tiny_bert
 
 TEXTS = [

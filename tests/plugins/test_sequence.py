@@ -12,20 +12,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.artifacts import TrainedOn, save_artifact
 from plugins.base import BaseModel, FloatArray
-from plugins.frames import feature_frame
-from plugins.manifest import EVERY_SYMBOL
+from plugins.fold.row_ring import BLOCK, RowRing
+from plugins.fold.sequence import SequenceModel
 from plugins.models import model_registry
-from plugins.pipeline import Capture, Pipeline, prepare
-from plugins.row_ring import BLOCK, RowRing
-from plugins.run import Source
-from plugins.sequence import SequenceModel
-from plugins.strategy import ReadyStrategy, ready_strategy, ring_of
-from schemas.config import Strategy
+from plugins.models.artifacts.artifact import TrainedOn, save_artifact
+from plugins.models.artifacts.manifest import EVERY_SYMBOL
+from plugins.pipeline.frames import feature_frame
+from plugins.pipeline.pipeline import Capture, Pipeline, prepare
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError, PluginError
-from schemas.messages import Signal
-from streams.intake import Intake
+from schemas.wire import Signal
+from streams.consuming.intake import Intake
 from tests.support.memory import Fetched, fetched, messy_bars
 
 SYMBOLS = ["A", "B", "C"]

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from plugins.features import BaseFeature, feature_registry
-from plugins.pipeline import Capture, Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
-from schemas.messages import Snapshot, encode
-from streams.intake import Intake
+from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.wire import Snapshot, encode
+from streams.consuming.intake import Intake
 from tests.support.memory import Fetched, fetched, messy_bars, ready
 from tests.support.registries import untouched_registries
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from plugins.strategy import ready_strategy
-from plugins.universe import Universe, universe_of
-from schemas.config import Config, Strategy
+from plugins.strategy.ready import ready_strategy
+from plugins.strategy.universe import Universe, universe_of
+from schemas.configuration import Config, Strategy
 from schemas.errors import ConfigurationError
 
 DAY = 86_400_000

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.bars import COLUMNS, bars_from_frame, frame_from_bars
 from plugins.base import BaseFeature
+from plugins.base.bars import COLUMNS, bars_from_frame, frame_from_bars
+from plugins.base.streaming import trial_bars
 from plugins.features import feature_registry
 from plugins.fold import FoldFeature
-from plugins.streaming import trial_bars
-from plugins.windowed import WindowedFeature, batch, streaming
+from plugins.fold.windowed import WindowedFeature, batch, streaming
 from schemas.errors import PluginError
 
 

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from alphawire.commands.schemas import command
-from schemas import cross_sections as x
+from alphawire.commands.development.schemas import command
 from schemas import export
-from schemas import messages as m
-from schemas import news as n
+from schemas import wire as m
 from schemas.errors import BadRecord
-from streams.topics import TOPICS
+from schemas.wire import cross_sections as x
+from schemas.wire import news as n
+from streams.kafka.topics import TOPICS
 
 ORIGIN = m.Origin(partition=0, offset=12, time=1_380_873_960_000)
 MODEL = m.Model(key="ml.lightgbm", sha256="ab" * 32)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.config import load_config
+from schemas.configuration import load_config
 from schemas.errors import ConfigurationError
 from tests.support.live import strategy
 

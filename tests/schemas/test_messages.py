@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import BadRecord
-from schemas.messages import decode_bar, interval_ms
+from schemas.wire import decode_bar, interval_ms
 
 GOOD = {
     "symbol": "AAPL", "interval": "1m", "open_time": 60_000, "close_time": 120_000,

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from schemas.errors import BadRecord
-from schemas.messages import encode
-from schemas.news import MAX_ARTICLE_BYTES, Article, Mark, Score, Unknown, decode_article, decode_news
+from schemas.wire import encode
+from schemas.wire.news import MAX_ARTICLE_BYTES, Article, Mark, Score, Unknown, decode_article, decode_news
 
 ARTICLE = Article("a-1", 1_380_893_400_000, ["BAC", "C"], "Banks gain")
 SCORE = Score("a-1", "BAC", 1, 2, 0.7, 0.1, 0.2, 0.73, "lexicon/1 00", "ab" * 32, 0, 7)

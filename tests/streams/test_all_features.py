@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from backtest.verify import verify
+from backtest.verify.verify import verify
 from plugins.features import feature_registry
-from streams.brokers import Broker
-from streams.topics import create_topics
+from streams.kafka.brokers import Broker
+from streams.kafka.topics import create_topics
 from tests.support.live import (
     Producer,
     SignalCount,

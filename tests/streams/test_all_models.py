@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from backtest.training import train
-from backtest.verify import verify
-from plugins.artifacts import read_manifest
-from schemas.config import Config
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-from streams.topics import create_topics
+from backtest.verify.verify import verify
+from plugins.models.artifacts.artifact import read_manifest
+from schemas.configuration import Config
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.kafka.topics import create_topics
 from tests.support.live import (
     Producer,
     SignalCount,

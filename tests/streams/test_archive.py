@@ -11,13 +11,13 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-import streams.archive as writing
+import streams.archive.writer as writing
 from schemas.errors import AlphawireError, ConfigurationError
-from streams.archive import Report, archive
-from streams.archived import Archived, Kept, archived, read_kept
-from streams.brokers import TansuBroker
-from streams.clients import open_producer
-from streams.topics import create_topics, topic_name
+from streams.archive.writer import Report, archive
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.parquet_log import Archived, Kept, archived, read_kept
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import minute_bars, records, topics_and_bars, write_config
 
 DAYS = {1_380_844_800_000: "2013-10-04", 1_380_931_200_000: "2013-10-05", -1: "1969-12-31", 2**62: "unknown"}

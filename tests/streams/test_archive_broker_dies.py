@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backtest.replay import replay
+from backtest.replay.replay import replay
 from schemas.errors import BrokerError
-from schemas.messages import encode
-from streams.archive import DEFAULT, archive
-from streams.archived import read_kept
-from streams.brokers import TansuBroker
+from schemas.wire import encode
+from streams.archive.writer import DEFAULT, archive
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.parquet_log import read_kept
 from tests.support.live import minute_bars, topics_and_bars, write_config
 
 BARS = minute_bars(2_000)

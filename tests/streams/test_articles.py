@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.news import Article
-from streams.articles import read_articles, select_articles
+from schemas.wire.news import Article
+from streams.ingest.articles import read_articles, select_articles
 
 TWEETS = Path(__file__).parents[3] / "shared" / "data" / "equities_text.parquet"
 TIME = 1_388_531_408_000

@@ -15,16 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from backtest.verify import Verdict, verify
+from backtest.verify.verify import VerifyResult, verify
 from schemas.canonical import signal_id
-from schemas.config import Config
-from schemas.messages import Signal
-from streams.brokers import Broker
-from streams.brokers.probe import free_port
-from streams.clients import open_admin, open_producer
-from streams.outlet import MAX_DEAD_LETTER
-from streams.partitioner import partition_of
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from schemas.wire import Signal
+from streams.kafka.brokers import Broker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import open_admin, open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
+from streams.publishing.writer import MAX_DEAD_LETTER
 from tests.support.live import WorkerProcess, records, strategy, wait_for, write_config
 from tests.support.memory import bar
 
@@ -189,7 +189,7 @@ class Run:
     status: dict[str, Any] = field(default_factory=dict)
     log: str = ""
     exit: int | None = None
-    verdict: Verdict | None = None
+    verdict: VerifyResult | None = None
 
 
 def expect(run: Run, accepted: dict[str, Any]) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Kafka
+from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker, start_broker
-from streams.brokers.jars import kafka_jars
-from streams.brokers.probe import answers, port_is_free
-from streams.brokers.process import GuardedProcess
-from streams.clients import open_producer, read_partition_to_end
-from streams.topics import create_topics, topic_name
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker, start_broker
+from streams.kafka.brokers.jars import kafka_jars
+from streams.kafka.brokers.probe import answers, port_is_free
+from streams.kafka.brokers.process import GuardedProcess
+from streams.kafka.clients import open_producer, read_partition_to_end
+from streams.kafka.topics import create_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
 
@@ -102,7 +102,7 @@ def test_it_comes_back_on_its_port_after_a_kill() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_it_dies_with_its_parent(program: Callable[..., subprocess.Popen[str]], number: signal.Signals) -> None:
     code = (
-        "import json, signal; from streams.brokers import TansuBroker;"
+        "import json, signal; from streams.kafka.brokers import TansuBroker;"
         "signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # nohup and some supervisors leave it ignored
         "b = TansuBroker().start(); print(json.dumps([b.pid, b.port, str(b.log.parent)]), flush=True); signal.pause()"
     )
@@ -232,7 +232,9 @@ def test_jars_are_fetched_once_whoever_asks(
     maven(tmp_path, FETCH.format(log=tmp_path / "runs"))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    askers = [program("-c", "from streams.brokers.jars import kafka_jars; print(kafka_jars('9'))") for _ in range(3)]
+    askers = [
+        program("-c", "from streams.kafka.brokers.jars import kafka_jars; print(kafka_jars('9'))") for _ in range(3)
+    ]
     jars = tmp_path / "cache" / "alphawire" / "kafka" / "9"
     assert [asker.communicate(timeout=30)[0].strip() for asker in askers] == [str(jars)] * 3
     assert [file.name for file in jars.iterdir()] == ["kafka_2.13-9.jar"]

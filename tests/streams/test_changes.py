@@ -8,12 +8,12 @@ import msgspec
 import pandas as pd
 import pytest
 
-from backtest.verify import verify
-from schemas.config import Config
-from schemas.messages import Applied, Signal
-from streams.brokers import Broker
-from streams.produce import produce_bars
-from streams.topics import create_topics
+from backtest.verify.verify import verify
+from schemas.configuration import Config
+from schemas.wire import Applied, Signal
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker
+from streams.kafka.topics import create_topics
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, strategy, wait_for, write_config
 
 THRESHOLD = {"signal": {"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}}

@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 
-from schemas.config import Kafka, load_config
+from schemas.configuration import Kafka, load_config
 from schemas.errors import BrokerError, ConfigurationError
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-from streams.clients import (
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.kafka.clients import (
     client_settings,
     gives_producer_ids,
     offset_range,
@@ -23,7 +23,7 @@ from streams.clients import (
     read_batches_to_end,
     read_partition_to_end,
 )
-from streams.topics import create_topics, topic_name
+from streams.kafka.topics import create_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
 

@@ -8,13 +8,13 @@ import msgspec
 import pandas as pd
 import pytest
 
-from backtest.verify import verify
-from schemas.config import Config
-from schemas.cross_sections import Closing, decode_prediction_record
-from schemas.messages import Signal
-from streams.brokers import Broker
-from streams.brokers.probe import free_port
-from streams.topics import create_topics
+from backtest.verify.verify import verify
+from schemas.configuration import Config
+from schemas.wire import Signal
+from schemas.wire.cross_sections import Closing, decode_prediction_record
+from streams.kafka.brokers import Broker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.topics import create_topics
 from tests.streams.test_health import page
 from tests.support.live import (
     Producer,

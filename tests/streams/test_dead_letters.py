@@ -14,15 +14,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alphawire.cli import cli
-from schemas.config import Config
+from schemas.configuration import Config
 from schemas.errors import BadRecord, BrokerError, ConfigurationError
-from streams.brokers import Broker
-from streams.clients import open_producer
-from streams.dead_letters import Choice, Letter, Place
-from streams.mending import Mend, mended
-from streams.partitioner import partition_of
-from streams.reinjection import Replayed, replay_letters
-from streams.topics import create_topics, topic_name
+from streams.dead_letters.letters import Choice, Letter, Place
+from streams.dead_letters.mending import Mend, mended
+from streams.dead_letters.reinjection import Replayed, replay_letters
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import ROOT, WorkerProcess, records, strategy, wait_for, write_config
 from tests.support.memory import bar
 

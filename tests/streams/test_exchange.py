@@ -12,19 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from alphawire.commands.verify import describe
-from backtest.replay import replay
-from backtest.verify import verify
-from plugins.manifest import read_manifest
-from schemas.config import Config
-from schemas.messages import Applied, Signal, Use
-from streams.brokers import TansuBroker
-from streams.clients import open_producer
-from streams.control import answers, send
-from streams.outlet import PRODUCER
-from streams.produce import produce_bars
-from streams.state import decode_applied, load
-from streams.topics import topic_name
+from alphawire.commands.research.verify import describe
+from backtest.replay.replay import replay
+from backtest.verify.verify import verify
+from plugins.models.artifacts.manifest import read_manifest
+from schemas.configuration import Config
+from schemas.wire import Applied, Signal, Use
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import topic_name
+from streams.publishing.writer import PRODUCER
+from streams.recovery.state import decode_applied, load
+from streams.requests.control import answers, send
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, topics_and_bars, wait_for, write_config
 from tests.support.swaps import ARTIFACTS, NAME, REASONS, bad_artifacts, demanded_faults, modelled, save_model
 

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 
-from schemas.config import Config
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-from streams.clients import open_producer
-from streams.exits import Exit, cause, no_silent_end, of_crash
-from streams.plan import plan
-from streams.produce import produce_bars
-from streams.state import Stored
-from streams.transport import TP, Chunk
+from schemas.configuration import Config
+from streams.consuming.transport import TP, Chunk
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.kafka.clients import open_producer
+from streams.process.exits import Exit, cause, no_silent_end, of_crash
+from streams.recovery.plan import plan
+from streams.recovery.state import Stored
 from tests.support.live import (
     ROOT,
     Producer,
@@ -175,7 +175,7 @@ def test_a_stop_that_takes_too_long(tmp_path: Path, own: TansuBroker, monkeypatc
 def test_a_worker_that_has_stopped_is_gone() -> None:
     """Though a thread of it, as Faust's fetching one does, still waits for a broker that does not answer."""
     code = "threading.Thread(target=time.sleep, args=(60,)).start(); leave()"
-    program = f"import threading, time; from streams.service import leave; {code}"
+    program = f"import threading, time; from streams.service.service import leave; {code}"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=45, check=False).returncode == Exit.DONE
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.messages import Bar, check_bar
-from streams.files import read_bars, refused, select_bars
+from schemas.wire import Bar, check_bar
+from streams.ingest.files import read_bars, refused, select_bars
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 T = 1_380_897_000_000  # 2013-10-04T14:30:00Z

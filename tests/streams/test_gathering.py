@@ -13,19 +13,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from schemas.cross_sections import Closing, Late, Prediction, decode_prediction_record
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
 from schemas.errors import ConfigurationError
-from schemas.messages import Marker, Signal
-from streams.exits import Exit
-from streams.gathered import GatheredState
-from streams.gatherer import Gatherer
-from streams.gathering import Gathering
-from streams.health import unready
-from streams.intake import Intake
-from streams.outlet import Record, home
-from streams.transport import TP, Chunk
+from schemas.wire import Marker, Signal
+from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.cross_section_owner import CrossSectionOwner
+from streams.owners.cross_section_partition import CrossSectionPartition
+from streams.process.exits import Exit
+from streams.publishing.writer import Record, home
+from streams.recovery.cross_section_state import CrossSectionState
+from streams.service.health import unready
 from tests.support.gathered import (
     NAMES,
     PARTITIONS,
@@ -37,7 +37,7 @@ from tests.support.gathered import (
     records,
     stored,
 )
-from tests.support.memory import CONFIG, Log, Outlets, bar, fetched
+from tests.support.memory import CONFIG, Log, WriterFactory, bar, fetched
 
 
 def exactly_one_each(log: Log, came: list[Prediction]) -> None:
@@ -143,8 +143,8 @@ def test_signals_go_with_their_closing_where_no_other_closing_can_come_before(
     """A former owner's may lie beyond what there is to read yet, where a transaction is open."""
     log, number = Log(), home("ranked", PARTITIONS)
     append(log, made_at(0, "ABCD"))
-    where = GatheredState("predictions", 0, 4, written)
-    part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0, fenced)
+    where = CrossSectionState("predictions", 0, 4, written)
+    part = CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0, fenced)
     part.feed(Chunk(TP("predictions", number), 1, 0, 4, records(log)))
     part.take(1_000)
     part.decide(4)
@@ -161,7 +161,9 @@ def test_predictions_that_wait_are_not_worth_a_marker() -> None:
     """They would be read again whatever it said; what was published is marked."""
     log, number = Log(), home("ranked", PARTITIONS)
     append(log, made_at(0, "ABC"))
-    part = Gathering(number, NAMES, [ranking()], PARTITIONS, GatheredState("predictions"), lambda: 0.0, True)
+    part = CrossSectionPartition(
+        number, NAMES, [ranking()], PARTITIONS, CrossSectionState("predictions"), lambda: 0.0, True
+    )
     part.feed(Chunk(TP("predictions", number), 1, 0, 3, records(log)))
     _, part.reached = part.take(1_000)
     assert (part.published, part.unmarked) == (3, False)
@@ -174,7 +176,7 @@ def test_predictions_that_wait_are_not_worth_a_marker() -> None:
     assert not part.unmarked
 
 
-class NoWriters(Outlets):
+class NoWriters(WriterFactory):
     async def open(self, partition: int, track: str = "") -> Any:
         return None
 
@@ -182,13 +184,13 @@ class NoWriters(Outlets):
 @pytest.mark.parametrize(("written", "said"), [(5, []), (4, [Exit.CONFIGURATION])])
 def test_predictions_that_are_gone_are_told_not_passed_over(written: int, said: list[Exit]) -> None:
     """A topic made anew: else all that comes would be taken for what is published, up to where the old one was."""
-    state = GatheredState("predictions", 0, written, written, Marker("predictions", 0, 5, {}))
+    state = CrossSectionState("predictions", 0, written, written, Marker("predictions", 0, 5, {}))
     told: list[tuple[Exit, str]] = []
 
-    async def load(_: int) -> GatheredState:
+    async def load(_: int) -> CrossSectionState:
         return state
 
-    gatherer = Gatherer(
+    gatherer = CrossSectionOwner(
         CONFIG, [], PARTITIONS, NAMES, NoWriters(), lambda code, reason, **_: told.append((code, reason)), load=load
     )
     plan = gatherer._plan(0)
@@ -234,7 +236,7 @@ def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -
     where.strategies.clear()  # no state was written: all from the first record on
     number = home("ranked", PARTITIONS)
     place, tp = f"predictions/{number}", TP("predictions", number)
-    part = Gathering(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
+    part = CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
     there = records(log)
     append(log, made_at(2, "ABCD"))
     worker = SimpleNamespace(

@@ -16,14 +16,14 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.protocol.metadata import MetadataResponse_v1
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from schemas.config import Config
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-from streams.brokers.probe import free_port
-from streams.clients import open_producer
-from streams.health import unready
-from streams.partitioner import partition_of
-from streams.produce import produce_bars
-from streams.topics import create_topics
+from schemas.configuration import Config
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics
+from streams.service.health import unready
 from tests.support.live import WorkerProcess, minute_bars, topics_and_bars, wait_for, write_config
 from tests.support.memory import bar, fetched
 

@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from plugins.news_join import NEVER, Joining, NewsJoin
-from schemas.news import Mark, Score, decode_news
-from streams.desk import Desk, Place
-from streams.scoring import Batch
+from plugins.news.join import NEVER, Joining, NewsJoin
+from schemas.wire.news import Mark, Score, decode_news
+from streams.scorer.partition import Place, ScorerPartition
+from streams.scorer.scoring import Batch
 
 NOW = 1_700_000_000_000
 PUBLISHED = 1_380_000_000_000
@@ -35,7 +35,7 @@ def article(number: int, historical: bool = True) -> Score:
 def test_marks_promise_nothing_before_the_backlog_is_scored() -> None:
     kept, counts = Kept(), Counter[str]()
     place = Place("news.scores", "dead-letters", 1, 1, "murmur2", 60_000)
-    desk = Desk(0, kept, place, lambda: NOW, backlog=3)  # type: ignore[arg-type]
+    desk = ScorerPartition(0, kept, place, lambda: NOW, backlog=3)  # type: ignore[arg-type]
 
     async def work() -> None:
         for number in range(5):

@@ -14,17 +14,17 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from backtest.sources import log_gaps, topic_bars
-from schemas.config import Config
-from streams.archive import archive
-from streams.archived import Span, archived
-from streams.brokers import ApacheKafkaBroker
-from streams.clients import client_settings, open_admin, read_batches_to_end
-from streams.holes import Holes, told
-from streams.produce import produce_bars
-from streams.tolerant import TolerantRecords
-from streams.topics import create_topics, topic_name
-from streams.watched import WatchedRecords
+from backtest.sources.bars import log_gaps, topic_bars
+from schemas.configuration import Config
+from streams.archive.writer import archive
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.clients import client_settings, open_admin, read_batches_to_end
+from streams.kafka.gap_detection import WatchedRecords
+from streams.kafka.gaps import Gaps, told
+from streams.kafka.header_repair import RepairedRecords
+from streams.kafka.parquet_log import Span, archived
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import minute_bars, records, strategy, write_config
 
 PRODUCER = 7
@@ -61,10 +61,10 @@ def mark(offset: int, committed: bool) -> bytes:
     return bytes(data)
 
 
-def fetched(holes: Holes, data: bytes, offset: int, aborted: Any = ()) -> list[int]:
+def fetched(holes: Gaps, data: bytes, offset: int, aborted: Any = ()) -> list[int]:
     """Offsets that a consumer gives out of one fetch from `offset` on."""
     at = TopicPartition("bars", 0)
-    given = WatchedRecords(at, TolerantRecords(data), list(aborted), offset, holes, None, False, READ_COMMITTED)
+    given = WatchedRecords(at, RepairedRecords(data), list(aborted), offset, holes, None, False, READ_COMMITTED)
     return [record.offset for record in given]
 
 
@@ -85,7 +85,7 @@ def spans(*pairs: tuple[int, int]) -> list[Span]:
     ids=["whole", "between batches", "in a batch", "at a batch's begin", "a mark", "committed and compacted"],
 )
 def test_holes_of_a_fetch(data: bytes, offsets: Iterable[int], expected: list[tuple[int, int]]) -> None:
-    holes = Holes()
+    holes = Gaps()
     assert fetched(holes, data, 0) == list(offsets)
     assert holes.found == spans(*expected)
 
@@ -93,7 +93,7 @@ def test_holes_of_a_fetch(data: bytes, offsets: Iterable[int], expected: list[tu
 @pytest.mark.parametrize("aborted", [batch(range(3, 6), transactional=True), batch([4], 3, 6, transactional=True)])
 def test_what_an_aborted_transaction_wrote_is_no_hole(aborted: bytes) -> None:
     """In the middle of a fetch, and at its end."""
-    holes = Holes()
+    holes = Gaps()
     assert fetched(holes, batch(range(3)) + aborted, 0, [(PRODUCER, 3)]) == [0, 1, 2]
     assert fetched(holes, mark(6, False) + batch([7]), 6) == [7]
     assert fetched(holes, aborted + mark(6, False) + batch([9]), 3, [(PRODUCER, 3)]) == [9]
@@ -102,7 +102,7 @@ def test_what_an_aborted_transaction_wrote_is_no_hole(aborted: bytes) -> None:
 
 def test_from_one_fetch_to_the_next() -> None:
     """A fetch begins inside of a batch; a log may lose its begin meanwhile, and a consumer goes on behind it."""
-    holes = Holes()
+    holes = Gaps()
     assert fetched(holes, batch([26]), 26) == [26]  # what was looked at for the end of the log
     holes.begin(0, 2, 27)
     assert fetched(holes, batch(range(5)), 2) == [2, 3, 4]
@@ -204,7 +204,7 @@ async def read(config: Config, topic: str) -> tuple[list[set[int]], list[list[Sp
     """Of each partition the offsets that were given out, and the holes that were found meanwhile."""
     given, found = [], []
     for partition in (0, 1):
-        holes = Holes()
+        holes = Gaps()
         batches = read_batches_to_end(config.kafka, topic, partition, 0, "read_committed", holes)
         given.append({record.offset async for batch in batches for record in batch})
         found.append(holes.found)

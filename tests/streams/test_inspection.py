@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from backtest.verify import verify
-from streams.brokers import Broker
-from streams.produce import produce_bars
+from backtest.verify.verify import verify
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker
 from tests.support.live import (
     ROOT,
     SignalCount,

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from plugins.features import feature_registry
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import PluginError
-from schemas.messages import Signal, encode
-from streams.exits import Exit
-from streams.intake import Intake
+from schemas.wire import Signal, encode
+from streams.consuming.intake import Intake
+from streams.process.exits import Exit
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.streams.test_shadow_lives import MODEL, Looking, shadows
 from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from plugins.signals import signal_registry
-from schemas.cross_sections import Prediction
-from schemas.messages import Signal
-from streams.outlet import home
+from schemas.wire import Signal
+from schemas.wire.cross_sections import Prediction
+from streams.publishing.writer import home
 from tests.streams.test_gathering import predictions
 from tests.support.gathered import PARTITIONS, as_the_log_says, gather, ranking, stored
 from tests.support.memory import Log

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.brokers import ApacheKafkaBroker
-from streams.brokers.probe import free_port
-from streams.produce import produce_bars
-from streams.topics import create_topics
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.topics import create_topics
 from tests.streams.test_exits import FAULTY
 from tests.streams.test_health import page
 from tests.support.forked import Forked

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from backtest.verify import verify
-from schemas.config import Config
-from streams.brokers import Broker, TansuBroker
-from streams.topics import create_topics
+from backtest.verify.verify import verify
+from schemas.configuration import Config
+from streams.kafka.brokers import Broker, TansuBroker
+from streams.kafka.topics import create_topics
 from tests.support.live import (
     Producer,
     SignalCount,

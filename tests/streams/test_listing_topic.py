@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.listing import entries
-from schemas.config import Config
-from schemas.messages import PluginEntry, PluginReply, encode
-from streams.brokers import Broker
-from streams.brokers.probe import free_port
-from streams.clients import open_producer
-from streams.listing import changes, read_listing
-from streams.topics import create_topics, topic_name
+from plugins.base.loading.listing import entries
+from schemas.configuration import Config
+from schemas.wire import PluginEntry, PluginReply, encode
+from streams.kafka.brokers import Broker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import open_producer
+from streams.kafka.topics import create_topics, topic_name
+from streams.service.listing import changes, read_listing
 from tests.support.live import WorkerProcess, records, wait_for, write_config
 
 PLUGIN = '''

@@ -10,8 +10,8 @@ import pytest
 SECRET = "hunter2 & co"
 PROGRAM = f"""
 import logging, sys, threading, warnings
-from schemas.config import Config
-from streams.logs import set_up
+from schemas.configuration import Config
+from streams.process.logs import set_up
 
 set_up(Config(kafka={{"password": {SECRET!r}}}, worker={{"log_format": sys.argv[1], "log_level": "info"}}))
 logging.getLogger("alphawire.worker").info("fed %d", 3, extra={{"partition": 3, "offset": 17}})

@@ -7,14 +7,14 @@ import msgspec
 import pandas as pd
 import pytest
 
-from backtest.explain import explain_many
-from backtest.verify import verify
-from schemas.config import Config
-from schemas.messages import Signal
-from schemas.news import Unknown, decode_news
-from streams.brokers import Broker
-from streams.produce import produce_bars
-from streams.topics import create_topics
+from backtest.explain.explain import explain_many
+from backtest.verify.verify import verify
+from schemas.configuration import Config
+from schemas.wire import Signal
+from schemas.wire.news import Unknown, decode_news
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker
+from streams.kafka.topics import create_topics
 from tests.support.live import (
     SignalCount,
     WorkerProcess,

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.strategy import ReadyStrategy
-from schemas.config import Config, Kafka
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Config, Kafka
 from schemas.errors import ConfigurationError
-from schemas.messages import Signal
-from schemas.news import Unknown, decode_news
-from streams import news_track
-from streams.service import check_news
+from schemas.wire import Signal
+from schemas.wire.news import Unknown, decode_news
+from streams.owners import news_track
+from streams.service.service import check_news
 from tests.streams.test_crash import difference
 from tests.support.memory import CONFIG, Fetched, Log, fetched, live, messy_bars, ready, undisturbed
 from tests.support.scores import RULE, mark, news_strategy, one_symbol, score, writes, written

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-from schemas.config import Kafka
-from streams.brokers import TansuBroker
-from streams.clients import open_producer, read_partition_to_end
-from streams.outlet import PRODUCER, Record, Writer
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Kafka
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.clients import open_producer, read_partition_to_end
+from streams.kafka.topics import create_topics, topic_name
+from streams.publishing.writer import PRODUCER, Record, Writer
 
 OWNERS, EACH = 20, 2
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
-from streams.partitioner import murmur2, partition_of
+from streams.kafka.partitioner import murmur2, partition_of
 
 MURMUR2 = {  # signed, as Java prints them
     b"21": -973932308,

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from aiokafka.record.util import calc_crc32c
 
-from schemas.config import Config
-from streams.brokers import Broker
-from streams.clients import open_admin, open_producer
-from streams.outlet import MAX_DEAD_LETTER
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_admin, open_producer
+from streams.kafka.topics import create_topics, topic_name
+from streams.publishing.writer import MAX_DEAD_LETTER
 from tests.support.live import WorkerProcess, records, strategy, wait_for, write_config
 from tests.support.memory import bar
 

@@ -13,13 +13,13 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from alphawire.cli import main
-from schemas.config import Kafka
+from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from schemas.messages import Bar, decode_bar
-from streams.brokers import Broker, TansuBroker
-from streams.clients import read_partition_to_end
-from streams.produce import interval_name, produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.wire import Bar, decode_bar
+from streams.ingest.produce import interval_name, produce_bars
+from streams.kafka.brokers import Broker, TansuBroker
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import create_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
 MINUTE = 60_000
@@ -150,7 +150,7 @@ def test_wrong_use(tansu: TansuBroker, kafka_config: MakeConfig) -> None:
 
 
 def test_a_broker_that_dies_is_told(kafka_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.clients.DELIVERY_TIMEOUT", 0.5)
+    monkeypatch.setattr("streams.kafka.clients.DELIVERY_TIMEOUT", 0.5)
     with TansuBroker() as broker:
         kafka = kafka_config(broker)
         asyncio.run(create_topics(kafka))

@@ -12,9 +12,9 @@ import pytest
 
 from backtest.training import train
 from plugins.features import feature_registry
-from schemas.config import Config
-from streams.brokers import Broker
-from streams.produce import produce_bars
+from schemas.configuration import Config
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker
 from tests.support.forked import ROOT
 from tests.support.live import (
     Producer,

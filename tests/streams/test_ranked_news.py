@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from schemas.cross_sections import Prediction, decode_prediction_record
-from schemas.messages import encode
-from streams.intake import Intake
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from schemas.wire import encode
+from schemas.wire.cross_sections import Prediction, decode_prediction_record
+from streams.consuming.intake import Intake
 from tests.streams.test_news_track import patient
 from tests.support.gathered import RANKING, as_the_log_says, gather, records
 from tests.support.memory import Log, fetched, live, messy_bars, news_join, ready, undisturbed

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backtest.explain import explain_many
-from backtest.verify import verify
-from schemas.messages import Signal
-from streams.brokers import ApacheKafkaBroker
-from streams.produce import produce_bars
-from streams.topics import create_topics
+from backtest.explain.explain import explain_many
+from backtest.verify.verify import verify
+from schemas.wire import Signal
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.topics import create_topics
 from tests.streams.test_cross_sections_live import closings, in_time, ranking
 from tests.support.live import SignalCount, WorkerProcess, records, run_to_end, wait_for, write_config
 from tests.support.scores import FEATURES_OF_NEWS, scored, send_scores, with_section

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Config, Kafka
-from schemas.messages import encode
-from schemas.news import Article, Mark
-from streams.articles import produce_news
-from streams.brokers import Broker
-from streams.clients import open_producer
-from streams.dead_letters import Choice, find_letters
-from streams.partitioner import partition_of
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, Kafka
+from schemas.wire import encode
+from schemas.wire.news import Article, Mark
+from streams.dead_letters.letters import Choice, find_letters
+from streams.ingest.articles import produce_news
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.news_records import Clock, broken_promises, config_of, running, scores, until, written
 
 MakeConfig = Callable[..., Kafka]
@@ -183,7 +183,7 @@ def test_two_share_the_partitions_and_each_article_is_scored_by_one(broker: Brok
 def test_the_last_mark_is_found_behind_many_other_records(
     records: int, tansu: Broker, kafka_config: MakeConfig
 ) -> None:
-    from streams.desk import last_marks
+    from streams.scorer.partition import last_marks
     from tests.support.news_records import place_of
 
     config = config_of(kafka_config(tansu, partitions=1, news_partitions=2))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.config import Config, load_config
-from schemas.news import Article, Mark
-from streams.articles import produce_news
-from streams.brokers import Broker
-from streams.topics import create_topics
+from schemas.configuration import Config, load_config
+from schemas.wire.news import Article, Mark
+from streams.ingest.articles import produce_news
+from streams.kafka.brokers import Broker
+from streams.kafka.topics import create_topics
 from tests.support.forked import Forked
 from tests.support.live import wait_for
 from tests.support.news_records import broken_promises, scores, written

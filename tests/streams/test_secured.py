@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas.config import Config, Kafka, load_config
+from schemas.configuration import Config, Kafka, load_config
 from schemas.errors import BrokerError
-from streams.brokers.probe import free_port
-from streams.clients import gives_producer_ids, open_admin, open_consumer, open_producer, read_partition_to_end
-from streams.topics import TOPICS, topic_name
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import gives_producer_ids, open_admin, open_consumer, open_producer, read_partition_to_end
+from streams.kafka.topics import TOPICS, topic_name
 from tests.support.live import ROOT, SignalCount, WorkerProcess, minute_bars, strategy, wait_for
 from tests.support.secured import MECHANISMS, PASSWORD, PROTOCOLS, Secured, secured
 

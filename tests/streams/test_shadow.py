@@ -15,17 +15,17 @@ from click.testing import CliRunner
 
 from alphawire import __version__
 from alphawire.cli import cli
-from backtest.verify import verify
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ready_strategy
-from schemas.config import Config
-from schemas.messages import ShadowPrediction, encode
-from streams.brokers import Broker
-from streams.intake import Intake
-from streams.produce import produce_bars
-from streams.shadows import load_shadows
-from streams.topics import create_topics, topic_name
+from backtest.verify.verify import verify
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Config
+from schemas.wire import ShadowPrediction, encode
+from streams.consuming.intake import Intake
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import Broker
+from streams.kafka.topics import create_topics, topic_name
+from streams.owners.shadows import load_shadows
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, wait_for, write_config
 from tests.support.swaps import bad_artifacts, modelled, save_model
 

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from plugins.base import BaseModel, FloatArray
-from plugins.pipeline import Pipeline
-from plugins.row_ring import RowRing
-from plugins.run import Source
-from plugins.sequence import SequenceModel
-from plugins.shadow import ReadyShadow, ready_shadow
-from plugins.strategy import ReadyStrategy, ready_strategy, ring_of
-from schemas.config import ModelUse, Strategy
+from plugins.fold.row_ring import RowRing
+from plugins.fold.sequence import SequenceModel
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.shadow import ReadyShadow, ready_shadow
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from schemas.configuration import ModelUse, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
-from schemas.messages import Model, ShadowPrediction, Signal, encode
-from streams.intake import Intake
-from streams.shadows import Shadows
+from schemas.wire import Model, ShadowPrediction, Signal, encode
+from streams.consuming.intake import Intake
+from streams.owners.shadows import Shadows
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
 from tests.support.swaps import NAME, settings, shelf, with_model

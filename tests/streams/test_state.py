@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import ConfigurationError
-from schemas.messages import Marker, Snapshot, encode
-from streams.intake import Intake
-from streams.outlet import Record
-from streams.partition import Behind, Names, Partition
-from streams.plan import Plan, plan
-from streams.state import Stored
-from streams.transport import TP, Chunk
+from schemas.wire import Marker, Snapshot, encode
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.partition import Behind, Names, Partition
+from streams.publishing.writer import Record
+from streams.recovery.plan import Plan, plan
+from streams.recovery.state import Stored
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready, undisturbed
 
 NAMES = Names("bars", "signals", "state", "control", "dead-letters")

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from plugins import pace
-from schemas.messages import Pause, Resume, Use
-from streams.wishes import Wishes
+from plugins.base import throttle as pace
+from schemas.wire import Pause, Resume, Use
+from streams.requests.control_requests import ControlRequests
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.support.memory import LATE, Log, as_applied, fetched, messy_bars, ready
 from tests.support.swaps import (
@@ -84,7 +84,7 @@ def test_only_what_is_certified_beside_bars_rests(monkeypatch: pytest.MonkeyPatc
     rests: list[float] = []
     monkeypatch.setattr(pace, "PIECE", 0.0)
     monkeypatch.setattr(pace.time, "sleep", rests.append)
-    book, model = Wishes([with_model("a")], {NAME: settings(shelf())}), with_model("b").model_id
+    book, model = ControlRequests([with_model("a")], {NAME: settings(shelf())}), with_model("b").model_id
     assert model is not None
     wish = Use("w", NAME, "b", model.sha256)
     assert book.begin([wish]) == {"w": None}

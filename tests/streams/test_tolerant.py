@@ -9,7 +9,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from streams.tolerant import TolerantRecords
+from streams.kafka.header_repair import RepairedRecords
 
 RECORDS = 6
 HEADER = 61
@@ -54,17 +54,17 @@ def test_all_records_come_and_what_can_be_read_is_the_same(codec: int, hostile: 
         read(MemoryRecords, data)
     expected = read(MemoryRecords, batch(codec, hostile, b"????") + batch(codec))
     assert len(expected) == 2 * RECORDS
-    assert read(TolerantRecords, data) == expected
+    assert read(RepairedRecords, data) == expected
 
 
 def test_a_name_that_is_cut_in_a_letter() -> None:
     """What is ASCII stays."""
     data = batch(0, (1,), "aé".encode()[:-1] + b"bc")
-    assert read(TolerantRecords, data)[1][-1][1] == ("a?bc", b"NAME")
+    assert read(RepairedRecords, data)[1][-1][1] == ("a?bc", b"NAME")
 
 
 @pytest.mark.parametrize("codec", [0, 1])
 def test_others_are_read_as_before(codec: int) -> None:
     data = batch(codec) * 3 + batch(codec)[:-5]
-    assert read(TolerantRecords, data) == read(MemoryRecords, data)
-    assert TolerantRecords(data).size_in_bytes() == len(data)
+    assert read(RepairedRecords, data) == read(MemoryRecords, data)
+    assert RepairedRecords(data).size_in_bytes() == len(data)

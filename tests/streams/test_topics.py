@@ -12,11 +12,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from alphawire.cli import main
-from schemas.config import Kafka
+from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-from streams.clients import open_admin, open_producer, read_partition_to_end
-from streams.topics import TOPICS, create_topics, list_topics, partition_count, require_topics, topic_name
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
+from streams.kafka.clients import open_admin, open_producer, read_partition_to_end
+from streams.kafka.topics import TOPICS, create_topics, list_topics, partition_count, require_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
 EQUAL = {"bars", "signals", "predictions", "predictions.shadow", "news.scores", "control", "dead-letters", "state"}
@@ -151,7 +151,7 @@ def test_nobody_there() -> None:
 
 
 def test_one_that_takes_connections_and_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.clients.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("streams.kafka.clients.CONNECT_TIMEOUT", 0.2)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()

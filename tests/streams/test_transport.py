@@ -9,11 +9,11 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener
 from faust.types import TP
 
-from schemas.config import Kafka
-from streams.brokers import ApacheKafkaBroker
-from streams.clients import open_consumer
-from streams.topics import create_topics, topic_name
-from streams.transport import Consumer, ConsumerThread
+from schemas.configuration import Kafka
+from streams.consuming.transport import Consumer, ConsumerThread
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.clients import open_consumer
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.memory import bar, fetched
 
 BARS = TP("bars", 0)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from schemas.config import Config
-from streams.brokers import ApacheKafkaBroker, TansuBroker
-from streams.clients import offset_range, open_producer
-from streams.exits import Exit
-from streams.partitioner import partition_of
-from streams.topics import create_topics, topic_name
-from streams.watchdog import watch
+from schemas.configuration import Config
+from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
+from streams.kafka.clients import offset_range, open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
+from streams.process.exits import Exit
+from streams.service.watchdog import watch
 from tests.streams.test_cross_sections_live import in_time, ranking
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config

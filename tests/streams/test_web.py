@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from streams.brokers import TansuBroker
-from streams.brokers.probe import free_port
-from streams.topics import create_topics
-from streams.web import PAGES
+from streams.kafka.brokers import TansuBroker
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.topics import create_topics
+from streams.service.web import PAGES
 from tests.support.live import WorkerProcess, wait_for, write_config
 
 pytestmark = pytest.mark.broker
@@ -122,7 +122,7 @@ def test_a_page_that_fails_tells_nothing(caplog: Any) -> None:
     from aiohttp import web
     from aiohttp.test_utils import TestClient, TestServer
 
-    from streams.web import OPTIONS
+    from streams.service.web import OPTIONS
 
     async def broken(_request: web.Request) -> web.Response:
         raise RuntimeError("the inside")

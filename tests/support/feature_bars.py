@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.bars import COLUMNS
+from plugins.base.bars import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "examples" / "data"

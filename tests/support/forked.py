@@ -78,7 +78,7 @@ def _become(command: tuple[str, ...], log: str, environment: dict[str, str], mut
     sys.argv = list(command)
 
     from alphawire.cli import main
-    from streams import failpoints
+    from streams.process import failpoints
     from tests.support import preloaded
 
     failpoints._armed.clear()  # the server may have been started while a test had armed some

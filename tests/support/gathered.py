@@ -5,21 +5,33 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from plugins.cross_section import CrossSections
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy
-from schemas.config import Config
-from schemas.cross_sections import Closing, Prediction, decode_prediction_record
-from schemas.messages import encode
-from streams.exits import Exit
-from streams.gathered import GatheredState
-from streams.gatherer import Gatherer
-from streams.intake import Intake
-from streams.outlet import Record, home, prediction_record
-from streams.partition import Names
-from streams.transport import TP, Chunk
-from tests.support.memory import CONFIG, Clock, Crash, Fetched, Log, Outlets, Writer, bar, breathe, fetched, ready
+from plugins.pipeline.cross_section import CrossSections
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Config
+from schemas.wire import encode
+from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_record
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.cross_section_owner import CrossSectionOwner
+from streams.owners.partition import Names
+from streams.process.exits import Exit
+from streams.publishing.writer import Record, home, prediction_record
+from streams.recovery.cross_section_state import CrossSectionState
+from tests.support.memory import (
+    CONFIG,
+    Clock,
+    Crash,
+    Fetched,
+    Log,
+    Writer,
+    WriterFactory,
+    bar,
+    fetched,
+    ready,
+    yield_if_throttled,
+)
 
 NAMES = Names("bars", "signals", "state", "control", "dead-letters", "predictions")
 PARTITIONS = 2
@@ -57,9 +69,9 @@ def records(log: Log) -> list[Fetched]:
     ]
 
 
-def stored(log: Log, compacted: bool) -> GatheredState:
+def stored(log: Log, compacted: bool) -> CrossSectionState:
     end = len(log.of("predictions"))
-    found = GatheredState("predictions", 0, end, end)
+    found = CrossSectionState("predictions", 0, end, end)
     state = log.of("state")
     for record in {r.key: r for r in state}.values() if compacted else state:
         found.take(record.value)
@@ -81,7 +93,7 @@ async def gather(
     log: Log, strategies: Sequence[ReadyStrategy], coming: list[Prediction], rng: random.Random, *,
     dies_at: int | None = None, transactional: bool = False, stops_early: bool = False, pace: float | None = None,
     config: Config = CONFIG, dies_after_state: bool = False,
-) -> Gatherer:  # fmt: skip
+) -> CrossSectionOwner:  # fmt: skip
     """One life of a gatherer: goes on where the log says, while predictions are `coming`, until it dies at a write, or
     has read all and closed all.
     """
@@ -92,7 +104,7 @@ async def gather(
         died = True
 
     clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
-    gatherer = Gatherer(config, strategies, PARTITIONS, NAMES, Outlets(), die, clock)
+    gatherer = CrossSectionOwner(config, strategies, PARTITIONS, NAMES, WriterFactory(), die, clock)
     gatherer.generation = 1
     number = home(strategies[0].name, PARTITIONS)
     writer: Any = Writer(log, rng, dies_at, transactional, after_state=dies_after_state)
@@ -117,7 +129,7 @@ async def gather(
                 await asyncio.sleep(0)
             feeding.cancel()
         part.decide(gatherer.log_end(number))
-        await breathe(rng)
+        await yield_if_throttled(rng)
         if not coming and not there and not part.waiting and not _open(part):
             break
     if not died:

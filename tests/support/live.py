@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from schemas.config import Config, load_config
-from streams.clients import read_partition_to_end
-from streams.files import read_bars
-from streams.produce import produce_bars
-from streams.topics import create_topics, topic_name
+from schemas.configuration import Config, load_config
+from streams.ingest.files import read_bars
+from streams.ingest.produce import produce_bars
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import create_topics, topic_name
 from tests.support.forked import ROOT, Forked, started
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"

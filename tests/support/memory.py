@@ -11,25 +11,25 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from plugins.news_join import NewsJoin
-from plugins.pipeline import Pipeline
-from plugins.run import Source
-from plugins.strategy import ReadyStrategy, ready_strategy
-from plugins.streaming import trial_bars
-from schemas.config import Config, Strategy
+from plugins.base.streaming import trial_bars
+from plugins.news.join import NewsJoin
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord
-from schemas.messages import Applied, ShadowPrediction, Signal, encode
-from schemas.news import decode_news
-from streams.exits import Exit
-from streams.intake import Intake
-from streams.news_track import NewsSource
-from streams.outlet import Record
-from streams.plan import of_track, plan
-from streams.shadows import Shadows
-from streams.state import Stored
-from streams.transport import TP, Chunk
-from streams.wishes import Wishes
-from streams.worker import Worker
+from schemas.wire import Applied, ShadowPrediction, Signal, encode
+from schemas.wire.news import decode_news
+from streams.consuming.intake import Intake
+from streams.consuming.transport import TP, Chunk
+from streams.owners.news_track import NewsSource
+from streams.owners.shadows import Shadows
+from streams.owners.worker import Worker
+from streams.process.exits import Exit
+from streams.publishing.writer import Record
+from streams.recovery.plan import of_track, plan
+from streams.recovery.state import Stored
+from streams.requests.control_requests import ControlRequests
 
 MINUTE = 60_000
 FEATURES: list[Any] = ["technical.rsi", {"statistical.z_score": {"window": 5}}]
@@ -160,9 +160,9 @@ class Log:
 
 
 class Writer:
-    """In the place of `streams.outlet.Writer`: at the write numbered `dies_at` only a part arrives, and all ends; with
-    `of_control` only writes to that topic are numbered, with `after_state` only those that come next after one to the
-    topic `state`: there it shows when that said too much.
+    """In the place of `streams.publishing.writer.Writer`: at the write numbered `dies_at` only a part arrives, and all
+    ends; with `of_control` only writes to that topic are numbered, with `after_state` only those that come next after
+    one to the topic `state`: there it shows when that said too much.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Writer:
 
     async def write(self, _partition: int, records: Iterable[Record]) -> None:
         records = list(records)
-        await breathe(self._rng)
+        await yield_if_throttled(self._rng)
         counts = not self._of_control or any(record.topic == "control" for record in records)
         counts = counts and (not self._after_state or self._said_state)
         self._said_state = any(record.topic == "state" for record in records)
@@ -184,7 +184,7 @@ class Writer:
                 self._log.records += self._torn(records)
                 raise Crash
         self._log.records += records
-        await breathe(self._rng)
+        await yield_if_throttled(self._rng)
 
     def _torn(self, records: list[Record]) -> list[Record]:
         """All of a transaction or nothing; else of each topic, which knows nothing of the others, what came first."""
@@ -199,13 +199,13 @@ class Writer:
         return arrived
 
 
-async def breathe(rng: random.Random) -> None:
+async def yield_if_throttled(rng: random.Random) -> None:
     """Others go on for a while."""
     for _ in range(rng.choice([0, 0, 1, 3])):
         await asyncio.sleep(0)
 
 
-class Outlets:
+class WriterFactory:
     """None: each life gets its writer."""
 
     exactly_once = False
@@ -231,9 +231,8 @@ class Clock:
 async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
-    dies_at_control: bool = False, wishes: Wishes | None = None, meanwhile: Callable[[Worker], None] | None = None,
-    shadows: Shadows | None = None, ends: list[Any] | None = None,
-    config: Config = CONFIG,
+    dies_at_control: bool = False, wishes: ControlRequests | None = None, meanwhile: Callable[[Worker], None] | None =
+    None, shadows: Shadows | None = None, ends: list[Any] | None = None, config: Config = CONFIG,
 ) -> Worker:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
@@ -250,13 +249,13 @@ async def live(
         async def read(start: int) -> Any:
             for first in range(start, len(bars), 70):
                 yield bars[first : first + 70]
-                await breathe(rng)
+                await yield_if_throttled(rng)
 
         return read
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
     news = lambda _: news_of(log, rng)  # noqa: E731
-    worker = Worker(config, strategies, 1, "v", Outlets(), die, clock, reader, wishes, shadows, news)
+    worker = Worker(config, strategies, 1, "v", WriterFactory(), die, clock, reader, wishes, shadows, news)
     worker.generation = 1
     writer: Any = Writer(log, rng, dies_at, transactional, dies_at_control)
     stored = log.stored(rng.random() < 0.5)
@@ -280,7 +279,7 @@ async def live(
         feeding.cancel()
         if meanwhile and not died:
             meanwhile(worker)
-        await breathe(rng)
+        await yield_if_throttled(rng)
     while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
         await asyncio.sleep(0)
     while worker.tracks and worker.tracks[0].behind and stops_at is None and not died:

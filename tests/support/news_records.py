@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 from plugins.scorers import open_scorer
-from schemas.config import Config, Kafka, News
-from schemas.config import Worker as Settings
-from schemas.news import Mark, NewsRecord, Score, decode_news
-from streams.clients import gives_producer_ids, open_consumer, open_producer, read_partition_to_end
-from streams.exits import Exit
-from streams.outlet import PRODUCER, Writer
-from streams.scorer import Scorer
-from streams.scorer_service import consumer_options, place_of
-from streams.scoring import Scoring
-from streams.service import choose_outlets
-from streams.topics import topic_name
+from schemas.configuration import Config, Kafka, News
+from schemas.configuration import Worker as Settings
+from schemas.wire.news import Mark, NewsRecord, Score, decode_news
+from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer, read_partition_to_end
+from streams.kafka.topics import topic_name
+from streams.process.exits import Exit
+from streams.publishing.writer import PRODUCER, Writer
+from streams.scorer.scorer import Scorer
+from streams.scorer.scoring import Scoring
+from streams.scorer.service import consumer_options, place_of
+from streams.service.service import choose_writer_factory
 
 
 class Died(Exception):
@@ -50,9 +50,9 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
         open_producer(kafka, **PRODUCER) as producer,
         open_consumer(kafka, **consumer_options(config)) as consumer,
     ):
-        outlets = choose_outlets(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
+        factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scoring = scoring or Scoring(open_scorer(config.news))
-        scorer = Scorer(config, scoring, await place_of(config), outlets, die, clock)
+        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
         stop = asyncio.Event()
         task = asyncio.create_task(scorer.run(consumer, stop))
         try:

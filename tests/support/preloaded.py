@@ -28,14 +28,14 @@ def clock_jumps() -> None:
 
 
 def _import_all() -> None:
-    import alphawire.commands.scorer
-    import alphawire.commands.worker
-    import streams.brokers.embedded
-    import streams.scorer_service
-    import streams.service
-    from plugins.pipeline import prepare
-    from plugins.strategy import ready_strategy
-    from schemas.config import load_config
+    import alphawire.commands.live.scorer
+    import alphawire.commands.live.worker
+    import streams.kafka.brokers.embedded
+    import streams.scorer.service
+    import streams.service.service
+    from plugins.pipeline.pipeline import prepare
+    from plugins.strategy.ready import ready_strategy
+    from schemas.configuration import load_config
     from tests.support.live import write_config
 
     del alphawire, streams

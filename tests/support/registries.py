@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from plugins import discovery
+from plugins.base.loading import discovery
 
 
 @contextmanager

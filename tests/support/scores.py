@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from schemas.config import Config, load_config
-from schemas.messages import encode
-from schemas.news import Mark, Score
-from streams.clients import open_producer
-from streams.outlet import Record
-from streams.partitioner import partition_of
-from streams.topics import topic_name
+from schemas.configuration import Config, load_config
+from schemas.wire import encode
+from schemas.wire.news import Mark, Score
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import topic_name
+from streams.publishing.writer import Record
 from tests.support.memory import MINUTE, Log, bar, ready
 
 FIRST = 1_380_000_000_000

@@ -10,8 +10,8 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from streams.brokers import ApacheKafkaBroker
-from streams.brokers.probe import free_port
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.brokers.probe import free_port
 
 USER, PASSWORD = "trader", "kl3ar-TEXT-s3cret"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -15,17 +15,17 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from plugins.artifacts import TrainedOn, save_artifact
-from plugins.manifest import read_manifest
 from plugins.models import model_registry
-from plugins.strategy import ReadyStrategy, ready_strategy
+from plugins.models.artifacts.artifact import TrainedOn, save_artifact
+from plugins.models.artifacts.manifest import read_manifest
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import file_sha256
-from schemas.config import Strategy
-from schemas.messages import Applied, Pause, Resume, Signal, Use, Wish, decode_control, encode
-from streams.intake import Intake
-from streams.outlet import Record
-from streams.wishes import Wishes
-from streams.worker import Worker
+from schemas.configuration import Strategy
+from schemas.wire import Applied, Pause, Resume, Signal, Use, Wish, decode_control, encode
+from streams.consuming.intake import Intake
+from streams.owners.worker import Worker
+from streams.publishing.writer import Record
+from streams.requests.control_requests import ControlRequests
 from tests.support.memory import FEATURES, Fetched, Log, fetched, live, messy_bars
 
 NAME = "moving"
@@ -81,7 +81,7 @@ def with_model(artifact: str) -> ReadyStrategy:
     return ready_strategy(NAME, given.model_copy(update={"model": use}))
 
 
-class Book(Wishes):
+class Book(ControlRequests):
     """Loads each model once for all tests."""
 
     def __init__(self, strategies: Sequence[ReadyStrategy]) -> None:
@@ -93,7 +93,7 @@ class Book(Wishes):
 
 @cache
 def _certified(artifact: str | None, sha256: str | None) -> ReadyStrategy:
-    book = Wishes([with_model(ARTIFACTS[0])], {NAME: settings(shelf())})
+    book = ControlRequests([with_model(ARTIFACTS[0])], {NAME: settings(shelf())})
     return book._certified(Use("x", NAME, artifact, sha256))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.trees.arrays import ZERO
+from plugins.models.trees.arrays import ZERO
 
 EDGES = [np.nan, 0.0, -0.0, np.inf, -np.inf, 1e300, -1e300, 1e-300, ZERO, -ZERO, ZERO / 2, -ZERO / 2]
 EDGES += [

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from plugins.base import BaseBacktestEngine
-from schemas.config import Execution
+from schemas.configuration import Execution
 from tests.plugins.conformance.table import clean, faulty
 from tests.plugins.engines.ledger import Ledger
 

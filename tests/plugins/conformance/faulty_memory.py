@@ -6,8 +6,8 @@ import talib
 from pydantic import BaseModel, Field
 
 from plugins.base import Params
+from plugins.base.streaming import over_frame
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.streaming import over_frame
 from tests.plugins.conformance.table import OneColumn, faulty
 
 SEEN: dict[int, float] = {}

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from plugins.base import BaseModel, Params
-from plugins.columns import column_fault
+from plugins.base.columns import column_fault
 from schemas.errors import PluginError
 from tests.plugins.conformance.table import clean, faulty
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pandas as pd
 
-from plugins.sequence import SequenceModel
+from plugins.fold.sequence import SequenceModel
 from tests.plugins.conformance.models import Linear
 from tests.plugins.conformance.table import clean, faulty
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from plugins.engines.market import prepare, target_weights
-from schemas.config import Execution
+from schemas.configuration import Execution
 from schemas.errors import ConfigurationError
 
 TIMES = pd.date_range("2024-03-04", periods=4, freq="1D", tz="UTC")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plugins.engines.metrics import max_drawdown, metrics
+from plugins.engines.results.metrics import max_drawdown, metrics
 
 NO_TRADES = pd.DataFrame({"pnl": np.array([], float)})
 NO_FILLS = pd.DataFrame({"size": np.array([], float), "price": [], "commission": []})

@@ -12,7 +12,8 @@ import pytest
 from comparison import book_of, difference, shrunk, table
 from scenarios import Scenario, scenario
 
-from plugins.engines import contract, engine_registry, round_trips
+from plugins.engines import contract, engine_registry
+from plugins.engines.results import round_trips
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
 pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")

@@ -5,9 +5,9 @@
 import pandas as pd
 import pytest
 
-from plugins.engines.sessions import periods_per_year
+from plugins.engines.results.sessions import periods_per_year
 from schemas.errors import ConfigurationError
-from schemas.messages import interval_ms
+from schemas.wire import interval_ms
 
 
 def every(freq: str, count: int, start: str = "2024-01-01") -> pd.DatetimeIndex:

@@ -11,8 +11,8 @@ import pytest
 from scenarios import scenario
 
 import plugins.engines
-from plugins import kernel
 from plugins.engines import engine_registry
+from plugins.fold import kernel
 from schemas.errors import PluginError
 
 pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")

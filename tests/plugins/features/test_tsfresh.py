@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from plugins.base.loading.listing import entries
+from plugins.base.streaming import trial_bars
 from plugins.features import feature_registry
-from plugins.listing import entries
-from plugins.streaming import trial_bars
 from schemas.errors import PluginError
 from tests.support.feature_bars import SHARED, SHIPPED, bars_in, flat, needs_shared
 from tests.support.memory import ready

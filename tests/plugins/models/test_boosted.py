@@ -15,9 +15,9 @@ import xgboost
 from numpy.typing import NDArray
 
 from plugins.models import model_registry
-from plugins.trees.model import TreeModel
+from plugins.models.trees.model import TreeModel
 from schemas.errors import ArtifactError, PluginError
-from streams.files import read_bars
+from streams.ingest.files import read_bars
 
 ROOT = Path(__file__).parents[3]
 DAILY = ROOT / "examples" / "data" / "equities_daily.parquet"

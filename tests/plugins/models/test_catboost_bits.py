@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugins.trees.catboost_cbm import LOSSES, read_catboost
-from plugins.trees.oblivious import BLOCK, ObliviousTrees
+from plugins.models.trees.catboost_cbm import LOSSES, read_catboost
+from plugins.models.trees.oblivious import BLOCK, ObliviousTrees
 from schemas.errors import ArtifactError
 from tests.support.tree_rows import data, questions
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugins.trees.arrays import CATEGORICAL, ZERO, ZERO_IS_MISSING, Trees
-from plugins.trees.lightgbm_text import OBJECTIVES, read_lightgbm
+from plugins.models.trees.arrays import CATEGORICAL, ZERO, ZERO_IS_MISSING, Trees
+from plugins.models.trees.lightgbm_text import OBJECTIVES, read_lightgbm
 from schemas.errors import ArtifactError
 from tests.support.tree_rows import EDGES, data, questions
 

@@ -17,7 +17,7 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.tree import DecisionTreeRegressor
 
 from plugins.models import BaseModel, model_registry
-from plugins.trees import forest_skops
+from plugins.models.trees import forest_skops
 from schemas.errors import ArtifactError, PluginError
 
 NAMES = ["rsi", 'close__quantile__q_0.1, "x"=1', "größe\n[2]"]

@@ -8,9 +8,9 @@ import pytest
 import xgboost
 from numpy.typing import NDArray
 
-from plugins.trees.arrays import BLOCK, Trees
-from plugins.trees.ubjson import read_ubjson
-from plugins.trees.xgboost_ubjson import OBJECTIVES, read_xgboost
+from plugins.models.trees.arrays import BLOCK, Trees
+from plugins.models.trees.ubjson import read_ubjson
+from plugins.models.trees.xgboost_ubjson import OBJECTIVES, read_xgboost
 from schemas.errors import ArtifactError
 from tests.support.tree_rows import data, questions
 

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from plugins.base import BaseSignalGenerator
-from plugins.folded import FoldedSignalGenerator
-from plugins.pipeline import Capture, Pipeline
-from plugins.registry import PluginRegistry
-from plugins.run import Source
+from plugins.base.loading.registry import PluginRegistry
+from plugins.fold.generator import FoldedSignalGenerator
+from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.strategy_run import Source
 from plugins.signals import signal_registry
 from schemas.errors import PluginError
-from schemas.messages import Signal
-from streams.intake import Intake
+from schemas.wire import Signal
+from streams.consuming.intake import Intake
 from tests.support.feature_bars import SHIPPED, bars_in
 from tests.support.memory import Fetched, fetched, messy_bars, ready
 

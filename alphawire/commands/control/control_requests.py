@@ -1,0 +1,167 @@
+"""Wishes on `control`, from the command line: another model, a pause, an end of it."""
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from alphawire.commands.options import TIME, config_option, json_option, plugins_option
+from schemas.configuration import Config, Strategy
+from schemas.errors import AlphawireError, ArtifactError, ConfigurationError
+from schemas.wire import Pause, Resume, Use, Wish
+
+if TYPE_CHECKING:
+    from schemas.wire import Answer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def wish_options(command: F) -> F:
+    """``--from``, ``--wait`` and what every command has."""
+    for option in (
+        json_option,
+        plugins_option,
+        config_option,
+        click.option(
+            "--wait", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
+            help="how long to wait for the workers' answers",
+        ),
+        click.option("--from", "from_time", type=TIME, help="from the first bar that closes then or later"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command("use")
+@click.argument("strategy")
+@click.argument("artifact", required=False)
+@click.option("--back", is_flag=True, help="the configured model again")
+@click.option("--sha256", help="of the artifact's manifest, where the artifact is not on this machine")
+@wish_options
+def use(
+    strategy: str, artifact: str | None, back: bool, sha256: str | None,
+    config: Config, from_time: int | None, wait: float, as_json: bool,
+) -> None:  # fmt: skip
+    """Have all workers exchange STRATEGY's model for that in the folder ARTIFACT, which lies beside the configured one,
+    without a restart.
+    """
+    if back == (artifact is not None):
+        raise click.UsageError("name the artifact, or say --back")
+    settings = config.strategy(strategy)
+    if settings.model is None:
+        raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
+    if artifact is not None:
+        sha256 = _checked(strategy, settings, artifact, sha256)
+    _send(config, Use(str(uuid.uuid4()), strategy, artifact, sha256 if artifact else None, from_time), wait, as_json)
+
+
+@click.command("pause")
+@click.argument("strategy")
+@wish_options
+def pause(strategy: str, config: Config, from_time: int | None, wait: float, as_json: bool) -> None:
+    """Have all workers publish nothing for STRATEGY, while its states go on."""
+    config.strategy(strategy)
+    _send(config, Pause(str(uuid.uuid4()), strategy, from_time), wait, as_json)
+
+
+@click.command("resume")
+@click.argument("strategy")
+@wish_options
+def resume(strategy: str, config: Config, from_time: int | None, wait: float, as_json: bool) -> None:
+    """Have all workers publish STRATEGY's signals again, from the next bar on."""
+    config.strategy(strategy)
+    _send(config, Resume(str(uuid.uuid4()), strategy, from_time), wait, as_json)
+
+
+@click.command("list")
+@click.argument("strategy")
+@config_option
+@plugins_option
+@json_option
+def list_models(strategy: str, config: Config, as_json: bool) -> None:
+    """The artifacts that STRATEGY could use: those that lie beside its configured one (*) on this machine; its shadow's
+    is marked ~.
+    """
+    found = _artifacts(config.strategy(strategy), strategy)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for one in found:
+        mark = "*" if one["configured"] else "~" if one["shadow"] else " "
+        click.echo(f"{mark} {one['artifact']:<24} {one['sha256'] or '':<12.12} {one['key'] or ''} {one['fault'] or ''}")
+
+
+def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
+    from plugins.models.artifacts.manifest import read_manifest
+
+    if settings.model is None:
+        raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
+    configured = settings.model.artifact.absolute()
+    shadow = settings.shadow.artifact.absolute() if settings.shadow else None
+    found = []
+    for manifest in sorted(configured.parent.glob("*/manifest.json")):
+        one: dict[str, Any] = {"artifact": manifest.parent.name, "configured": manifest.parent == configured}
+        one["shadow"] = manifest.parent == shadow
+        try:
+            what = read_manifest(manifest.parent)
+            wrong = what.key != settings.model.key
+            one |= {"sha256": what.sha256, "key": what.key, "fault": "another model's" if wrong else None}
+        except ArtifactError as error:
+            one |= {"sha256": None, "key": None, "fault": str(error)}
+        found.append(one)
+    return found
+
+
+def _checked(strategy: str, settings: Strategy, artifact: str, sha256: str | None) -> str:
+    """The SHA-256 of the artifact, which is certified as the workers will do, where it is here."""
+    from plugins.models.artifacts.manifest import read_manifest
+    from plugins.strategy.model_exchange import artifact_folder, with_artifact
+    from plugins.strategy.ready import ready_strategy
+
+    folder = artifact_folder(settings, artifact)
+    if not folder.exists() and sha256:
+        return sha256
+    if not folder.exists():
+        raise ConfigurationError(f"there is no {folder} here; where only the workers have it, give its --sha256")
+    wanted = sha256 or read_manifest(folder).sha256
+    with_artifact(ready_strategy(strategy, settings, Path()), settings, artifact, wanted)
+    return wanted
+
+
+def _send(config: Config, wish: Wish, wait: float, as_json: bool) -> None:
+    """Exit code 1 when a worker refuses."""
+    from schemas.errors import BadRecord
+    from schemas.wire import decode_control, encode
+
+    try:
+        decode_control(encode(wish))
+    except BadRecord as bad:
+        raise ConfigurationError(f"that is no wish: {bad}") from None
+    heard = asyncio.run(_sent(config, wish, wait))
+    refused = [answer for answer in heard if not answer.accepted]
+    if as_json:
+        said = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in heard]
+        click.echo(json.dumps({"wish": wish.id, "answers": said}))
+    else:
+        for answer in heard:
+            click.echo(f"{answer.worker}: {'accepted' if answer.accepted else f'refused: {answer.reason}'}")
+        if not heard:
+            click.echo("sent; no worker has answered" if wait else "sent")
+    sys.exit(1 if refused else 0)
+
+
+async def _sent(config: Config, wish: Wish, wait: float) -> "list[Answer]":
+    from streams.recovery.inspection import running
+    from streams.requests.control import answers, send
+
+    try:
+        workers = max(1, await running(config.kafka)) if wait else 0
+    except AlphawireError:
+        workers = 1
+    offset = await send(config.kafka, wish)
+    return await answers(config.kafka, wish, offset, workers, wait)

@@ -1,0 +1,78 @@
+"""``alphawire check``: the conformance kit."""
+
+import json
+from pathlib import Path
+
+import click
+
+from alphawire.commands.options import json_option, plugins_option
+from alphawire.commands.progress import counted
+from plugins.base.loading.discovery import faults
+from plugins.base.loading.listing import entries
+from plugins.checks import Finding, Report, Session, Target, target_of, targets_of_file
+from plugins.checks.catalogue import CATALOGUE
+from schemas.errors import ConfigurationError
+from schemas.wire import PluginEntry
+
+
+@click.command(
+    help="Checks plugins: no look-ahead, batch equals live, restart, declared facts and more. KEY: a plugin, or a "
+    "file of them. Exit code 1 when a check fails."
+)
+@click.argument("keys", nargs=-1, metavar="[KEY|FILE.py]...")
+@click.option("--all", "everything", is_flag=True, help="every plugin that is registered")
+@click.option("--deadline", type=click.FloatRange(min=1), default=90.0, show_default=True, help="seconds for one check")
+@json_option
+@plugins_option
+@click.pass_context
+def command(ctx: click.Context, keys: tuple[str, ...], everything: bool, deadline: float, as_json: bool) -> None:
+    if everything == bool(keys):
+        raise ConfigurationError("name plugins or files to check, or give --all")
+    missing = [entry for entry in entries() if not entry.available]
+    targets = _all(missing) if everything else [target for key in keys for target in _named(key, missing)]
+    reports = _check(targets, deadline)
+    if as_json:
+        click.echo(json.dumps({"reports": [report.as_dict() for report in reports]}, indent=2))
+    else:
+        _print(reports)
+    for entry in missing if everything else []:
+        click.echo(f"{entry.key}: not checked, a library is missing: {entry.install}", err=True)
+    for fault in faults:
+        click.echo(f"faulty plugin {fault}", err=True)
+    ctx.exit(0 if all(report.passed for report in reports) and not (everything and faults) else 1)
+
+
+def _all(missing: list[PluginEntry]) -> list[Target]:
+    absent = {(entry.category, entry.key) for entry in missing}
+    return [
+        target_of(entry.key, category=entry.category)
+        for entry in entries()
+        if (entry.category, entry.key) not in absent
+    ]
+
+
+def _named(key: str, missing: list[PluginEntry]) -> list[Target]:
+    if key.endswith(".py"):
+        return targets_of_file(Path(key))
+    for entry in missing:
+        if entry.key == key:
+            raise ConfigurationError(f"{key} cannot be checked, a library is missing: {entry.install}")
+    return [target_of(key)]
+
+
+def _check(targets: list[Target], deadline: float) -> list[Report]:
+    total = sum(len(CATALOGUE[target.category]) for target in targets)
+    reports = []
+    with counted("checks", total) as advance, Session(deadline) as session:
+
+        def heard(_finding: Finding) -> None:
+            advance(1)
+
+        for target in targets:
+            reports.append(session.check(target, heard))
+    return reports
+
+
+def _print(reports: list[Report]) -> None:
+    for report in reports:
+        click.echo(f"{report} ({report.seconds:.1f} s)" if report.passed else str(report))

@@ -1,0 +1,114 @@
+"""``alphawire produce``: files to topics."""
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from alphawire.commands.options import TIME, config_option, json_option, prefix_option
+from alphawire.commands.progress import NO_NEWS, counted, tell_left_out
+from schemas.configuration import Config
+
+
+@click.group("produce")
+def command() -> None:
+    """CSV or Parquet files to topics: bars, and news."""
+
+
+@command.command("bars")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option("--interval", metavar="1m", help="how long the bars are, where the files do not say so in a column")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="bars a second (default: as fast as it goes)"
+)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X", help="times real time, by close time")
+@click.option("--symbols", metavar="A,B", help="only these")
+@click.option("--from", "start", type=TIME, help="first close time to send")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
+@prefix_option
+@config_option
+@json_option
+def bars(
+    files: tuple[Path, ...],
+    interval: str | None,
+    rate: float | None,
+    speed: float | None,
+    symbols: str | None,
+    start: int | None,
+    end: int | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol."""
+    from streams.ingest.files import read_bars, refused, select_bars
+    from streams.ingest.produce import produce_bars
+    from streams.kafka.topics import topic_name
+
+    frame = read_bars(files, interval)
+    left = refused(frame)
+    names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
+    frame = select_bars(frame, names, start, end)
+    with counted("bars", len(frame)) as progress:
+        done = asyncio.run(produce_bars(config.kafka, frame, rate, speed, progress))
+    topic = topic_name(config.kafka, "bars")
+    if as_json:
+        click.echo(
+            json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
+        )
+        return
+    tell_left_out(left, "rows are no bars and were")
+    pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
+    where = f"{topic} at {config.kafka.bootstrap}"
+    click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
+    if not done.bars:
+        sys.exit(1)
+
+
+@command.command("news")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option(
+    "--history", is_flag=True, help="old articles: they count from their publication + news.delay, not from now"
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="articles a second (default: as it goes)"
+)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X", help="times real time, by publication")
+@click.option("--symbols", metavar="A,B", help="only articles about one of these")
+@click.option("--from", "start", type=TIME, help="first publication to send")
+@click.option("--to", "end", type=TIME, help="publication to stop before")
+@prefix_option
+@config_option
+@json_option
+def news(
+    files: tuple[Path, ...],
+    history: bool,
+    rate: float | None,
+    speed: float | None,
+    symbols: str | None,
+    start: int | None,
+    end: int | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Articles of FILES (CSV, Parquet, or folders of them) to the topic news, by publication and id."""
+    from streams.ingest.articles import produce_news, read_articles, select_articles
+    from streams.kafka.topics import topic_name
+
+    articles, left = read_articles(files, history)
+    names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
+    articles = select_articles(articles, names, start, end)
+    with counted("articles", len(articles)) as progress:
+        done = asyncio.run(produce_news(config.kafka, articles, rate, speed, progress))
+    topic = topic_name(config.kafka, "news")
+    if as_json:
+        told = {"topic": topic, "refused": left.reasons, "examples": left.examples}
+        click.echo(json.dumps(dataclasses.asdict(done) | told))
+        return
+    tell_left_out(left, NO_NEWS)
+    where = f"{topic} at {config.kafka.bootstrap}"
+    click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
+    if not done.articles:
+        sys.exit(1)

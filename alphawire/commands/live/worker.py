@@ -1,0 +1,53 @@
+"""``alphawire worker``."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alphawire import __version__
+from alphawire.commands.options import config_option, plugins_option
+from schemas.configuration import Config
+from schemas.errors import AlphawireError
+
+
+@click.command("worker")
+@config_option
+@plugins_option
+@click.option("--http-port", type=click.IntRange(0, 65535), help="port of the read-only pages (0: any free one)")
+@click.option("--no-http", is_flag=True, help="without the read-only pages")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line, for programs")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+def command(config: Config, no_http: bool, **given: Any) -> int:
+    """The live service: bars in, signals out, until SIGTERM or ctrl-C. Run several to share the partitions."""
+    from streams.process.logs import set_up
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    changes |= {"http": False} if no_http else {}
+    config = config.model_copy(update={"worker": config.worker.model_copy(update=changes)})
+    set_up(config)
+    try:
+        _run(config)
+    except AlphawireError as error:
+        if config.worker.log_format == "text":
+            raise
+        # what reads the log as JSON shall be able to read its last line too
+        logging.getLogger("alphawire").critical("%s", " ".join(str(error).split()), extra={"exit_code": 2})
+        return 2
+    return 0
+
+
+def _run(config: Config) -> None:
+    from plugins.base.loading import discovery
+    from plugins.strategy.ready import ready_strategy
+    from streams.kafka.brokers.embedded import embedded
+    from streams.service.service import leave, run_worker
+
+    for fault in discovery.faults:
+        logging.getLogger("alphawire.plugins").warning("%s", fault)
+    strategies = [ready_strategy(name, strategy, Path()) for name, strategy in config.strategies.items()]
+    with embedded(config.kafka):
+        asyncio.run(run_worker(config, strategies, __version__))
+    leave()

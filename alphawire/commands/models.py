@@ -1,5 +1,0 @@
-"""``alphawire models``."""
-
-from alphawire.models import models as command
-
-__all__ = ["command"]

@@ -1,5 +1,0 @@
-"""``alphawire pause``."""
-
-from alphawire.wishing import pause as command
-
-__all__ = ["command"]

@@ -1,0 +1,104 @@
+"""Progress on long work, where a terminal is there to see it."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from schemas.configuration import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from streams.ingest.files import Refused
+
+NO_NEWS = "rows of news were"
+LATEST = 253_402_300_799_999
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _bar() -> Progress:
+    """Seen on a terminal only."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; the value is called with how much more is done and, if it likes, the event time (ms)
+    that is reached.
+    """
+    with _bar() as progress:
+        task = progress.add_task(what, total=total)
+
+        def tell(more: int, at_ms: int | None = None) -> None:
+            reached = f" up to {_time(at_ms)}" if at_ms is not None and 0 <= at_ms <= LATEST else ""
+            progress.update(task, advance=more, description=what + reached)
+
+        yield tell
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[Callable[..., None]]:
+    """A bar on standard error; the value is called with what is being done now and, if it comes in rounds, how many of
+    how many are done.
+    """
+    with _bar() as progress:
+        task = progress.add_task("starting", total=None)
+
+        def tell(text: str, done: int | None = None, total: int | None = None, /) -> None:
+            nonlocal task
+            if total is None:  # a bar that has come to its end cannot become one without an end
+                progress.remove_task(task)
+                task = progress.add_task(text, total=None)
+            else:
+                progress.update(task, description=text, completed=done, total=total)
+
+        yield tell
+
+
+def tell_gaps(gaps: Sequence[str]) -> None:
+    """What the log lacks, on standard error."""
+    for gap in gaps:
+        click.echo(f"a gap in the log: {gap}", err=True)
+
+
+def tell_left_out(left: "Refused", what: str = "of the bars were") -> None:
+    """What of a source was not used, on standard error: how many by reason, and the first few."""
+    if left.rows:
+        click.echo(f"{left.rows} {what} left out: {left} ({'; '.join(left.examples)})", err=True)
+
+
+def tell_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:
+    """What is wrong with the data, on standard error; returns the same for ``--json``."""
+    tell_gaps(gaps)
+    tell_left_out(bars)
+    tell_left_out(news, NO_NEWS)
+    return {"gaps": list(gaps), "left_out": asdict(bars), "news_left_out": asdict(news)}
+
+
+def tell_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:
+    """Symbols that the strategy's universe names and that have no bar, on standard error: perhaps misspelt."""
+    from backtest.sources.universes import absent
+    from plugins.strategy.universe import universe_of
+
+    missing = absent(universe_of(name, config.strategy(name)), bars)
+    if missing:
+        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        are = "symbol of the universe has" if len(missing) == 1 else "symbols of the universe have"
+        click.echo(f"{len(missing)} {are} no bars here: {shown}", err=True)

@@ -1,0 +1,1 @@
+"""Commands over history: train, replay, verify, explain, archive, backtest, sweep."""

@@ -1,0 +1,60 @@
+"""``alphawire replay``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alphawire.commands.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
+from alphawire.commands.progress import counted, tell_absent, tell_data
+from schemas.configuration import Config
+
+
+@click.command("replay")
+@click.argument("strategy")
+@click.option(
+    "--source",
+    default="kafka",
+    show_default=True,
+    metavar="kafka|DIR|FILE",
+    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
+)
+@news_option
+@click.option("--from", "start", type=TIME, help="first close time to put out")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
+@offsets_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines, or Parquet for FILE.parquet")
+@click.option(
+    "--as-configured", is_flag=True, help="all bars with today's configuration and model, whatever was in force"
+)
+@config_option
+@plugins_option
+@json_option
+def command(
+    strategy: str, source: str, news: str | None, start: int | None, end: int | None, offsets: dict[int, range] | None,
+    out: Path, as_configured: bool, config: Config, as_json: bool,
+) -> None:  # fmt: skip
+    """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
+    and the model that were in force for each bar. Exit code 1 where some of these are not here.
+    """
+    from backtest.replay.replay import check_file, replay, write_signals
+
+    check_file(out)
+    with counted("bars") as progress:
+        result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
+    write_signals(result.raw, out)
+    data = tell_data(result.gaps, result.left_out, result.news_left_out)
+    for fault in result.lacking:
+        click.echo(f"not recomputed: {fault}", err=True)
+    if result.other and not as_configured:
+        told = f"in force is configuration {result.other}, another one than here; --as-configured replays with this one"
+        click.echo(told, err=True)
+    tell_absent(config, strategy, result.bars)
+    summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
+    summary |= {"out": str(out), "lacking": result.lacking} | data
+    click.echo(
+        json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
+    )
+    sys.exit(1 if result.lacking else 0)

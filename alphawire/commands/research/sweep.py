@@ -1,0 +1,132 @@
+"""``alphawire sweep``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
+from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.research.backtest import trusted
+from alphawire.commands.research.news_scores import news_of
+from schemas.configuration import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtest.sweep.points import Sweep
+
+SHOWN = 10
+
+
+@click.command("sweep")
+@click.argument("strategy")
+@click.option(
+    "--grid", "given", multiple=True, required=True, metavar="KEY=V1,V2",
+    help="values of a setting, such as signal.buy_threshold=0.01,0.02 (any number of times)",
+)  # fmt: skip
+@click.option("--engine", default="backtrader", show_default=True, metavar="KEY")
+@click.option(
+    "--source", default="kafka", show_default=True, metavar="kafka|DIR|FILE",
+    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
+)  # fmt: skip
+@news_option
+@click.option("--from", "start", type=TIME, help="first close time")
+@click.option("--to", "end", type=TIME, help="close time to stop before")
+@click.option("--per-symbol", is_flag=True, help="each symbol alone, with the whole capital")
+@click.option(
+    "--walk-forward", "windows", type=click.IntRange(2), default=None, metavar="N", help="in N windows of time"
+)
+@click.option("--backend", type=click.Choice(["loky", "threading", "dask", "ray"]), default="loky", show_default=True)
+@click.option("--address", metavar="URL", help="of the Dask or Ray cluster (none: one on this machine)")
+@click.option(
+    "--jobs", type=int, default=-1, show_default=True, help="how many at once (-1: as many as there are cores)"
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="a new one, or this sweep's")
+@config_option
+@plugins_option
+@json_option
+def command(
+    strategy: str,
+    given: tuple[str, ...],
+    source: str,
+    news: str | None,
+    start: int | None,
+    end: int | None,
+    windows: int | None,
+    out: Path,
+    config: Config,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
+    from backtest.sources.bars import located, log_gaps
+    from backtest.sweep.folder import SUMMARY
+    from backtest.sweep.grid import parse_grid, points
+    from backtest.sweep.sweep import sweep
+    from backtest.trials.trials import Ledger
+    from streams.ingest.files import Refused, refused
+
+    grid = parse_grid(given)
+    bars = _bars(config, strategy, source, start, end)
+    tell_absent(config, strategy, bars)
+    unused = Refused()
+    seen = news_of(config, strategy, located(config, source), news, unused)
+    data = tell_data(log_gaps(bars), refused(bars), unused)
+    ledger = Ledger(config_folder())
+    count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
+    with counted("points", count) as progress:
+        done = sweep(
+            config,
+            strategy,
+            bars,
+            grid,
+            out,
+            windows=windows or 0,
+            news=seen,
+            ledger=ledger,
+            progress=progress,
+            **options,
+        )
+    if as_json:
+        click.echo(json.dumps(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2))
+    else:
+        _show(done, out)
+
+
+def _bars(config: Config, strategy: str, source: str, start: int | None, end: int | None) -> "pd.DataFrame":
+    from backtest.sources.bars import file_bars, located, topic_bars
+    from streams.ingest.files import select_bars
+
+    interval = config.strategy(strategy).interval
+    topics = located(config, source)
+    with counted("bars") as progress:
+        bars = topic_bars(topics, interval, progress) if topics else file_bars(source, interval)
+    return select_bars(bars, start=start, end=end)
+
+
+def _show(done: "Sweep", out: Path) -> None:
+    from dataclasses import asdict
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from backtest.report.report import METRICS, shown
+
+    names = ("sharpe", "total_return", "max_drawdown", "trades")
+    alone = any(point.symbol for point in done.points)
+    keys = list(done.best.parameters)
+    table = Table("point", *(["symbol"] if alone else []), *keys, *(METRICS[name][0] for name in names), box=SIMPLE)
+    for point in sorted(done.points, key=lambda point: -point.sharpe)[:SHOWN]:
+        values = [shown(point.metrics.get(name), METRICS[name][1]) for name in names]
+        symbol = [point.symbol or ""] if alone else []
+        table.add_row(str(point.number), *symbol, *(str(v) for v in point.parameters.values()), *values)
+    Console().print(table, markup=False)
+    if done.resumed:
+        click.echo(f"{done.resumed} points were there from an earlier run")
+    if done.verdict.overfitting is not None:
+        click.echo(f"probability of backtest overfitting: {done.verdict.overfitting:.1%}")
+    click.echo(trusted(asdict(done.verdict)))
+    click.echo(f"{out / 'report.html'}: the page; beside it sweep.csv and sweep.json")

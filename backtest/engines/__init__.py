@@ -1,0 +1,1 @@
+"""A backtest: a strategy's signals through backtest engines, to a folder; two of them side by side."""

@@ -1,0 +1,105 @@
+"""Two backtests side by side: what they came to, and in which settings they differ."""
+
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backtest.engines.backtest import SUMMARY
+from backtest.report.chart import Line, chart
+from backtest.report.page import page
+from backtest.report.report import METRICS, NOTHING, shown
+from schemas.errors import AlphawireError, ConfigurationError
+from schemas.wire import interval_ms
+
+
+@dataclass(frozen=True)
+class Result:
+    """A folder that `backtest` wrote, by its first engine."""
+
+    folder: Path
+    told: dict[str, Any]
+    equity: "pd.Series[float]"
+
+    @property
+    def engine(self) -> str:
+        return str(next(iter(self.told["engines"])))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.told["engines"][self.engine]["metrics"]
+        return found
+
+    def settings(self) -> dict[str, str]:
+        """What a reader wants to see apart."""
+        told = self.told
+        plain = {name: told[name] for name in ("strategy", "config_hash", "interval", "first_open", "last_close")}
+        plain |= {"symbols": ", ".join(told["symbols"]), "engine": self.engine}
+        return {name: str(value) for name, value in (plain | told["execution"]).items()}
+
+
+def read_result(folder: Path) -> Result:
+    """`ConfigurationError` for a folder that no backtest wrote."""
+    try:
+        told = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        engine = next(iter(told["engines"]))
+        curve = pd.read_parquet(folder / engine / "equity.parquet")
+        return Result(folder, told, curve.set_index("time")["equity"])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        raise ConfigurationError(f"{folder} holds no backtest; write one with `alphawire backtest --out`") from None
+
+
+def compare(one: Path, other: Path, out: Path) -> tuple[Result, Result]:
+    """Writes the page `out`, aside and then renamed."""
+    results = read_result(one), read_result(other)
+    aside = out.with_name(f".{out.name}.part")
+    try:
+        aside.write_text(compare_page(*results), encoding="utf-8")
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise AlphawireError(f"cannot write {out}: {error.strerror or error}") from None
+    return results
+
+
+def compare_page(one: Result, other: Result) -> str:
+    """One HTML page that fetches nothing."""
+    names = [str(result.folder) for result in (one, other)]
+    legend = "".join(f'<li><i class="engine{n}"></i>{escape(name)}</li>' for n, name in enumerate(names))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    return page(
+        "compare.html", "Two backtests", legend=legend, head=head, equity=_equity(one, other),
+        metrics=_metrics(one, other), settings=_settings(one, other),
+    )  # fmt: skip
+
+
+def _equity(one: Result, other: Result) -> str:
+    """Growth of one unit of capital, over the bars of both."""
+    lines = [result.equity / float(result.told["execution"]["capital"]) for result in (one, other)]
+    times = pd.DatetimeIndex(lines[0].index.union(lines[1].index))
+    opens = times - pd.Timedelta(milliseconds=interval_ms(one.told["interval"]))
+    drawn = [Line(f"engine{n}", np.asarray(line.reindex(times), np.float64)) for n, line in enumerate(lines)]
+    return chart(drawn, opens, lambda value: f"{value:.3g}")
+
+
+def _metrics(one: Result, other: Result) -> str:
+    return "".join(
+        f"<tr><th>{label}</th><td>{shown(one.metrics.get(name), kind)}</td>"
+        f"<td>{shown(other.metrics.get(name), kind)}</td></tr>"
+        for name, (label, kind) in METRICS.items()
+    )
+
+
+def _settings(one: Result, other: Result) -> str:
+    """Those that differ; hashes always."""
+    ours, theirs = one.settings(), other.settings()
+    return "".join(
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(ours.get(name, NOTHING))}</td>"
+        f"<td>{escape(theirs.get(name, NOTHING))}</td></tr>"
+        for name in dict.fromkeys([*ours, *theirs])
+        if name == "config_hash" or ours.get(name) != theirs.get(name)
+    )

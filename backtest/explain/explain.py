@@ -1,0 +1,231 @@
+"""Where one signal came from: recomputed from its inputs by the pipeline that runs live, and compared to the byte."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backtest.explain import published
+from backtest.explain.published import Published
+from backtest.explain.recomputed import Recomputed, of_file, of_topics
+from backtest.sources.bars import Progress
+from backtest.verify.differences import NOTHING, FirstDifference, first_difference
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.canonical import config_hash, signal_id
+from schemas.configuration import Config
+from schemas.errors import BadRecord
+from schemas.wire import Signal, SignalContent, decode, encode
+from streams.kafka.topics import topic_name
+
+_decoder = msgspec.json.Decoder(Signal)
+
+
+@dataclass
+class Explanation:
+    """One signal with all that it was made of.
+
+    `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
+    origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.
+    `section` is there where a signal was decided together with those of other symbols.
+    """
+
+    id: str
+    reproduced: bool = False
+    difference: FirstDifference | None = None
+    published: Any = None
+    recomputed: Any = None
+    bars: list[dict[str, Any]] = field(default_factory=list)
+    folded: int = 0
+    columns: dict[str, float | None] = field(default_factory=dict)
+    prediction: float | None = None
+    model: Any = None
+    rule: str | None = None
+    config_hash: str | None = None
+    configuration: Any = None
+    in_force_from: int | None = None
+    section: dict[str, Any] | None = None
+    fault: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """What is written as JSON."""
+        return asdict(self)
+
+
+def explain_many(
+    config: Config,
+    ids: Sequence[str],
+    file: Path | None = None,
+    bars: str | None = None,
+    progress: Progress | None = None,
+    news: str | None = None,
+) -> list[Explanation]:
+    """Explains signals by their ids (or what these begin with), each once: the log is replayed once for all of them.
+
+    Parameters
+    ----------
+    file
+        JSON lines that `replay` wrote; None: the `signals` topic.
+    bars
+        The file of bars that the replay read; None: the `bars` topic.
+    news
+        The file of scores that it read, if it did.
+
+    Raises
+    ------
+    ConfigurationError
+        For an id that is not there or is ambiguous, or a strategy that cannot be made here.
+    """
+    return asyncio.run(_explain_many(config, ids, file, bars, progress, news))
+
+
+async def _explain_many(
+    config: Config,
+    ids: Sequence[str],
+    file: Path | None,
+    bars: str | None,
+    progress: Progress | None,
+    news: str | None,
+) -> list[Explanation]:
+    found = published.in_file(file, ids) if file else await published.on_topic(config.kafka, ids)
+    where = f"in {file}" if file else f"on {topic_name(config.kafka, 'signals')}"
+    wanted = published.chosen(ids, found, where)
+    told = {one.raw: _decoded(one.raw) for one in wanted}
+    signals = [signal for signal in told.values() if isinstance(signal, Signal)]
+    names = _strategies(config, signals, len(signals) < len(told))
+    here = {
+        partition: [s for one in wanted if one.partition == partition and isinstance(s := told[one.raw], Signal)]
+        for partition in sorted({one.partition for one in wanted})
+    }
+    result: dict[int, list[Recomputed]] = {partition: [] for partition in here}
+    for name in names:
+        ready = ready_strategy(name, config.strategy(name))
+        if bars is not None:
+            made = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
+        else:
+            made = await of_topics(config, ready, here, progress)
+        for partition, candidates in result.items():
+            candidates.append(made.get(partition) or Recomputed(ready))
+    return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]
+
+
+def _decoded(raw: bytes) -> Signal | BadRecord:
+    try:
+        return decode(_decoder, raw)
+    except BadRecord as error:
+        return error
+
+
+def _beside(file: Path | None, ready: ReadyStrategy) -> list[Signal]:
+    """The signals in the file that may have been decided together with one another."""
+    if file is None or not ready.generator.cross_section:
+        return []
+    told = map(_decoded, published.lines_of(file))
+    return [signal for signal in told if isinstance(signal, Signal) and signal.content.strategy == ready.name]
+
+
+def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> list[str]:
+    """Those that the signals name; all there are when one cannot be right."""
+    contents = [signal.content for signal in signals]
+    if damaged or any(c.id != signal_id(c.strategy, c.symbol, c.time) for c in contents):
+        return list(config.strategies)
+    names = list(dict.fromkeys(content.strategy for content in contents))
+    for name in names:
+        config.strategy(name)  # says which there are, where this is none
+    return names
+
+
+def _explanation(one: Published, told: Signal | BadRecord, candidates: Sequence[Recomputed]) -> Explanation:
+    explanation = Explanation(one.id)
+    if isinstance(told, BadRecord):
+        explanation.difference = FirstDifference("published", told.reason, NOTHING)
+        return explanation
+    explanation.published = msgspec.to_builtins(told)
+    by_id = [c for c in candidates if one.id in c.signals]
+    by_name = [c for c in candidates if c.ready.name == told.content.strategy]
+    for candidate in [*by_id, *by_name, *candidates]:
+        if signal := candidate.signal_of(one.id, told):
+            _fill(explanation, candidate, signal)
+            _compare(explanation, candidate, one, told, signal)
+            return explanation
+    _tell_why_not(explanation, told, (by_name or list(candidates))[0])
+    return explanation
+
+
+def _fill(explanation: Explanation, candidate: Recomputed, signal: Signal) -> None:
+    content, offset = signal.content, signal.provenance.offset
+    evidence, stretch = candidate.evidence[offset], candidate.stretch(offset)
+    strategy = stretch.strategy if stretch and stretch.strategy else candidate.ready
+    explanation.recomputed = msgspec.to_builtins(signal)
+    explanation.bars, explanation.folded = evidence.bars, evidence.folded
+    explanation.columns = {name: value for name, value in evidence.columns.items() if name != "prediction"}
+    explanation.prediction, explanation.rule = content.prediction, content.reason
+    explanation.model = explanation.recomputed["content"]["model"]
+    explanation.config_hash, explanation.configuration = content.config_hash, strategy.config
+    explanation.in_force_from = stretch.applied.offset if stretch else None
+    if candidate.sections:
+        explanation.section = candidate.sections.at(content.time).plain(content.symbol)
+
+
+def _compare(explanation: Explanation, candidate: Recomputed, one: Published, told: Signal, signal: Signal) -> None:
+    """The worker's version in the provenance may differ, nothing else."""
+    provenance = msgspec.structs.replace(signal.provenance, worker=told.provenance.worker)
+    expected = msgspec.structs.replace(signal, provenance=provenance)
+    of_signals = _of_signals(told, expected)
+    explanation.difference = _of_section(candidate, signal, told.content if of_signals else None) or of_signals
+    explanation.difference = explanation.difference or _of_configuration(candidate, signal)
+    if explanation.difference is None and encode(expected) != one.raw:
+        explanation.difference = FirstDifference("bytes", one.raw.decode("utf-8", "replace"), encode(expected).decode())
+    explanation.reproduced = explanation.difference is None
+
+
+def _of_signals(told: Signal, expected: Signal) -> FirstDifference | None:
+    ours, theirs = msgspec.to_builtins(told), msgspec.to_builtins(expected)
+    for part in ("content", "provenance"):
+        if difference := first_difference(ours[part], theirs[part], f"{part}."):
+            return difference
+    return None
+
+
+def _of_section(candidate: Recomputed, signal: Signal, told: SignalContent | None) -> FirstDifference | None:
+    """What the log tells of the cross-section, against what comes out; `told` where the signal is not that."""
+    if candidate.sections is None:
+        return None
+    section = candidate.sections.at(signal.content.time)
+    return candidate.sections.difference(section, signal.content.symbol, told)
+
+
+def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference | None:
+    """What the log says was applied, against what the hash in the signal stands for."""
+    stretch = candidate.stretch(signal.provenance.offset)
+    if stretch is None or stretch.strategy is None:
+        return None
+    return first_difference(stretch.applied.config, stretch.strategy.config, "configuration.")
+
+
+def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed) -> None:
+    stretch = candidate.stretch(told.provenance.offset)
+    sections = candidate.sections
+    if sections and not sections.of_file and sections.at(told.content.time).closing is None:
+        explanation.difference = FirstDifference("closing", NOTHING, told.content.time)
+        explanation.fault = "no closing on the log is of this time, or of a later one: its cross-section is still open"
+        return
+    if stretch is None or stretch.fault is None:
+        explanation.difference = FirstDifference("content.id", explanation.id, NOTHING)
+        explanation.fault = "the replay makes no signal of this id, nor any for the bar that it names"
+        return
+    explanation.fault = stretch.fault
+    explanation.configuration, explanation.config_hash = stretch.applied.config, stretch.applied.config_hash
+    if not stretch.gone:
+        here = candidate.ready.config
+        explanation.difference = first_difference(stretch.applied.config, here, "configuration.")
+        if explanation.difference is None or config_hash(stretch.applied.config) == stretch.applied.config_hash:
+            return
+        explanation.fault = f"the configuration on the log is not the one that its hash stands for: {stretch.fault}"
+
+
+def check_document(told: Mapping[str, Any], found: Explanation) -> FirstDifference | None:
+    """The first field of an explanation kept as JSON that is not what is recomputed now."""
+    return first_difference(dict(told), msgspec.json.decode(encode(found.plain())), "")

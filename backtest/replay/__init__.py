@@ -1,0 +1,1 @@
+"""Signals recomputed from history by the pipeline that runs live."""

@@ -1,0 +1,76 @@
+"""Cross-sections as the log has them: predictions computed anew, in the order and by the closings of the log."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from plugins.pipeline.cross_section import CrossSections
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord
+from schemas.wire import Signal
+from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord, decode_prediction_record
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import partition_count, topic_name
+from streams.publishing.writer import home
+
+Key = tuple[str, int]
+"""Symbol and time."""
+
+
+@dataclass
+class Gathered:
+    """What the log of predictions comes to when each is replaced by the one computed anew.
+
+    `signals`: each with the offset of the record that made it. `unknown`: predictions on the log that nothing computes
+    (their own values are used); `absent`: computed ones that the log lacks; `open`: those on the log whose time is not
+    closed yet.
+    """
+
+    signals: list[tuple[int, Signal]] = field(default_factory=list)
+    pairs: list[tuple[Prediction, Prediction]] = field(default_factory=list)
+    unknown: list[Prediction] = field(default_factory=list)
+    absent: list[Prediction] = field(default_factory=list)
+    open: list[Prediction] = field(default_factory=list)
+    closed: int = -1
+
+
+async def logged(kafka: Kafka, strategy: str) -> list[tuple[int, PredictionRecord]]:
+    """The strategy's records on `predictions`, each with its offset; foreign ones are left out."""
+    number = home(strategy, await partition_count(kafka))
+    found: list[tuple[int, PredictionRecord]] = []
+    topic = topic_name(kafka, "predictions")
+    async for record in read_partition_to_end(kafka, topic, number, isolation="read_committed"):
+        if record.key != strategy.encode():
+            continue
+        try:
+            value = decode_prediction_record(record.value)
+        except BadRecord:
+            continue
+        if value.strategy == strategy:
+            found.append((record.offset, value))
+    return found
+
+
+def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Iterable[Prediction]) -> Gathered:
+    """The signals of these records and predictions; `PluginError` when a closing's plugin is not here."""
+    computed: Mapping[Key, Prediction] = {(made.symbol, made.time): made for made in predictions}
+    result, fold, seen = Gathered(), CrossSections(), set[Key]()
+    for offset, record in records:
+        if isinstance(record, Prediction):
+            key = record.symbol, record.time
+            made = computed.get(key)
+            if key not in seen:
+                if made is None:
+                    result.unknown.append(record)
+                else:
+                    result.pairs.append((record, made))
+            seen.add(key)
+            came = fold.take(made or record)
+        elif isinstance(record, Closing):
+            came = fold.close(record)
+        else:
+            continue
+        result.signals += [(offset, signal) for signal in came.signals]
+    result.absent = [made for key, made in computed.items() if key not in seen]
+    result.open = [made for _, some in sorted(fold.pending.items()) for made in some.values()]
+    result.closed = fold.closed
+    return result

@@ -1,0 +1,263 @@
+"""Signals recomputed from history, by the pipeline that runs live."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from backtest.replay.file_cross_sections import FileSections
+from backtest.replay.history import VERSION, Joins, Stretch, folds_of, stretches
+from backtest.sources.bars import Progress, file_bars, file_steps, frame_of, in_order, located, place, topic_steps
+from backtest.sources.news import file_news
+from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
+from plugins.base.bars import BarBatch, between
+from plugins.news.join import NewsJoin
+from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Seen, Source
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.configuration import Config
+from schemas.errors import ConfigurationError
+from schemas.wire import Signal, encode
+from streams.consuming.news_scores import joins
+from streams.ingest.files import Refused, during, refused, select_bars
+from streams.kafka.topics import partition_count, topic_name
+from streams.recovery.state import load
+
+MESSAGE = "message"
+"""Column of a Parquet file of signals: the whole signal, as it is on the wire."""
+
+
+@dataclass
+class ReplayResult:
+    """The signals, as structs and as a frame, and the bars that they were made of.
+
+    `gaps`: in words, which offsets the log lacks, although the state should have seen them. `lacking`: why some bars
+    have no signals here, although what was in force for them said something. `other`: the hash of the configuration in
+    force, where that is not the one here. `left_out`: what of the source is no bar, or none that can be used;
+    `news_left_out` the same of a file of news.
+    """
+
+    # asyncio.run writes out what its task returned, for the message of an error that nobody sees
+    raw: list[Signal] = field(default_factory=list, repr=False)
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    gaps: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    other: str | None = None
+    left_out: Refused = field(default_factory=Refused)
+    news_left_out: Refused = field(default_factory=Refused)
+
+    @property
+    def signals(self) -> pd.DataFrame:
+        """One row a signal: symbol, time (ms), signal, weight, prediction, reason, id."""
+        rows = [
+            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id)
+            for c in (signal.content for signal in self.raw)
+        ]
+        frame = pd.DataFrame(rows, columns=["symbol", "time", "signal", "weight", "prediction", "reason", "id"])
+        return frame.astype({"weight": "float64", "prediction": "float64", "time": "int64"})
+
+
+def replay(
+    config: Config,
+    name: str,
+    source: str,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+    offsets: Offsets | None = None,
+    as_configured: bool = False,
+    news: str | None = None,
+) -> ReplayResult:
+    """Signals of strategy `name` for bars that close in [start, end) (ms), at these `offsets` (None: any); the state
+    always begins at its origin.
+
+    `source` is ``kafka``, the folder of an archive, or a file of bars. Topics are replayed with what was in force for
+    each bar, where a worker ever ran the strategy; `as_configured`: all with the configuration and the model of today.
+    `news`: a file of scores or articles, for a file of bars.
+    """
+    if start is not None and end is not None and start >= end:
+        raise ConfigurationError("the range is empty: --from is not before --to")
+    ready = ready_strategy(name, config.strategy(name))
+    check_news(ready, news, located(config, source) is not None)
+    if topics := located(config, source):
+        if offsets is not None:
+            check_whole(ready)
+            asyncio.run(check_offsets(topics.kafka, offsets))
+        result = asyncio.run(
+            _replay_sections(topics, ready, progress)
+            if ready.generator.cross_section
+            else replay_topic(topics, ready, progress, as_configured, start, end)
+        )
+    elif offsets is not None:
+        raise ConfigurationError(
+            f"{source} is a file, which has no partitions; use --from and --to instead of --offsets"
+        )
+    else:
+        unused = Refused()
+        join = file_news(news, config.news, ready.joining, unused) if news else None
+        result = replay_file(ready, source, progress, news=join)
+        result.news_left_out = unused
+    result.raw = signals_within(signals_during(result.raw, start, end), offsets)
+    result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
+    return result
+
+
+def check_news(ready: ReadyStrategy, news: str | None, of_topics: bool) -> None:
+    """`ConfigurationError` for scores that nothing would look at."""
+    if news and of_topics:
+        raise ConfigurationError("--news goes with a file of bars; for bars of the topic, news.scores is read")
+    if news and not ready.uses_news:
+        raise ConfigurationError(f"strategy {ready.name} uses no news; leave out --news, or add news.finbert_sentiment")
+
+
+def signals_during(signals: list[Signal], start: int | None, end: int | None) -> list[Signal]:
+    """The signals for bars that close in [start, end)."""
+    inside = during([signal.content.time for signal in signals], start, end)
+    return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
+
+
+def replay_file(
+    ready: ReadyStrategy,
+    source: str,
+    progress: Progress | None = None,
+    witness: Callable[[Seen], None] | None = None,
+    news: NewsJoin | None = None,
+    sections: FileSections | None = None,
+) -> ReplayResult:
+    bars = file_bars(source, ready.interval)
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
+    run = pipeline.runs[ready.name]
+    run.start_time, run.witness = 0, witness
+    result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
+    for step in file_steps(bars, ready.interval, progress):
+        outcome = pipeline.feed(step.batches)
+        for bad in outcome.refusals:
+            row = bars.iloc[bad.offset]
+            result.left_out.add(bad.kind, f"{row['symbol']} at {row['close_time']}: {bad.reason}")
+        result.raw += outcome.signals
+        result.raw += sections.take(outcome.predictions)
+    result.raw += sections.end()
+    return result
+
+
+async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
+    from backtest.replay.cross_sections import replay_gathered
+
+    result = ReplayResult()
+    result.raw, result.bars = await replay_gathered(config, ready, progress, result.gaps, result.left_out)
+    return result
+
+
+async def replay_topic(
+    config: Config,
+    ready: ReadyStrategy,
+    progress: Progress | None = None,
+    as_configured: bool = False,
+    start: int | None = None,
+    end: int | None = None,
+) -> ReplayResult:
+    """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
+    log; what is lacking is told of bars that close in [start, end).
+    """
+    kafka, result = config.kafka, ReplayResult()
+    frames: list[pd.DataFrame] = []
+    count = await partition_count(kafka)
+    for partition in range(count):
+        stored = await load(kafka, partition)
+        past = await stretches(stored, partition, ready, config, whole=False)
+        if past and past[-1].applied.config_hash != ready.config_hash:
+            result.other = past[-1].applied.config_hash
+        lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
+        made = [ready, *(stretch.strategy for stretch in past if stretch.strategy)]
+        news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
+        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
+        intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
+        begin = stored.memory_begin(intervals) or 0
+        async for step in topic_steps(kafka, partition, count, begin, progress, result.gaps, result.left_out):
+            found = Outcome()
+            for feed in feeds:
+                feed(step.batches, found)
+            result.raw += found.signals
+            for offset, bad in {bad.offset: bad for bad in found.refusals}.items():
+                result.left_out.add(bad.kind, f"{place(topic_name(kafka, 'bars'), partition, offset)}: {bad.reason}")
+            lost = _tell_lost(result, lost, step.batches, start, end)
+            if ready.interval in step.batches:
+                frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
+    if frames:
+        result.bars = in_order(pd.concat(frames, ignore_index=True))
+    else:
+        result.bars = pd.DataFrame({"symbol": [], "close_time": []})
+    return result
+
+
+def _tell_lost(
+    result: ReplayResult, lost: list[Stretch], batches: Mapping[str, BarBatch], start: int | None, end: int | None
+) -> list[Stretch]:
+    """Those that have no bar in [start, end) so far; of the others the fault is told."""
+    waiting = []
+    for stretch in lost:
+        batch = between(batches, stretch.begin, stretch.end).get(str(stretch.applied.config["interval"]))
+        if batch is not None and during(batch.bars["time"].tolist(), start, end).any():
+            result.lacking.append(stretch.fault or "")
+        else:
+            waiting.append(stretch)
+    return waiting
+
+
+Feed = Callable[[Mapping[str, BarBatch], Outcome], None]
+
+
+def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool, news: Joins) -> list[Feed]:
+    """What makes the signals of a partition: of what was in force, else of the strategy here."""
+    if past and not as_configured:
+        return [fold.feed for fold in folds_of(source, past, news, early=True)]
+    pipeline = Pipeline([ready], source, news=news[ready.joining] if ready.uses_news else None)
+    run = pipeline.runs[ready.name]
+    run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
+
+    def feed(batches: Mapping[str, BarBatch], found: Outcome) -> None:
+        outcome = pipeline.feed(batches)
+        found.signals += outcome.signals
+        found.refusals += outcome.refusals
+
+    return [feed]
+
+
+def write_signals(signals: list[Signal], out: Path) -> None:
+    """JSON lines, or Parquet for a name that ends so; written aside, then renamed."""
+    check_file(out)
+    aside = out.with_name(out.name + ".part")
+    try:
+        if out.suffix == ".parquet":
+            _frame(signals).to_parquet(aside, index=False)
+        else:
+            aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}") from None
+
+
+def check_file(out: Path) -> None:
+    """`ConfigurationError` when `out` cannot become a file: known before the work, not after it."""
+    if out.is_dir():
+        raise ConfigurationError(f"{out} is a folder; name a file, such as {out / 'signals.jsonl'}")
+    if not out.absolute().parent.is_dir():
+        raise ConfigurationError(f"there is no folder {out.absolute().parent} to write {out.name} to; make it first")
+
+
+def _frame(signals: list[Signal]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for signal in signals:
+        content, provenance = signal.content, signal.provenance
+        rows.append(
+            {name: getattr(content, name) for name in content.__struct_fields__ if name not in ("signal", "model")}
+            | {"signal": str(content.signal), "model": content.model.sha256 if content.model else None}
+            | {"topic": provenance.topic, "partition": provenance.partition, "offset": provenance.offset}
+            | {MESSAGE: encode(signal)}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,77 @@
+"""What a report is about."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from backtest.trials.trials import TrialVerdict
+from schemas.configuration import Strategy
+from schemas.wire import interval_ms
+
+SHORT_DAYS = 90
+
+
+@dataclass(frozen=True)
+class BacktestOutcome:
+    """What a report is about: `results` by engine, equity of buying and holding by time."""
+
+    name: str
+    config_hash: str
+    strategy: Strategy
+    symbols: list[str]
+    bars: int
+    signals: int
+    results: dict[str, dict[str, Any]]
+    benchmark: "pd.Series[float]"
+    benchmark_metrics: dict[str, Any]
+    verdict: TrialVerdict | None = None
+    prices: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+    def opens(self) -> pd.DatetimeIndex:
+        """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
+        return pd.DatetimeIndex(self.benchmark.index) - pd.Timedelta(milliseconds=interval_ms(self.strategy.interval))
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """What a reader must know first: (bad or note, text)."""
+        found = []
+        if self.strategy.execution.price == "this_close":
+            found.append(
+                ("bad", "This backtest looks ahead: orders fill at the very close that decided them (this_close).")
+            )
+        days = (self.benchmark.index[-1] - self.benchmark.index[0]) / pd.Timedelta(days=1)
+        if days < SHORT_DAYS:
+            found.append(("note", f"The data spans {days:.0f} days: what is said of a year is an extrapolation."))
+        if not self.signals:
+            found.append(("note", "There are no signals in this range."))
+        told: dict[tuple[str, str], list[str]] = {}
+        for key, result in self.results.items():
+            for warning in _of_engine(result):
+                told.setdefault(warning, []).append(key)
+        found += [("note", text) for text in self.notes]
+        return found + [(kind, f"{', '.join(keys)}: {text}") for (kind, text), keys in told.items()]
+
+
+def _of_engine(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if float(equity_of(result).min()) <= 0:
+        yield "bad", "the equity fell to nothing or below; what comes after it means little."
+    if cuts := len(result.get("cuts", ())):
+        yield "note", f"{counted(cuts, 'order')} cut, for want of cash or by the limit of exposure."
+    if pending := len(result.get("pending", ())):
+        yield "note", f"{counted(pending, 'order')} still waiting for a bar when the data ended."
+
+
+def equity_of(result: dict[str, Any]) -> "pd.Series[float]":
+    """The equity of an engine's result; an engine of others may return a bare series."""
+    curve = result["equity_curve"]
+    return curve["equity"] if isinstance(curve, pd.DataFrame) else curve
+
+
+def counted(number: int, what: str) -> str:
+    """
+    >>> counted(1, "order"), counted(1200, "order")
+    ('1 order', '1,200 orders')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

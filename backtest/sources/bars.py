@@ -1,0 +1,149 @@
+"""Where bars come from: the `bars` topic, or files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from plugins.base.bars import COLUMNS, BarBatch
+from plugins.pipeline.frames import batch_from_frame
+from schemas.configuration import Config, Kafka
+from schemas.errors import ConfigurationError
+from schemas.wire import interval_ms
+from streams.consuming.intake import Intake
+from streams.ingest.files import Refused, read_bars
+from streams.kafka.clients import read_batches_to_end
+from streams.kafka.gaps import Gaps, told
+from streams.kafka.parquet_log import archived, is_archive
+from streams.kafka.topics import partition_count, topic_name
+
+
+class Progress(Protocol):
+    """Told how many records were read since the last call, and the time (ms) of the last of them."""
+
+    def __call__(self, more: int, at_ms: int | None = None, /) -> None: ...
+
+
+FILE_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some bars in log order, and the partition that they come from."""
+
+    partition: int
+    batches: dict[str, BarBatch]
+
+
+async def topic_steps(
+    kafka: Kafka,
+    partition: int,
+    partitions: int,
+    start: int,
+    progress: Progress | None = None,
+    gaps: list[str] | None = None,
+    left_out: Refused | None = None,
+) -> AsyncIterator[Step]:
+    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them.
+
+    `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
+    cannot be used.
+    """
+    intake = Intake(partition, partitions, kafka.partitioner)
+    topic, holes = topic_name(kafka, "bars"), Gaps()
+    async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
+        taken = intake.read(records)
+        yield Step(partition, taken.batches)
+        if left_out is not None:
+            for letter in taken.dead:
+                left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
+        if progress:
+            progress(len(records), records[-1].timestamp)
+    if gaps is not None:
+        gaps += told(f"{topic}/{partition}", holes.found)
+
+
+def place(topic: str, partition: int, offset: int) -> str:
+    """Where a record is, in words."""
+    return f"{topic}/{partition} offset {offset}"
+
+
+def located(config: Config, source: str) -> Config | None:
+    """The configuration for reading topics from `source`: ``kafka`` or the folder of an archive; None for a file."""
+    if source == "kafka":
+        return config
+    if is_archive(source):
+        return config.model_copy(update={"kafka": archived(Path(source))})
+    return None
+
+
+def with_topics(config: Config, source: str) -> Config:
+    """As `located`; `ConfigurationError` for anything but ``kafka`` and an archive."""
+    found = located(config, source)
+    if found is None:
+        raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
+    return found
+
+
+def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
+    """The bars of a file as one partition; row numbers serve as offsets."""
+    whole = batch_from_frame(frame)
+    steps = []
+    for first in range(0, len(whole), FILE_CHUNK):
+        part = slice(first, first + FILE_CHUNK)
+        steps.append(Step(0, {interval: BarBatch(whole.symbols[part], whole.bars[part], whole.offsets[part])}))
+        if progress:
+            last = steps[-1].batches[interval]
+            progress(len(last), int(last.bars["time"][-1]))
+    return steps
+
+
+def file_bars(source: str, interval: str) -> pd.DataFrame:
+    """Bars of a CSV or Parquet file: symbol, open_time, close_time and the five columns, by close time and symbol."""
+    path = Path(source)
+    if not path.exists():
+        raise ConfigurationError(f"there is no file {source}; give `kafka`, an archive's folder, or a file of bars")
+    return read_bars([path], interval)
+
+
+def topic_bars(config: Config, interval: str, progress: Progress | None = None) -> pd.DataFrame:
+    """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
+    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.files.refused(frame)``.
+    """
+    return asyncio.run(_topic_bars(config.kafka, interval, progress))
+
+
+async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) -> pd.DataFrame:
+    frames, gaps, left_out = [], list[str](), Refused()
+    count = await partition_count(kafka)
+    for partition in range(count):
+        async for step in topic_steps(kafka, partition, count, 0, progress, gaps, left_out):
+            if interval in step.batches:
+                frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
+    if not frames:
+        raise ConfigurationError(
+            f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
+        )
+    bars = in_order(pd.concat(frames, ignore_index=True))
+    bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}
+    return bars
+
+
+def log_gaps(bars: pd.DataFrame) -> list[str]:
+    """In words, which offsets the log lacked that `topic_bars` read."""
+    return list(bars.attrs.get("gaps", []))
+
+
+def frame_of(batch: BarBatch, interval: str) -> pd.DataFrame:
+    times = batch.bars["time"]
+    data: dict[str, Any] = {"symbol": batch.symbols, "open_time": times - interval_ms(interval), "close_time": times}
+    return pd.DataFrame(data | {name: batch.bars[name] for name in COLUMNS} | {"offset": batch.offsets})
+
+
+def in_order(bars: pd.DataFrame) -> pd.DataFrame:
+    """By close time, then symbol; where one bar came twice, the first stays, as live."""
+    ordered = bars.sort_values(["close_time", "symbol", "offset"], kind="stable")
+    return ordered.drop_duplicates(["symbol", "close_time"]).reset_index(drop=True)

@@ -1,0 +1,178 @@
+"""Scores for a replay or a training: of a file, or of the topic ``news.scores``."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from plugins.fold import gate
+from plugins.news import NEEDED, SCORES, joined
+from plugins.news.article_text import text_of, text_sha256
+from plugins.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
+from plugins.scorers import open_scorer
+from schemas.configuration import Kafka, News
+from schemas.errors import ConfigurationError, PluginError
+from streams.consuming.news_scores import joins
+from streams.ingest.articles import read_articles
+from streams.ingest.files import Refused, refused
+
+NewsOf = Callable[[pd.DataFrame], NewsJoin]
+"""The news of a frame of bars, whose row numbers serve as offsets."""
+EARLIEST = 100_000_000_000
+
+
+def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
+    """Articles of a file (see `streams.ingest.articles.read_articles`) through the configured scorer: each counts from
+    its publication plus ``news.delay``. What was left out: ``streams.ingest.files.refused(frame)``.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, and a scorer that is not there.
+    """
+    scorer = open_scorer(news)
+    found: dict[str, Any] = {}
+    rows = []
+    articles, left_out = read_articles(path, historical=True)
+    for article in articles:
+        text = text_of(article)
+        if not text or not article.symbols:
+            why = "about no symbol" if text else "without a text"
+            left_out.add(why, f"{Path(path).name}, article {article.id}: {why}")
+            continue
+        digest = text_sha256(text)
+        if digest not in found:
+            found[digest] = scorer.score([text])[0]
+        time = article.published_at + round(1000 * news.delay)
+        rows += [(article.id, symbol, time, *found[digest][:3], digest, True) for symbol in article.symbols]
+    frame = pd.DataFrame(rows, columns=[*NEEDED, "text_sha256", "historical"])
+    frame.attrs["refused"] = asdict(left_out)
+    return frame
+
+
+def file_scores(path: str | Path, news: News) -> pd.DataFrame:
+    """Scores of a CSV, Parquet or JSON lines file, in its order, as `plugins.news.joined` has them.
+
+    Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
+    ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times are
+    milliseconds since the epoch or ISO 8601 (UTC). ``uncertainty``, ``text_sha256`` and ``scorer`` may be there;
+    scores of another scorer than ``news.scorer`` are left out (``streams.ingest.files.refused(frame)``). A file
+    without scores is one of articles.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, lacks a column, or holds what is no score or no time.
+    """
+    frame = _load(Path(path)).rename(columns={"article": "id"})
+    if "positive" not in frame:
+        return scored_articles(path, news)
+    if "kind" in frame:
+        frame = frame[frame["kind"] == "score"]
+    if "available_at" not in frame and "published_at" in frame:
+        frame = frame.assign(available_at=_times(path, frame["published_at"]) + round(1000 * news.delay))
+        frame = frame.assign(historical=True)
+    elif "available_at" in frame:
+        frame = frame.assign(available_at=_times(path, frame["available_at"]))
+    if missing := [name for name in NEEDED if name not in frame]:
+        raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}")
+    values = frame[list(SCORES[:3])].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    wrong = ~((values >= 0) & (values <= 1)).all(axis=1) | (abs(values.sum(axis=1) - 1.0) > 1e-6)
+    if wrong.any():
+        raise ConfigurationError(
+            f"{path}: row {int(wrong.argmax()) + 1} is no score: positive, negative and neutral lie in 0 … 1,"
+            " and sum to 1"
+        )
+    left_out = Refused()
+    if "scorer" in frame:
+        names = frame["scorer"].astype(str).str.partition("/")[0]
+        for row in np.flatnonzero(names != news.scorer).tolist():
+            left_out.add(f"of another scorer than {news.scorer}", f"{Path(path).name}:{row + 1}: of {names.iloc[row]}")
+        frame = frame[names == news.scorer]
+    frame = frame.assign(symbol=frame["symbol"].astype(str)).reset_index(drop=True)
+    frame.attrs["refused"] = asdict(left_out)
+    return frame
+
+
+def file_news(path: str | Path, news: News, rule: Joining, left_out: Refused | None = None) -> NewsJoin:
+    """All scores of a file: what is not there was not said, so no bar is unknown. `left_out` is told what of the file
+    was not used.
+    """
+    scores = file_scores(path, news)
+    if left_out is not None:
+        left_out.take(refused(scores))
+    try:
+        return joined(scores, rule)
+    except PluginError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+async def topic_news(kafka: Kafka, partitions: int, rule: Joining) -> NewsOf:
+    """The news of bars that `backtest.sources.bars.topic_bars` gives."""
+    found = [(await joins(kafka, number, [rule]))[rule] for number in range(partitions)]
+    return lambda bars: _OfPartitions(found, bars)
+
+
+def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:
+    """SHA-256 of what each bar is given of the news: equal where it makes no difference for these bars."""
+    slots, symbols = pd.factorize(bars["symbol"])
+    closes = bars["close_time"].to_numpy(np.int64)
+    begins = gate.begins(np.full(len(symbols), -1, np.int64), slots.astype(np.int64), closes, interval_ms)
+    given = news.of_bars(bars["symbol"].tolist(), begins, closes, np.arange(len(bars), dtype=np.int64))
+    return hashlib.sha256(b"".join(values.tobytes() for values in given.columns.values())).hexdigest()
+
+
+class _OfPartitions(NewsJoin):
+    """The joins of several partitions, for a frame that tells `partition` and `offset` of each bar."""
+
+    def __init__(self, found: Sequence[NewsJoin], bars: pd.DataFrame) -> None:
+        super().__init__(Joining(), low=FOR_EVER)
+        self._found = found
+        self._partitions = bars["partition"].to_numpy(np.int64)
+        self._offsets = bars["offset"].to_numpy(np.int64)
+
+    def of_bars(self, symbols: Sequence[str], begins: IntArray, closes: IntArray, offsets: IntArray) -> BarNews:
+        partitions = self._partitions[offsets]
+        whole = super().of_bars(symbols, begins, closes, offsets)
+        for number, join in enumerate(self._found):
+            rows = np.flatnonzero(partitions == number)
+            some = [symbols[row] for row in rows.tolist()]
+            part = join.of_bars(some, begins[rows], closes[rows], self._offsets[offsets[rows]])
+            for name, values in part.columns.items():
+                whole.columns[name][rows] = values
+            whole.offsets[rows], whole.historical[rows] = part.offsets, part.historical
+        return whole
+
+
+def _load(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".parquet":
+            frame: pd.DataFrame = pd.read_parquet(path)
+        elif path.suffix in (".jsonl", ".json"):
+            frame = pd.read_json(path, lines=True, convert_dates=False, dtype=False)
+        else:
+            text: dict[str, Any] = {"symbol": str, "id": str, "article": str}
+            frame = pd.read_csv(path, dtype=text, keep_default_na=False, low_memory=False)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    return frame.rename(columns={name: str(name).strip().lower() for name in frame})
+
+
+def _times(path: str | Path, column: "pd.Series[Any]") -> "pd.Series[int]":
+    if pd.api.types.is_datetime64_any_dtype(column):
+        found = pd.to_datetime(column, utc=True)
+    elif pd.api.types.is_numeric_dtype(column):
+        if len(column) and not column.min() >= EARLIEST:
+            raise ConfigurationError(f"{path}: {column.name} holds {column.min()}, which is no time in milliseconds")
+        return column.astype("int64")
+    else:
+        found = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    if found.isna().any():
+        raise ConfigurationError(f"{path}: {column.name} holds {column[found.isna()].iloc[0]!r}, which is no time")
+    return found.dt.tz_localize(None).dt.as_unit("ms").astype("int64")

@@ -1,0 +1,27 @@
+"""The universe, over frames of bars."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plugins.base.bars import times_of
+from plugins.strategy.universe import Universe
+
+
+def bars_of(universe: Universe, bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars of symbols that are ever members: those before a membership warm its features up, as live."""
+    return bars[bars["symbol"].map({symbol: universe.ever(symbol) for symbol in bars["symbol"].unique()}).astype(bool)]
+
+
+def members(universe: Universe, index: pd.MultiIndex) -> NDArray[np.bool_]:
+    """Is the symbol a member at that time, for each row of `index` (symbol, time)?"""
+    found = np.ones(len(index), np.bool_)
+    if universe.changes:
+        symbols, times = index.get_level_values(0), times_of(index).tolist()
+        found[:] = [universe.member(symbol, time) for symbol, time in zip(symbols, times, strict=True)]
+    return found
+
+
+def absent(universe: Universe, bars: pd.DataFrame) -> list[str]:
+    """Symbols that the universe names and that have no bar."""
+    return sorted((universe.symbols or frozenset()) - set(bars["symbol"].unique()))

@@ -1,0 +1,1 @@
+"""A grid of parameters through an engine, on local processes or a cluster."""

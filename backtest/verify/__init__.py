@@ -1,0 +1,1 @@
+"""Live signals against a replay, field by field."""

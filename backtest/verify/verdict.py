@@ -1,0 +1,178 @@
+"""What `verify` finds: live signals against recomputed ones, field by field."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from backtest.replay.history import Stretch
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord
+from schemas.wire import Signal, decode, encode
+from streams.kafka.clients import read_partition_to_end
+from streams.kafka.topics import topic_name
+from streams.recovery.state import load
+
+_decoder = msgspec.json.Decoder(Signal)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One signal that is not what the replay says."""
+
+    kind: str
+    strategy: str
+    symbol: str
+    time: int
+    partition: int
+    offset: int
+    field: str | None = None
+    live: Any = None
+    replayed: Any = None
+
+
+@dataclass
+class VerifyResult:
+    """What `verify` found; `ok` when live and replay are one.
+
+    `gaps`: in words, which offsets of the bars the log lacks.
+
+    `open`: predictions of cross-sections that are not closed at the end of the log, and so have no signals yet.
+
+    `older`: signals from before the state's origin, which lie too far back for the log as it is now. `other`: the
+    configuration in force, where that is not the one here; each signal is compared with what was in force for it.
+    """
+
+    strategy: str
+    signals: int = 0
+    equal: int = 0
+    repeats: int = 0
+    foreign: int = 0
+    unpublished: int = 0
+    open: int = 0
+    older: int = 0
+    not_reproducible: str | None = None
+    other: str | None = None
+    gaps: list[str] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+    def take_past(self, past: Sequence[Stretch], ready: ReadyStrategy) -> None:
+        """Of one partition: what is in force there, and what of it cannot be recomputed."""
+        if past and past[-1].gone:
+            self.not_reproducible = self.not_reproducible or past[-1].fault
+        if past and past[-1].applied.config_hash != ready.config_hash:
+            self.other = past[-1].applied.config_hash
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences and self.not_reproducible is None and self.foreign == 0
+
+
+@dataclass
+class Live:
+    """Signals of one strategy on one partition of the topic; those of bars before offset `until` must all be there."""
+
+    until: int
+    signals: list[Signal] = field(default_factory=list)
+    foreign: int = 0
+
+    def due(self, signal: Signal) -> bool:
+        """Must it be there?"""
+        return signal.provenance.offset < self.until
+
+
+def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
+    """Without those of stretches that cannot be recomputed, which are counted or told."""
+    lost = [stretch for stretch in past if stretch.fault]
+    kept = []
+    for signal in signals:
+        stretch = next((stretch for stretch in lost if stretch.covers(signal)), None)
+        if stretch is None:
+            kept.append(signal)
+        elif stretch.gone and stretch is not past[-1]:
+            verdict.older += 1
+        else:
+            verdict.not_reproducible = verdict.not_reproducible or stretch.fault
+    return kept
+
+
+async def live_signals(kafka: Kafka, strategy: str, partition: int) -> Live:
+    live = Live((await load(kafka, partition)).published.get(strategy, 0))
+    async for record in read_partition_to_end(
+        kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
+    ):
+        try:
+            signal = decode(_decoder, record.value)
+        except BadRecord:
+            live.foreign += 1
+            continue
+        if signal.content.strategy == strategy:
+            live.signals.append(signal)
+    return live
+
+
+def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
+    """Every live signal against the replay's of that id; a replayed one that is `due` must be there."""
+    wanted = {signal.content.id: signal for signal in expected}
+    seen: set[str] = set()
+    for signal in live:
+        identity = signal.content.id
+        verdict.signals += 1
+        repeated = identity in seen
+        seen.add(identity)
+        replayed = wanted.get(identity)
+        differences = [_extra(signal)] if replayed is None else list(_differences(signal, replayed))
+        if differences:
+            verdict.differences += differences
+        elif repeated:
+            verdict.repeats += 1
+        else:
+            verdict.equal += 1
+    for identity, signal in wanted.items():
+        if identity not in seen:
+            if due(signal):
+                verdict.differences.append(_difference("missing", signal))
+            else:
+                verdict.unpublished += 1
+
+
+def _difference(
+    kind: str, signal: Signal, name: str | None = None, live: Any = None, replayed: Any = None
+) -> Difference:
+    content, provenance = signal.content, signal.provenance
+    return Difference(
+        kind,
+        content.strategy,
+        content.symbol,
+        content.time,
+        provenance.partition,
+        provenance.offset,
+        name,
+        live,
+        replayed,
+    )
+
+
+def _extra(signal: Signal) -> Difference:
+    return _difference("extra", signal)
+
+
+def _differences(live: Signal, replayed: Signal) -> Iterator[Difference]:
+    """Field by field; the worker's version in the provenance may differ."""
+    if encode(live.content) == encode(replayed.content) and _place(live) == _place(replayed):
+        return
+    ours, theirs = msgspec.to_builtins(live.content), msgspec.to_builtins(replayed.content)
+    for name in ours:
+        if encode(ours[name]) != encode(theirs[name]):
+            yield _difference("differs", replayed, name, ours[name], theirs[name])
+    for name, (a, b) in {n: (_place(live)[n], _place(replayed)[n]) for n in _place(live)}.items():
+        if a != b:
+            yield _difference("differs", replayed, f"provenance.{name}", a, b)
+
+
+def _place(signal: Signal) -> dict[str, Any]:
+    place: dict[str, Any] = msgspec.to_builtins(signal.provenance)
+    del place["worker"]
+    return place

@@ -1,0 +1,1 @@
+"""Registries, the discovery of plugins, and the listing of what was found."""

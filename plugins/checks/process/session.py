@@ -1,0 +1,174 @@
+"""Checks plugins in processes of their own, with a deadline for each check."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from plugins.checks.catalogue import CATALOGUE, Check
+from plugins.checks.findings.finding import Finding, Report
+from plugins.checks.process.target import Target
+from schemas.errors import PluginError
+
+DEADLINE = 90.0
+"""Seconds for one check: a bound for one that hangs, several times what the slowest takes on a slow machine."""
+START = 120.0
+"""Seconds for a process to start and to import a plugin."""
+HANGS = 2
+"""So many checks of a plugin may hang; the rest are not made."""
+SEEDS = ("1", "2")
+
+
+class Gone(Exception):
+    """The process ended or hung; the text says how."""
+
+
+class Process:
+    """A child that checks plugins, started when it is first asked, and again after it was killed."""
+
+    def __init__(self, hash_seed: str) -> None:
+        self._seed = hash_seed
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.Queue[str | None] = queue.Queue()
+        self._ready = False
+        self.target: Target | None = None
+
+    def ask(self, question: dict[str, Any], seconds: float) -> dict[str, str]:
+        """The answer; `Gone` when none comes within `seconds`, and the process is killed."""
+        self.start()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            line = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            self.close()
+            raise Gone(f"no end within {seconds:g} s") from None
+        except BrokenPipeError:
+            line = None
+        if line is None:
+            code = process.wait()
+            self.close()
+            raise Gone(f"the process ended: {'signal' if code < 0 else 'exit code'} {abs(code)}")
+        answer: dict[str, str] = json.loads(line)
+        return answer
+
+    def open(self, target: Target) -> dict[str, str]:
+        answer = self.ask(
+            {"do": "open", "target": target.as_dict(), "path": [os.path.abspath(p) for p in sys.path]}, START
+        )
+        self.target = target
+        return answer
+
+    def close(self) -> None:
+        """Ends the process, hung or not."""
+        process, self._process, self.target = self._process, None, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def start(self, wait: bool = True) -> None:
+        """Starts the process unless it runs, and waits until it has imported what it needs."""
+        if self._process is None:
+            path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "plugins.checks.process.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+                env=os.environ | {"PYTHONHASHSEED": self._seed, "PYTHONPATH": path},
+            )  # fmt: skip
+            self._answers, self._ready = queue.Queue(), False
+            threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
+        if wait and not self._ready:
+            with contextlib.suppress(queue.Empty):
+                self._ready = self._answers.get(timeout=START) is not None
+            if not self._ready:
+                self.close()
+                raise PluginError("the process in which plugins are checked does not start; is the machine overloaded?")
+
+
+def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str | None]") -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        answers.put(line)
+    answers.put(None)
+
+
+class Session:
+    """Two processes with different hash seeds that check one plugin after the other.
+
+    >>> with Session() as session:
+    ...     report = session.check(target_of("technical.rsi"))  # doctest: +SKIP
+    """
+
+    def __init__(self, deadline: float = DEADLINE) -> None:
+        self.deadline = deadline
+        self._main, self._twin = (Process(seed) for seed in SEEDS)
+
+    def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
+        """All findings on a plugin; `progress` hears each."""
+        for wait in (False, True):  # both at once
+            self._main.start(wait)
+            self._twin.start(wait)
+        begin = time.monotonic()
+        report = Report(target.key, target.category)
+        hangs = 0
+        for check in CATALOGUE[target.category]:
+            finding, hung = self._finding(target, check, report, hangs)
+            hangs += hung
+            report.findings.append(finding)
+            progress(finding)
+        report.seconds = time.monotonic() - begin
+        return report
+
+    def _finding(self, target: Target, check: Check, report: Report, hangs: int) -> tuple[Finding, int]:
+        """The finding of one check, and 1 if it hung."""
+        missing = [f.check for f in report.findings if f.check in check.needs and f.status != "passed"]
+        if hangs >= HANGS or missing:
+            why = f"{', '.join(missing)} must pass first" if missing else f"it hung {hangs} times before"
+            return Finding(check.name, "not applicable", check.did, why), 0
+        try:
+            answer = self._answer(self._main, target, check)
+            if check.twin and answer["status"] == "passed":
+                answer = _compared(answer, self._answer(self._twin, target, check))
+        except Gone as gone:
+            mend = "find what never ends, or ends the process, on the bars of this check"
+            return Finding(check.name, "failed", check.did, str(gone), mend), 1
+        return Finding(check.name, answer["status"], check.did, answer["saw"], answer["mend"]), 0  # type: ignore[arg-type]
+
+    def _answer(self, process: Process, target: Target, check: Check) -> dict[str, str]:
+        if process.target != target:
+            opened = process.open(target)
+            if opened["status"] != "passed":
+                return opened
+        return process.ask({"do": "check", "check": check.name}, self.deadline)
+
+    def close(self) -> None:
+        self._main.close()
+        self._twin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _compared(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    if one == other:
+        return one
+    return {
+        "status": "failed",
+        "saw": f"in a process with another hash seed it gave something else: {one['saw']}, then {other['saw']}",
+        "mend": "do not depend on the order of a set, on hash(), on id() or on anything of the process",
+    }

@@ -1,0 +1,114 @@
+"""A signal generator under test: predictions of several symbols, and what it decided on them."""
+
+import math
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from plugins.base import SIGNALS, BaseSignalGenerator
+from plugins.checks.features.subject import told
+from plugins.checks.findings.outcome import Failed
+
+SYMBOLS = ("AAPL", "BAC", "IBM", "JNJ", "MSFT", "ORCL", "SPY", "T", "WMT", "XOM", "XRX", "ZION")
+TIMES = 80
+DECIDED = ("signal", "weight", "reason")
+
+
+def predictions(seed: int = 1, count: int = TIMES) -> pd.DataFrame:
+    """Predictions of twelve symbols, by time and then symbol: an index (symbol, time), as cross-sections need it."""
+    random = np.random.default_rng(seed)
+    times = pd.date_range("2024-01-02 14:31", periods=count, freq="min", tz="UTC").as_unit("ms")
+    index = pd.MultiIndex.from_product([times, SYMBOLS], names=["time", "symbol"]).swaplevel()
+    size = len(index)
+    return pd.DataFrame(
+        {
+            "prediction": random.normal(0.0, 0.8, size).round(1),  # so there are ties
+            "close": 100.0 + random.normal(0.0, 1.0, size).cumsum() * 0.1,
+            "rsi": random.uniform(5.0, 95.0, size),
+        },
+        index,
+    )
+
+
+class SignalSubject:
+    """What the checks of a signal generator share."""
+
+    def __init__(self, cls: type[BaseSignalGenerator], params: dict[str, Any]) -> None:
+        self.cls, self.params = cls, params
+        self.data = predictions()
+
+    def new(self) -> BaseSignalGenerator:
+        try:
+            return self.cls(**self.params)
+        except Exception as error:
+            raise Failed(f"it cannot be created: {told(error)}", "see the parameters that it declares") from error
+
+    @cached_property
+    def baseline(self) -> pd.DataFrame:
+        return self.generate(self.data)
+
+    def generate(
+        self, data: pd.DataFrame, what: str = "usual predictions", plugin: BaseSignalGenerator | None = None
+    ) -> pd.DataFrame:
+        """`signal`, `weight` (NaN: none) and `reason` for a copy of `data`; `Failed` unless all can be used."""
+        return _decided(self.raw(data, what, plugin))
+
+    def raw(
+        self, data: pd.DataFrame, what: str = "usual predictions", plugin: BaseSignalGenerator | None = None
+    ) -> pd.DataFrame:
+        """The frame that `generate` returned for a copy of `data`; `Failed` when it is another's."""
+        try:
+            found = (plugin or self.new()).generate(data.copy())
+        except (Exception, SystemExit) as error:
+            raise Failed(
+                f"generate raised {told(error)} on {what} ({len(data)} rows)", "decide HOLD instead"
+            ) from error
+        if not isinstance(found, pd.DataFrame) or "signal" not in found:
+            raise Failed("generate returned no frame with a `signal` column", "return predictions.assign(signal=…)")
+        if not found.index.equals(data.index):
+            raise Failed(f"for {what} it returned {len(found)} of {len(data)} rows, or another index or order",
+                         "return one row for each of predictions', in its order")  # fmt: skip
+        if found.columns.duplicated().any():
+            raise Failed("there are two columns of one name", "name each column once")
+        return found
+
+
+def _decided(found: pd.DataFrame) -> pd.DataFrame:
+    weights = found["weight"] if "weight" in found else pd.Series(np.nan, found.index)
+    signals = [_signal(value) for value in found["signal"].tolist()]
+    sizes = [_size("weight", value) for value in weights.tolist()]
+    reasons = found["reason"].astype(str).tolist() if "reason" in found else [""] * len(found)
+    return pd.DataFrame({"signal": signals, "weight": sizes, "reason": reasons}, found.index, dtype=object)
+
+
+def _signal(value: Any) -> str | float:
+    if isinstance(value, str):
+        if value not in SIGNALS:
+            raise Failed(f"the signal {value!r} is none of {', '.join(SIGNALS)}, and no number", "use one of these")
+        return value
+    number = _size("signal", value)
+    return "HOLD" if math.isnan(number) else number
+
+
+def _size(name: str, value: Any) -> float:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return math.nan
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isinf(value):
+        raise Failed(f"the {name} {value!r} is not a finite number", "give a finite number, or NaN for none")
+    return float(value)
+
+
+def first_difference(one: pd.DataFrame, other: pd.DataFrame, columns: tuple[str, ...] = DECIDED) -> str | None:
+    """Where two frames of decisions differ: row and values; None when they do not."""
+    for name in columns:
+        for place, was, became in zip(one.index, one[name].tolist(), other[name].tolist(), strict=True):
+            if was != became and not (was != was and became != became):
+                return f"{name} of {_place(place)} was {was!r} and became {became!r}"
+    return None
+
+
+def _place(label: Any) -> str:
+    return f"{label[0]} at {label[1]:%H:%M}" if isinstance(label, tuple) else f"row {label}"

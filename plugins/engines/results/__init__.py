@@ -1,0 +1,1 @@
+"""From fills to frames and metrics: one code for all engines."""

@@ -1,0 +1,196 @@
+"""From what an engine did to the frames that it returns: one code for all engines.
+
+Frames
+------
+fills
+    time (when it traded: the bar's open for ``next_open`` where the engine knows the `interval`, else the bar's own
+    time), bar (the bar's time: its close), symbol, signal_time (the bar whose close decided it), part (reduce or
+    open), size (signed shares), price, commission, cash and position (both after it).
+trades
+    Round trips, one for each fill that reduces a position: symbol, direction (long or short), size, entry_time (when
+    the position was opened), entry_price (average cost of the position), exit_time, exit_price, commission (of the
+    exit and, in proportion, of the entries), pnl (net of it), return (pnl over size times entry price), bars (from
+    entry to exit).
+equity_curve
+    By time of the bars: equity, cash, long and short (value of the positions at their last closes, short negative).
+positions
+    By time of the bars: shares held after that bar's fills, one column for each symbol.
+cuts
+    What could not be filled: time, bar, symbol, signal_time, part, wanted and filled (signed shares), reason.
+pending
+    Orders that the data ended before: symbol, signal_time, weight, size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plugins.engines.market import FloatArray, IntArray, Market
+from plugins.engines.results.metrics import metrics
+from plugins.engines.results.round_trips import round_trips
+from schemas.configuration import Execution
+from schemas.wire import interval_ms
+
+FILL = np.dtype(
+    [
+        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("lots", "i8"), ("price", "f8"),
+        ("commission", "f8"), ("cash", "f8"), ("position", "i8"),
+    ], align=True
+)  # fmt: skip
+"""One fill: its row and symbol, the row that decided it, the part of the order, and cash and position after it."""
+CUT = np.dtype(
+    [
+        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("wanted", "i8"), ("filled", "i8"),
+        ("reason", "i8"),
+    ], align=True
+)  # fmt: skip
+"""What was not filled of a part of an order; `reason` is its place in `REASONS`."""
+PENDING = np.dtype([("symbol", "i8"), ("decided", "i8"), ("weight", "f8"), ("lots", "i8")], align=True)
+"""An order that is still waiting at the end."""
+LIMIT, NO_CASH, FOLLOWED = 0, 1, 2
+REASONS = ("limit of exposure", "not enough cash to buy back", "what it should follow was cut")
+PARTS = ("reduce", "open")
+
+Records = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Log:
+    """What an engine wrote down: its fills, cuts and pending orders in order (`FILL`, `CUT`, `PENDING`; rows and
+    symbols by number, sizes in lots), and cash and equity after each row.
+    """
+
+    fills: Records
+    cuts: Records
+    pending: Records
+    cash: FloatArray
+    equity: FloatArray
+
+
+def result(market: Market, log: Log, execution: Execution, interval: str | None, risk_free: float) -> dict[str, Any]:
+    """The dictionary that ``run`` returns."""
+    clock = _Clock(market, execution, interval)
+    fills = _fills(market, log, execution.lot, clock)
+    positions = _positions(market, log, execution.lot)
+    values = np.nan_to_num(positions.to_numpy() * market.closes())
+    equity = pd.DataFrame(
+        {
+            "equity": log.equity,
+            "cash": log.cash,
+            "long": values.clip(min=0).sum(axis=1),
+            "short": values.clip(max=0).sum(axis=1),
+        },
+        index=market.times,
+    )
+    trades = _trades(market, log, execution.lot, clock)
+    length = interval_ms(interval) if interval else None
+    return {
+        "trades": trades,
+        "equity_curve": equity,
+        "metrics": metrics(
+            equity,
+            trades,
+            fills,
+            capital=execution.capital,
+            interval_ms=length,
+            calendar=execution.calendar,
+            risk_free=risk_free,
+        ),
+        "fills": fills,
+        "positions": positions,
+        "cuts": _cuts(market, log, execution.lot, clock),
+        "pending": _pending(market, log, execution.lot),
+    }
+
+
+class _Clock:
+    """Row → the time of its fills."""
+
+    def __init__(self, market: Market, execution: Execution, interval: str | None) -> None:
+        self.bars = market.times
+        early = execution.price == "next_open" and interval is not None
+        self.fills = self.bars - pd.Timedelta(milliseconds=interval_ms(interval)) if early and interval else self.bars
+
+
+def _fills(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+    fills = log.fills
+    return pd.DataFrame({
+        **_place(market, fills, clock),
+        "size": _shares(fills["lots"], lot),
+        "price": fills["price"],
+        "commission": fills["commission"],
+        "cash": fills["cash"],
+        "position": _shares(fills["position"], lot),
+    })  # fmt: skip
+
+
+def _cuts(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+    cuts = log.cuts
+    return pd.DataFrame({
+        **_place(market, cuts, clock),
+        "wanted": _shares(cuts["wanted"], lot),
+        "filled": _shares(cuts["filled"], lot),
+        "reason": _names(REASONS, cuts["reason"]),
+    })  # fmt: skip
+
+
+def _place(market: Market, records: Records, clock: _Clock) -> dict[str, Any]:
+    """The columns that say when, what and why."""
+    return {
+        "time": clock.fills[records["row"]],
+        "bar": clock.bars[records["row"]],
+        "symbol": _names(market.symbols, records["symbol"]),
+        "signal_time": clock.bars[records["decided"]],
+        "part": _names(PARTS, records["opens"].astype(np.int64)),
+    }
+
+
+def _pending(market: Market, log: Log, lot: float) -> pd.DataFrame:
+    pending = log.pending
+    return pd.DataFrame({
+        "symbol": _names(market.symbols, pending["symbol"]),
+        "signal_time": market.times[pending["decided"]],
+        "weight": pending["weight"],
+        "size": _shares(pending["lots"], lot),
+    })  # fmt: skip
+
+
+def _shares(lots: Any, lot: float) -> FloatArray:
+    """Lots as shares, without the last bits of the product: 33594624 lots of 1e-4 are 3359.4624."""
+    rounded: FloatArray = np.round(np.asarray(lots, np.float64) * lot, 12)
+    return rounded
+
+
+def _names(names: Sequence[str], numbers: IntArray) -> "pd.Series[str]":
+    return pd.Series(pd.Series(names, dtype=str).array.take(numbers))
+
+
+def _positions(market: Market, log: Log, lot: float) -> pd.DataFrame:
+    fills = log.fills
+    lots = np.full((len(market.times), len(market.symbols)), np.nan)
+    lots[0] = 0.0
+    lots[fills["row"], fills["symbol"]] = fills["position"]  # of several in one place the last one stays
+    held = pd.DataFrame(lots).ffill().to_numpy()
+    return pd.DataFrame(_shares(held, lot), index=market.times, columns=market.symbols)
+
+
+def _trades(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+    trips = round_trips(log.fills, len(market.symbols), lot)
+    size, price = trips["size"], trips["entry_price"]
+    return pd.DataFrame({
+        "symbol": _names(market.symbols, trips["symbol"]),
+        "direction": _names(("short", "long"), (size > 0).astype(np.int64)),
+        "size": _shares(np.abs(size), 1.0),
+        "entry_time": clock.fills[trips["entry"]],
+        "entry_price": price,
+        "exit_time": clock.fills[trips["exit"]],
+        "exit_price": trips["exit_price"],
+        "commission": trips["commission"],
+        "pnl": trips["pnl"],
+        "return": trips["pnl"] / (np.abs(size) * price),
+        "bars": trips["exit"] - trips["entry"],
+    })  # fmt: skip

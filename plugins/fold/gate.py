@@ -1,0 +1,109 @@
+"""The gate in front of all strategies of one interval: which bars are new, which repeat, correct or come too late.
+
+Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last
+64 bars; what it lets through is strictly newer than everything before it.
+"""
+
+from enum import IntEnum
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+MEMORY = 64
+STATE = np.dtype(
+    [
+        ("count", "i8"),
+        ("open_time", "i8"),
+        ("close_time", "i8"),
+        ("times", "i8", (MEMORY,)),
+        ("hashes", "u8", (MEMORY,)),
+    ]
+)
+LAYOUT = f"gate-1-{MEMORY}"
+FIRST = -1
+"""The gap of a symbol's first bar: there is nothing before it."""
+
+
+class GateVerdict(IntEnum):
+    ACCEPTED = 0
+    REPEAT = 1
+    CORRECTION = 2
+    LATE = 3
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _hash(words: NDArray[np.uint64]) -> np.uint64:
+    """64-bit mix (splitmix64's finaliser) of a bar's six words."""
+    value = np.uint64(0x9E3779B97F4A7C15)
+    for i in range(len(words)):
+        value = (value ^ words[i]) * np.uint64(0xBF58476D1CE4E5B9)
+        value ^= value >> np.uint64(31)
+        value *= np.uint64(0x94D049BB133111EB)
+        value ^= value >> np.uint64(29)
+    return value
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _judge(
+    states: NDArray[np.void],
+    slots: NDArray[np.int64],
+    times: NDArray[np.int64],
+    words: NDArray[np.uint64],
+    interval: int,
+    verdicts: NDArray[np.int8],
+    gaps: NDArray[np.int64],
+) -> None:
+    for i in range(len(slots)):
+        state = states[slots[i]]
+        opened = times[i] - interval
+        digest = _hash(words[i])
+        if state.count == 0 or opened >= state.close_time:
+            gaps[i] = (opened - state.close_time) // interval if state.count > 0 else -1
+            verdicts[i] = 0
+            state.times[state.count % 64] = opened
+            state.hashes[state.count % 64] = digest
+            state.count += 1
+            state.open_time = opened
+            state.close_time = times[i]
+            continue
+        verdicts[i] = 3
+        for k in range(min(state.count, 64)):
+            if state.times[k] == opened:
+                verdicts[i] = 1 if state.hashes[k] == digest else 2
+                break
+
+
+def judge(
+    states: NDArray[np.void], slots: NDArray[np.int64], bars: NDArray[np.void], interval_ms: int
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Verdict and gap (in intervals, `FIRST` for a symbol's first bar) of each bar, in order; `states` moves on."""
+    verdicts = np.empty(len(bars), np.int8)
+    gaps = np.zeros(len(bars), np.int64)
+    words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
+    _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, verdicts, gaps)
+    return verdicts, gaps
+
+
+def begins(
+    last: NDArray[np.int64], slots: NDArray[np.int64], times: NDArray[np.int64], interval_ms: int
+) -> NDArray[np.int64]:
+    """Close of the bar before each accepted bar, of its symbol; before a symbol's first bar, its own opening. `last`:
+    each slot's last close (-1: none), which moves on.
+    """
+    found = np.empty(len(slots), np.int64)
+    _begins(last, slots, np.ascontiguousarray(times), interval_ms, found)
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _begins(
+    last: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    times: NDArray[np.int64],
+    interval: int,
+    found: NDArray[np.int64],
+) -> None:
+    for i in range(len(slots)):
+        found[i] = last[slots[i]] if last[slots[i]] >= 0 else times[i] - interval
+        last[slots[i]] = times[i]

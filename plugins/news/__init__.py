@@ -1,0 +1,19 @@
+"""News beside bars: the one join, and the same join over frames."""
+
+from plugins.news.frames import (
+    NEEDED,
+    NEWS_COLUMNS,
+    SCORES,
+    joined,
+    uncertainty,
+    with_news,
+)
+
+__all__ = [
+    "NEEDED",
+    "NEWS_COLUMNS",
+    "SCORES",
+    "joined",
+    "uncertainty",
+    "with_news",
+]

@@ -1,0 +1,48 @@
+"""Frames of bars through the pipeline's own gate and features: what training sees is what a worker sees."""
+
+import numpy as np
+import pandas as pd
+
+from plugins.base.bars import BAR, COLUMNS, BarBatch
+from plugins.fold import gate
+from plugins.news.join import NewsJoin
+from plugins.pipeline.isolation import step_or_tell
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Source
+from plugins.strategy.ready import ready_strategy
+from schemas.configuration import Strategy
+
+
+def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
+    """Bars with `symbol`, `close_time` and the five columns, in the frame's order; the row number serves as offset."""
+    rows = np.zeros(len(bars), BAR)
+    rows["time"] = bars["close_time"].to_numpy(np.int64)
+    for name in COLUMNS:
+        rows[name] = bars[name].to_numpy(np.float64)
+    return BarBatch(bars["symbol"].tolist(), rows, np.arange(len(bars), dtype=np.int64))
+
+
+def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
+    """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
+    up. `news`: the scores that it sees, by the rows of `bars` where those tell offsets; None: unknown.
+
+    Bars outside the universe, repeats, corrections and late bars have no row, as they have no signal live.
+    """
+    bare = strategy.model_copy(update={"model": None, "prediction": None})
+    ready = ready_strategy(name, bare)
+    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news)
+    lane, run = pipeline.lanes[ready.interval], pipeline.runs[name]
+    batch = batch_from_frame(bars)
+    slots = np.array([lane.slot(symbol) for symbol in batch.symbols], np.int64)
+    rows = np.flatnonzero(slots >= 0)
+    taken, slots = batch.bars[rows], slots[rows]
+    last = lane.last_closes()
+    verdicts, _ = gate.judge(lane.gate, slots, taken, lane.interval_ms)
+    fresh = verdicts == gate.GateVerdict.ACCEPTED
+    taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
+    seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
+    values, counts = step_or_tell(run, taken, slots, offsets, lane.symbols, seen)
+    values[counts <= ready.warmup] = np.nan
+    times = pd.DatetimeIndex(taken["time"].astype("datetime64[ms]"), tz="UTC")
+    symbols = np.array(lane.symbols, dtype=object)[slots]
+    return pd.DataFrame(values, pd.MultiIndex.from_arrays([symbols, times], names=["symbol", "time"]), ready.columns)

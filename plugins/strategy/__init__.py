@@ -1,0 +1,1 @@
+"""From a strategy's configuration to one that is ready to run."""

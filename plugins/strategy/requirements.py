@@ -1,0 +1,104 @@
+"""What features require of each other: where each column comes from, and in which order they run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plugins.base import name_of
+from plugins.base.streaming import StreamingFeature
+from plugins.features import feature_registry
+from plugins.news.join import NEWS_COLUMNS
+from schemas.errors import ConfigurationError
+
+Origin = int | str
+"""Where a required column is: its place among the strategy's columns, or the name of what the pipeline itself gives."""
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """One feature of a strategy, the names of its columns there, and the place of the first one."""
+
+    feature: StreamingFeature
+    columns: tuple[str, ...]
+    first: int = 0
+    origins: tuple[Origin, ...] = ()
+    """Of the columns that it requires."""
+    warmup: int = 0
+    """Bars of a symbol before its first value, those included that a required feature needs first."""
+
+
+def origins_of(
+    place: str, bound: FeatureColumns, features: Sequence[FeatureColumns], given: Sequence[str] = NEWS_COLUMNS
+) -> tuple[Origin, ...]:
+    """Where the columns are that `bound` requires; `given`: those that the pipeline itself gives.
+
+    Raises `ConfigurationError` when one is missing, or there are several.
+    """
+    return tuple(
+        wanted if wanted in given else _place(place, bound, wanted, features)
+        for wanted in bound.feature.plugin.requires
+    )
+
+
+def _place(place: str, bound: FeatureColumns, wanted: str, features: Sequence[FeatureColumns]) -> int:
+    """Of the column of that name; else of the one column that an alias gave another name."""
+    names = [name for feature in features for name in feature.columns]
+    own = [name for feature in features for name in feature.feature.columns]
+    if wanted in names:
+        return names.index(wanted)
+    found = [name for name, original in zip(names, own, strict=True) if original == wanted]
+    if len(found) == 1:
+        return names.index(found[0])
+    key = name_of(bound.feature.plugin)
+    if found:
+        raise ConfigurationError(
+            f"{place}: {key} requires the column {wanted!r}, and {' and '.join(found)} are such columns;"
+            " leave out `as:` where the one that is meant comes from"
+        )
+    givers = [cls.key for cls in feature_registry.classes() if wanted in _outputs(cls.outputs)]
+    mend = f"add {' or '.join(givers)} to the features" if givers else f"the features give {', '.join(names)}"
+    raise ConfigurationError(f"{place}: {key} requires the column {wanted!r}, which no feature gives; {mend}")
+
+
+def _outputs(declared: object) -> tuple[str, ...]:
+    return declared if isinstance(declared, tuple) else ()
+
+
+def run_order(place: str, features: Sequence[FeatureColumns]) -> tuple[int, ...]:
+    """The features' numbers, each after those that it requires, else as they are configured; `ConfigurationError` that
+    names the circle when there is one.
+    """
+    needs = [_needs(bound, features) for bound in features]
+    order: list[int] = []
+    while len(order) < len(features):
+        waiting = [number for number in range(len(features)) if number not in order]
+        ready = [number for number in waiting if needs[number] <= set(order)]
+        if not ready:
+            raise ConfigurationError(f"{place}: {_circle(waiting[0], needs, order, features)}; leave one of them out")
+        order.append(ready[0])
+    return tuple(order)
+
+
+def _needs(bound: FeatureColumns, features: Sequence[FeatureColumns]) -> set[int]:
+    """Numbers of the features that `bound` requires columns of."""
+    places = [place for place in bound.origins if isinstance(place, int)]
+    return {
+        number
+        for number, feature in enumerate(features)
+        if any(feature.first <= place < feature.first + len(feature.columns) for place in places)
+    }
+
+
+def _circle(start: int, needs: Sequence[set[int]], done: Sequence[int], features: Sequence[FeatureColumns]) -> str:
+    """Goes from requirement to requirement until one comes again."""
+    path = [start]
+    while path.count(path[-1]) == 1:
+        path.append(min(needs[path[-1]] - set(done)))
+    names = [name_of(features[number].feature.plugin) for number in path[path.index(path[-1]) :]]
+    return f"{names[0]} requires " + ", which requires ".join(names[1:])
+
+
+def warmup_of(number: int, features: Sequence[FeatureColumns]) -> int:
+    """Bars before the first value of a feature: its own warm-up upon that of what it requires."""
+    bound = features[number]
+    before = [warmup_of(other, features) for other in _needs(bound, features)]
+    return bound.feature.warmup + max(before, default=0)

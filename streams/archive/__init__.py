@@ -1,0 +1,1 @@
+"""Topics to Parquet, a segment at a time."""

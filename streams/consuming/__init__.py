@@ -1,0 +1,1 @@
+"""From Kafka to an owner: the chunk transport, and records to batches."""

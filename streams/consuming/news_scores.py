@@ -1,0 +1,76 @@
+"""The topic ``news.scores``: read to its end for a replay, and followed by the owner of a partition."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from plugins.news.join import Joining, NewsJoin
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord, BrokerError
+from schemas.wire.news import decode_news
+from streams.consuming.transport import FetchWait
+from streams.kafka.clients import open_consumer, read_batches_to_end
+from streams.kafka.topics import topic_name
+
+log = logging.getLogger("alphawire.news")
+WAIT_MS, SHORT_WAIT_MS = 500, 5
+AGAIN = 1.0
+"""Seconds until a broker that is away is asked again."""
+
+
+async def joins(kafka: Kafka, partition: int, rules: Collection[Joining]) -> dict[Joining, NewsJoin]:
+    """What is known of a partition's news, to the end that its log has now, by each of the rules."""
+    found = {rule: NewsJoin(rule, partition=partition) for rule in rules}
+    if not found:
+        return found
+    topic = topic_name(kafka, "news.scores")
+    async for records in read_batches_to_end(kafka, topic, partition, isolation="read_committed"):
+        for record in records:
+            try:
+                taken = decode_news(record.value)
+            except BadRecord:
+                continue
+            for join in found.values():
+                join.take(taken, record.offset)
+    return found
+
+
+def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
+    """A `streams.owners.news_track.NewsSource`: all scores of the partition from the oldest on, for ever."""
+    at = TopicPartition(topic_name(kafka, "news.scores"), partition)
+
+    async def follow(start: int) -> AsyncGenerator[tuple[list[Any], bool], None]:
+        position = start
+        while True:
+            wait = FetchWait(WAIT_MS if has_transactions else SHORT_WAIT_MS, WAIT_MS)
+            options = {"isolation_level": "read_committed", "auto_offset_reset": "earliest"}
+            try:
+                async with open_consumer(kafka, fetch_max_wait_ms=WAIT_MS, **options) as consumer:
+                    consumer.assign([at])
+                    consumer.seek(at, position)
+                    while True:
+                        fetched = await consumer.getmany(at, timeout_ms=2 * WAIT_MS)
+                        records = fetched.get(at, [])
+                        position = await consumer.position(at)
+                        end = _end(consumer, at)
+                        behind = end is not None and end > position
+                        consumer._fetcher._fetch_max_wait_ms = wait.after(bool(records), behind)
+                        yield records, end is not None and not behind
+            except (BrokerError, KafkaError) as error:
+                log.warning("%s/%d cannot be read for now: %s", at.topic, partition, error)
+            await asyncio.sleep(AGAIN)
+
+    return follow
+
+
+def _end(consumer: Any, at: TopicPartition) -> int | None:
+    """Of what is committed, as the last fetch told it."""
+    high, stable = consumer.highwater(at), consumer.last_stable_offset(at)
+    if high is None:
+        return None
+    end: int = high if stable is None or stable < 0 else min(high, stable)
+    return end

@@ -1,0 +1,1 @@
+"""The topic `dead-letters`: reading letters, mending them, putting each back once."""

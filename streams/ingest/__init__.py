@@ -1,0 +1,1 @@
+"""Files to topics: bars and articles."""

@@ -1,0 +1,167 @@
+"""Articles from CSV and Parquet files, and to the topic `news`: keyed by id, stamped with their publication."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.wire import encode
+from schemas.wire.news import Article, decode_article
+from streams.ingest.files import Refused, files_of, load, times_in
+from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import partition_count
+
+COLUMNS = {
+    "id": ("id", "article_id", "guid"),
+    "published_at": ("published_at", "published", "timestamp", "datetime", "time", "date"),
+    "symbols": ("symbols", "symbol", "tickers", "ticker"),
+    "headline": ("headline", "title"),
+    "body": ("body", "text", "content", "summary"),
+    "source": ("source", "publisher"),
+    "url": ("url", "link"),
+    "language": ("language", "lang"),
+}
+"""Field of an article → names that its column may have, the first that is there."""
+SEPARATORS = str.maketrans(",;|", "   ")
+STEP = 200
+
+
+@dataclass(frozen=True)
+class ProducedNews:
+    """What was acknowledged by the broker."""
+
+    articles: int
+    symbols: int
+    first: int | None
+    last: int | None
+    seconds: float
+
+
+def read_articles(paths: str | Path | Iterable[str | Path], historical: bool = False) -> tuple[list[Article], Refused]:
+    """Articles of files or folders of them, by publication and id, and the rows that are none.
+
+    Columns (any case) as in `COLUMNS`; needed are an id, a time of publication (a datetime, UTC unless it says
+    otherwise, ISO 8601, or milliseconds since the epoch) and a headline or body. Symbols: a list, or a text with
+    commas, semicolons, bars or spaces between. Rows of one id that differ in the symbol alone are one article of all
+    of them; another row of that id is another version, sent after the first.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, lacks a column, or whose times cannot be understood.
+    """
+    out = Refused()
+    found: dict[tuple[Any, ...], Article] = {}
+    for path in files_of(paths, "articles"):
+        for row, values in enumerate(_rows(path), 1):
+            try:
+                article = _article(values, historical)
+            except BadRecord as bad:
+                _refuse(out, f"{path.name}:{row}", bad)
+                continue
+            known = found.setdefault(_same(article), article)
+            known.symbols += [symbol for symbol in article.symbols if symbol not in known.symbols]
+    return sorted(found.values(), key=lambda article: (article.published_at, article.id)), out
+
+
+def _rows(path: Path) -> Iterable[dict[str, Any]]:
+    raw = load(path)
+    names = {field: next((name for name in known if name in raw), None) for field, known in COLUMNS.items()}
+    missing = [f"{field} ({', '.join(COLUMNS[field])})" for field in ("id", "published_at") if names[field] is None]
+    if names["headline"] is None and names["body"] is None:
+        missing.append(f"headline or body ({', '.join((*COLUMNS['headline'], *COLUMNS['body']))})")
+    if missing:
+        raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
+    times, unknown = times_in(path, raw, str(names["published_at"]))
+    columns = {field: raw[name].tolist() for field, name in names.items() if name is not None}
+    columns["published_at"] = [None if none else time for time, none in zip(times.tolist(), unknown, strict=True)]
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _article(values: dict[str, Any], historical: bool) -> Article:
+    if values["published_at"] is None:
+        raise BadRecord("without a time", "")
+    texts = {name: _text(values.get(name)) for name in COLUMNS if name not in ("published_at", "symbols")}
+    language = texts.pop("language") or None
+    symbols = list(dict.fromkeys(_symbols(values.get("symbols"))))
+    article = Article(
+        published_at=values["published_at"], symbols=symbols, language=language, historical=historical, **texts
+    )
+    if not article.headline and not article.body:
+        raise BadRecord("without a text", "")
+    return decode_article(encode(article))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value is pd.NA or value != value else str(value).strip()
+
+
+def _symbols(value: Any) -> list[str]:
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        return [_text(symbol) for symbol in value]
+    return _text(value).translate(SEPARATORS).split()
+
+
+def _same(article: Article) -> tuple[Any, ...]:
+    """What makes one version of an article."""
+    return tuple(getattr(article, name) for name in article.__struct_fields__ if name != "symbols")
+
+
+def _refuse(out: Refused, where: str, bad: BadRecord) -> None:
+    reason = f"{bad.kind}: {bad.reason}" if bad.reason else bad.kind
+    out.add(bad.kind if bad.kind.startswith("without") else "that are no articles", f"{where}: {reason}")
+
+
+def select_articles(
+    articles: list[Article], symbols: Iterable[str] | None = None, start: int | None = None, end: int | None = None
+) -> list[Article]:
+    """Those with one of `symbols`, published in [start, end), in ms."""
+    wanted = None if symbols is None else set(symbols)
+    return [
+        article
+        for article in articles
+        if (wanted is None or wanted & set(article.symbols))
+        and (start is None or article.published_at >= start)
+        and (end is None or article.published_at < end)
+    ]
+
+
+async def produce_news(
+    kafka: Kafka,
+    articles: Sequence[Article],
+    rate: float | None = None,
+    speed: float | None = None,
+    progress: Progress | None = None,
+) -> ProducedNews:
+    """Send `articles`, in their order, to the topic `news`; returns when the broker has all of them.
+
+    `rate`, `speed` and `progress` as in `streams.ingest.produce.produce_bars`, by time of publication.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not answer, lacks the topic, or does not acknowledge within 30 s.
+    ConfigurationError
+        For both `rate` and `speed`, or one that is not positive.
+    """
+    times = np.array([article.published_at for article in articles], np.int64)
+    due = due_times(times, rate, speed)
+    count = await partition_count(kafka, "news")
+    kind = "murmur2" if kafka.partitioner == "as_is" else kafka.partitioner
+    homes = np.array([partition_of(article.id.encode(), count, kind) for article in articles], np.int64)
+    async with open_sender(kafka, "news", progress) as sender:
+        seconds = await send_all(sender, lambda first, upto: _lines(articles[first:upto]), homes, due, STEP)
+    symbols = {symbol for article in articles for symbol in article.symbols}
+    first, last = (int(times.min()), int(times.max())) if len(times) else (None, None)
+    return ProducedNews(len(articles), len(symbols), first, last, seconds)
+
+
+def _lines(articles: Sequence[Article]) -> Iterable[Line]:
+    return ((article.id.encode(), encode(article), article.published_at) for article in articles)

@@ -1,0 +1,1 @@
+"""Kafka clients, credentials, topics, partitioners, gaps in a log, and brokers for development. Knows no plugin."""

@@ -1,0 +1,38 @@
+"""Why a broker does not let a client in, and what mends it: told from what the client library says."""
+
+from schemas.configuration import Kafka
+
+_CREDENTIALS = (
+    "it does not take the user name or the password; check kafka.username, the password and kafka.sasl_mechanism"
+)
+REFUSALS = (
+    ("Hostname mismatch", "its certificate is for another host; write kafka.bootstrap as the certificate names it"),
+    ("IP address mismatch", "its certificate is for another host; write kafka.bootstrap as the certificate names it"),
+    ("certificate has expired", "its certificate has expired; renew it, or set this machine's clock"),
+    ("certificate is not yet valid", "its certificate is not valid yet; set this machine's clock"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "its certificate is of an authority not trusted here; name that one's in kafka.ca_file",
+    ),
+    ("SaslAuthenticationFailed", _CREDENTIALS),
+    ("UnsupportedSaslMechanism", "it does not offer kafka.sasl_mechanism; choose one that it has"),
+    ("sasl mechanism", "it does not offer kafka.sasl_mechanism; choose one that it has"),
+    ("IllegalSaslState", "it wants no password on this port; set kafka.security, or choose another port"),
+)
+"""A part of what aiokafka or OpenSSL says, and what it means; the first that fits."""
+
+
+def refusal(kafka: Kafka, heard: str) -> str | None:
+    """What is wrong and how to mend it, or None where `heard` says nothing of the kind."""
+    for part, meaning in REFUSALS:
+        if part in heard:
+            return meaning
+    tls = kafka.security.endswith("SSL")
+    # a broker that gets another protocol than it expects says nothing and closes
+    if heard.endswith(" closed"):
+        certificate = "" if kafka.cert_file or not tls else " or a client's certificate (kafka.cert_file)"
+        wants = "a password" if tls else "TLS or a password"
+        return f"it closed the connection at once, so it may want {wants}{certificate}; check kafka.security"
+    if tls and ("SSL" in heard or heard.endswith('": ')):
+        return "it does not speak TLS on this port; set kafka.security, or choose another port"
+    return None

@@ -1,0 +1,1 @@
+"""The owners of partitions: each is assigned, fenced, restored, fed, revoked and closed."""

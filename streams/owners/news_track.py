@@ -1,0 +1,238 @@
+"""Strategies that use news: a second track of a partition, whose bars wait until what they may know is on the log.
+
+Bars come as they do to the first track, which never waits. Here each is held until the scorers' marks on
+``news.scores`` reach its close, or its grace is over. Then an `Unknown` is written, and **obeyed only when it comes
+back from the log**, unless the marks come before it there. So what is decided is a function of the log, whoever wrote
+it, and replay, `verify` and a successor decide the same.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from plugins.news.join import NewsJoin
+from plugins.pipeline.interval_group import Outcome
+from schemas.errors import BadRecord
+from schemas.wire import decode_bar, encode
+from schemas.wire.news import Score, Unknown, decode_news
+from streams.consuming.intake import DeadLetter, Taken
+from streams.consuming.transport import Chunk
+from streams.owners.catch_up import Reader
+from streams.owners.partition import Partition
+from streams.process.failpoints import failpoint
+from streams.publishing.writer import Record
+
+log = logging.getLogger("alphawire.news")
+
+PIECE = 200
+HELD = 20_000
+"""Bars in memory; of what is held beyond, the oldest is read again from the log when its turn comes."""
+AHEAD = 200_000
+"""Scores in memory before the reading of scores waits for the bars."""
+
+NewsSource = Callable[[int], AsyncGenerator[tuple[list[Any], bool], None]]
+"""Records of the partition of ``news.scores``, for ever, in lists; with each, whether the log held no more then."""
+
+
+class NewsPartition(Partition):
+    """The second track. `first` speaks for all records that any of its own strategies wants, or nobody can read."""
+
+    first: Partition
+    scores_topic: str
+
+    def propose(self, unknown: Unknown, timestamp: int) -> None:
+        """Onto the log, after all that came before."""
+        failpoint("before_unknown")
+        self._put([Record(self.scores_topic, b":unknown", encode(unknown), timestamp)], apart=True)
+
+    def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
+        super()._say(outcome, [letter for letter in dead if not self._told_by_first(letter)])
+
+    def _told_by_first(self, letter: DeadLetter) -> bool:
+        try:
+            bar = decode_bar(letter.record.value)
+        except BadRecord:
+            return True
+        lane = self.first.pipeline.lanes.get(bar.interval)
+        return lane is not None and any(run.wants(bar.symbol) for run in lane.runs)
+
+
+@dataclass
+class _Piece:
+    """Records up to, not including, offset `next`, and when (by the clock) the last of them came."""
+
+    records: list[Any]
+    next: int
+    arrived: float
+
+
+class NewsTrack:
+    """Feeds a `NewsPartition`, as the log of scores allows; `read` gives bars from further back."""
+
+    def __init__(
+        self,
+        part: NewsPartition,
+        join: NewsJoin,
+        source: NewsSource,
+        read: Reader,
+        grace: float,
+        pending: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.part, self.join = part, join
+        self._source, self._read = source, read
+        self._grace, self._pending, self._clock = grace, pending, clock
+        self._recent: deque[tuple[Any, float]] = deque()
+        self._recent_from = self._end = part.first.position
+        self._opened = clock()
+        self._heard_end: float | None = None
+        self._proposed = 0
+        self.wake = asyncio.Event()
+        self._hungry = asyncio.Event()
+
+    def hold(self, chunk: Chunk) -> None:
+        """What the first track was just fed."""
+        now = self._clock()
+        self._recent.extend((record, now) for record in chunk.records if record.offset >= self._end)
+        self._end = chunk.next
+        while len(self._recent) > HELD:
+            self._recent_from = self._recent.popleft()[0].offset + 1
+        self.wake.set()
+
+    @property
+    def behind(self) -> bool:
+        """Are there bars that it was not fed yet?"""
+        return self.part.position < self._end
+
+    async def run(self) -> None:
+        """For as long as it is let."""
+        await asyncio.gather(self._hear(), self._follow())
+
+    async def _hear(self) -> None:
+        async with contextlib.aclosing(self._source(0)) as batches:
+            async for records, at_end in batches:
+                for record in records:
+                    self._take(record)
+                failpoint("in_news_read")
+                if at_end:
+                    self._heard_end = self._clock()
+                self.wake.set()
+                while self.join.size > AHEAD and not self._hungry.is_set():
+                    await self._hungry.wait()
+
+    def _take(self, record: Any) -> None:
+        try:
+            found = decode_news(record.value)
+        except BadRecord as bad:
+            self.part.counts["foreign_news"] += 1
+            log.warning("the record %d of %s/%d is ignored: %s", record.offset, record.topic, record.partition, bad)
+            return
+        if isinstance(found, Score) and not self._wanted(found.symbol):
+            return
+        self.join.take(found, record.offset)
+        if isinstance(found, Unknown):
+            failpoint("after_unknown")
+
+    def _wanted(self, symbol: str) -> bool:
+        return any(lane.slot(symbol) >= 0 for lane in self.part.pipeline.lanes.values())
+
+    async def _follow(self) -> None:
+        async with contextlib.aclosing(self._pieces()) as pieces:
+            async for piece in pieces:
+                await self._through(piece)
+
+    async def _pieces(self) -> AsyncGenerator[_Piece, None]:
+        """What comes after the position, in order: from memory, or from the log."""
+        part = self.part
+        while True:
+            self.wake.clear()
+            if part.position < self._recent_from:
+                upto = self._recent_from
+                async with contextlib.aclosing(self._from_log(upto)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                if part.position < upto:  # the log ends in a hole
+                    yield _Piece([], upto, self._opened)
+            elif self._recent:
+                some = [self._recent.popleft() for _ in range(min(PIECE, len(self._recent)))]
+                self._recent_from = some[-1][0].offset + 1
+                yield _Piece([record for record, _ in some], self._recent_from, some[-1][1])
+            elif part.position < self._end:
+                self._recent_from = self._end
+                yield _Piece([], self._end, self._clock())
+            else:
+                await self.wake.wait()
+
+    async def _from_log(self, upto: int) -> AsyncGenerator[_Piece, None]:
+        async with contextlib.aclosing(self._read(self.part.position)) as batches:
+            async for batch in batches:
+                for first in range(0, len(batch), PIECE):
+                    records = [r for r in batch[first : first + PIECE] if self.part.position <= r.offset < upto]
+                    if records:
+                        yield _Piece(records, records[-1].offset + 1, self._opened)
+                if batch[-1].offset + 1 >= upto:
+                    return
+
+    async def _through(self, piece: _Piece) -> None:
+        part = self.part
+        taken = part.intake.read(piece.records)
+        while part.position < piece.next:
+            self.wake.clear()
+            upto = self._decided(taken, piece.next)
+            if upto > part.position:
+                part.advance(piece.records, taken, upto)
+                part.pipeline.forget_news(part.position)
+                await asyncio.sleep(0)
+                while part.waiting > self._pending:
+                    part.drained.clear()
+                    await part.drained.wait()
+            else:
+                await self._wait(taken, piece)
+
+    def _decided(self, taken: Taken, following: int) -> int:
+        """The offset of the first bar that must wait, else `following`."""
+        position, found = self.part.position, following
+        for interval, batch in taken.batches.items():
+            lane = self.part.pipeline.lanes.get(interval)
+            if lane is None:
+                continue
+            waits = self.join.undecided(batch.offsets, batch.bars["time"]) & (batch.offsets >= position)
+            rows = [row for row in np.flatnonzero(waits).tolist() if lane.slot(batch.symbols[row]) >= 0]
+            found = min([found, *batch.offsets[rows[:1]].tolist()])
+        return found
+
+    async def _wait(self, taken: Taken, piece: _Piece) -> None:
+        """For the scorers' marks; after the grace, for the log to say that these bars are decided without."""
+        failpoint("after_news_held")
+        self._hungry.set()
+        now, due = self._clock(), piece.arrived + self._grace
+        at_end = self._heard_end is not None and self._heard_end >= piece.arrived
+        if now >= due and at_end and self._proposed <= self.part.position:
+            self._give_up(taken, piece, now)
+        waiting = due - now if now < due else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(waiting):
+                await self.wake.wait()
+        self._hungry.clear()
+
+    def _give_up(self, taken: Taken, piece: _Piece, now: float) -> None:
+        until = piece.next
+        for record, arrived in islice(self._recent, HELD):
+            if arrived + self._grace > now:
+                break
+            until = record.offset + 1
+        first, self._proposed = self.part.position, until
+        times = [int(batch.bars["time"].max()) for batch in taken.batches.values()]
+        lasts = [int(lane.last_closes().max(initial=0)) for lane in self.part.pipeline.lanes.values()]
+        log.warning(
+            "bars/%d: no news is known for the bars from offset %d to %d: no scorer's mark came within %g s",
+            self.part.number, first, until - 1, self._grace, extra={"partition": self.part.number, "offset": first},
+        )  # fmt: skip
+        self.part.propose(Unknown(self.part.number, first, until), max([*times, *lasts, self.join.low, 0]))

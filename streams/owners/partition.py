@@ -1,0 +1,278 @@
+"""One partition of the bars in its owner's hands: the pipeline, where it stands, and what still has to be written."""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plugins.base.bars import BarBatch, between
+from plugins.pipeline.failure import Failure
+from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.pipeline import Capture, Pipeline
+from schemas.canonical import sha256_hex
+from schemas.wire import Marker, Roster, encode
+from streams.consuming.intake import DeadLetter, Intake, Taken
+from streams.consuming.transport import Chunk
+from streams.process.failpoints import failpoint
+from streams.publishing.pending_output import PendingOutput, Reached
+from streams.publishing.writer import (
+    Record,
+    applied_record,
+    dead_record,
+    prediction_record,
+    shadow_record,
+    signal_record,
+)
+from streams.recovery.failures import log_failure, stopped_at
+from streams.recovery.plan import Plan, begin_where_planned, restore
+from streams.recovery.state import marker_key, roster_key, snapshot_key
+from streams.requests.switches import Switch, Switches
+
+log = logging.getLogger("alphawire.partition")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Topic names with the configured prefix."""
+
+    bars: str
+    signals: str
+    state: str
+    control: str
+    dead_letters: str
+    shadow: str = "predictions.shadow"
+    predictions: str = "predictions"
+
+
+RECENT = 20_000
+
+
+class Behind:
+    """Strategies of a partition that are folded by themselves, with a memory of repeats of their own.
+
+    `recent`: what the others have read lately, from offset `recent_from` on, so that the last stretch needs no log.
+    Before offset `loud_from` all is folded silently.
+    """
+
+    def __init__(self, pipeline: Pipeline, intake: Intake, plan: Plan) -> None:
+        begin_where_planned(pipeline, plan)
+        self.pipeline = pipeline
+        self.intake = intake
+        self.position = plan.behind_from
+        self.recent: deque[Any] = deque()
+        self.recent_from = plan.position
+        self.loud_from = min(plan.published[name] for name in plan.behind)
+
+    def remember(self, records: list[Any]) -> None:
+        self.recent.extend(records)
+        while len(self.recent) > RECENT:
+            self.recent_from = self.recent.popleft().offset + 1
+
+
+class Partition(PendingOutput):
+    """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks."""
+
+    def __init__(
+        self,
+        number: int,
+        names: Names,
+        intake: Intake,
+        pipeline: Pipeline,
+        plan: Plan,
+        behind: Behind | None = None,
+    ) -> None:
+        restore(pipeline, plan)
+        self.names = names
+        self.intake = intake
+        self.pipeline = pipeline
+        self.plan = plan
+        self.behind = behind
+        super().__init__(f"bars/{number}", number, plan.position, plan.marked, self._behind_from(plan.position).behind)
+        self.round_wanted = False
+        self.floor = plan.floor
+        self.roster = plan.roster
+        self.counts: Counter[str] = Counter()
+        self.switches = Switches(plan.switch_from)
+        self.moved = asyncio.Event()
+        self.failures: dict[str, Failure] = {}
+        """Strategies that stopped. What each owes since then is published when its states are folded again."""
+        self.on_failure: Callable[[], None] | None = None
+        if plan.new:
+            self._put([applied_record(names.control, entry) for entry in plan.new])
+
+    def acknowledged(self, offset: int) -> bool:
+        """Is all on the log that states at this offset include, of those that have just joined the others too?"""
+        return self.published >= offset and (self.behind is not None or self.reached.behind is None)
+
+    def round_ready(self) -> bool:
+        """Not while bars are passed over that some states, of an unfinished round, already include."""
+        return self.position >= self.plan.settled
+
+    @property
+    def round_due(self) -> bool:
+        return self.round_wanted
+
+    def feed(self, chunk: Chunk) -> None:
+        """Steps over a chunk; what it comes to waits until the publisher takes it."""
+        if chunk.next <= self.position:
+            return
+        if chunk.start > self.position:
+            raise AssertionError(f"{self.names.bars}/{self.number}: a gap from {self.position} to {chunk.start}")
+        records = [record for record in chunk.records if record.offset >= self.position]
+        if chunk.start < self.plan.marked:
+            failpoint("in_silent_fold")
+        if self.behind is not None:
+            self.behind.remember(records)
+        taken = self.intake.read(records)
+        self.counts += taken.counts
+        self.advance(records, taken, chunk.next)
+        failpoint("after_chunk")
+
+    def advance(self, records: list[Any], taken: Taken, following: int) -> None:
+        """Steps over what was `taken` of the records, up to, not including, offset `following`."""
+        batches = between(taken.batches, self.position, following)
+        for offset, switch in self.switches.due(self.position, following, batches, self.pipeline.runs):
+            self._step(records, taken.dead, between(batches, self.position, offset), offset)
+            batches = between(batches, offset, following)
+            self._switch(switch)
+        self._step(records, taken.dead, batches, following)
+
+    def _step(
+        self, records: list[Any], dead: list[DeadLetter], batches: Mapping[str, BarBatch], following: int
+    ) -> None:
+        """Up to, not including, offset `following`; of the dead letters those on the way."""
+        if following == self.position:
+            return
+        begin, self.position = max(self.position, self.plan.marked), following
+        outcome = self.pipeline.feed(batches)
+        failpoint("mid_chunk")
+        self.counts += outcome.counts
+        self.moved.set()
+        letters = dead + _refused(records, outcome)
+        self._say(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
+        self._stop(outcome.failures)
+
+    def _stop(self, failures: list[Failure]) -> None:
+        """Their states are in no round of snapshots from here on, and the marker keeps where each stopped: so the next
+        owner folds them again by themselves, and publishes what is owed.
+        """
+        for failure in failures:
+            self.failures[failure.strategy] = failure
+            self.counts["failed"] += 1
+            log_failure(log, self.place, self.number, failure)
+        if failures and self.on_failure:
+            self.on_failure()
+
+    def want(self, switch: Switch) -> None:
+        """A wish for one of the strategies."""
+        self.switches.want(switch, self.plan.applied[switch.strategy])
+        self._switch_here()
+
+    def _switch_here(self) -> None:
+        """What is to be done at once does not wait for a bar."""
+        for _, switch in self.switches.due(self.position, self.position + 1, {}, self.pipeline.runs):
+            self._switch(switch)
+
+    def _switch(self, switch: Switch) -> None:
+        """From here on it is in force; the log says so before the first signal that it affects, and after the last one
+        that it does not.
+        """
+        name = switch.strategy
+        entry = self.plan.applied[name] = switch.applied(self.plan.applied[name], self.position)
+        switch.carry_out(self.pipeline.runs[name])
+        failpoint("before_swap_applied")
+        self._put([applied_record(self.names.control, entry)], apart=True)
+        model = f"model {entry.artifact or 'as configured'} {entry.model.sha256[:12]}" if entry.model else "no model"
+        log.info(
+            "bars/%d: %s: %s%s is in force from offset %d on",
+            self.number, name, model, ", paused," if entry.paused else "", entry.offset,
+        )  # fmt: skip
+
+    def feed_behind(self, records: list[Any], following: int) -> None:
+        """The same for the strategies that are folded by themselves: records up to, not including, offset `following`,
+        which the others have passed. Where both stand at one offset, and no state of the others is ahead of it, they
+        go on together.
+        """
+        behind = self.behind
+        if behind is None or not behind.position <= following <= self.position:
+            raise AssertionError(f"{self.names.bars}/{self.number}: nobody is behind offset {following}")
+        taken = behind.intake.read(records)
+        outcome = behind.pipeline.feed(taken.batches)
+        failpoint("in_catch_up")
+        # what cannot be decoded, and symbols that the others know, are dealt with by the others
+        symbols = {int(offset): (interval, symbol) for interval, batch in taken.batches.items()
+                   for offset, symbol in zip(batch.offsets, batch.symbols, strict=True)}  # fmt: skip
+        dead = [
+            letter
+            for letter in _refused(records, outcome)
+            if letter.record.offset >= behind.loud_from and not self.pipeline.knows(*symbols[letter.record.offset])
+        ]
+        behind.position = following
+        if following == self.position >= self.plan.settled:
+            self.pipeline.take_in(behind.pipeline, following)
+            self.behind, self.round_wanted = None, True
+        self._say(outcome, dead)
+        self._stop(outcome.failures)
+        if self.behind is None:
+            self._switch_here()
+
+    def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
+        self.counts["signals"] += len(outcome.signals)
+        self.counts["predictions"] += len(outcome.predictions)
+        self.counts["dead_letters"] += len(dead)
+        output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        output += [shadow_record(self.names.shadow, said) for said in outcome.shadows]
+        count = self.intake.partitions
+        output += [prediction_record(self.names.predictions, count, made) for made in outcome.predictions]
+        self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+
+    def _now(self) -> Reached:
+        return self._behind_from(self.position)
+
+    def _behind_from(self, position: int) -> Reached:
+        behind = self.behind
+        return Reached(position, max(behind.position, behind.loud_from) if behind else None)
+
+    def marker_record(self, reached: Reached) -> Record:
+        """What is reached is on the log; of a strategy that stopped, what came before that. The marker never goes back
+        while earlier bars are folded silently.
+        """
+        published = dict(self.plan.published)
+        for name in self.plan.applied:
+            alone = reached.behind if name in self.plan.behind else None
+            said = reached.position if alone is None else alone
+            published[name] = max(published[name], stopped_at(self.failures.get(name), said))
+        offset = max(self.plan.marked, reached.position)
+        track = self.plan.track
+        value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster, track)
+        return Record(self.names.state, marker_key(self.names.bars, self.number, track), encode(value))
+
+    def capture(self) -> Capture:
+        """The states that changed since the last capture, as they are now."""
+        self.snapshot_position, self.round_wanted = self.position, False
+        return Capture(self.pipeline, self.position)
+
+    def snapshot_records(self, capture: Capture) -> Iterator[Record]:
+        """A round of snapshots; its roster comes after them."""
+        for snapshot in capture.snapshots():
+            yield Record(self.names.state, snapshot_key(snapshot), encode(snapshot))
+
+    def roster_record(self, capture: Capture) -> Record:
+        counts = dict(sorted(capture.counts.items()))
+        track = self.plan.track
+        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies, track)
+        return Record(self.names.state, roster_key(self.names.bars, self.number, track), encode(roster))
+
+    def complete(self, capture: Capture, roster: Record) -> None:
+        """The round is on the log: the next marker names it."""
+        self.floor = capture.offset
+        self.roster = sha256_hex(roster.value or b"")
+
+
+def _refused(records: list[Any], outcome: Outcome) -> list[DeadLetter]:
+    if not outcome.refusals:
+        return []
+    by_offset = {record.offset: record for record in records}
+    return [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]

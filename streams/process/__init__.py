@@ -1,0 +1,1 @@
+"""The process around everything: exit codes, failpoints, logs."""

@@ -1,0 +1,211 @@
+"""What a partition has to say, and the producer that says it: every future is kept and awaited."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from schemas.configuration import Kafka
+from schemas.wire import Applied, ShadowPrediction, Signal, encode
+from schemas.wire.cross_sections import PredictionRecord
+from streams.consuming.intake import DeadLetter
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import partition_of
+from streams.process.failpoints import failpoint
+
+MAX_DEAD_LETTER = 256 * 1024
+PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
+"""Settings of every producer that publishes: batches are made here, and nothing waits."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record to write; `partition`: where, if not where the owner writes all."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    timestamp: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.key or b"") + len(self.value or b"") + 64
+
+
+def signal_record(topic: str, signal: Signal) -> Record:
+    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time)
+
+
+def shadow_record(topic: str, said: ShadowPrediction) -> Record:
+    return Record(topic, said.strategy.encode(), encode(said), said.time)
+
+
+@lru_cache(maxsize=1024)
+def home(strategy: str, partitions: int) -> int:
+    """The partition of `predictions` on which a strategy's cross-sections are gathered, whatever produces the bars."""
+    return partition_of(strategy.encode(), partitions, "murmur2")
+
+
+def prediction_record(topic: str, partitions: int, made: PredictionRecord) -> Record:
+    """On the partition where its strategy's are gathered."""
+    key, partition = made.strategy.encode(), home(made.strategy, partitions)
+    return Record(topic, key, encode(made), made.time, partition=partition)
+
+
+def gathered_signal_record(topic: str, signal: Signal) -> Record:
+    """On the partition of the symbol's bars, wherever it was decided."""
+    place = signal.provenance.partition
+    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time, partition=place)
+
+
+def applied_record(topic: str, applied: Applied) -> Record:
+    return Record(topic, applied.strategy.encode(), encode(applied))
+
+
+def dead_record(topic: str, dead: DeadLetter, partition: int | None = None) -> Record:
+    """The original key and bytes; headers say where from and why. What is too large is cut, with its SHA-256."""
+    record, value = dead.record, dead.record.value
+    headers = [
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("error", dead.kind.encode()),
+        ("reason", dead.reason[:1000].encode("utf-8", "replace")),
+    ]
+    if value is not None and len(value) > MAX_DEAD_LETTER:
+        headers.append(("truncated", str(len(value)).encode()))
+        headers.append(("sha256", hashlib.sha256(value).hexdigest().encode()))
+        value = value[:MAX_DEAD_LETTER]
+    key = record.key
+    if key is not None and len(key) > MAX_DEAD_LETTER:
+        headers.append(("key-truncated", str(len(key)).encode()))
+        key = key[:MAX_DEAD_LETTER]
+    return Record(topic, key, value, record.timestamp, tuple(headers), partition)
+
+
+class Writer:
+    """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
+    least once.
+
+    OwnerGroup that share a producer take turns at a partition. The producer holds one batch of it at a time, and
+    whoever waits for that among others is given up long before its time: aiokafka subtracts all of the wait anew at
+    each batch that goes before.
+    """
+
+    transactional = False
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def write(self, partition: int, records: Iterable[Record]) -> None:
+        """Those that name no partition go to `partition`. Raises what the broker answered when any was not
+        acknowledged.
+        """
+        futures = []
+        try:
+            for (topic, place), batch in self._batches(partition, records):
+                async with self._turns[topic, place]:
+                    futures.append(await self._producer.send_batch(batch, topic, partition=place))
+            failpoint("after_send")
+        finally:
+            results = await asyncio.gather(*futures, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _batches(self, partition: int, records: Iterable[Record]) -> Iterable[tuple[tuple[str, int], Any]]:
+        """The records packed by topic and partition, in order within each."""
+        open_batches: dict[tuple[str, int], Any] = {}
+        for record in records:
+            place = record.topic, partition if record.partition is None else record.partition
+            batch = open_batches.get(place)
+            if batch is None or not _append(batch, record):
+                if batch is not None:
+                    yield place, batch
+                batch = open_batches[place] = self._producer.create_batch()
+                if not _append(batch, record):
+                    raise ValueError(f"a record of {record.size} bytes for {record.topic} does not fit into a batch")
+        yield from open_batches.items()
+
+
+class TransactionalWriter(Writer):
+    """Each write is one transaction: all of it is on the log, or nothing.
+
+    After an error its outcome may be unknown, so the process must end and nothing may be tried again: a client that
+    goes on can tear or lose transactions (Jepsen, Bufstream 0.1.0, 2024).
+    """
+
+    transactional = True
+
+    async def write(self, partition: int, records: Iterable[Record]) -> None:
+        await self._producer.begin_transaction()
+        await super().write(partition, records)
+        failpoint("before_commit")
+        await self._producer.commit_transaction()
+        failpoint("after_commit")
+
+
+class WriterFactory(Protocol):
+    """Gives each partition that is taken over its writer."""
+
+    exactly_once: bool
+
+    async def open(self, partition: int, track: str = "") -> Writer:
+        """With transactions this is what fences the former owner, so it comes before its state is read."""
+
+    async def close(self, writer: Writer) -> None: ...
+
+
+class SharedWriterFactory:
+    """One producer for all: at least once."""
+
+    exactly_once = False
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def open(self, partition: int, track: str = "") -> Writer:
+        return self._writer
+
+    async def close(self, writer: Writer) -> None:
+        """The producer belongs to whoever made it."""
+
+
+class TransactionalWriterFactory:
+    """A producer for each partition, with a transactional id of the partition's own: exactly once for readers with
+    ``read_committed``.
+    """
+
+    exactly_once = True
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._open: dict[int, contextlib.AsyncExitStack] = {}
+
+    async def open(self, partition: int, track: str = "") -> Writer:
+        stack = contextlib.AsyncExitStack()
+        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}{track and f'-{track}'}"
+        producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
+        failpoint("after_fencing")
+        writer = TransactionalWriter(producer)
+        self._open[id(writer)] = stack
+        return writer
+
+    async def close(self, writer: Writer) -> None:
+        await self._open.pop(id(writer)).aclose()
+
+
+def _append(batch: Any, record: Record) -> bool:
+    return (
+        batch.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=list(record.headers))
+        is not None
+    )

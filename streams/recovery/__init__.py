@@ -1,0 +1,1 @@
+"""What the log knows of a partition, and where its owner goes on."""

@@ -1,0 +1,68 @@
+"""What the log knows of one partition of `predictions`: its marker, and the states of its strategies."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord
+from schemas.wire import Gathered, Marker, StateRecord, decode
+from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.topics import topic_name
+
+_decoder = msgspec.json.Decoder(StateRecord)
+
+
+@dataclass
+class CrossSectionState:
+    """The latest of each record; `begin` and `end` are the offsets that the partition of `topic` holds now.
+
+    A former owner's records all lie before `written`, beyond `end` where a transaction is open.
+    """
+
+    topic: str
+    begin: int = 0
+    end: int = 0
+    written: int = 0
+    marker: Marker | None = None
+    strategies: dict[str, Gathered] = field(default_factory=dict)
+
+    def take(self, value: bytes | None) -> None:
+        """A record of `state`, in log order."""
+        try:
+            record = decode(_decoder, value)
+        except BadRecord:
+            return
+        if isinstance(record, Marker) and record.topic == self.topic:
+            self.marker = record
+        elif isinstance(record, Gathered) and record.topic == self.topic:
+            self.strategies[record.strategy] = record
+
+    @property
+    def reached(self) -> int:
+        """How far the partition was dealt with, as any of its records says."""
+        marked = self.marker.offset if self.marker else 0
+        return max([marked, *(state.offset for state in self.strategies.values())])
+
+    def published(self, strategy: str) -> int:
+        """What the strategy's records before this offset came to is on the log."""
+        state = self.strategies.get(strategy)
+        marked = self.marker.published.get(strategy, 0) if self.marker else 0
+        return max(marked, state.offset if state else 0)
+
+
+def gathered_key(state: Gathered) -> bytes:
+    return f"{state.topic}/{state.partition}/{state.strategy}".encode()
+
+
+async def load_gathered(kafka: Kafka, partition: int) -> CrossSectionState:
+    """Reads the partition of `state` to its end."""
+    found = CrossSectionState(topic_name(kafka, "predictions"))
+    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+        found.take(record.value)
+    (found.begin, found.end), (_, found.written) = await asyncio.gather(
+        offset_range(kafka, found.topic, partition, isolation="read_committed"),
+        offset_range(kafka, found.topic, partition),
+    )
+    return found

@@ -1,0 +1,304 @@
+"""Where the owner of a partition goes on, by what the log knows of it.
+
+A round of snapshots is trusted only whole: every state that its roster lists must be there, at its count of bars or
+further. A strategy whose states are not is folded again from its origin, by itself, while the others go on; when that
+holds for all, the partition is read again from there.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from packaging.version import InvalidVersion, Version
+
+from plugins.fold import gate
+from plugins.pipeline.pipeline import Pipeline
+from plugins.strategy.ready import ReadyStrategy
+from schemas.canonical import sha256_hex
+from schemas.errors import ConfigurationError
+from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
+from streams.recovery.state import Stored
+
+NEWS_TRACK = "news"
+"""The track of the strategies that wait for news; that of the others has no name."""
+
+
+@dataclass
+class Plan:
+    """How a partition goes on: read from `position`, with these states, and what to write first.
+
+    Everything before offset `marked` is on the log already; for a strategy (also for those that do not run here):
+    before its offset in `published`. From `settled` on no state is ahead of the reading any more. The strategies in
+    `behind` (each with the reason) are folded from `behind_from` by themselves, until they stand where the others do.
+    """
+
+    position: int
+    snapshots: list[Snapshot]
+    applied: dict[str, Applied]
+    new: list[Applied]
+    published: dict[str, int]
+    marked: int
+    settled: int
+    floor: int | None = None
+    roster: str | None = None
+    why_rebuilt: str | None = None
+    behind: dict[str, str] = field(default_factory=dict)
+    behind_from: int = 0
+    strategies: list[ReadyStrategy] = field(default_factory=list)
+    """Each as it goes on."""
+    track: str = ""
+    switch_from: dict[str, int] = field(default_factory=dict)
+    """By strategy, the offset before which all is on the log, beyond the marker too: no wish takes effect before it."""
+
+
+def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int) -> Plan:
+    """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now. Strategies
+    that wait for news are folded again together, as they share what is known of it.
+
+    Raises `ConfigurationError` for a strategy whose plugins are older here than those in force, and for bars that are
+    gone though their signals are there.
+    """
+    ready = list(strategies)
+    marker = stored.marker or Marker(topic, partition, 0, {}, track=stored.track)
+    check_not_shorter(f"{topic}/{partition}", end, marker.offset)
+    wishes = _Wishes(stored, marker, topic, partition, begin, end)
+    applied = {strategy.name: wishes.in_force(strategy) for strategy in ready}
+    snapshots, faults = _usable(stored, ready, applied, partition, begin)
+    if faults and stored.track:
+        snapshots, faults = [], dict.fromkeys(applied, "; ".join(f"{name}: {why}" for name, why in faults.items()))
+    together = marker.floor is None or (len(faults) == len(ready) and bool(ready))
+    for name in applied if together else faults:
+        if applied[name].origin.offset < begin:
+            applied[name] = _moved(applied[name], max(begin, wishes.published(applied[name])), begin)
+            why = faults.get(name, "there are no snapshots")
+            faults[name] = f"{why}; it has a new origin, as the log no longer reaches its old one"
+    new = [entry for name, entry in applied.items() if entry is not stored.applied.get(name)]
+    published = marker.published | {name: wishes.published(entry) for name, entry in applied.items()}
+    back = max(begin, _memory_begin(stored, applied.values(), end) if ready else marker.offset)
+    if together or marker.floor is None:
+        reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+        found = Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
+    else:
+        floor = marker.floor
+        settled = max((snapshot.offset for snapshot in snapshots), default=floor)
+        found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
+    found.strategies, found.track = ready, stored.track
+    found.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
+    if faults and found.floor is not None:
+        found.behind = faults
+        found.behind_from = min(found.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
+    return found
+
+
+def check_not_shorter(place: str, end: int, published: int) -> None:
+    """`ConfigurationError` when the log ends before what was published of it."""
+    if published > end:
+        raise ConfigurationError(
+            f"{place} ends at offset {end}, but its signals up to offset {published} are published:"
+            " the topic was made anew, or has lost records; choose another kafka.prefix"
+        )
+
+
+def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrategy]:
+    """Those of the first track ("") wait for nothing; the others for their bars' news."""
+    return [strategy for strategy in strategies if strategy.uses_news == bool(track)]
+
+
+def _memory_begin(stored: Stored, entries: Iterable[Applied], end: int) -> int:
+    """The oldest origin of these strategies, and of all that ever shared their memory of repeats."""
+    entries = list(entries)
+    remembered = stored.memory_begin({str(entry.config.get("interval")) for entry in entries})
+    origins = [entry.origin.offset for entry in entries]
+    return min(origins if remembered is None else [*origins, remembered], default=end)
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What the configuration wishes, against what is in force on a partition."""
+
+    stored: Stored
+    marker: Marker
+    topic: str
+    partition: int
+    begin: int
+    end: int
+
+    def published(self, entry: Applied) -> int:
+        """Everything before this offset is on the log, or was never to be."""
+        return max(entry.publish_from, entry.offset, self.marker.published.get(entry.strategy, 0))
+
+    def in_force(self, strategy: ReadyStrategy) -> Applied:
+        """What is in force for the strategy from now on; a new record where that is not on the log yet."""
+        known = self.stored.applied.get(strategy.name)
+        if known is None:
+            origin = self.begin if strategy.config["origin"] == "earliest" else self.end
+            begin = max(origin, self.end) if strategy.config["start"] == "now" else origin
+            return self._entry(strategy, begin, origin, begin)
+        if known.config_hash == strategy.config_hash:
+            return known
+        _refuse_older(known, strategy)
+        at = max(self.published(known), self.stored.beyond.get(strategy.name, 0))
+        if keeps_state(known, strategy):
+            return self._entry(strategy, at, known.origin.offset, known.publish_from)
+        return self._entry(strategy, at, self.begin if strategy.config["origin"] == "earliest" else at, at)
+
+    def _entry(self, strategy: ReadyStrategy, offset: int, origin: int, publish_from: int) -> Applied:
+        return Applied(
+            strategy=strategy.name,
+            topic=self.topic,
+            partition=self.partition,
+            offset=offset,
+            origin=Origin(self.partition, origin),
+            publish_from=publish_from,
+            config_hash=strategy.config_hash,
+            config=strategy.config,
+            model=strategy.model_id,
+            layout=strategy.layout,
+            artifact=strategy.artifact,
+            paused=known.paused if (known := self.stored.applied.get(strategy.name)) else False,
+        )
+
+
+def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
+    """A model or a threshold may change under a state; features, and which symbols they were folded for, may not."""
+    return known.layout == strategy.layout and known.config.get("universe") == strategy.config["universe"]
+
+
+def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
+    return msgspec.structs.replace(
+        known, offset=publish_from, publish_from=publish_from, origin=Origin(known.partition, begin)
+    )
+
+
+def _refuse_older(known: Applied, strategy: ReadyStrategy) -> None:
+    """A worker that was not updated yet must not take a partition back to old plugins."""
+    there = {str(plugin.get("key")): str(plugin.get("version")) for plugin in _plugins(known.config)}
+    for plugin in _plugins(strategy.config):
+        key, version = plugin["key"], plugin["version"]
+        if key in there and _older(version, there[key]):
+            raise ConfigurationError(
+                f"strategy {strategy.name} runs with {key} version {there[key]} on {known.topic}/{known.partition},"
+                f" and this worker has version {version}: update it (`alphawire plugins` shows what it has)"
+            )
+
+
+def _plugins(config: dict[str, Any]) -> list[dict[str, Any]]:
+    features = config.get("features")
+    found = [*(features if isinstance(features, list) else []), config.get("model"), config.get("signal")]
+    return [plugin for plugin in found if isinstance(plugin, dict)]
+
+
+def _older(a: str, b: str) -> bool:
+    try:
+        return Version(a) < Version(b)
+    except InvalidVersion:
+        return a < b
+
+
+def _usable(
+    stored: Stored, strategies: list[ReadyStrategy], applied: dict[str, Applied], partition: int, begin: int
+) -> tuple[list[Snapshot], dict[str, str]]:
+    """The states to go on with: those of the last complete round, and later ones; and the strategies that cannot, each
+    with the reason.
+
+    What a round does not list, and is not newer, was left behind by a strategy that did not run then.
+    """
+    marker, roster = stored.marker, stored.roster
+    if marker is None or marker.floor is None:
+        return [], {}
+    everyone = {strategy.name for strategy in strategies}
+    if marker.floor < begin:
+        why = f"bars before offset {begin} are gone, and the last round of snapshots is of offset {marker.floor}"
+        return [], dict.fromkeys(everyone, why)
+    if roster is None or roster.floor != marker.floor:
+        return [], dict.fromkeys(everyone, "the roster of the last round of snapshots is missing or another one's")
+    states = _States(stored, roster, partition)
+    faults = {}
+    for strategy in strategies:
+        entry, memory = applied[strategy.name], strategy.memory
+        changed = entry is not stored.applied.get(strategy.name, entry) and not keeps_state(
+            stored.applied[strategy.name], strategy
+        )
+        fault = (
+            ("it was changed, so its state begins anew" if changed else None)
+            or states.absent(strategy.name, entry.origin.offset)
+            or states.fault(memory, gate.LAYOUT)
+            or states.fault(strategy.name, strategy.layout)
+            or states.order_fault(strategy)
+        )
+        if fault:
+            faults[strategy.name] = fault
+    good = {strategy.name for strategy in strategies} - faults.keys()
+    owners = good | {strategy.memory for strategy in strategies if strategy.name in good}
+    return [snapshot for owner in owners for snapshot in states.of(owner).values()], faults
+
+
+class _States:
+    """The snapshots of a partition, by owner and symbol, against the roster of the last complete round."""
+
+    def __init__(self, stored: Stored, roster: Roster, partition: int) -> None:
+        self._floor = roster.floor
+        self._strategies = roster.strategies
+        self._partition = partition
+        self._counts: dict[str, dict[str, int]] = defaultdict(dict)
+        self._found: dict[str, dict[str, Snapshot]] = defaultdict(dict)
+        for key, count in roster.counts.items():
+            owner, _, symbol = key.partition("/")
+            self._counts[owner][symbol] = count
+        for snapshot in stored.snapshots.values():
+            if snapshot.offset > self._floor or snapshot.symbol in self._counts[snapshot.owner]:
+                self._found[snapshot.owner][snapshot.symbol] = snapshot
+
+    def of(self, owner: str) -> dict[str, Snapshot]:
+        return self._found[owner]
+
+    def absent(self, name: str, origin: int) -> str | None:
+        """It began before the round, which does not know it."""
+        if origin < self._floor and name not in self._strategies:
+            return f"{name} is not in the last round of snapshots"
+        return None
+
+    def fault(self, owner: str, layout: str) -> str | None:
+        found = self._found[owner]
+        for symbol, count in self._counts[owner].items():
+            if self._stale(found.get(symbol), count):
+                return f"the snapshot {owner}/{symbol} is missing or stale"
+        for symbol, snapshot in found.items():
+            if snapshot.partition != self._partition:
+                return f"the snapshot {owner}/{symbol} is of partition {snapshot.partition}"
+            if sha256_hex(snapshot.payload) != snapshot.sha256:
+                return f"the snapshot {owner}/{symbol} is damaged"
+            if snapshot.layout != layout:
+                return f"the snapshot {owner}/{symbol} has the layout of another plugin version or other parameters"
+        return None
+
+    def _stale(self, snapshot: Snapshot | None, count: int) -> bool:
+        if snapshot is None or snapshot.count < count:
+            return True
+        return snapshot.offset <= self._floor and snapshot.count != count
+
+    def order_fault(self, strategy: ReadyStrategy) -> str | None:
+        """A gate ahead of a strategy behind it would take that strategy's next bars for repeats."""
+        mine = self._found[strategy.name]
+        for symbol, memory in self._found[strategy.memory].items():
+            if memory.offset <= self._floor or not strategy.universe.ever(symbol):
+                continue
+            if symbol not in mine or mine[symbol].offset < memory.offset:
+                return f"the snapshot {strategy.name}/{symbol} is older than the memory of repeats"
+        return None
+
+
+def restore(pipeline: Pipeline, plan: Plan) -> None:
+    """Puts the plan's states into a fresh pipeline and tells its runs where they begin and what is published."""
+    begin_where_planned(pipeline, plan)
+    pipeline.restore(plan.snapshots)
+
+
+def begin_where_planned(pipeline: Pipeline, plan: Plan) -> None:
+    """Tells the pipeline's runs where they begin and what is published."""
+    for name, run in pipeline.runs.items():
+        run.begin = plan.applied[name].origin.offset
+        run.publish_from = plan.published[name]
+        run.paused = plan.applied[name].paused

@@ -1,0 +1,186 @@
+"""What the log knows of one partition.
+
+The `state` topic holds snapshots, the roster of the last complete round of them, and the marker of what is published;
+`control` holds what was applied. `streams.recovery.plan` decides where an owner goes on from it.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from schemas.canonical import sha256_hex
+from schemas.configuration import Kafka
+from schemas.errors import BadRecord
+from schemas.wire import Applied, Marker, Roster, Signal, Snapshot, StateRecord, decode
+from schemas.wire.cross_sections import Prediction, decode_prediction_record
+from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.topics import topic_name
+
+log = logging.getLogger("alphawire.state")
+_state_decoder = msgspec.json.Decoder(StateRecord)
+_applied_decoder = msgspec.json.Decoder(Applied)
+_signal_decoder = msgspec.json.Decoder(Signal)
+TAIL = 2_000
+ROSTERS = 4
+
+
+@dataclass
+class Stored:
+    """The latest of each record, as found on the log."""
+
+    marker: Marker | None = None
+    rosters: dict[str, Roster] = field(default_factory=dict)
+    """The last few, by the SHA-256 of their bytes: the marker names one of them."""
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    history: dict[str, list[Applied]] = field(default_factory=dict)
+    """All that was ever applied, by strategy, in the order of the log."""
+    beyond: dict[str, int] = field(default_factory=dict)
+    """By strategy, the offset after its last signal on the log, where that was looked for."""
+    bars: str | None = None
+    """The topic that markers are taken of; None: of any."""
+    track: str = ""
+    tracks: dict[str, "Stored"] = field(default_factory=dict)
+    """Marker and rosters of the other tracks."""
+
+    def of_track(self, track: str) -> "Stored":
+        """The same as the owner of a track sees it: its marker and rosters, what is published on any of them."""
+        everyone = [one.marker for one in (self, *self.tracks.values()) if one.marker]
+        own = self if not track else self.tracks.get(track) or Stored()
+        marker = own.marker
+        if everyone:
+            marker = marker or Marker(everyone[0].topic, everyone[0].partition, 0, {}, track=track)
+            marker = msgspec.structs.replace(marker, published=self.published)
+        return replace(self, marker=marker, rosters=own.rosters, track=track)
+
+    @property
+    def published(self) -> dict[str, int]:
+        """By strategy: everything before this offset is on the log."""
+        found: dict[str, int] = {}
+        for one in (self, *self.tracks.values()):
+            for name, offset in (one.marker.published if one.marker else {}).items():
+                found[name] = max(offset, found.get(name, 0))
+        return found
+
+    @property
+    def roster(self) -> Roster | None:
+        """That of the last complete round, which the marker names."""
+        return self.rosters.get(self.marker.roster or "") if self.marker else None
+
+    @property
+    def applied(self) -> dict[str, Applied]:
+        """What is in force."""
+        return {name: entries[-1] for name, entries in self.history.items()}
+
+    def memory_begin(self, intervals: Collection[str]) -> int | None:
+        """Where the memory of repeats begins: it belongs to the interval, so with the first strategy of it, ever."""
+        entries = [entry for entries in self.history.values() for entry in entries]
+        return min((e.origin.offset for e in entries if str(e.config.get("interval")) in intervals), default=None)
+
+    def take_state(self, value: bytes | None, key: bytes | None = None) -> None:
+        """A record of `state`, in log order."""
+        if value is None:
+            self.snapshots.pop((key or b"").decode("utf-8", "replace"), None)
+            return
+        try:
+            record = decode(_state_decoder, value)
+        except BadRecord as error:
+            log.warning("a foreign record on the state topic is ignored: %s", error)
+            return
+        if isinstance(record, Marker | Roster) and record.track != self.track:
+            other = self.tracks.setdefault(record.track, Stored(bars=self.bars, track=record.track))
+            other.take_state(value, key)
+        elif isinstance(record, Marker):
+            self.marker = record if self.bars in (None, record.topic) else self.marker
+        elif isinstance(record, Roster):
+            self.rosters[sha256_hex(value)] = record
+            if len(self.rosters) > ROSTERS:
+                del self.rosters[next(iter(self.rosters))]
+        elif isinstance(record, Snapshot):
+            self.snapshots[f"{record.owner}/{record.symbol}"] = record
+
+    def take_control(self, value: bytes | None) -> None:
+        """A record of `control`, in log order."""
+        if applied := decode_applied(value):
+            self.history.setdefault(applied.strategy, []).append(applied)
+
+
+def marker_key(topic: str, partition: int, track: str = "") -> bytes:
+    return f"{topic}/{partition}{track and f'/{track}'}".encode()
+
+
+def roster_key(topic: str, partition: int, track: str = "") -> bytes:
+    return marker_key(topic, partition, track) + b"/roster"
+
+
+def snapshot_key(snapshot: Snapshot) -> bytes:
+    return f"{snapshot.owner}/{snapshot.symbol}".encode()
+
+
+async def load(kafka: Kafka, partition: int) -> Stored:
+    """Reads the partition of `state` and `control` to their ends."""
+    stored = Stored(bars=topic_name(kafka, "bars"))
+    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+        stored.take_state(record.value, record.key)
+    async for record in read_partition_to_end(
+        kafka, topic_name(kafka, "control"), partition, isolation="read_committed"
+    ):
+        stored.take_control(record.value)
+    return stored
+
+
+def decode_applied(value: bytes | None) -> Applied | None:
+    """The `applied` record, or None for anything else on `control`."""
+    try:
+        return decode(_applied_decoder, value)
+    except BadRecord:
+        return None
+
+
+async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> dict[str, int]:
+    """By strategy, the offset after the bar of its last signal on the log, which without transactions may lie beyond
+    the marker.
+    """
+
+    def place(value: bytes | None) -> tuple[str, int]:
+        signal = decode(_signal_decoder, value)
+        return signal.content.strategy, signal.provenance.offset
+
+    return await _look_back(kafka, topic_name(kafka, "signals"), partition, names, place)
+
+
+async def look_beyond_predictions(kafka: Kafka, partition: int, name: str, gathered_on: int) -> dict[str, int]:
+    """The same for a strategy whose bars come to predictions first, which lie on their own partition."""
+
+    def place(value: bytes | None) -> tuple[str, int] | None:
+        made = decode_prediction_record(value)
+        if isinstance(made, Prediction) and made.provenance.partition == partition:
+            return made.strategy, made.provenance.offset
+        return None
+
+    return await _look_back(kafka, topic_name(kafka, "predictions"), gathered_on, [name], place)
+
+
+async def _look_back(
+    kafka: Kafka,
+    topic: str,
+    partition: int,
+    names: Collection[str],
+    place: Callable[[bytes | None], tuple[str, int] | None],
+) -> dict[str, int]:
+    """Looks back from the end until each has been seen; `place` tells strategy and offset of the bar."""
+    begin, end = await offset_range(kafka, topic, partition)
+    start, beyond = end, dict[str, int]()
+    while start > begin and not beyond.keys() >= set(names):
+        start = max(begin, end - 2 * max(end - start, TAIL // 2))
+        beyond = {}
+        async for record in read_partition_to_end(kafka, topic, partition, start):
+            try:
+                found = place(record.value)
+            except BadRecord:
+                continue
+            if found is not None:
+                name, offset = found
+                beyond[name] = max(beyond.get(name, 0), offset + 1)
+    return beyond

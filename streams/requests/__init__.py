@@ -1,0 +1,1 @@
+"""What the topic `control` asks of a strategy, and what this worker makes of it."""

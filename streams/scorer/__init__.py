@@ -1,0 +1,1 @@
+"""The scorer service: articles in, scores and progress marks out."""

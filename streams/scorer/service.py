@@ -1,0 +1,174 @@
+"""One scorer process from start to end: ``alphawire scorer``."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from plugins.news.article_text import language_of
+from plugins.scorers import open_scorer
+from schemas.configuration import Config
+from schemas.errors import ConfigurationError
+from schemas.wire.news import Article
+from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer
+from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
+from streams.process.exits import Die, Exit
+from streams.publishing.writer import PRODUCER, Writer
+from streams.scorer.partition import Place
+from streams.scorer.scorer import Scorer, wall_clock
+from streams.scorer.scoring import Scoring
+from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration
+from streams.service.watchdog import Pulse
+from streams.service.web import OPTIONS
+
+log = logging.getLogger("alphawire.scorer")
+
+
+async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> None:
+    """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
+    kafka = config.kafka
+    if kafka.partitioner == "as_is":
+        raise ConfigurationError(
+            "kafka.partitioner is as_is, so a symbol does not tell its partition; news needs murmur2 or crc32"
+        )
+    check_port(config.worker.http, config.worker.http_host, config.news.http_port)
+    await require_topics(kafka)
+    scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
+    language_of(Article("", 0), "The model of languages is read before the first article comes.")
+    log.info("scorer: %s", scoring.scorer.stamp)
+    async with open_producer(kafka, **PRODUCER) as producer:
+        factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
+        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
+        async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
+            await _serve(scorer, consumer)
+    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
+
+
+async def place_of(config: Config) -> Place:
+    """Where the scores go, as the broker's topics are."""
+    kafka = config.kafka
+    return Place(
+        topic_name(kafka, "news.scores"), topic_name(kafka, "dead-letters"), await partition_count(kafka),
+        await partition_count(kafka, "news"), kafka.partitioner, round(config.news.delay * 1000),
+    )  # fmt: skip
+
+
+def consumer_options(config: Config) -> dict[str, Any]:
+    """Of the consumer that shares `news` with the group's others."""
+    session = int(config.kafka.session_timeout * 1000)
+    return {
+        "group_id": f"{config.kafka.group}-scorer",
+        "session_timeout_ms": session,
+        "heartbeat_interval_ms": max(300, session // 5),
+        "max_poll_interval_ms": 600_000,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "fetch_max_wait_ms": 500,
+        "max_partition_fetch_bytes": 8 << 20,
+    }
+
+
+async def _serve(scorer: Scorer, consumer: Any) -> None:
+    config, stop = scorer.config, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    pulse = Pulse(config.worker.stall_timeout, die)
+    pulse.start()
+    beside = [
+        asyncio.ensure_future(pulse.beat()),
+        asyncio.ensure_future(watch_lag(scorer, config.worker.stall_timeout, die)),
+        asyncio.ensure_future(watch_partitions(config.kafka)),
+    ]
+    beside[-1].add_done_callback(die_of_configuration)
+    running = asyncio.ensure_future(scorer.run(consumer, stop))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        die(Exit.FAILED, f"the scorer stopped by itself: {running.exception()!r}")
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(config.worker.stop_timeout):
+            await running
+    except TimeoutError:
+        die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
+    for task in beside:
+        task.cancel()
+
+
+async def watch_lag(
+    scorer: Scorer, stall_timeout: float, die: Die, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Looks ten times per `stall_timeout`: a partition that is behind and has not moved for that long is a stall."""
+    since: dict[int, tuple[int, float]] = {}
+    while True:
+        await asyncio.sleep(stall_timeout / 10)
+        for number, lag in scorer.lags().items():
+            position, now = scorer.desks[number].position, clock()
+            known, began = since.get(number, (-1, now))
+            since[number] = (position, now if not lag or known != position else began)
+            if now - since[number][1] > stall_timeout:
+                reason = f"news/{number} stands at {position} for {stall_timeout:g} s and is behind"
+                die(Exit.STALLED, reason, partition=number, offset=position)
+
+
+def status(scorer: Scorer) -> dict[str, Any]:
+    """How far each partition is that the scorer owns, and what became of the articles that it read since it started."""
+    lags = scorer.lags()
+    return {
+        "scorer": scorer.scoring.scorer.stamp,
+        "exactly_once": scorer.factory.exactly_once,
+        "partitions": {
+            str(number): {"position": desk.position, "up_to": desk.up_to, "lag": lags.get(number)}
+            for number, desk in sorted(scorer.desks.items())
+        },
+        "counts": dict(sorted(scorer.totals().items())),
+    }
+
+
+def unready(scorer: Scorer) -> dict[str, str]:
+    """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready."""
+    if scorer.assigned is None:
+        return {"assigned": "the group has not given out its partitions yet"}
+    if missing := sorted(scorer.assigned - scorer.desks.keys()):
+        return {"restored": f"news/{', '.join(map(str, missing))}: its last mark is being looked for"}
+    bound = scorer.config.worker.ready_lag
+    late = [
+        f"news/{number} is {'not fetched yet' if lag is None else f'{lag} articles behind'}"
+        for number, lag in scorer.lags().items()
+        if lag is None or lag > bound
+    ]
+    return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
+
+
+@asynccontextmanager
+async def _pages(scorer: Scorer) -> AsyncIterator[None]:
+    """``GET /status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
+
+    async def standing(_request: web.Request) -> web.Response:
+        return web.json_response(status(scorer))
+
+    async def live(_request: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
+    async def ready(_request: web.Request) -> web.Response:
+        failed = unready(scorer)
+        return web.json_response({"ready": not failed, "failed": failed}, status=503 if failed else 200)
+
+    if not scorer.config.worker.http:
+        yield
+        return
+    app = web.Application(**OPTIONS)
+    app.add_routes([web.get("/status", standing), web.get("/health/live", live), web.get("/health/ready", ready)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, scorer.config.worker.http_host, scorer.config.news.http_port).start()
+        yield
+    finally:
+        await runner.cleanup()

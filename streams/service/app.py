@@ -1,0 +1,131 @@
+"""The Faust app: one agent for bars, one for listing requests, and the read-only pages."""
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+import faust
+from faust.types import TP
+
+from schemas.configuration import Config
+from streams.consuming.owner_group import OwnerGroup
+from streams.consuming.transport import ChunkSchema, FetchWait, Owner
+from streams.kafka.brokers.probe import free_port
+from streams.kafka.clients import client_settings
+from streams.kafka.topics import topic_name
+from streams.owners.cross_section_owner import CrossSectionOwner
+from streams.owners.worker import Worker
+from streams.process.exits import no_silent_end
+from streams.publishing.writer import Writer
+from streams.service.listing import reply_records
+from streams.service.web import OPTIONS, add_pages
+
+log = logging.getLogger("alphawire.app")
+
+
+class SignalApp(faust.App):  # type: ignore[misc]
+    """Faust's app with the owner that the transport asks, and the size of a chunk."""
+
+    owner: Owner
+    gatherer: CrossSectionOwner | None
+    chunk_records: int
+    fetch_wait: FetchWait
+
+    def _create_directories(self) -> None:
+        """None: state lives on the log, so Faust's data folder would only litter the current one."""
+
+
+def create_app(
+    config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: CrossSectionOwner | None = None
+) -> SignalApp:
+    """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by
+    their positions, so the group's offsets tell lag only.
+    """
+    kafka, settings = config.kafka, config.worker
+    app = SignalApp(
+        kafka.group,
+        broker=f"alphawire://{kafka.bootstrap.replace(',', ';alphawire://')}",
+        broker_credentials=_credentials(config),
+        broker_session_timeout=kafka.session_timeout,
+        broker_heartbeat_interval=max(0.3, kafka.session_timeout / 5),
+        broker_request_timeout=max(30.0, 2 * kafka.session_timeout),
+        broker_max_poll_interval=600.0,
+        broker_commit_interval=2.0,
+        producer_request_timeout=20.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=1 << 20,
+        stream_buffer_maxsize=4,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        table_standby_replicas=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        processing_guarantee="at_least_once",
+        web_enabled=settings.http,
+        web_bind=settings.http_host,
+        web_port=settings.http_port or free_port(),
+        web_host=settings.http_host,
+        canonical_url=f"alphawire://{uuid4()}",  # who is meant, in what the group's leader tells of all
+        web_application_options=OPTIONS,
+        worker_redirect_stdouts=False,
+    )
+    app.owner = OwnerGroup(worker.die, [worker, gatherer] if gatherer else [worker])
+    app.chunk_records = settings.chunk
+    app.fetch_wait = fetch_wait
+    _add_agents(app, config, worker, writer)
+    app.gatherer = gatherer
+    if gatherer is not None:
+        _add_gatherer(app, gatherer)
+    add_pages(app, worker)
+    return app
+
+
+def _credentials(config: Config) -> Any:
+    settings = client_settings(config.kafka)
+    context = settings.get("ssl_context")
+    if "sasl_mechanism" in settings:
+        return faust.SASLCredentials(
+            username=settings["sasl_plain_username"],
+            password=settings["sasl_plain_password"],
+            mechanism=settings["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) -> None:
+    bars_topic = app.topic(topic_name(config.kafka, "bars"), schema=ChunkSchema())
+
+    @app.agent(bars_topic, name="bars")  # type: ignore[untyped-decorator]
+    async def bars(stream: Any) -> None:
+        async for chunk in stream:
+            await worker.feed(chunk)
+
+    requests_topic = app.topic(topic_name(config.kafka, "plugins.requests"), schema=ChunkSchema())
+
+    @app.agent(requests_topic, name="listing")  # type: ignore[untyped-decorator]
+    async def listing(stream: Any) -> None:
+        async for chunk in stream:
+            await writer.write(0, reply_records(config.kafka, chunk.records))
+
+    async def restore(_app: Any, **_: Any) -> None:
+        assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
+        with no_silent_end(worker.die, "taking partitions over"):
+            await app.owner.on_assigned(assigned, app.consumer_generation_id)
+
+    app.on_rebalance_complete.connect(restore, weak=False)
+
+
+def _add_gatherer(app: SignalApp, gatherer: CrossSectionOwner) -> None:
+    topic = gatherer.names.predictions
+
+    @app.agent(app.topic(topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]
+    async def predictions(stream: Any) -> None:
+        async for chunk in stream:
+            await gatherer.feed(chunk)
+
+    def log_end(number: int) -> int | None:
+        end: int | None = app.consumer.log_end(TP(topic, number)) if app.consumer else None
+        return end
+
+    gatherer.log_end = log_end

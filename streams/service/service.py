@@ -1,0 +1,213 @@
+"""One worker process from start to end: ``alphawire worker``."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import NoReturn
+
+from plugins.pipeline.pipeline import prepare
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Config, Kafka
+from schemas.errors import ConfigurationError
+from streams.consuming.transport import FetchWait
+from streams.kafka.clients import gives_producer_ids, open_producer
+from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
+from streams.owners.cross_section_owner import CrossSectionOwner
+from streams.owners.shadows import load_shadows
+from streams.owners.worker import Worker
+from streams.process.exits import Exit, of_crash
+from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
+from streams.requests.control import Follower
+from streams.service.app import SignalApp, create_app
+from streams.service.listing import publish_listing
+from streams.service.watchdog import Pulse, watch
+
+log = logging.getLogger("alphawire.service")
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds. Faust fetches in a thread of its own; with Python's 5 ms each hand-over between the two may wait that
+long.
+"""
+FETCH_WAIT_MS = 50
+"""On Apache Kafka. aiokafka has one fetch under way at a time and leaves out of it what it has not handed on yet: where
+that is all but a silent topic, the bars wait for as long as the broker holds that fetch back (0.5 s: seen).
+"""
+SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS = 5, 500
+"""On a broker without transactions: see `FetchWait`."""
+
+
+def die(code: Exit, reason: str, /, **where: int) -> NoReturn:
+    """Ends the process at once: nothing may be published after an error whose outcome is unknown."""
+    extra = {"exit_code": int(code), **where}
+    log.critical("the worker ends itself (%s, exit code %d): %s", code.name.lower(), code, reason, extra=extra)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def leave() -> NoReturn:
+    """Ends the process after a stop in good order. Faust's fetching thread, which Python would wait for, may still wait
+    for a broker that does not answer (seen: for ever).
+    """
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(Exit.DONE)
+
+
+async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], version: str) -> None:
+    """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
+    if not strategies:
+        raise ConfigurationError("no strategy is configured; add one under `strategies:`")
+    check_port(config.worker.http, config.worker.http_host, config.worker.http_port)
+    kafka = config.kafka
+    if topic_name(kafka, "bars") in config.strategies:
+        # else the key of a snapshot, strategy/symbol, could be that of a marker, topic/partition
+        raise ConfigurationError(
+            f"strategies.{topic_name(kafka, 'bars')}: a strategy cannot have the name of the topic of bars"
+        )
+    await require_topics(kafka)
+    partitions = await partition_count(kafka)
+    check_news(config, strategies)
+    prepare(strategies)
+    shadows = load_shadows(strategies, config.strategies)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.collect()
+    gc.freeze()  # libraries and plugins stay: to look through them for garbage stops the loop for 0.2 s (seen)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_producer(kafka, **PRODUCER) as producer:
+        writer = Writer(producer)
+        has_transactions = await gives_producer_ids(kafka)
+        factory = choose_writer_factory(kafka, writer, has_transactions)
+        worker = Worker(config, strategies, partitions, version, factory, die, shadows=shadows)
+        await publish_listing(kafka, writer)
+        follower = Follower(kafka, worker.wishes, worker.fulfil, writer)
+        await follower.begin()
+        worker.hear_wishes = follower.catch_up
+        shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
+        following = asyncio.ensure_future(follower.follow())
+        following.add_done_callback(_die_of_silence)
+        gatherer = _gatherer(worker, writer)
+        await _serve(create_app(config, worker, writer, FetchWait(shortest, longest), gatherer), worker, config, stop)
+        following.cancel()
+
+
+def _gatherer(worker: Worker, writer: Writer) -> CrossSectionOwner | None:
+    """The owner of predictions, where a strategy decides about all symbols at once."""
+    strategies = [strategy for strategy in worker.strategies if strategy.generator.cross_section]
+    if not strategies:
+        return None
+    kafka, names = worker.config.kafka, worker.names
+    factory = (
+        TransactionalWriterFactory(kafka, names.predictions)
+        if worker.factory.exactly_once
+        else SharedWriterFactory(writer)
+    )
+    return CrossSectionOwner(worker.config, strategies, worker.partition_count, names, factory, die)
+
+
+def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
+    """`ConfigurationError` for settings with which strategies that use news cannot go on; a warning where there will be
+    none.
+    """
+    names = ", ".join(strategy.name for strategy in strategies if strategy.uses_news)
+    if not names:
+        return
+    if config.news.scorer == "none":
+        log.warning("news.scorer is none: all news of %s is unknown", names)
+    elif config.kafka.partitioner == "as_is":
+        raise ConfigurationError(
+            f"strategies.{names}: news goes by symbol, and with kafka.partitioner as_is nobody can tell the partition"
+            " of a symbol; use murmur2 or crc32, as the producer of the bars does"
+        )
+    elif config.news.grace >= config.worker.stall_timeout:
+        raise ConfigurationError(
+            f"news.grace of {config.news.grace:g} s is not below worker.stall_timeout of"
+            f" {config.worker.stall_timeout:g} s: a worker that waits would be taken for one that stands still"
+        )
+
+
+def check_port(http: bool, host: str, port: int) -> None:
+    """`ConfigurationError` when pages are wanted and cannot be served."""
+    if not http:
+        return
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
+        raise ConfigurationError(
+            f"the pages cannot be served on {host}:{port} ({reason});"
+            " choose another port with --http-port (0: any free one), or leave them out with --no-http"
+        ) from None
+
+
+def choose_writer_factory(kafka: Kafka, writer: Writer, has_transactions: bool, topic: str = "bars") -> WriterFactory:
+    """Exactly once where the broker has transactions and the configuration does not say otherwise; it is told which.
+
+    `topic` is whose partitions the writers are for.
+    """
+    if kafka.delivery == "at_least_once":
+        log.info("delivery: at least once, as configured; signals may be repeated with equal ids and bytes")
+        return SharedWriterFactory(writer)
+    if has_transactions:
+        log.info("delivery: exactly once, for consumers with isolation_level read_committed")
+        return TransactionalWriterFactory(kafka, topic_name(kafka, topic))
+    if kafka.delivery == "exactly_once":
+        raise ConfigurationError(
+            f"kafka.delivery is exactly_once, and the broker at {kafka.bootstrap} has no transactions;"
+            " use Apache Kafka, or delivery: at_least_once"
+        )
+    log.info("delivery: at least once (no transactions here); signals may be repeated with equal ids and bytes")
+    return SharedWriterFactory(writer)
+
+
+def die_of_configuration(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and isinstance(error := task.exception(), ConfigurationError):
+        die(Exit.CONFIGURATION, str(error))
+
+
+def _die_of_silence(task: "asyncio.Future[None]") -> None:
+    """A worker that hears no wishes any more would go on with what others were wished to leave."""
+    if not task.cancelled():
+        die(Exit.FAILED, f"wishes are not followed any more: {task.exception()!r}")
+
+
+async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:
+    starting = asyncio.ensure_future(app.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    watching = asyncio.ensure_future(watch(app, worker, config.worker.stall_timeout, die))
+    pulse = Pulse(config.worker.stall_timeout, die)
+    pulse.start()
+    beating = asyncio.ensure_future(pulse.beat())
+    partitions = asyncio.ensure_future(watch_partitions(config.kafka))
+    partitions.add_done_callback(die_of_configuration)
+    crashed = asyncio.ensure_future(app.wait_until_stopped())
+    await asyncio.wait({stopping, watching, crashed, starting}, return_when=asyncio.FIRST_COMPLETED)
+    while not (stopping.done() or watching.done() or crashed.done()):
+        if starting.done() and starting.exception() is not None:
+            die(Exit.BROKER, f"the app did not start: {starting.exception()!r}")
+        await asyncio.wait({stopping, watching, crashed}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        fault = app.crash_reason or (watching.done() and watching.exception())
+        die(of_crash(fault), f"the app stopped by itself: {fault!r}")
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(config.worker.stop_timeout):
+            await app.owner.on_revoke(set(app.owner.positions()))
+            await app.stop()
+    except TimeoutError:
+        die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
+    finally:
+        for task in (watching, partitions, beating):
+            task.cancel()
+    worker.shadows.tell()
+    totals = worker.totals() + (app.gatherer.totals() if app.gatherer else Counter())
+    log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(totals.items())))
