@@ -52,9 +52,9 @@ def fault(path, names):
             found = importlib.import_module(module)
             break
         except ModuleNotFoundError as error:
-            if "." not in module or not (module + ".").startswith(error.name + "."):
+            if names or not (module + ".").startswith(error.name + "."):
                 return f"{path}: {error!r}"
-            module, _, last = module.rpartition(".")
+            module, _, last = module.rpartition(".")  # a class or a function, by its full name
             rest.insert(0, last)
     for name in rest:
         if not hasattr(found, name):
@@ -118,5 +118,5 @@ def test_what_is_missing_is_found() -> None:
         "plugins.folds: there is no folds in plugins",
         "plugins.fold.Feature: there is no Feature in plugins.fold",
         "plugins.base: there is no Parms",
-        "schemas.eror: there is no eror in schemas",
+        "schemas.eror: ModuleNotFoundError(\"No module named 'schemas.eror'\")",
     ]
