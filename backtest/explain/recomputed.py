@@ -11,7 +11,7 @@ from backtest.replay.logged_cross_sections import logged
 from backtest.replay.replay import check_news, replay_file
 from backtest.sources.bars import Progress
 from backtest.sources.news import file_news
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Signal

@@ -6,10 +6,10 @@ from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.history import VERSION, recompute_all, stretches
 from backtest.replay.logged_cross_sections import gathered, logged
 from backtest.sources.bars import Progress, frame_of, in_order, topic_steps
-from plugins.pipeline.cross_section import late_signal
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.cross_sections.cross_section import late_signal
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Signal
@@ -55,8 +55,7 @@ async def _predicted(config: Config, ready: ReadyStrategy, stored: Stored, parti
         return await recompute_all(config.kafka, stored, partition, count, past)
     join = (await joins(config.kafka, partition, [ready.joining]))[ready.joining] if ready.uses_news else None
     source, outcome = Source(topic_name(config.kafka, "bars"), partition, VERSION), Outcome()
-    pipeline = Pipeline([ready], source, news=join)
-    pipeline.runs[ready.name].start_time = 0
+    pipeline = Pipeline([ready], source, {ready.name: RunSettings(start_time=0)}, join)
     async for step in topic_steps(config.kafka, partition, count, 0, None):
         outcome.predictions += pipeline.feed(step.batches).predictions
     return outcome

@@ -10,9 +10,9 @@ from backtest.sources.bars import Progress, topic_steps
 from plugins.base.bars import BarBatch, between
 from plugins.models.artifacts.manifest import MANIFEST, read_manifest
 from plugins.news.join import Joining, NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Seen, Source
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.model_exchange import artifact_folder
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config, Kafka, Strategy
@@ -139,7 +139,7 @@ def _use(feature: dict[str, Any]) -> dict[str, Any]:
     return {"key": feature["key"], "params": feature["params"], "alias": alias}
 
 
-Watch = Callable[[Stretch], Callable[[Seen], None]]
+Watch = Callable[[Stretch], Callable[[Observation], None]]
 Joins = Mapping[Joining, NewsJoin]
 
 
@@ -153,12 +153,15 @@ class Fold:
     ) -> None:
         self._stretches = stretches
         first = next(stretch.strategy for stretch in stretches if stretch.strategy)
-        self._pipeline = Pipeline([first], source, news=news[first.joining] if first.uses_news else None)
+        settings = RunSettings(
+            stretches[0].applied.origin.offset,
+            publish_from=0 if early else stretches[0].begin,
+            start_time=0 if early else None,
+            observer=watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None,
+        )
+        join = news[first.joining] if first.uses_news else None
+        self._pipeline = Pipeline([first], source, {first.name: settings}, join)
         self._run = self._pipeline.runs[first.name]
-        self._run.begin, self._run.publish_from = stretches[0].applied.origin.offset, stretches[0].begin
-        if early:
-            self._run.publish_from = self._run.start_time = 0
-        self._run.witness = watch(replace(stretches[-1], begin=stretches[0].begin, strategy=first)) if watch else None
 
     def feed(self, batches: Mapping[str, BarBatch], found: Outcome) -> None:
         begin = 0
@@ -166,7 +169,10 @@ class Fold:
             if part := between(batches, begin, stretch.end):
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
-                self._run.paused = stretch.applied.paused or stretch.strategy is None
+                if stretch.applied.paused or stretch.strategy is None:
+                    self._run.pause()
+                else:
+                    self._run.resume()
                 outcome = self._pipeline.feed(part)
                 found.signals += outcome.signals
                 found.predictions += outcome.predictions

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from plugins.pipeline.cross_section import CrossSections
+from plugins.pipeline.cross_sections.cross_section import CrossSections
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Signal

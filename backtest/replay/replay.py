@@ -15,9 +15,9 @@ from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from plugins.base.bars import BarBatch, between
 from plugins.news.join import NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Seen, Source
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
@@ -124,14 +124,13 @@ def replay_file(
     ready: ReadyStrategy,
     source: str,
     progress: Progress | None = None,
-    witness: Callable[[Seen], None] | None = None,
+    witness: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
-    run = pipeline.runs[ready.name]
-    run.start_time, run.witness = 0, witness
+    settings = {ready.name: RunSettings(start_time=0, observer=witness)}
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
@@ -215,9 +214,9 @@ def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configu
     """What makes the signals of a partition: of what was in force, else of the strategy here."""
     if past and not as_configured:
         return [fold.feed for fold in folds_of(source, past, news, early=True)]
-    pipeline = Pipeline([ready], source, news=news[ready.joining] if ready.uses_news else None)
-    run = pipeline.runs[ready.name]
-    run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
+    settings = RunSettings(past[-1].applied.origin.offset if past else 0, start_time=0)
+    join = news[ready.joining] if ready.uses_news else None
+    pipeline = Pipeline([ready], source, {ready.name: settings}, join)
 
     def feed(batches: Mapping[str, BarBatch], found: Outcome) -> None:
         outcome = pipeline.feed(batches)

@@ -19,7 +19,7 @@ from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import during
 from streams.kafka.topics import partition_count
 from streams.publishing.writer import home
-from streams.recovery.cross_section_state import load_gathered
+from streams.recovery.cross_section_state import load_cross_sections
 from streams.recovery.state import load
 
 
@@ -38,7 +38,7 @@ async def verify_gathered(
     """Predictions on the log against those of the bars, and signals against what the logged closings make of these."""
     kafka, verdict = config.kafka, VerifyResult(ready.name)
     count = await partition_count(kafka)
-    until = (await load_gathered(kafka, home(ready.name, count))).published(ready.name)
+    until = (await load_cross_sections(kafka, home(ready.name, count))).published(ready.name)
     live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]
     records = await logged(kafka, ready.name)
     bars = await _bars(config, ready, count, verdict, progress)

@@ -56,7 +56,7 @@ def gathered_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_gathered(kafka: Kafka, partition: int) -> CrossSectionState:
+async def load_cross_sections(kafka: Kafka, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
     found = CrossSectionState(topic_name(kafka, "predictions"))
     async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):

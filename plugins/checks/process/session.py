@@ -84,7 +84,7 @@ class Process:
         """Starts the process unless it runs, and waits until it has imported what it needs."""
         if self._process is None:
             path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-            self._errors = tempfile.TemporaryFile()
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 closed in `stop`
             self._process = subprocess.Popen(
                 # -P: a package `plugins` in the working directory must not take the place of ours
                 [sys.executable, "-P", "-m", "plugins.checks.process.child"],
