@@ -201,11 +201,11 @@ class Story:
 
         with self.screen.step("backtest", f"running {ENGINE}") as step:
             strategy = config.strategy(STRATEGY)
-            told = ready_strategy(STRATEGY, strategy).config_hash
+            configuration = ready_strategy(STRATEGY, strategy).config_hash
             out = self.folder / "backtest"
             result = run_backtest(
                 strategy, bars, signals, [ENGINE], out,
-                name=STRATEGY, config_hash=told, ledger=Ledger(self.folder),
+                name=STRATEGY, config_hash=configuration, ledger=Ledger(self.folder),
             )  # fmt: skip
             metrics = result[ENGINE]["metrics"]
             step.said = f"{ENGINE}: {metrics['trades']} trades, return {metrics['total_return']:+.2%}"

@@ -17,9 +17,9 @@ from plugins.checks.findings.outcome import Failed
 def repeatable(subject: FeatureSubject) -> str:
     """Computed twice by new instances, and once more in a process with another hash seed: the bytes were compared."""
     first = subject.compute(subject.bars, plugin=subject.new())
-    found = difference(first, subject.compute(subject.bars, plugin=subject.new()))
-    if found is not None:
-        raise Failed(f"the second time {found.text}", "no clock, no unseeded random numbers, no order of a set")
+    deviation = difference(first, subject.compute(subject.bars, plugin=subject.new()))
+    if deviation is not None:
+        raise Failed(f"the second time {deviation.text}", "no clock, no unseeded random numbers, no order of a set")
     return f"SHA-256 {digest(first)}"
 
 

@@ -288,9 +288,9 @@ def simulate(market: Market, execution: Execution) -> Log:
     marks = market.open if execution.price == "next_open" else market.close
     row = market.row
     for number, name in enumerate(market.symbols):
-        mine = market.symbol == number
+        rows = market.symbol == number
         cerebro.adddata(
-            Feed(rows=row[mine].tolist(), marks=marks[mine].tolist(), closes=market.close[mine].tolist()), name=name
+            Feed(rows=row[rows].tolist(), marks=marks[rows].tolist(), closes=market.close[rows].tolist()), name=name
         )
     cerebro.addstrategy(Trader, market=market, execution=execution, log=log)
     cerebro.run()

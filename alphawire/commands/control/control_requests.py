@@ -87,11 +87,11 @@ def list_models(strategy: str, config: Config, as_json: bool) -> None:
     """The artifacts that STRATEGY could use: those that lie beside its configured one (*) on this machine; its shadow's
     is marked ~.
     """
-    found = _artifacts(config.strategy(strategy), strategy)
+    artifacts = _artifacts(config.strategy(strategy), strategy)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(artifacts))
         return
-    for one in found:
+    for one in artifacts:
         mark = "*" if one["configured"] else "~" if one["shadow"] else " "
         click.echo(f"{mark} {one['artifact']:<24} {one['sha256'] or '':<12.12} {one['key'] or ''} {one['fault'] or ''}")
 
@@ -103,7 +103,7 @@ def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
         raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
     configured = settings.model.artifact.absolute()
     shadow = settings.shadow.artifact.absolute() if settings.shadow else None
-    found = []
+    artifacts = []
     for manifest in sorted(configured.parent.glob("*/manifest.json")):
         one: dict[str, Any] = {"artifact": manifest.parent.name, "configured": manifest.parent == configured}
         one["shadow"] = manifest.parent == shadow
@@ -113,8 +113,8 @@ def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
             one |= {"sha256": what.sha256, "key": what.key, "fault": "another model's" if wrong else None}
         except ArtifactError as error:
             one |= {"sha256": None, "key": None, "fault": str(error)}
-        found.append(one)
-    return found
+        artifacts.append(one)
+    return artifacts
 
 
 def _checked(strategy: str, settings: Strategy, artifact: str, sha256: str | None) -> str:
@@ -145,8 +145,8 @@ def _send(config: Config, wish: Wish, wait: float, as_json: bool) -> None:
     heard = asyncio.run(_sent(config, wish, wait))
     refused = [answer for answer in heard if not answer.accepted]
     if as_json:
-        said = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in heard]
-        click.echo(json.dumps({"wish": wish.id, "answers": said}))
+        answers = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in heard]
+        click.echo(json.dumps({"wish": wish.id, "answers": answers}))
     else:
         for answer in heard:
             click.echo(f"{answer.worker}: {'accepted' if answer.accepted else f'refused: {answer.reason}'}")

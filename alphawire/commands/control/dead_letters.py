@@ -65,22 +65,22 @@ def show_list(config: Config, limit: int, out: Path | None, as_json: bool, **val
     """How many there are of each class of error, and the newest."""
     from streams.dead_letters.letters import find_letters
 
-    found = asyncio.run(find_letters(config.kafka, _choice(values), limit))
+    results = asyncio.run(find_letters(config.kafka, _choice(values), limit))
     if out is not None:
-        lines = (json.dumps(described(letter, letter.place in found.replayed)) for letter in found.letters)
+        lines = (json.dumps(described(letter, letter.place in results.replayed)) for letter in results.letters)
         out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     if as_json:
-        letters = [summary(letter, letter.place in found.replayed) for letter in found.letters]
-        click.echo(json.dumps({"counts": dict(found.counts), "foreign": found.foreign, "letters": letters}))
+        letters = [summary(letter, letter.place in results.replayed) for letter in results.letters]
+        click.echo(json.dumps({"counts": dict(results.counts), "foreign": results.foreign, "letters": letters}))
         return
-    for letter in found.letters:
-        state = "replayed" if letter.place in found.replayed else ""
+    for letter in results.letters:
+        state = "replayed" if letter.place in results.replayed else ""
         time, reason = written(letter.timestamp), one_line(letter.reason, SHOWN_REASON)
         click.echo(f"{letter.place!s:>12}  {time}  {letter.error:<15}  {state:<8}  {reason}")
-    counts = ", ".join(f"{count} {error}" for error, count in sorted(found.counts.items()))
-    click.echo(f"{found.counts.total()} dead letters{f': {counts}' if counts else ''}")
-    if found.foreign:
-        click.echo(f"{found.foreign} records on the topic are no letters of alphawire")
+    counts = ", ".join(f"{count} {error}" for error, count in sorted(results.counts.items()))
+    click.echo(f"{results.counts.total()} dead letters{f': {counts}' if counts else ''}")
+    if results.foreign:
+        click.echo(f"{results.foreign} records on the topic are no letters of alphawire")
 
 
 @command.command("show")
@@ -93,11 +93,11 @@ def show(places: tuple[str, ...], config: Config, as_json: bool) -> None:
     from streams.dead_letters.letters import Choice, Place, find_letters
 
     wanted = frozenset(map(Place.parse, places))
-    found = asyncio.run(find_letters(config.kafka, Choice(places=wanted)))
-    if absent := sorted(wanted - {letter.place for letter in found.letters}):
+    results = asyncio.run(find_letters(config.kafka, Choice(places=wanted)))
+    if absent := sorted(wanted - {letter.place for letter in results.letters}):
         raise ConfigurationError(_absent(absent))
-    for letter in found.letters:
-        about = described(letter, letter.place in found.replayed)
+    for letter in results.letters:
+        about = described(letter, letter.place in results.replayed)
         click.echo(json.dumps(about) if as_json else in_lines(about, letter))
 
 
@@ -132,7 +132,7 @@ def replay(
         raise ConfigurationError("which letters? Name them, give --file, --error or another condition, or --all")
     mend = Mend(mended, assignments(fields), frozenset(unset))
     result = asyncio.run(replay_letters(config.kafka, _choice(values, chosen), mend, dry_run))
-    click.echo(json.dumps(outcome(result, dry_run)) if as_json else told(result, dry_run))
+    click.echo(json.dumps(outcome(result, dry_run)) if as_json else describe(result, dry_run))
     sys.exit(1 if result.refused or result.missing else 0)
 
 
@@ -149,7 +149,7 @@ def outcome(result: "Replayed", dry_run: bool) -> dict[str, Any]:
     }
 
 
-def told(result: "Replayed", dry_run: bool) -> str:
+def describe(result: "Replayed", dry_run: bool) -> str:
     lines = [f"{letter.place}: stays: {one_line(reason)}" for letter, reason in result.refused[:SHOWN_REFUSALS]]
     if len(result.refused) > SHOWN_REFUSALS:
         lines.append(f"and {len(result.refused) - SHOWN_REFUSALS} more stay")

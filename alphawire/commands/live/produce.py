@@ -104,8 +104,8 @@ def news(
         done = asyncio.run(produce_news(config.kafka, articles, rate, speed, progress))
     topic = topic_name(config.kafka, "news")
     if as_json:
-        told = {"topic": topic, "refused": left.reasons, "examples": left.examples}
-        click.echo(json.dumps(dataclasses.asdict(done) | told))
+        report = {"topic": topic, "refused": left.reasons, "examples": left.examples}
+        click.echo(json.dumps(dataclasses.asdict(done) | report))
         return
     tell_left_out(left, NO_NEWS)
     where = f"{topic} at {config.kafka.bootstrap}"

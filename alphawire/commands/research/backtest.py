@@ -106,11 +106,11 @@ def command(
             name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
             notes=[*_notes(replayed), *told_in_sample(chosen, replayed.signals)],
         )  # fmt: skip
-    told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
-        click.echo(json.dumps(told | {"out": str(out)} | data))
+        click.echo(json.dumps(summary | {"out": str(out)} | data))
     else:
-        _show(told, out)
+        _show(summary, out)
 
 
 def _notes(replayed: "ReplayResult") -> list[str]:
@@ -134,13 +134,13 @@ def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
         click.echo(f"{out}: the two side by side")
 
 
-def _show(told: dict[str, Any], out: Path) -> None:
-    columns = {key: engine["metrics"] for key, engine in told["engines"].items()} | {
-        "buy and hold": told["buy_and_hold"]
+def _show(summary: dict[str, Any], out: Path) -> None:
+    columns = {key: engine["metrics"] for key, engine in summary["engines"].items()} | {
+        "buy and hold": summary["buy_and_hold"]
     }
     _show_table(columns)
-    click.echo(trusted(told["overfitting"]))
-    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
+    click.echo(trusted(summary["overfitting"]))
+    for text in [finding["text"] for finding in summary["agreement"]] + summary["warnings"]:
         click.echo(text)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
 

@@ -52,40 +52,40 @@ def command(
     from backtest.explain.explain import explain_many
     from backtest.sources.bars import with_topics
 
-    told = _told(check) if check else None
-    ids = [*signal_ids, *([str(told.get("id", ""))] if told else [])]
-    if not ids or (told is not None and signal_ids):
+    document = _document(check) if check else None
+    ids = [*signal_ids, *([str(document.get("id", ""))] if document else [])]
+    if not ids or (document is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        found = explain_many(with_topics(config, source), ids, file, bars, progress, news)
-    difference = _check(told, found[0]) if told else None
+        explanations = explain_many(with_topics(config, source), ids, file, bars, progress, news)
+    difference = _check(document, explanations[0]) if document else None
     if as_json:
-        plain = [one.plain() for one in found]
+        plain = [one.plain() for one in explanations]
         click.echo(json.dumps(plain[0] if len(plain) == 1 else plain, indent=2))
     else:
-        for one in found:
+        for one in explanations:
             show(one)
     if difference:
         click.echo(f"{check} does NOT hold: {_named(difference)}", err=True)
-    sys.exit(0 if difference is None and all(one.reproduced for one in found) else 1)
+    sys.exit(0 if difference is None and all(one.reproduced for one in explanations) else 1)
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _document(path: Path) -> dict[str, Any]:
     from schemas.errors import ConfigurationError
 
     try:
-        told = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or not told.get("id"):
+        document = None
+    if not isinstance(document, dict) or not document.get("id"):
         raise ConfigurationError(f"{path} holds no explanation; write one with `alphawire explain ID --json`")
-    return told
+    return document
 
 
-def _check(told: dict[str, Any], found: "Explanation") -> "FirstDifference | None":
+def _check(document: dict[str, Any], explanation: "Explanation") -> "FirstDifference | None":
     from backtest.explain.explain import check_document
 
-    return check_document(told, found)
+    return check_document(document, explanation)
 
 
 def show(explanation: "Explanation") -> None:
@@ -104,10 +104,10 @@ def show(explanation: "Explanation") -> None:
 
 def _facts(explanation: "Explanation") -> list[tuple[str, str]]:
     facts = [("signal", explanation.id)]
-    told = explanation.published
-    if told is None:
+    signal = explanation.published
+    if signal is None:
         return facts
-    content, provenance = told["content"], told["provenance"]
+    content, provenance = signal["content"], signal["provenance"]
     weight = "keep what there is" if content["weight"] is None else f"{content['weight']:g}"
     place = f"{provenance['topic']}/{provenance['partition']} offset {provenance['offset']}"
     facts += [
@@ -155,10 +155,10 @@ def _symbols(section: dict[str, Any], symbol: str) -> "Table":
     rows = sorted(section["symbols"], key=lambda row: (-(row["rank"] or 0), row["symbol"]))
     place = next((i for i, row in enumerate(rows) if row["symbol"] == symbol), 0)
     first = max(0, min(place - SHOWN // 2, len(rows) - SHOWN))
-    some = rows[first : first + SHOWN]
-    title = f"{len(some)} of {len(rows)} symbols of this time"
+    shown = rows[first : first + SHOWN]
+    title = f"{len(shown)} of {len(rows)} symbols of this time"
     table = Table("rank", "symbol", "prediction", "decision", "weight", box=SIMPLE, title=title, title_justify="left")
-    for row in some:
+    for row in shown:
         rank, weight = (row["rank"] or ""), ("" if row["weight"] is None else f"{row['weight']:g}")
         mark = " *" if row["symbol"] == symbol else ""
         table.add_row(str(rank), row["symbol"] + mark, _number(row["prediction"]), row["signal"], weight)

@@ -49,8 +49,8 @@ def command(
     for fault in result.lacking:
         click.echo(f"not recomputed: {fault}", err=True)
     if result.other and not as_configured:
-        told = f"in force is configuration {result.other}, another one than here; --as-configured replays with this one"
-        click.echo(told, err=True)
+        warning = f"configuration {result.other} is in force, not the one here; --as-configured replays with this one"
+        click.echo(warning, err=True)
     tell_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
     summary |= {"out": str(out), "lacking": result.lacking} | data

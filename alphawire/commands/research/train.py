@@ -89,7 +89,7 @@ def command(
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
     tell_absent(config, strategy, bars)
-    topics = next((found for source in sources if (found := located(config, source))), None)
+    topics = next((located_topics for source in sources if (located_topics := located(config, source))), None)
     unused = Refused()
     seen = news_of(config, strategy, topics, news, unused)
     data = tell_data(log_gaps(bars), refused(bars), unused)

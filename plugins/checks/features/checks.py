@@ -32,9 +32,9 @@ def parameters(subject: FeatureSubject) -> str:
         assert isinstance(plugin, subject.cls)
         data = usual(80)
         whole, cut = subject.compute(data, plugin=plugin), subject.compute(data.iloc[:50], plugin=plugin)
-        found = difference(whole.iloc[:50], cut, 1e-9)
-        if found is not None:
-            raise Failed(f"it looks ahead: {found.text} when later bars were cut off", "")
+        deviation = difference(whole.iloc[:50], cut, 1e-9)
+        if deviation is not None:
+            raise Failed(f"it looks ahead: {deviation.text} when later bars were cut off", "")
 
     return refused(subject.cls, subject.params, use)
 

@@ -127,9 +127,9 @@ def _check_archive(data: bytes) -> None:
             raise ArtifactError(f"its members have {size:,} bytes; a random forest has at most {LARGEST:,}")
         schema = json.loads(file.read(SCHEMA))
     for node in _nodes(schema):
-        found = (f"{node['__module__']}.{node['__class__']}", node["__loader__"])
-        if found not in KNOWN:
-            raise ArtifactError(f"it holds a {found[0]}, which no random forest does; it was not loaded")
+        kind = (f"{node['__module__']}.{node['__class__']}", node["__loader__"])
+        if kind not in KNOWN:
+            raise ArtifactError(f"it holds a {kind[0]}, which no random forest does; it was not loaded")
     root = f"{schema['__module__']}.{schema['__class__']}"
     if root != "sklearn.ensemble._forest.RandomForestRegressor":
         raise ArtifactError(f"it holds a {root}, and no RandomForestRegressor")
@@ -139,13 +139,13 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
     """What skops wrote for each object, from the root on, always in the same order."""
     waiting = [schema]
     while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            if "__class__" in found or "__module__" in found or "__loader__" in found:
-                yield found
-            waiting += found.values()
-        elif isinstance(found, list):
-            waiting += found
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__class__" in node or "__module__" in node or "__loader__" in node:
+                yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _skops() -> Any:
