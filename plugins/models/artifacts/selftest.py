@@ -45,9 +45,9 @@ def prove_self_test(model: BaseModel, data: bytes, columns: list[str]) -> None:
     if differing.any():
         row = int(np.flatnonzero(differing)[0])
         raise ArtifactError(
-            f"its self-test: {int(differing.sum())} of {len(wanted)} predictions are not those of the training (the first: "
-            f"{float(predictions[row])!r} instead of {float(wanted[row])!r}): another version of a library or another "
-            "processor computes otherwise; train again here, or install the versions that the manifest lists"
+            f"its self-test: {int(differing.sum())} of {len(wanted)} predictions are not those of the training (the "
+            f"first: {float(predictions[row])!r} instead of {float(wanted[row])!r}): another version of a library "
+            "or another processor computes otherwise; train again here, or install the versions that the manifest lists"
         )
 
 
