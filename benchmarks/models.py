@@ -21,7 +21,7 @@ from plugins.models import BaseModel, model_registry
 
 KEYS = ["ml.lightgbm", "ml.xgboost", "ml.catboost", "ml.random_forest", "dl.lstm"]
 PARAMS = {"dl.lstm": {"epochs": 1}}
-"""What a training of 20 epochs would cost says nothing here."""
+"""The cost of a training of 20 epochs does not matter here."""
 SIZES = {1: (10, 50), 1_000: (5, 4)}
 """Rows of a call; how often the three take turns, and how many calls a turn has: what else runs hits them alike."""
 Rows = np.ndarray[Any, np.dtype[Any]]

@@ -52,7 +52,7 @@ def alone(settings: News, count: int) -> float:
 
 
 def through(broker: Broker, folder: Path, batch: int) -> float:
-    """Articles a second from the first mark that tells of any to the one that tells of all, by the lexicon. They come
+    """Articles a second from the first mark that covers any to the one that covers all, by the lexicon. They come
     when the scorer runs: over a backlog the time of its marks stands still.
     """
     file = folder / f"batch-{batch}.yaml"
@@ -76,7 +76,7 @@ def through(broker: Broker, folder: Path, batch: int) -> float:
 
 
 async def _marked(config: Config, count: int) -> None:
-    """Returns when a mark tells of that many articles."""
+    """Returns when a mark covers that many articles."""
     place = await destination_of(config)
     async with asyncio.timeout(600):
         while (marks := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0, -1)).next < count:
@@ -84,7 +84,7 @@ async def _marked(config: Config, count: int) -> None:
 
 
 async def _marks(config: Config) -> list[Mark]:
-    """Those of one partition, up to the first that tells of all."""
+    """Those of one partition, up to the first that covers all."""
     from schemas.wire.news import decode_news
 
     marks: list[Mark] = []

@@ -57,7 +57,7 @@ class Arrivals(threading.Thread):
 
 
 def owned(log: Path) -> list[int]:
-    """Partitions that a worker has, as its log says."""
+    """Partitions that a worker owns, by its log."""
     text = log.read_text() if log.exists() else ""
     matches = re.findall(r"partitions ([\d, ]+|none) restored in", text)
     return [int(number) for number in matches[-1].split(",")] if matches and matches[-1] != "none" else []
@@ -81,7 +81,7 @@ class Trio:
         return time.monotonic(), had
 
     def settle(self) -> None:
-        """Until each has partitions again, as its log says, and a while more."""
+        """Until each owns partitions again, by its log, and a while more."""
         deadline = time.monotonic() + PATIENCE
         while not all(owned(path.with_suffix(".log")) for path in self._paths):
             if time.monotonic() > deadline:

@@ -81,7 +81,7 @@ class Live:
         return self._worker.exit_code
 
     async def until_applied(self) -> None:
-        """Waits until a worker has said, for every partition, from where on it publishes."""
+        """Waits until workers have written, for every partition, from where on they publish."""
         applied: set[int] = set()
         began = time.monotonic()
         async with follow(self.config, "control") as consumer:

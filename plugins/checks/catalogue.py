@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 NEEDED = ("computes", "shape", "dtypes", "repeatable")
-"""Unless these pass, comparing values says nothing."""
+"""Unless these pass, comparing values proves nothing."""
 
 
 @dataclass(frozen=True)

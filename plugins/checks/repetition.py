@@ -45,7 +45,7 @@ def shared_state(subject: FeatureSubject) -> str:
 
 
 def _held(cls: type[Any]) -> dict[str, bytes]:
-    """The data that the plugin's classes and module hold, as bytes that tell whether it changed."""
+    """The data that the plugin's classes and module hold, as bytes, to see whether it changed."""
     places: list[tuple[str, dict[str, Any]]] = [
         (parent.__name__, dict(vars(parent))) for parent in cls.__mro__ if not parent.__module__.startswith("plugins.")
     ]

@@ -82,7 +82,7 @@ class Order:
 
 @dataclass
 class Part:
-    """The reducing or the opening part of an order, sent to the broker in this row; `reason` says why it was cut."""
+    """The reducing or the opening part of an order, sent to the broker in this row; `reason` is why it was cut."""
 
     symbol: int
     decided: int

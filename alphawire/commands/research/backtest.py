@@ -15,7 +15,7 @@ from alphawire.commands.options import (
     offsets_option,
     plugins_option,
 )
-from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.progress import counted, show_absent, show_data
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
-    data = tell_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
-    tell_absent(config, strategy, replayed.bars)
+    data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
+    show_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(
@@ -114,7 +114,7 @@ def command(
 
 
 def _notes(replayed: "ReplayResult") -> list[str]:
-    """What the page says of the data, before all else."""
+    """Notes on the data, for the top of the page."""
     notes = [f"A gap in the log: {gap}." for gap in replayed.gaps]
     for what, left in (("bars", replayed.left_out), ("rows of news", replayed.news_left_out)):
         notes += [f"Of the {what}, {left.rows} were left out: {left}."] if left.rows else []

@@ -89,7 +89,7 @@ def execution_contract(subject: EngineSubject) -> str:
 
 
 def _broken(subject: EngineSubject, case: Case) -> str | None:
-    """What an engine did otherwise than the case says; None: nothing."""
+    """How an engine departs from the case; None: it does not."""
     try:
         report = subject.run(case.prices(), case.decided(), f"the case '{case.rule}'", case.settings())
     except Failed as failed:

@@ -39,7 +39,7 @@ OPTIONAL = "became NaN"
 def no_look_ahead(subject: FeatureSubject) -> str:
     """What comes after a bar was multiplied by 1000, cut off, replaced, made NaN: nothing up to it may change."""
     done = _futures(subject, _Before(subject, "daily bars", subject.bars, subject.baseline), len(POISONS), 4 * BUDGET)
-    if subject.cost < 0.1:  # what a day is can only be told from bars within one
+    if subject.cost < 0.1:  # the length of a day shows only in bars within one
         minutes = walk(len(subject.bars), 6)
         done += _futures(subject, _Before(subject, "minute bars", minutes, subject.compute(minutes)), 3, BUDGET)
     return f"{done} changed futures changed nothing before them"

@@ -19,7 +19,7 @@ from plugins.checks.repetition import digest
 from schemas.errors import PluginError
 
 NO_MODEL = (AttributeError, TypeError, KeyError, IndexError, NameError)
-"""What Python says about a model that is not there: no clear message."""
+"""What Python raises for a model that is not there: no clear message."""
 
 
 def reads_its_input_alone(subject: ModelSubject) -> str:

@@ -1,6 +1,6 @@
 """The process in which plugins are checked: foreign code may hang, crash and print there without harm.
 
-A line of JSON on standard input asks, a line of JSON answers.
+Each question is a line of JSON on standard input, each answer a line of JSON on standard output.
 """
 
 import json

@@ -99,9 +99,9 @@ def _is_clock(function: Any) -> bool:
 
 
 def only_input(use: Callable[[], object], cls: type[Any]) -> str:
-    """Does `use` and says that nothing else was read, of clocks by the module of `cls`; `Failed` names what was."""
+    """Calls `use`; `Failed` when it reads anything but its input, or when code in the module of `cls` reads a clock."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    # What it raises, another check tells about.
+    # Another check reports what it raises.
     with watched() as seen, clocks(str(Path(file)) if file else "") as times, suppress(Exception, SystemExit):
         use()
     reached = [(event, what) for event, what in seen if event != UNPICKLING]

@@ -81,7 +81,7 @@ class Estimate(Schema):
 
 
 class Evaluation(Schema):
-    """Information coefficient, R² and hit rate of predictions (`backtest.training.scores` tells the formulas)."""
+    """Information coefficient, R² and hit rate of predictions (formulas: `backtest.training.scores`)."""
 
     model_config = STRICT
 

@@ -164,14 +164,14 @@ def _forward(
 
 
 def write(path: str | Path, tensors: Mapping[str, Float32Array], description: Mapping[str, Any]) -> None:
-    """One safetensors file; `told` goes into its metadata as JSON."""
+    """One safetensors file; `description` goes into its metadata as JSON."""
     save = _safetensors().numpy.save
     metadata = {"alphawire": json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)}
     Path(path).write_bytes(save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, metadata))
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """What `write` was told, before any tensor is read; `ArtifactError` when that cannot be."""
+    """The description that `write` stored, before any tensor is read; `ArtifactError` when it cannot be read."""
     size = Path(path).stat().st_size
     if size > LARGEST_FILE:
         raise ArtifactError(f"{path}: {size:,} bytes; a dl.lstm has at most {LARGEST_FILE:,}")

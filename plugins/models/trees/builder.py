@@ -1,4 +1,4 @@
-"""How `Trees` are put together from what a library's file says, of which no index is trusted: the loop checks none."""
+"""`Trees` from the contents of a library's file. Every index is checked here: the loop over the trees checks none."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """scikit-learn's random forest in skops' format: written so that equal forests are equal files, and read to arrays.
 
-skops makes no object of a type that it does not know or was not told to trust. Here the types are fewer: those that a
+skops makes no object of a type that it does not know or trust. Here the types are fewer: those that a
 forest of regression trees consists of. It trusts the trees' own type (`Tree`) for nobody, since scikit-learn follows a
 node's indices without looking; here they are copied to arrays that are checked, and nothing else of the object is used.
 """
@@ -87,7 +87,7 @@ def read_forest(data: bytes) -> tuple[Forest, list[str]]:
         _check_archive(data)
     skops = _skops()
     with _damaged("its objects"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of another version of scikit-learn; the manifest tells of those that matter
+        warnings.simplefilter("ignore")  # of another version of scikit-learn; the manifest lists those that matter
         model = skops.loads(data, trusted=[TREE])
         names = np.asarray(model.feature_names_in_).tolist()
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -46,7 +46,7 @@ class Rows:
 class TreeModel(BaseModel):
     """A model of trees: a library trains it, and a compiled loop over the arrays of its file serves it.
 
-    A subclass says how its library makes the bytes of the model's file (`fit`) and how they are read (`read`): a
+    A subclass defines how its library makes the bytes of the model's file (`fit`) and how they are read (`read`): a
     trained model has gone through both, so it is what will be loaded.
     """
 
