@@ -53,7 +53,7 @@ def completed(data: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:
 
 
 def edges(count: int) -> dict[str, pd.DataFrame]:
-    """Frames that a feature must live through, by what they are."""
+    """Frames that a feature must survive, by name."""
     plain = walk(count, 1)
     gaps = plain[np.random.default_rng(2).uniform(size=count) < 0.7]
     jumps = plain.copy()

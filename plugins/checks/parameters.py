@@ -1,4 +1,4 @@
-"""Parameters that cannot be must fail, with a message that names the parameter."""
+"""Impossible parameters must fail, with a message that names the parameter."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ Use = Callable[[Plugin], object]
 
 
 def refused(cls: type[Plugin], params: dict[str, Any], use: Use) -> str:
-    """How many impossible parameters are refused by name; `use` does with an instance what it is for."""
+    """How many impossible parameters are refused by name; `use` makes an instance do its work."""
     if cls.Params is None:
         raise Inapplicable("it declares no Params, so it takes anything")
     schema = cls.Params.model_json_schema()

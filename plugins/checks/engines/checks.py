@@ -20,11 +20,11 @@ from plugins.engines.results.metrics import metrics
 
 REPORTED = ("trades", "equity_curve", "metrics")
 EXACT = 1e-8
-"""Of the equity: how far engines may be apart."""
+"""Largest distance between engines, as a fraction of the equity."""
 
 
 class EngineSubject:
-    """What the checks of an engine share: a longer market, and what it made of it."""
+    """What the checks of an engine share: a longer market, and the engine's report on it."""
 
     def __init__(self, cls: type[BaseBacktestEngine], params: dict[str, Any]) -> None:
         self.cls, self.params = cls, params

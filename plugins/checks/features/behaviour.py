@@ -34,7 +34,7 @@ def shape(subject: FeatureSubject) -> str:
 
 
 def dtypes(subject: FeatureSubject) -> str:
-    """The dtypes of the columns were looked at."""
+    """The dtypes of the columns were inspected."""
     result = subject.compute(_few_bars(subject))
     for name, dtype in result.dtypes.items():
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):

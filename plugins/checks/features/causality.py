@@ -47,7 +47,7 @@ def no_look_ahead(subject: FeatureSubject) -> str:
 
 @dataclass(frozen=True)
 class _Before:
-    """Bars, and a plugin's columns for them as they are."""
+    """Bars, and a plugin's columns for them unchanged."""
 
     subject: FeatureSubject
     what: str

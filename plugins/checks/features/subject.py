@@ -16,7 +16,7 @@ from plugins.fold.windowed import streaming
 from schemas.errors import PluginError
 
 BUDGET = 0.5
-"""Seconds that one check may spend on repeating itself at further places."""
+"""Seconds that one check may spend on repetitions at further rows."""
 
 
 class FeatureSubject:
@@ -26,7 +26,7 @@ class FeatureSubject:
         self.cls, self.params = cls, params
 
     def new(self, **params: Any) -> BaseFeature:
-        """An instance that has seen nothing."""
+        """A fresh instance."""
         return self.cls(**{**self.params, **params})
 
     @cached_property
@@ -65,7 +65,7 @@ class FeatureSubject:
 
     @cached_property
     def memory(self) -> int:
-        """About how many bars a value needs, as far as that is declared."""
+        """About how many bars a value needs, by what the plugin declares."""
         if isinstance(self.plugin, FoldFeature):
             try:
                 return self.plugin.warmup + 1

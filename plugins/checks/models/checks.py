@@ -43,11 +43,11 @@ def refuses_before_training(subject: ModelSubject) -> str:
             except Exception as error:
                 if type(error) in NO_MODEL:
                     raise Failed(
-                        f"{name} before training raised {describe(error)}, which tells nothing", mend
+                        f"{name} before training raised {describe(error)}, which explains nothing", mend
                     ) from error
             else:
                 raise Failed(f"{name} before training did not fail", mend)
-    return "both said so"
+    return "both were refused with a clear error"
 
 
 def computes(subject: ModelSubject) -> str:
@@ -174,12 +174,12 @@ def columns_enforced(subject: ModelSubject) -> str:
             if subject.cls.__module__.startswith("plugins.") and not clear:  # a built-in one sets the example
                 raise Failed(
                     f"columns {what} were refused with {describe(error)}",
-                    "raise PluginError that names them: plugins.columns.column_fault tells how they differ",
+                    "raise PluginError that names them: plugins.columns.column_fault names the difference",
                 ) from error
             continue
         raise Failed(
             f"columns {what} were accepted",
-            "remember the names in train, and refuse others: plugins.columns.column_fault tells how they differ",
+            "remember the names in train, and refuse others: plugins.columns.column_fault names the difference",
         )
     return "four other sets of columns were refused"
 

@@ -46,7 +46,7 @@ def symbols(subject: ModelSubject) -> str:
 
 
 def lookback(subject: ModelSubject) -> str:
-    """Rows older than the lookback were changed, and the first predictions were looked at."""
+    """Rows older than the lookback were changed, and the first predictions inspected."""
     data, length = _one_symbol(subject), subject.lookback
     predictions = subject.predict(data)
     early = int(np.isfinite(predictions[: length - 1]).sum())
