@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def news_of(config: Config, name: str, topics: Config | None, file: str | None, left_out: "Refused") -> "NewsOf | None":
     """Those of strategy `name`: of a `file`, or of the `topics` that the bars come from; None where it uses no news, or
-    there are none. `left_out` is told what of the file was not used.
+    there are none. `left_out` gets what of the file was not used.
     """
     from backtest.replay.replay import check_news
     from backtest.sources.news import file_news, topic_news
