@@ -13,7 +13,6 @@ from streams.kafka.parquet_log import Archived
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-UNKNOWN_TOPIC, TOPIC_ALREADY_EXISTS = 3, 36
 VISIBLE_TIMEOUT = 10.0
 PARTITION_CHECK = 10.0
 """Seconds between looks at the topics' partitions."""
@@ -186,8 +185,10 @@ async def watch_partitions(kafka: Kafka, every: float = PARTITION_CHECK) -> None
 
 
 def _check_errors(kafka: Kafka, reply: Any) -> None:
+    from aiokafka.errors import NoError, TopicAlreadyExistsError
+
     for topic, code, *message in reply.topic_errors:
-        if code not in (0, TOPIC_ALREADY_EXISTS):
+        if code not in (NoError.errno, TopicAlreadyExistsError.errno):
             reason = message[0] if message and message[0] else f"error {code}"
             raise BrokerError(f"{kafka.bootstrap} does not create topic {topic}: {reason}")
 
@@ -199,12 +200,14 @@ async def _partition_counts(admin: "AIOKafkaAdminClient") -> dict[str, int]:
 
 async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
     """All topics with their number of partitions, None while one of these has no leader."""
+    from aiokafka.errors import UnknownTopicOrPartitionError
+
     return {
         topic["topic"]: None
         if topic["error_code"] or any(part["leader"] < 0 for part in topic["partitions"])
         else len(topic["partitions"])
         for topic in await admin.describe_topics()
-        if topic["error_code"] != UNKNOWN_TOPIC
+        if topic["error_code"] != UnknownTopicOrPartitionError.errno
     }
 
 
