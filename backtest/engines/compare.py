@@ -13,6 +13,7 @@ from backtest.engines.backtest import SUMMARY
 from backtest.report.chart import Line, chart
 from backtest.report.page import page
 from backtest.report.report import METRICS, NOTHING, shown
+from schemas.atomic import atomic_write
 from schemas.errors import AlphawireError, ConfigurationError
 from schemas.wire import interval_ms
 
@@ -54,14 +55,12 @@ def read_result(folder: Path) -> Result:
 
 
 def compare(one: Path, other: Path, out: Path) -> tuple[Result, Result]:
-    """Writes the page `out`, aside and then renamed."""
+    """Writes the page `out`."""
     results = read_result(one), read_result(other)
-    aside = out.with_name(f".{out.name}.part")
     try:
-        aside.write_text(compare_page(*results), encoding="utf-8")
-        aside.replace(out)
+        with atomic_write(out) as aside:
+            aside.write_text(compare_page(*results), encoding="utf-8")
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise AlphawireError(f"cannot write {out}: {error.strerror or error}") from None
     return results
 

@@ -19,6 +19,7 @@ from plugins.pipeline.interval_group import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Seen, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.atomic import atomic_write
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
@@ -228,17 +229,15 @@ def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configu
 
 
 def write_signals(signals: list[Signal], out: Path) -> None:
-    """JSON lines, or Parquet for a name that ends so; written aside, then renamed."""
+    """JSON lines, or Parquet for a name that ends so."""
     check_file(out)
-    aside = out.with_name(out.name + ".part")
     try:
-        if out.suffix == ".parquet":
-            _frame(signals).to_parquet(aside, index=False)
-        else:
-            aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
-        aside.replace(out)
+        with atomic_write(out) as aside:
+            if out.suffix == ".parquet":
+                _frame(signals).to_parquet(aside, index=False)
+            else:
+                aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}") from None
 
 

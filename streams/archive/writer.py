@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import fcntl
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.atomic import atomic_write
 from schemas.configuration import Kafka
 from schemas.errors import AlphawireError, ConfigurationError
 from streams.kafka.clients import offset_range, read_batches_to_end
@@ -101,7 +101,7 @@ async def _about(kafka: Kafka, out: Path, names: Sequence[str]) -> About:
                 f"{out} is an archive of topics with prefix {there.prefix!r}, partitioner {there.partitioner} and"
                 f" partitions {there.topics}; give another folder"
             )
-    _put(out / ABOUT, msgspec.json.encode(about))
+    _write_json(out / ABOUT, about)
     return about
 
 
@@ -214,7 +214,7 @@ class _Partition:
             kept.gaps = merged([*kept.gaps, *self.holes.within(kept.next, end)])
         kept.next = max(kept.next, end)
         self.folder.mkdir(exist_ok=True)
-        _put(self.folder / f"partition-{self.partition}.json", msgspec.json.encode(kept))
+        _write_json(self.folder / f"partition-{self.partition}.json", kept)
 
     def _write(self, records: list[Any]) -> list[str]:
         days: dict[str, list[Any]] = {}
@@ -250,21 +250,10 @@ def _write_parquet(path: Path, records: list[Any]) -> None:
         "headers": pa.array([[{"name": n, "value": v} for n, v in r.headers] for r in records], pa.list_(header)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as file:
-        pq.write_table(pa.table(columns), file, compression="zstd", write_page_checksum=True)
-        _to_disk(file)
-    aside.replace(path)
+    with atomic_write(path) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd", write_page_checksum=True)
 
 
-def _put(path: Path, data: bytes) -> None:
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as file:
-        file.write(data)
-        _to_disk(file)
-    aside.replace(path)
-
-
-def _to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write_json(path: Path, document: msgspec.Struct) -> None:
+    with atomic_write(path) as aside:
+        aside.write_bytes(msgspec.json.encode(document))

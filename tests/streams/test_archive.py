@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import streams.archive.writer as writing
+from schemas import atomic
 from schemas.errors import AlphawireError, ConfigurationError
 from streams.archive.writer import Report, archive
 from streams.kafka.brokers import TansuBroker
@@ -103,8 +104,8 @@ def killed_at(step: int, source: Archived, out: Path) -> bool:
             if done == step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        to_disk, replace = writing._to_disk, Path.replace
-        writing._to_disk = lambda file: (maybe(), to_disk(file), maybe())[1]  # type: ignore[assignment]
+        to_disk, replace = atomic._to_disk, Path.replace
+        atomic._to_disk = lambda file: (maybe(), to_disk(file), maybe())[1]  # type: ignore[assignment]
         Path.replace = lambda self, to: (maybe(), replace(self, to), maybe())[1]  # type: ignore[assignment, method-assign]
         code = 1
         try:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from schemas.atomic import move_into_place
 from schemas.errors import BrokerError
 
 KAFKA_VERSION = "4.2.0"
@@ -60,7 +61,7 @@ def _download(maven: str, version: str, cache: Path, jars: Path) -> None:
                 (line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line), "it gave no reason"
             )
             raise BrokerError(f"Maven cannot fetch Kafka {version}: {fault[:300]}")
-        libs.rename(jars)  # whole or not at all
+        move_into_place(libs, jars)
 
 
 def _program(name: str, mend: str) -> str:
