@@ -48,7 +48,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_rooms.py
 	$(BIN)/alphawire schemas --check
 
 faults: $(VENV)/.dev
