@@ -12,12 +12,14 @@ from backtest.explain import published
 from backtest.explain.published import Published
 from backtest.explain.recomputed import Recomputed, of_file, of_topics
 from backtest.sources.bars import Progress
+from backtest.sources.log import require_log
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash, signal_id
 from schemas.configuration import Config
 from schemas.errors import BadRecord
 from schemas.wire import Signal, SignalContent, decode, encode
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
 _decoder = msgspec.json.Decoder(Signal)
@@ -61,6 +63,7 @@ def explain_many(
     bars: str | None = None,
     progress: Progress | None = None,
     news: str | None = None,
+    source: str = "kafka",
 ) -> list[Explanation]:
     """Explains signals by their ids (or what these begin with), each once: the log is replayed once for all of them.
 
@@ -70,6 +73,8 @@ def explain_many(
         JSON lines that `replay` wrote; None: the `signals` topic.
     bars
         The file of bars that the replay read; None: the `bars` topic.
+    source
+        Where the topics are: ``kafka`` or the folder of an archive.
     news
         The file of scores that it read, if it did.
 
@@ -78,19 +83,20 @@ def explain_many(
     ConfigurationError
         For an id that is not there or is ambiguous, or a strategy that cannot be made here.
     """
-    return asyncio.run(_explain_many(config, ids, file, bars, progress, news))
+    return asyncio.run(_explain_many(config, require_log(config, source), ids, file, bars, progress, news))
 
 
 async def _explain_many(
     config: Config,
+    log: Log,
     ids: Sequence[str],
     file: Path | None,
     bars: str | None,
     progress: Progress | None,
     news: str | None,
 ) -> list[Explanation]:
-    found = published.in_file(file, ids) if file else await published.on_topic(config.kafka, ids)
-    where = f"in {file}" if file else f"on {topic_name(config.kafka, 'signals')}"
+    found = published.in_file(file, ids) if file else await published.on_topic(log, ids)
+    where = f"in {file}" if file else f"on {topic_name(log, 'signals')}"
     wanted = published.chosen(ids, found, where)
     told = {one.raw: _decoded(one.raw) for one in wanted}
     signals = [signal for signal in told.values() if isinstance(signal, Signal)]
@@ -105,7 +111,7 @@ async def _explain_many(
         if bars is not None:
             made = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
-            made = await of_topics(config, ready, here, progress)
+            made = await of_topics(config, log, ready, here, progress)
         for partition, candidates in result.items():
             candidates.append(made.get(partition) or Recomputed(ready))
     return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]

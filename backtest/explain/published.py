@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from backtest.replay.replay import MESSAGE
-from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import UNREADABLE
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
 
 SHORTEST = 4
 """Digits of an id that are enough to name it, where no other begins so."""
@@ -41,11 +39,11 @@ class Published:
     raw: bytes
 
 
-async def on_topic(kafka: Kafka, wanted: Sequence[str]) -> list[Published]:
+async def on_topic(log: Log, wanted: Sequence[str]) -> list[Published]:
     """All signals on the topic whose id is, or begins with, one of `wanted`; equal repeats once."""
     found: list[Published] = []
-    for partition in range(await partition_count(kafka, "signals")):
-        records = read_partition_to_end(kafka, topic_name(kafka, "signals"), partition, isolation="read_committed")
+    for partition in range(await log.partition_count("signals")):
+        records = log.records("signals", partition, isolation="read_committed")
         found += _matching([(partition, record.value or b"") async for record in records], wanted)
     return found
 

@@ -15,7 +15,7 @@ from plugins.pipeline.interval_group import Outcome
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Signal
-from streams.kafka.topics import partition_count
+from streams.kafka.log import Log
 from streams.recovery.state import load
 
 
@@ -72,24 +72,24 @@ def of_file(
 
 
 async def of_topics(
-    config: Config, ready: ReadyStrategy, told: Told, progress: Progress | None
+    config: Config, log: Log, ready: ReadyStrategy, told: Told, progress: Progress | None
 ) -> dict[int, Recomputed]:
     """From the topics, with what was in force for each bar. A strategy that decides about all symbols at once needs the
     predictions of all partitions.
     """
-    count, found, made = await partition_count(config.kafka), dict[int, Recomputed](), dict[int, Outcome]()
+    count, found, made = await log.partition_count(), dict[int, Recomputed](), dict[int, Outcome]()
     for partition in range(count) if ready.generator.cross_section else told:
-        stored = await load(config.kafka, partition)
-        found[partition] = one = Recomputed(ready, await stretches(stored, partition, ready, config))
+        stored = await load(log, partition)
+        found[partition] = one = Recomputed(ready, await stretches(log, stored, partition, ready, config))
         watch = _watch(one, told.get(partition, ()))
-        made[partition] = await recompute_all(config.kafka, stored, partition, count, one.past, progress, watch)
+        made[partition] = await recompute_all(log, stored, partition, count, one.past, progress, watch)
     if not ready.generator.cross_section:
         for partition, one in found.items():
             one.take(made[partition].signals)
         return found
     past = {partition: one.past for partition, one in found.items()}
     predictions = [prediction for outcome in made.values() for prediction in outcome.predictions]
-    sections = Sections.of(ready, past, await logged(config.kafka, ready.name), predictions)
+    sections = Sections.of(ready, past, await logged(log, ready.name), predictions)
     for partition, one in found.items():
         one.sections = sections
         one.take([s for _, s in sections.found.signals if s.provenance.partition == partition])

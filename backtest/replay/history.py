@@ -15,11 +15,11 @@ from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Seen, Source
 from plugins.strategy.model_exchange import artifact_folder
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
-from schemas.configuration import Config, Kafka, Strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import AlphawireError, ArtifactError
 from schemas.wire import Applied, Signal
 from streams.consuming.news_scores import joins
-from streams.kafka.clients import offset_range
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 from streams.recovery.state import Stored
 
@@ -47,7 +47,7 @@ class Stretch:
 
 
 async def stretches(
-    stored: Stored, partition: int, ready: ReadyStrategy, config: Config, whole: bool = True
+    log: Log, stored: Stored, partition: int, ready: ReadyStrategy, config: Config, whole: bool = True
 ) -> list[Stretch]:
     """The past of a strategy on a partition; `ready` is what it is here, by `config`. `whole`: what the log no longer
     holds from its origin on cannot be recomputed.
@@ -55,7 +55,7 @@ async def stretches(
     entries = stored.history.get(ready.name, [])
     if not entries:
         return []
-    oldest, _ = await offset_range(config.kafka, topic_name(config.kafka, "bars"), partition) if whole else (0, 0)
+    oldest, _ = await log.offset_range("bars", partition) if whole else (0, 0)
     ends = [entry.offset for entry in entries[1:]] + [sys.maxsize]
     made: dict[str, ReadyStrategy | None] = {ready.config_hash: ready}
     for entry in entries:
@@ -199,7 +199,7 @@ def _goes_on(old: Applied, new: Applied) -> bool:
 
 
 async def recompute_all(
-    kafka: Kafka,
+    log: Log,
     stored: Stored,
     partition: int,
     count: int,
@@ -215,20 +215,20 @@ async def recompute_all(
     log lacks, in words.
     """
     made = [stretch.strategy for stretch in past if stretch.strategy]
-    news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
-    folds = folds_of(Source(topic_name(kafka, "bars"), partition, VERSION), past, news, watch)
+    news = await joins(log, partition, {strategy.joining for strategy in made if strategy.uses_news})
+    folds = folds_of(Source(topic_name(log, "bars"), partition, VERSION), past, news, watch)
     found = Outcome()
     if not folds:
         return found
     intervals = {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
-    async for step in topic_steps(kafka, partition, count, stored.memory_begin(intervals) or 0, progress, gaps):
+    async for step in topic_steps(log, partition, count, stored.memory_begin(intervals) or 0, progress, gaps):
         for fold in folds:
             fold.feed(step.batches, found)
     return found
 
 
 async def recompute(
-    kafka: Kafka,
+    log: Log,
     stored: Stored,
     partition: int,
     count: int,
@@ -237,4 +237,4 @@ async def recompute(
     gaps: list[str] | None = None,
 ) -> list[Signal]:
     """The signals of `recompute_all`."""
-    return (await recompute_all(kafka, stored, partition, count, past, progress, gaps=gaps)).signals
+    return (await recompute_all(log, stored, partition, count, past, progress, gaps=gaps)).signals

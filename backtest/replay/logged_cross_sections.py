@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from plugins.pipeline.cross_section import CrossSections
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Signal
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord, decode_prediction_record
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
 from streams.publishing.writer import home
 
 Key = tuple[str, int]
@@ -33,12 +31,11 @@ class Gathered:
     closed: int = -1
 
 
-async def logged(kafka: Kafka, strategy: str) -> list[tuple[int, PredictionRecord]]:
+async def logged(log: Log, strategy: str) -> list[tuple[int, PredictionRecord]]:
     """The strategy's records on `predictions`, each with its offset; foreign ones are left out."""
-    number = home(strategy, await partition_count(kafka))
+    number = home(strategy, await log.partition_count())
     found: list[tuple[int, PredictionRecord]] = []
-    topic = topic_name(kafka, "predictions")
-    async for record in read_partition_to_end(kafka, topic, number, isolation="read_committed"):
+    async for record in log.records("predictions", number, isolation="read_committed"):
         if record.key != strategy.encode():
             continue
         try:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.history import VERSION, Joins, Stretch, folds_of, stretches
-from backtest.sources.bars import Progress, file_bars, file_steps, frame_of, in_order, located, place, topic_steps
+from backtest.sources.bars import Progress, file_bars, file_steps, frame_of, in_order, place, topic_steps
+from backtest.sources.log import find_log
 from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from plugins.base.bars import BarBatch, between
@@ -25,7 +26,8 @@ from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
 from streams.consuming.news_scores import joins
 from streams.ingest.files import Refused, during, refused, select_bars
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 from streams.recovery.state import load
 
 MESSAGE = "message"
@@ -83,15 +85,16 @@ def replay(
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
-    check_news(ready, news, located(config, source) is not None)
-    if topics := located(config, source):
+    log = find_log(config, source)
+    check_news(ready, news, log is not None)
+    if log is not None:
         if offsets is not None:
             check_whole(ready)
-            asyncio.run(check_offsets(topics.kafka, offsets))
+            asyncio.run(check_offsets(log, offsets))
         result = asyncio.run(
-            _replay_sections(topics, ready, progress)
+            _replay_sections(config, log, ready, progress)
             if ready.generator.cross_section
-            else replay_topic(topics, ready, progress, as_configured, start, end)
+            else replay_topic(config, log, ready, progress, as_configured, start, end)
         )
     elif offsets is not None:
         raise ConfigurationError(
@@ -145,16 +148,17 @@ def replay_file(
     return result
 
 
-async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
+async def _replay_sections(config: Config, log: Log, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
     from backtest.replay.cross_sections import replay_gathered
 
     result = ReplayResult()
-    result.raw, result.bars = await replay_gathered(config, ready, progress, result.gaps, result.left_out)
+    result.raw, result.bars = await replay_gathered(config, log, ready, progress, result.gaps, result.left_out)
     return result
 
 
 async def replay_topic(
     config: Config,
+    log: Log,
     ready: ReadyStrategy,
     progress: Progress | None = None,
     as_configured: bool = False,
@@ -164,27 +168,27 @@ async def replay_topic(
     """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
     log; what is lacking is told of bars that close in [start, end).
     """
-    kafka, result = config.kafka, ReplayResult()
+    result = ReplayResult()
     frames: list[pd.DataFrame] = []
-    count = await partition_count(kafka)
+    count = await log.partition_count()
     for partition in range(count):
-        stored = await load(kafka, partition)
-        past = await stretches(stored, partition, ready, config, whole=False)
+        stored = await load(log, partition)
+        past = await stretches(log, stored, partition, ready, config, whole=False)
         if past and past[-1].applied.config_hash != ready.config_hash:
             result.other = past[-1].applied.config_hash
         lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
         made = [ready, *(stretch.strategy for stretch in past if stretch.strategy)]
-        news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
-        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
+        news = await joins(log, partition, {strategy.joining for strategy in made if strategy.uses_news})
+        feeds = _feeds(Source(topic_name(log, "bars"), partition, VERSION), past, ready, as_configured, news)
         intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
         begin = stored.memory_begin(intervals) or 0
-        async for step in topic_steps(kafka, partition, count, begin, progress, result.gaps, result.left_out):
+        async for step in topic_steps(log, partition, count, begin, progress, result.gaps, result.left_out):
             found = Outcome()
             for feed in feeds:
                 feed(step.batches, found)
             result.raw += found.signals
             for offset, bad in {bad.offset: bad for bad in found.refusals}.items():
-                result.left_out.add(bad.kind, f"{place(topic_name(kafka, 'bars'), partition, offset)}: {bad.reason}")
+                result.left_out.add(bad.kind, f"{place(topic_name(log, 'bars'), partition, offset)}: {bad.reason}")
             lost = _tell_lost(result, lost, step.batches, start, end)
             if ready.interval in step.batches:
                 frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))

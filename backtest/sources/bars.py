@@ -10,15 +10,13 @@ import pandas as pd
 
 from plugins.base.bars import COLUMNS, BarBatch
 from plugins.pipeline.frames import batch_from_frame
-from schemas.configuration import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
 from streams.ingest.files import Refused, read_bars
-from streams.kafka.clients import read_batches_to_end
 from streams.kafka.gaps import Gaps, told
-from streams.kafka.parquet_log import archived, is_archive
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 
 
 class Progress(Protocol):
@@ -39,7 +37,7 @@ class Step:
 
 
 async def topic_steps(
-    kafka: Kafka,
+    log: Log,
     partition: int,
     partitions: int,
     start: int,
@@ -52,9 +50,9 @@ async def topic_steps(
     `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
     cannot be used.
     """
-    intake = Intake(partition, partitions, kafka.partitioner)
-    topic, holes = topic_name(kafka, "bars"), Gaps()
-    async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
+    intake = Intake(partition, partitions, log.partitioner)
+    topic, missing = topic_name(log, "bars"), Gaps()
+    async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
         yield Step(partition, taken.batches)
         if left_out is not None:
@@ -63,29 +61,12 @@ async def topic_steps(
         if progress:
             progress(len(records), records[-1].timestamp)
     if gaps is not None:
-        gaps += told(f"{topic}/{partition}", holes.found)
+        gaps += told(f"{topic}/{partition}", missing.found)
 
 
 def place(topic: str, partition: int, offset: int) -> str:
     """Where a record is, in words."""
     return f"{topic}/{partition} offset {offset}"
-
-
-def located(config: Config, source: str) -> Config | None:
-    """The configuration for reading topics from `source`: ``kafka`` or the folder of an archive; None for a file."""
-    if source == "kafka":
-        return config
-    if is_archive(source):
-        return config.model_copy(update={"kafka": archived(Path(source))})
-    return None
-
-
-def with_topics(config: Config, source: str) -> Config:
-    """As `located`; `ConfigurationError` for anything but ``kafka`` and an archive."""
-    found = located(config, source)
-    if found is None:
-        raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
-    return found
 
 
 def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
@@ -109,23 +90,23 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
     return read_bars([path], interval)
 
 
-def topic_bars(config: Config, interval: str, progress: Progress | None = None) -> pd.DataFrame:
+def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:
     """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
     lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.files.refused(frame)``.
     """
-    return asyncio.run(_topic_bars(config.kafka, interval, progress))
+    return asyncio.run(_topic_bars(log, interval, progress))
 
 
-async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) -> pd.DataFrame:
+async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.DataFrame:
     frames, gaps, left_out = [], list[str](), Refused()
-    count = await partition_count(kafka)
+    count = await log.partition_count()
     for partition in range(count):
-        async for step in topic_steps(kafka, partition, count, 0, progress, gaps, left_out):
+        async for step in topic_steps(log, partition, count, 0, progress, gaps, left_out):
             if interval in step.batches:
                 frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
     if not frames:
         raise ConfigurationError(
-            f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
+            f"{topic_name(log, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
     bars = in_order(pd.concat(frames, ignore_index=True))
     bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}

@@ -14,11 +14,12 @@ from plugins.news import NEEDED, SCORES, joined
 from plugins.news.article_text import text_of, text_sha256
 from plugins.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
 from plugins.scorers import open_scorer
-from schemas.configuration import Kafka, News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError, PluginError
 from streams.consuming.news_scores import joins
 from streams.ingest.articles import read_articles
 from streams.ingest.files import Refused, refused
+from streams.kafka.log import Log
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
 """The news of a frame of bars, whose row numbers serve as offsets."""
@@ -111,10 +112,11 @@ def file_news(path: str | Path, news: News, rule: Joining, left_out: Refused | N
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-async def topic_news(kafka: Kafka, partitions: int, rule: Joining) -> NewsOf:
+async def topic_news(log: Log, rule: Joining) -> NewsOf:
     """The news of bars that `backtest.sources.bars.topic_bars` gives."""
-    found = [(await joins(kafka, number, [rule]))[rule] for number in range(partitions)]
-    return lambda bars: _OfPartitions(found, bars)
+    partitions = range(await log.partition_count())
+    by_partition = [(await joins(log, partition, [rule]))[rule] for partition in partitions]
+    return lambda bars: _OfPartitions(by_partition, bars)
 
 
 def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.sources.bars import Progress, log_gaps, topic_bars
+from backtest.sources.log import require_log
 from backtest.training.bootstrap import estimates
 from backtest.training.scores import Comparison
 from backtest.training.targets import target_of
@@ -32,12 +33,12 @@ from plugins.base import BaseSignalGenerator
 from plugins.models.artifacts.manifest import Estimate
 from plugins.signals import signal_registry
 from plugins.strategy.ready import create
-from schemas.configuration import Config, Kafka, Strategy
+from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, decode
 from streams.ingest.files import during
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 
 FloatArray = NDArray[np.float64]
 _decoder = msgspec.json.Decoder(ShadowPrediction)
@@ -89,24 +90,30 @@ class ShadowReport:
 
 
 def compare_shadow(
-    config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
+    config: Config,
+    name: str,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+    source: str = "kafka",
 ) -> ShadowReport:
-    """How the strategy's shadows did, for bars that close in [start, end) (ms).
+    """How the strategy's shadows did, for bars that close in [start, end) (ms); `source` is ``kafka`` or the folder of
+    an archive.
 
     Raises `ConfigurationError` where the topic holds nothing of the strategy.
     """
-    strategy = config.strategy(name)
+    log, strategy = require_log(config, source), config.strategy(name)
     training = strategy.training
     report = ShadowReport(name, f"{training.target} over {training.horizon_bars} bars")
-    said = asyncio.run(_said(config.kafka, name, report))
+    said = asyncio.run(_said(log, name, report))
     inside = during([one.time for one in said], start, end)
     said = [one for one, keep in zip(said, inside.tolist(), strict=True) if keep]
     if not said:
-        topic = topic_name(config.kafka, "predictions.shadow")
+        topic = topic_name(log, "predictions.shadow")
         raise ConfigurationError(
             f"{topic} holds nothing of {name} for these times; name a `shadow:` beside its `model:`, and run the worker"
         )
-    bars = topic_bars(config, strategy.interval, progress)
+    bars = topic_bars(log, strategy.interval, progress)
     report.gaps = log_gaps(bars)
     pairs: dict[tuple[str | None, str], list[ShadowPrediction]] = {}
     for one in sorted(said, key=lambda one: (one.time, one.symbol)):
@@ -115,12 +122,11 @@ def compare_shadow(
     return report
 
 
-async def _said(kafka: Kafka, name: str, report: ShadowReport) -> list[ShadowPrediction]:
+async def _said(log: Log, name: str, report: ShadowReport) -> list[ShadowPrediction]:
     """All of the strategy on the topic, equal repeats once."""
-    found: dict[bytes, ShadowPrediction] = {}
-    topic = topic_name(kafka, "predictions.shadow")
-    for partition in range(await partition_count(kafka, "predictions.shadow")):
-        async for record in read_partition_to_end(kafka, topic, partition, isolation="read_committed"):
+    found: dict[bytes | None, ShadowPrediction] = {}
+    for partition in range(await log.partition_count("predictions.shadow")):
+        async for record in log.records("predictions.shadow", partition, isolation="read_committed"):
             try:
                 one = decode(_decoder, record.value)
             except BadRecord:

@@ -17,7 +17,7 @@ from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import during
-from streams.kafka.topics import partition_count
+from streams.kafka.log import Log
 from streams.publishing.writer import home
 from streams.recovery.cross_section_state import load_gathered
 from streams.recovery.state import load
@@ -33,15 +33,15 @@ class _Bars:
 
 
 async def verify_gathered(
-    config: Config, ready: ReadyStrategy, start: int | None, end: int | None, progress: Progress | None
+    config: Config, log: Log, ready: ReadyStrategy, start: int | None, end: int | None, progress: Progress | None
 ) -> VerifyResult:
     """Predictions on the log against those of the bars, and signals against what the logged closings make of these."""
-    kafka, verdict = config.kafka, VerifyResult(ready.name)
-    count = await partition_count(kafka)
-    until = (await load_gathered(kafka, home(ready.name, count))).published(ready.name)
-    live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]
-    records = await logged(kafka, ready.name)
-    bars = await _bars(config, ready, count, verdict, progress)
+    verdict = VerifyResult(ready.name)
+    count = await log.partition_count()
+    until = (await load_gathered(log, home(ready.name, count))).published(ready.name)
+    live = [await live_signals(log, ready.name, partition) for partition in range(count)]
+    records = await logged(log, ready.name)
+    bars = await _bars(config, log, ready, count, verdict, progress)
     try:
         found = gathered(records, bars.predictions)
     except PluginError as error:
@@ -64,16 +64,16 @@ async def verify_gathered(
 
 
 async def _bars(
-    config: Config, ready: ReadyStrategy, count: int, verdict: VerifyResult, progress: Progress | None
+    config: Config, log: Log, ready: ReadyStrategy, count: int, verdict: VerifyResult, progress: Progress | None
 ) -> _Bars:
     bars = _Bars()
     for partition in range(count):
-        stored = await load(config.kafka, partition)
-        past = await stretches(stored, partition, ready, config)
+        stored = await load(log, partition)
+        past = await stretches(log, stored, partition, ready, config)
         verdict.take_past(past, ready)
         bars.past[partition] = past
         bars.published[partition] = stored.published.get(ready.name, 0)
-        found = await recompute_all(config.kafka, stored, partition, count, past, progress, gaps=verdict.gaps)
+        found = await recompute_all(log, stored, partition, count, past, progress, gaps=verdict.gaps)
         bars.predictions += found.predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"

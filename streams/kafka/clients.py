@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.credentials import credentials
 from streams.kafka.gaps import Gaps
-from streams.kafka.parquet_log import Archived
 from streams.kafka.refusals import refusal
 
 if TYPE_CHECKING:
@@ -195,8 +194,6 @@ async def offset_range(
     """
     from aiokafka import TopicPartition
 
-    if isinstance(kafka, Archived):
-        return kafka.offset_range(topic, partition)
     async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=500) as consumer:
         return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
 
@@ -238,12 +235,6 @@ async def read_batches_to_end(
     """
     from aiokafka import TopicPartition
 
-    if isinstance(kafka, Archived):
-        if holes:
-            holes.found += kafka.holes(topic, partition, start)
-        for archived in kafka.batches(topic, partition, start):
-            yield cast("list[ConsumerRecord[bytes | None, bytes | None]]", archived)
-        return
     at = TopicPartition(topic, partition)
     # Tansu takes the wait as the time that it may search for records, longer with each batch on the log: a short one
     # would find nothing in the end. All that is asked for is there, so only the last, idle fetch ever waits

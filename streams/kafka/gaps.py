@@ -5,12 +5,30 @@ an aborted one wrote) is no hole.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from streams.kafka.parquet_log import Span
+import msgspec
 
 SHOWN = 5
 """Holes of a partition that are told one by one."""
+
+
+class Span(msgspec.Struct):
+    """Offsets from `begin` up to, not including, `end`."""
+
+    begin: int
+    end: int
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In their order; those that touch are one."""
+    result: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.begin):
+        if result and span.begin <= result[-1].end:
+            result[-1] = Span(result[-1].begin, max(result[-1].end, span.end))
+        else:
+            result.append(span)
+    return result
 
 
 class Gaps:

@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.clients import open_admin
-from streams.kafka.parquet_log import Archived
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -86,11 +85,18 @@ class Created:
     existing: list[str]
 
 
-def topic_name(kafka: Kafka, name: str) -> str:
-    """Full name of the topic `name` (``bars``): the configured prefix before it."""
+class Prefixed(Protocol):
+    """What says the prefix of its topics: the configuration of Kafka, and a log."""
+
+    @property
+    def prefix(self) -> str: ...
+
+
+def topic_name(of: Prefixed, name: str) -> str:
+    """Full name of the topic `name` (``bars``): the prefix before it."""
     if name not in TOPICS:
         raise KeyError(f"{name!r} is none of our topics: {', '.join(TOPICS)}")
-    return kafka.prefix + name
+    return of.prefix + name
 
 
 def partitions_wanted(kafka: Kafka, name: str) -> int:
@@ -213,8 +219,6 @@ async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
 
 async def list_topics(kafka: Kafka) -> dict[str, int | None]:
     """Our topics by full name, each with its number of partitions, or None when it is not there."""
-    if isinstance(kafka, Archived):
-        return {topic_name(kafka, name): kafka.topics.get(name) for name in TOPICS}
     async with open_admin(kafka) as admin:
         there = await _partition_counts(admin)
     return {full: there.get(full) for full in (topic_name(kafka, name) for name in TOPICS)}
@@ -256,10 +260,6 @@ async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[
 async def partition_count(kafka: Kafka, name: str = "bars") -> int:
     """How many partitions the topic `name` has; `BrokerError` when it is not there, or gets no leader."""
     full = topic_name(kafka, name)
-    if isinstance(kafka, Archived):
-        if (count := kafka.topics.get(name)) is None:
-            raise ConfigurationError(f"{kafka.folder} holds no topic {name}; archive it with --topic {name}")
-        return count
     async with open_admin(kafka) as admin:
         there = await _with_leaders(admin, kafka, [full])
     if (count := there.get(full)) is None:

@@ -19,6 +19,7 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.errors import BrokerError, ConfigurationError
 from streams.consuming.transport import Chunk
+from streams.kafka.log import KafkaLog
 from streams.owners.cross_section_partition import CrossSectionPartition
 from streams.owners.partition import Names
 from streams.owners.publisher import Publishing, until_set
@@ -74,7 +75,7 @@ class CrossSectionOwner:
         self.partitions: dict[int, CrossSectionPartition] = {}
         self.counts: Counter[str] = Counter()
         self.generation = -1
-        self._load = load or (lambda number: load_gathered(config.kafka, number))
+        self._load = load or (lambda number: load_gathered(KafkaLog(config.kafka), number))
         self._publishers: dict[int, CrossSectionPublisher] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
         self._stirred: dict[int, asyncio.Event] = {}

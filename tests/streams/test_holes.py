@@ -16,14 +16,15 @@ from click.testing import CliRunner
 from alphawire.cli import cli
 from backtest.sources.bars import log_gaps, topic_bars
 from schemas.configuration import Config
+from streams.archive.parquet_log import ParquetLog
 from streams.archive.writer import archive
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker
-from streams.kafka.clients import client_settings, open_admin, read_batches_to_end
+from streams.kafka.clients import client_settings, open_admin
 from streams.kafka.gap_detection import WatchedRecords
-from streams.kafka.gaps import Gaps, told
+from streams.kafka.gaps import Gaps, Span, told
 from streams.kafka.header_repair import RepairedRecords
-from streams.kafka.parquet_log import Span, archived
+from streams.kafka.log import KafkaLog, Log
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import minute_bars, records, strategy, write_config
 
@@ -159,8 +160,8 @@ def test_transactions_leave_no_gaps(kafka: ApacheKafkaBroker, tmp_path: Path) ->
     assert len(there) == len(BARS) + 80
     assert max(offset for _, offset in there) > len(there) // 2  # some offsets in between are none of a record
     assert gone(config, "kafka", tmp_path) == []
-    assert log_gaps(topic_bars(config, "1m")) == []
-    report = asyncio.run(archive(config.kafka, tmp_path / "history", size=50))
+    assert log_gaps(topic_bars(KafkaLog(config.kafka), "1m")) == []
+    report = asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "history", size=50))
     assert report.gaps == {}
     assert gone(config, str(tmp_path / "history"), tmp_path) == []
 
@@ -185,27 +186,27 @@ def test_a_compacted_log_is_told(kafka: ApacheKafkaBroker, tmp_path: Path) -> No
                 sent += 5
 
     asyncio.run(produce())
-    given, holes = asyncio.run(read(config, bars))
+    given, holes = asyncio.run(read(KafkaLog(config.kafka)))
     assert any(0 in offsets and some for offsets, some in zip(given, holes, strict=True))
     assert_complete(given, holes)
     assert gone(config, "kafka", tmp_path)
-    assert log_gaps(topic_bars(config, "1m"))
+    assert log_gaps(topic_bars(KafkaLog(config.kafka), "1m"))
     # from here on nothing is compacted any more
-    asyncio.run(archive(config.kafka, tmp_path / "history", size=5))
-    history = archived(tmp_path / "history")
-    given = [{record.offset for some in history.batches(bars, n) for record in some} for n in (0, 1)]
-    holes = [history.kept(bars, n).gaps for n in (0, 1)]
+    asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "history", size=5))
+    history = ParquetLog(tmp_path / "history")
+    given, holes = asyncio.run(read(history))
+    assert holes == [history.kept("bars", n).gaps for n in (0, 1)]
     assert_complete(given, holes)
     expected = [text for number in (0, 1) for text in told(f"{bars}/{number}", holes[number])]
     assert gone(config, str(tmp_path / "history"), tmp_path) == expected
 
 
-async def read(config: Config, topic: str) -> tuple[list[set[int]], list[list[Span]]]:
+async def read(log: Log) -> tuple[list[set[int]], list[list[Span]]]:
     """Of each partition the offsets that were given out, and the holes that were found meanwhile."""
     given, found = [], []
     for partition in (0, 1):
         holes = Gaps()
-        batches = read_batches_to_end(config.kafka, topic, partition, 0, "read_committed", holes)
+        batches = log.batches("bars", partition, 0, "read_committed", holes)
         given.append({record.offset async for batch in batches for record in batch})
         found.append(holes.found)
     return given, found

@@ -31,9 +31,10 @@ def command(topics: tuple[str, ...], out: Path, config: Config, as_json: bool) -
     """
     from streams.archive.writer import DEFAULT, archive
     from streams.kafka.gaps import told
+    from streams.kafka.log import KafkaLog
 
     with counted("records") as progress:
-        report = asyncio.run(archive(config.kafka, out, topics or DEFAULT, progress))
+        report = asyncio.run(archive(KafkaLog(config.kafka), out, topics or DEFAULT, progress))
     tell_gaps([text for place, spans in report.gaps.items() for text in told(place, spans)])
     if as_json:
         gaps = {place: [[span.begin, span.end] for span in spans] for place, spans in report.gaps.items()}

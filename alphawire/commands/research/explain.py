@@ -50,14 +50,13 @@ def command(
     code 1 when they differ.
     """
     from backtest.explain.explain import explain_many
-    from backtest.sources.bars import with_topics
 
     told = _told(check) if check else None
     ids = [*signal_ids, *([str(told.get("id", ""))] if told else [])]
     if not ids or (told is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        found = explain_many(with_topics(config, source), ids, file, bars, progress, news)
+        found = explain_many(config, ids, file, bars, progress, news, source)
     difference = _check(told, found[0]) if told else None
     if as_json:
         plain = [one.plain() for one in found]
