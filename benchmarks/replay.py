@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backtest.replay.replay import replay_file, replay_topic
+from backtest.replay.walk import History
 from backtest.sources.bars import FILE_CHUNK
 from benchmarks.common import fill, generated_bars, write_config
 from benchmarks.throughput import worker_rate
@@ -76,9 +77,9 @@ def measure(engine: str, folder: Path) -> dict[str, float]:
         runs: dict[str, Callable[[], int]] = {
             "bare": lambda: bare(ready, batch),
             "parquet": lambda: len(replay_file(ready, str(file)).raw),
-            "archive": lambda: len(asyncio.run(replay_topic(config, filed, ready)).raw),
+            "archive": lambda: len(asyncio.run(replay_topic(History(filed, config, ready))).raw),
             "log": lambda: asyncio.run(read_log(config)),
-            "topic": lambda: len(asyncio.run(replay_topic(config, log, ready)).raw),
+            "topic": lambda: len(asyncio.run(replay_topic(History(log, config, ready))).raw),
         }
         for name in ["bare", *list(runs) * ROUNDS]:
             rates[name].append(rate(runs[name], count))

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from backtest.replay.history import Stretch
 from backtest.replay.logged_cross_sections import Gathered, Key, gathered
+from backtest.replay.stretches import Stretch
 from backtest.verify.cross_sections import bare, is_lost
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.cross_sectional import ranked

@@ -11,6 +11,7 @@ import msgspec
 from backtest.explain import published
 from backtest.explain.published import Published
 from backtest.explain.recomputed import Recomputed, of_file, of_topics
+from backtest.replay.walk import History
 from backtest.sources.bars import Progress
 from backtest.sources.log import require_log
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
@@ -111,7 +112,7 @@ async def _explain_many(
         if bars is not None:
             made = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
-            made = await of_topics(config, log, ready, here, progress)
+            made = await of_topics(History(log, config, ready), here, progress)
         for partition, candidates in result.items():
             candidates.append(made.get(partition) or Recomputed(ready))
     return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]

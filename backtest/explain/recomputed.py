@@ -1,22 +1,21 @@
 """What the pipeline makes again of the bars behind some signals, with the evidence of how."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backtest.explain.cross_sections import Sections
 from backtest.explain.evidence import Evidence, Witness
 from backtest.replay.file_cross_sections import FileSections
-from backtest.replay.history import Stretch, recompute_all, stretches
 from backtest.replay.logged_cross_sections import logged
 from backtest.replay.replay import check_news, replay_file
-from backtest.sources.bars import Progress
+from backtest.replay.stretches import Stretch
+from backtest.replay.walk import History, Observe
+from backtest.sources.bars import Progress, Reading
 from backtest.sources.news import file_news
-from plugins.pipeline.interval_group import Outcome
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Signal
-from streams.kafka.log import Log
-from streams.recovery.state import load
+from schemas.wire.cross_sections import Prediction
 
 
 @dataclass
@@ -71,34 +70,31 @@ def of_file(
     return found
 
 
-async def of_topics(
-    config: Config, log: Log, ready: ReadyStrategy, told: Told, progress: Progress | None
-) -> dict[int, Recomputed]:
+async def of_topics(history: History, told: Told, progress: Progress | None) -> dict[int, Recomputed]:
     """From the topics, with what was in force for each bar. A strategy that decides about all symbols at once needs the
     predictions of all partitions.
     """
-    count, found, made = await log.partition_count(), dict[int, Recomputed](), dict[int, Outcome]()
-    for partition in range(count) if ready.generator.cross_section else told:
-        stored = await load(log, partition)
-        found[partition] = one = Recomputed(ready, await stretches(log, stored, partition, ready, config))
-        watch = _watch(one, told.get(partition, ()))
-        made[partition] = await recompute_all(log, stored, partition, count, one.past, progress, watch)
-    if not ready.generator.cross_section:
-        for partition, one in found.items():
-            one.take(made[partition].signals)
+    ready, found, predictions = history.ready, dict[int, Recomputed](), list[Prediction]()
+    at_once = ready.generator.cross_section
+    async for partition in history.partitions(None if at_once else told):
+        found[partition.number] = one = Recomputed(ready, partition.past)
+        observe = _observe(one, told.get(partition.number, ()))
+        outcome = await partition.recomputed(Reading(progress), observe)
+        one.take(outcome.signals)
+        predictions += outcome.predictions
+    if not at_once:
         return found
-    past = {partition: one.past for partition, one in found.items()}
-    predictions = [prediction for outcome in made.values() for prediction in outcome.predictions]
-    sections = Sections.of(ready, past, await logged(log, ready.name), predictions)
-    for partition, one in found.items():
+    past = {number: one.past for number, one in found.items()}
+    sections = Sections.of(ready, past, await logged(history.log, ready.name), predictions)
+    for number, one in found.items():
         one.sections = sections
-        one.take([s for _, s in sections.found.signals if s.provenance.partition == partition])
+        one.take([s for _, s in sections.found.signals if s.provenance.partition == number])
     return found
 
 
-def _watch(one: Recomputed, told: Sequence[Signal]) -> Callable[[Stretch], Witness]:
-    def watch(stretch: Stretch) -> Witness:
+def _observe(one: Recomputed, told: Sequence[Signal]) -> Observe:
+    def observe(stretch: Stretch) -> Witness:
         assert stretch.strategy is not None
         return one.witness(told, stretch.strategy, stretch)
 
-    return watch
+    return observe

@@ -1,9 +1,11 @@
 """Cross-sections as the log has them: predictions computed anew, in the order and by the closings of the log."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plugins.pipeline.cross_section import CrossSections
+from backtest.replay.file_cross_sections import FileSections
+from plugins.pipeline.cross_section import CrossSections, late_signal
+from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord, decode_prediction_record
@@ -71,3 +73,20 @@ def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Itera
     result.open = [made for _, some in sorted(fold.pending.items()) for made in some.values()]
     result.closed = fold.closed
     return result
+
+
+def decided(
+    ready: ReadyStrategy, records: Iterable[tuple[int, PredictionRecord]], predictions: Sequence[Prediction]
+) -> list[Signal]:
+    """The signals of all predictions: of times that are closed on the log as their closings say, of later ones as of a
+    file.
+    """
+    of_log = gathered(records, predictions)
+    signals = [signal for _, signal in of_log.signals]
+    seen = {signal.content.id for signal in signals}
+    rest = [late_signal(prediction) for prediction in of_log.absent if prediction.time <= of_log.closed]
+    sections = FileSections(ready)
+    later = [prediction for prediction in predictions if prediction.time > of_log.closed]
+    rest += sections.take(sorted(later, key=lambda prediction: (prediction.time, prediction.symbol)))
+    rest += sections.end()
+    return signals + [signal for signal in rest if signal.content.id not in seen]

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.replay.file_cross_sections import FileSections
-from backtest.replay.history import VERSION
 from backtest.replay.replay import ReplayResult
+from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
 from plugins.base import FloatArray
 from plugins.news.join import BarNews, NewsJoin

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,32 +36,32 @@ class Step:
     batches: dict[str, BarBatch]
 
 
-async def topic_steps(
-    log: Log,
-    partition: int,
-    partitions: int,
-    start: int,
-    progress: Progress | None = None,
-    gaps: list[str] | None = None,
-    left_out: Refused | None = None,
-) -> AsyncIterator[Step]:
-    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them.
-
-    `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
+@dataclass
+class Reading:
+    """What comes up while a log is read: `gaps`, in words, which offsets it lacks; `left_out`, which of its records
     cannot be used.
     """
+
+    progress: Progress | None = None
+    gaps: list[str] = field(default_factory=list)
+    left_out: Refused = field(default_factory=Refused)
+
+
+async def topic_steps(
+    log: Log, partition: int, partitions: int, start: int, reading: Reading | None = None
+) -> AsyncIterator[Step]:
+    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them."""
+    reading = reading or Reading()
     intake = Intake(partition, partitions, log.partitioner)
     topic, missing = topic_name(log, "bars"), Gaps()
     async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
         yield Step(partition, taken.batches)
-        if left_out is not None:
-            for letter in taken.dead:
-                left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
-        if progress:
-            progress(len(records), records[-1].timestamp)
-    if gaps is not None:
-        gaps += told(f"{topic}/{partition}", missing.found)
+        for letter in taken.dead:
+            reading.left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
+        if reading.progress:
+            reading.progress(len(records), records[-1].timestamp)
+    reading.gaps += told(f"{topic}/{partition}", missing.found)
 
 
 def place(topic: str, partition: int, offset: int) -> str:
@@ -98,19 +98,35 @@ def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.
 
 
 async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.DataFrame:
-    frames, gaps, left_out = [], list[str](), Refused()
-    count = await log.partition_count()
+    frames, reading, count = Frames(interval), Reading(progress), await log.partition_count()
     for partition in range(count):
-        async for step in topic_steps(log, partition, count, 0, progress, gaps, left_out):
-            if interval in step.batches:
-                frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
-    if not frames:
+        async for step in topic_steps(log, partition, count, 0, reading):
+            frames.take(step)
+    bars = frames.whole()
+    if bars.empty:
         raise ConfigurationError(
             f"{topic_name(log, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
-    bars = in_order(pd.concat(frames, ignore_index=True))
-    bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}
+    bars.attrs |= {"gaps": reading.gaps, "refused": asdict(reading.left_out)}
     return bars
+
+
+class Frames:
+    """The bars of one interval, gathered from the steps of a log."""
+
+    def __init__(self, interval: str) -> None:
+        self._interval = interval
+        self._parts: list[pd.DataFrame] = []
+
+    def take(self, step: Step) -> None:
+        if batch := step.batches.get(self._interval):
+            self._parts.append(frame_of(batch, self._interval).assign(partition=step.partition))
+
+    def whole(self) -> pd.DataFrame:
+        """By close time and symbol, with `partition` and `offset`."""
+        if not self._parts:
+            return pd.DataFrame({"symbol": [], "close_time": []})
+        return in_order(pd.concat(self._parts, ignore_index=True))
 
 
 def log_gaps(bars: pd.DataFrame) -> list[str]:

@@ -6,21 +6,18 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay.history import Stretch, recompute_all, stretches
 from backtest.replay.logged_cross_sections import Gathered, gathered, logged
 from backtest.replay.replay import signals_during
-from backtest.sources.bars import Progress
+from backtest.replay.stretches import Stretch
+from backtest.replay.walk import History
+from backtest.sources.bars import Progress, Reading
 from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
-from plugins.strategy.ready import ReadyStrategy
-from schemas.configuration import Config
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import during
-from streams.kafka.log import Log
 from streams.publishing.writer import home
 from streams.recovery.cross_section_state import load_gathered
-from streams.recovery.state import load
 
 
 @dataclass
@@ -33,15 +30,16 @@ class _Bars:
 
 
 async def verify_gathered(
-    config: Config, log: Log, ready: ReadyStrategy, start: int | None, end: int | None, progress: Progress | None
+    history: History, start: int | None, end: int | None, progress: Progress | None
 ) -> VerifyResult:
     """Predictions on the log against those of the bars, and signals against what the logged closings make of these."""
+    log, ready = history.log, history.ready
     verdict = VerifyResult(ready.name)
     count = await log.partition_count()
     until = (await load_gathered(log, home(ready.name, count))).published(ready.name)
     live = [await live_signals(log, ready.name, partition) for partition in range(count)]
     records = await logged(log, ready.name)
-    bars = await _bars(config, log, ready, count, verdict, progress)
+    bars = await _bars(history, verdict, progress)
     try:
         found = gathered(records, bars.predictions)
     except PluginError as error:
@@ -63,18 +61,13 @@ async def verify_gathered(
     return verdict
 
 
-async def _bars(
-    config: Config, log: Log, ready: ReadyStrategy, count: int, verdict: VerifyResult, progress: Progress | None
-) -> _Bars:
-    bars = _Bars()
-    for partition in range(count):
-        stored = await load(log, partition)
-        past = await stretches(log, stored, partition, ready, config)
-        verdict.take_past(past, ready)
-        bars.past[partition] = past
-        bars.published[partition] = stored.published.get(ready.name, 0)
-        found = await recompute_all(log, stored, partition, count, past, progress, gaps=verdict.gaps)
-        bars.predictions += found.predictions
+async def _bars(history: History, verdict: VerifyResult, progress: Progress | None) -> _Bars:
+    bars, ready = _Bars(), history.ready
+    async for partition in history.partitions():
+        verdict.take_past(partition.past, ready)
+        bars.past[partition.number] = partition.past
+        bars.published[partition.number] = partition.stored.published.get(ready.name, 0)
+        bars.predictions += (await partition.recomputed(Reading(progress, verdict.gaps))).predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"
     return bars

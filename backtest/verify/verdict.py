@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay.history import Stretch
+from backtest.replay.stretches import Stretch
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal, decode, encode
