@@ -23,7 +23,7 @@ from streams.kafka.brokers import ENGINES, Broker
 from streams.kafka.clients import read_partition_to_end
 from streams.kafka.topics import create_topics
 from streams.scorer.partition import last_marks
-from streams.scorer.service import place_of
+from streams.scorer.service import destination_of
 from tests.support.tiny_bert import WORDS, save_tiny_bert
 
 ARTICLES, TEXTS_OF_FINBERT = 5_000, 30
@@ -77,7 +77,7 @@ def through(broker: Broker, folder: Path, batch: int) -> float:
 
 async def _marked(config: Config, count: int) -> None:
     """Returns when a mark tells of that many articles."""
-    place = await place_of(config)
+    place = await destination_of(config)
     async with asyncio.timeout(600):
         while (found := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0, -1)).next < count:
             await asyncio.sleep(0.5 if found else 1.0)

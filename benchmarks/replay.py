@@ -20,7 +20,7 @@ from benchmarks.throughput import worker_rate
 from plugins.base.bars import BarBatch
 from plugins.pipeline.frames import batch_from_frame
 from plugins.pipeline.pipeline import Pipeline, prepare
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
 from streams.archive.parquet_log import ParquetLog
@@ -35,8 +35,7 @@ NEEDED = {"parquet/bare": 0.8, "topic/live worker": 1.0}
 
 
 def bare(ready: ReadyStrategy, batch: BarBatch) -> int:
-    pipeline = Pipeline([ready], Source("bars", 0, ""))
-    pipeline.runs[ready.name].start_time = 0
+    pipeline = Pipeline([ready], Source("bars", 0, ""), {ready.name: RunSettings(start_time=0)})
     made = 0
     for first in range(0, len(batch), FILE_CHUNK):
         part = slice(first, first + FILE_CHUNK)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from command_lines import parse
+from packaging.specifiers import SpecifierSet
 
 from plugins.features import feature_registry
 from plugins.signals import signal_registry
@@ -219,9 +220,12 @@ def test_the_image_installs_locked_versions_of_the_core_and_lightgbm_only(docker
     assert "--no-build-isolation" in project
 
 
-def test_the_image_has_the_python_of_the_project_and_the_uv_of_the_makefile(dockerfile) -> None:
+def test_the_image_has_a_python_of_the_project_and_the_uv_of_the_makefile(dockerfile) -> None:
     bases = [arguments.split()[0] for instruction, arguments in dockerfile if instruction == "FROM"]
-    assert all(base.startswith("python:3.11-slim") for base in bases)
+    assert all(base.startswith("python:${PYTHON_VERSION}-slim") for base in bases)
+    default = dict(arguments.split("=") for instruction, arguments in dockerfile if instruction == "ARG")
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert default["PYTHON_VERSION"] in SpecifierSet(supported)
     version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert version
     assert ("ARG", f"UV_VERSION={version[1]}") in dockerfile

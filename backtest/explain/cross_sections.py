@@ -14,8 +14,8 @@ from backtest.replay.stretches import Stretch
 from backtest.verify.cross_sections import bare, is_lost
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.cross_sectional import ranked
-from plugins.pipeline.closing import who
-from plugins.pipeline.cross_section import closing_of, generator_of, signals_of
+from plugins.pipeline.cross_sections.closing import members_and_left
+from plugins.pipeline.cross_sections.cross_section import closing_of, generator_of, signals_of
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Signal, SignalContent, encode
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord
@@ -196,7 +196,7 @@ def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing
     """The closing of that time which strategy `by` writes when these symbols have come; whether its signals come with
     it is its owner's to say.
     """
-    members, left = who(by.universe, closing.time, present)
+    members, left = members_and_left(by.universe, closing.time, present)
     if by.universe.periods is None:  # whom a rule expected, only the log knows
         made = closing_of(by, closing.time, members, left, members)
         made = msgspec.structs.replace(made, missing=closing.missing, expected=closing.expected)

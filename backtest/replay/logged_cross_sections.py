@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backtest.replay.file_cross_sections import FileSections
-from plugins.pipeline.cross_section import CrossSections, late_signal
+from plugins.pipeline.cross_sections.cross_section import CrossSections, late_signal
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal

@@ -19,7 +19,7 @@ from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_
 from plugins.base.bars import BarBatch, between
 from plugins.news.join import NewsJoin
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Seen, Source
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.atomic import atomic_write
 from schemas.configuration import Config
@@ -128,14 +128,13 @@ def replay_file(
     ready: ReadyStrategy,
     source: str,
     progress: Progress | None = None,
-    witness: Callable[[Seen], None] | None = None,
+    witness: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
-    run = pipeline.runs[ready.name]
-    run.start_time, run.witness = 0, witness
+    settings = {ready.name: RunSettings(start_time=0, observer=witness)}
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)

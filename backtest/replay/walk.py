@@ -12,9 +12,9 @@ from backtest.replay.stretches import Stretch, stretches
 from backtest.sources.bars import Reading, Step, topic_steps
 from plugins.base.bars import BarBatch, between
 from plugins.news.join import Joining, NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Seen, Source
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Applied
@@ -24,7 +24,7 @@ from streams.kafka.topics import topic_name
 from streams.recovery.state import Stored, load
 
 VERSION = "replay"
-Observe = Callable[[Stretch], Callable[[Seen], None]]
+Observe = Callable[[Stretch], Callable[[Observation], None]]
 """Gives the observer of what goes on from one stretch to the next, described as one stretch."""
 Joins = Mapping[Joining, NewsJoin]
 
@@ -132,9 +132,7 @@ class _AsConfigured:
     """One strategy in one pipeline, from `origin` on."""
 
     def __init__(self, source: Source, strategy: ReadyStrategy, news: Joins, origin: int) -> None:
-        self._pipeline = _pipeline(source, strategy, news)
-        run = self._pipeline.runs[strategy.name]
-        run.start_time, run.begin = 0, origin
+        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=0), news)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         return self._pipeline.feed(batches)
@@ -150,12 +148,14 @@ class _InForce:
     ) -> None:
         self._stretches = group
         first = next(stretch.strategy for stretch in group if stretch.strategy)
-        self._pipeline = _pipeline(source, first, news)
+        settings = RunSettings(
+            group[0].applied.origin.offset,
+            publish_from=0 if early else group[0].begin,
+            start_time=0 if early else None,
+            observer=observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None,
+        )
+        self._pipeline = _pipeline(source, first, settings, news)
         self._run = self._pipeline.runs[first.name]
-        self._run.begin, self._run.publish_from = group[0].applied.origin.offset, group[0].begin
-        if early:
-            self._run.publish_from = self._run.start_time = 0
-        self._run.witness = observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         begin, total = 0, Outcome()
@@ -163,14 +163,18 @@ class _InForce:
             if part := between(batches, begin, stretch.end):
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
-                self._run.paused = stretch.applied.paused or stretch.strategy is None
+                if stretch.applied.paused or stretch.strategy is None:
+                    self._run.pause()
+                else:
+                    self._run.resume()
                 add(total, self._pipeline.feed(part))
             begin = stretch.end
         return total
 
 
-def _pipeline(source: Source, strategy: ReadyStrategy, news: Joins) -> Pipeline:
-    return Pipeline([strategy], source, news=news[strategy.joining] if strategy.uses_news else None)
+def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, news: Joins) -> Pipeline:
+    join = news[strategy.joining] if strategy.uses_news else None
+    return Pipeline([strategy], source, {strategy.name: settings}, join)
 
 
 def _goes_on(old: Applied, new: Applied) -> bool:

@@ -17,7 +17,7 @@ from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import during
 from streams.publishing.writer import home
-from streams.recovery.cross_section_state import load_gathered
+from streams.recovery.cross_section_state import load_cross_sections
 
 
 @dataclass
@@ -36,7 +36,7 @@ async def verify_gathered(
     log, ready = history.log, history.ready
     verdict = VerifyResult(ready.name)
     count = await log.partition_count()
-    until = (await load_gathered(log, home(ready.name, count))).published(ready.name)
+    until = (await load_cross_sections(log, home(ready.name, count))).published(ready.name)
     live = [await live_signals(log, ready.name, partition) for partition in range(count)]
     records = await logged(log, ready.name)
     bars = await _bars(history, verdict, progress)

@@ -15,17 +15,21 @@ backtrader keeps orders and positions, and makes the fills: price, commission, s
 """
 
 import math
+import warnings
 from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
 from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
 from schemas.configuration import Execution
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", SyntaxWarning)  # of its docstrings, from Python 3.12 on
+    import backtrader as bt
 
 ROWS_PER_DAY = 1024
 """Rows in a day of backtrader's calendar: its last year, 9999, is then four thousand million rows away."""

@@ -13,18 +13,19 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.closing import Decider
-from plugins.pipeline.cross_section import CrossSections, Made
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.cross_sections.closing import Decider
+from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
+from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, encode
 from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from streams.consuming.intake import DeadLetter
 from streams.consuming.transport import Chunk
-from streams.owners.partition import Names
+from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import PendingOutput, Reached
+from streams.publishing.pending_output import Reached
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record, dead_record, gathered_signal_record, home, prediction_record
 from streams.recovery.cross_section_state import CrossSectionState, gathered_key
 from streams.recovery.failures import log_failure, stopped_at
@@ -63,15 +64,13 @@ class _Strategy:
         return position >= self._graced[1]
 
 
-class CrossSectionPartition(PendingOutput):
-    """State and books of one partition; `feed` never awaits. `fenced`: each write is a transaction of its only
-    owner.
-    """
+class CrossSectionPartition(FedPartition):
+    """State and pending output of one partition. `fenced`: each write is a transaction of its only owner."""
 
     def __init__(
         self,
         number: int,
-        names: Names,
+        names: TopicNames,
         strategies: Iterable[ReadyStrategy],
         partitions: int,
         stored: CrossSectionState,
@@ -101,13 +100,8 @@ class CrossSectionPartition(PendingOutput):
         """Is all read again that the log says was dealt with?"""
         return all(self.position >= mine.loud_from for mine in self.strategies.values())
 
-    def feed(self, chunk: Chunk) -> None:
-        """Steps over a chunk; what it comes to waits until the publisher takes it."""
-        if chunk.next <= self.position:
-            return
-        if chunk.start > self.position:
-            raise AssertionError(f"{self.place}: a gap from {self.position} to {chunk.start}")
-        made: list[tuple[str, Made]] = []
+    def _step_over(self, chunk: Chunk) -> None:
+        made: list[tuple[str, SectionOutcome]] = []
         dead: list[DeadLetter] = []
         for record in chunk.records:
             if record.offset >= self.position:
@@ -119,7 +113,7 @@ class CrossSectionPartition(PendingOutput):
         self.position = chunk.next
         self._say(made, dead)
 
-    def _read(self, record: Any) -> Iterator[tuple[str, Made]]:
+    def _read(self, record: Any) -> Iterator[tuple[str, SectionOutcome]]:
         value = decode_prediction_record(record.value)
         if record.key != value.strategy.encode():
             raise BadRecord("wrong_key", f"the key is not the strategy {value.strategy!r}")
@@ -135,9 +129,9 @@ class CrossSectionPartition(PendingOutput):
         elif isinstance(value, Closing) and record.offset >= mine.known:
             yield from self._close(mine, record.offset, value)
 
-    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
+    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, SectionOutcome]]:
         try:
-            made = mine.sections.close(closing, told=closing.with_signals)
+            made = mine.sections.close(closing, published=closing.with_signals)
         except Exception as error:  # foreign code, whatever it raises
             self._stop(mine, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
@@ -157,10 +151,10 @@ class CrossSectionPartition(PendingOutput):
         """Strategies that stopped."""
         return {name: mine.failed for name, mine in self.strategies.items() if mine.failed}
 
-    def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, Made]]:
+    def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, SectionOutcome]]:
         if offset < mine.known:
             mine.sections.collect_again(prediction)
-            made = Made()
+            made = SectionOutcome()
         else:
             made = mine.sections.take(prediction)
         mine.decider.saw(prediction)
@@ -174,7 +168,7 @@ class CrossSectionPartition(PendingOutput):
             self._strangers.add(name)
             log.warning("%s: predictions of %s are left alone: no such cross-section here", self.place, name[:80])
 
-    def _say(self, made: list[tuple[str, Made]], dead: list[DeadLetter]) -> None:
+    def _say(self, made: list[tuple[str, SectionOutcome]], dead: list[DeadLetter]) -> None:
         output = [gathered_signal_record(self.names.signals, signal) for _, part in made for signal in part.signals]
         late: dict[tuple[str, int], list[str]] = defaultdict(list)
         for name, part in made:

@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from plugins.news.join import NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
+from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
 from schemas.wire import decode_bar, encode
 from schemas.wire.news import Score, Unknown, decode_news
-from streams.consuming.intake import DeadLetter, Taken
+from streams.consuming.intake import DeadLetter, Intake, Taken
 from streams.consuming.transport import Chunk
+from streams.owners.bars_partition import BarsPartition
 from streams.owners.catch_up import Reader
-from streams.owners.partition import Partition
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record
+from streams.recovery.plan import Plan
 
 log = logging.getLogger("alphawire.news")
 
@@ -41,16 +43,21 @@ NewsSource = Callable[[int], AsyncGenerator[tuple[list[Any], bool], None]]
 """Records of the partition of ``news.scores``, for ever, in lists; with each, whether the log held no more then."""
 
 
-class NewsPartition(Partition):
-    """The second track. `first` speaks for all records that any of its own strategies wants, or nobody can read."""
+class NewsPartition(BarsPartition):
+    """The second track. The `first` reports all records that any of its own strategies wants, or that nobody can
+    read.
+    """
 
-    first: Partition
-    scores_topic: str
+    def __init__(
+        self, first: BarsPartition, intake: Intake, pipeline: Pipeline, plan: Plan, on_failure: Callable[[], None]
+    ) -> None:
+        super().__init__(first.number, first.names, intake, pipeline, plan, on_failure=on_failure)
+        self.first = first
 
     def propose(self, unknown: Unknown, timestamp: int) -> None:
         """Onto the log, after all that came before."""
         failpoint("before_unknown")
-        self._put([Record(self.scores_topic, b":unknown", encode(unknown), timestamp)], apart=True)
+        self._put([Record(self.names.news_scores, b":unknown", encode(unknown), timestamp)], apart=True)
 
     def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         super()._say(outcome, [letter for letter in dead if not self._told_by_first(letter)])
@@ -60,8 +67,8 @@ class NewsPartition(Partition):
             bar = decode_bar(letter.record.value)
         except BadRecord:
             return True
-        lane = self.first.pipeline.lanes.get(bar.interval)
-        return lane is not None and any(run.wants(bar.symbol) for run in lane.runs)
+        group = self.first.pipeline.groups.get(bar.interval)
+        return group is not None and any(run.wants(bar.symbol) for run in group.runs)
 
 
 @dataclass
@@ -141,7 +148,7 @@ class NewsTrack:
             failpoint("after_unknown")
 
     def _wanted(self, symbol: str) -> bool:
-        return any(lane.slot(symbol) >= 0 for lane in self.part.pipeline.lanes.values())
+        return any(group.slot(symbol) >= 0 for group in self.part.pipeline.groups.values())
 
     async def _follow(self) -> None:
         async with contextlib.aclosing(self._pieces()) as pieces:
@@ -200,11 +207,11 @@ class NewsTrack:
         """The offset of the first bar that must wait, else `following`."""
         position, found = self.part.position, following
         for interval, batch in taken.batches.items():
-            lane = self.part.pipeline.lanes.get(interval)
-            if lane is None:
+            group = self.part.pipeline.groups.get(interval)
+            if group is None:
                 continue
             waits = self.join.undecided(batch.offsets, batch.bars["time"]) & (batch.offsets >= position)
-            rows = [row for row in np.flatnonzero(waits).tolist() if lane.slot(batch.symbols[row]) >= 0]
+            rows = [row for row in np.flatnonzero(waits).tolist() if group.slot(batch.symbols[row]) >= 0]
             found = min([found, *batch.offsets[rows[:1]].tolist()])
         return found
 
@@ -230,7 +237,7 @@ class NewsTrack:
             until = record.offset + 1
         first, self._proposed = self.part.position, until
         times = [int(batch.bars["time"].max()) for batch in taken.batches.values()]
-        lasts = [int(lane.last_closes().max(initial=0)) for lane in self.part.pipeline.lanes.values()]
+        lasts = [int(group.last_closes().max(initial=0)) for group in self.part.pipeline.groups.values()]
         log.warning(
             "bars/%d: no news is known for the bars from offset %d to %d: no scorer's mark came within %g s",
             self.part.number, first, until - 1, self._grace, extra={"partition": self.part.number, "offset": first},

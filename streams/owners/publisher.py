@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from schemas.configuration import Worker as Settings
-from streams.owners.partition import Partition
+from streams.owners.bars_partition import BarsPartition
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import PendingOutput
@@ -50,8 +50,10 @@ class Publishing(Generic[P]):
 
     async def start(self) -> None:
         """Returns when what was applied is on the log: before the first signal that it affects."""
-        await self._publish()
-        self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
+        self._task = asyncio.create_task(self._publish(), name=f"publish-{self.part.place}")
+        await self._task
+        if not self._closing:
+            self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
 
     async def close(self, deadline: float) -> None:
         """Publishes and marks what was fed; after `deadline` seconds it is given up, and what is not marked is
@@ -152,7 +154,7 @@ class Publishing(Generic[P]):
         raise NotImplementedError
 
 
-class Publisher(Publishing[Partition]):
+class BarsPublisher(Publishing[BarsPartition]):
     """That of a partition of the bars."""
 
     async def _snapshot(self) -> None:

@@ -55,7 +55,7 @@ def gathered_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_gathered(log: Log, partition: int) -> CrossSectionState:
+async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
     found = CrossSectionState(topic_name(log, "predictions"))
     async for record in log.records("state", partition, isolation="read_committed"):

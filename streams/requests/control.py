@@ -27,15 +27,13 @@ AGAIN = 1.0
 LOOK = 0.2
 
 
-class Follower:
+class RequestFollower:
     """Hands each wish to the worker's book of them, and answers it; by hand up to the end of the log, and in the
     background.
-
-    `fulfil` is called with the strategy of each accepted wish.
     """
 
-    def __init__(self, kafka: Kafka, wishes: ControlRequests, fulfil: Callable[[str], None], writer: Writer) -> None:
-        self._kafka, self._wishes, self._fulfil, self._writer = kafka, wishes, fulfil, writer
+    def __init__(self, kafka: Kafka, wishes: ControlRequests, writer: Writer) -> None:
+        self._kafka, self._wishes, self._writer = kafka, wishes, writer
         self._topic = topic_name(kafka, "control")
         self._name = f"{socket.gethostname()[:100]}-{os.getpid()}"
         self._next = 0
@@ -98,7 +96,7 @@ class Follower:
         reason = await asyncio.to_thread(self._wishes.take, wish)
         if reason is None:
             log.info("%s: accepted after %.2f s: %s", wish.strategy, time.monotonic() - began, told(wish))
-            self._fulfil(wish.strategy)
+            self._wishes.announce(wish.strategy)
         await self._answer(wish, reason)
 
     async def _answer(self, wish: Wish, reason: str | None) -> None:

@@ -6,7 +6,7 @@ a wish only leads to one.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from plugins.base.throttle import throttled
@@ -42,6 +42,16 @@ class ControlRequests:
         self._pauses: dict[str, Pause | Resume] = {}
         self._refused: dict[str, dict[str, str]] = defaultdict(dict)
         """By strategy, of the wishes that came after the accepted one: SHA-256 → why it was refused."""
+        self._listeners: list[Callable[[str], None]] = []
+
+    def on_accepted(self, listener: Callable[[str], None]) -> None:
+        """Calls `listener` with the strategy of each request that is accepted from now on."""
+        self._listeners.append(listener)
+
+    def announce(self, strategy: str) -> None:
+        """A request for the strategy was accepted."""
+        for listener in self._listeners:
+            listener(strategy)
 
     @property
     def names(self) -> set[str]:

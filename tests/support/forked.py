@@ -57,10 +57,10 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
-    """The same by an interpreter of its own, as a user starts it."""
+def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes]":
+    """The same by an interpreter of its own, as a user starts it; `python` may be that of another environment."""
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "alphawire", *words]
+        command = [python or sys.executable, "-m", "alphawire", *words]
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 

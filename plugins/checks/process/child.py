@@ -28,12 +28,13 @@ SUBJECTS: dict[str, type[Any]] = {
 
 
 def main() -> None:
-    # What a plugin prints or reads must not get into the talk with the parent.
+    # What a plugin prints or reads must not get between the questions and the answers; its errors are in the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     asks = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
     warnings.simplefilter("ignore")
     outside.install()
     child = Child()

@@ -4,19 +4,20 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
-from plugins.pipeline.failure import Failure
-from plugins.pipeline.interval_group import Outcome
-from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.outcome import Failure, Outcome
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.states.capture import Capture
 from schemas.canonical import sha256_hex
 from schemas.wire import Marker, Roster, encode
 from streams.consuming.intake import DeadLetter, Intake, Taken
 from streams.consuming.transport import Chunk
+from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import PendingOutput, Reached
+from streams.publishing.pending_output import Reached
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import (
     Record,
     applied_record,
@@ -26,30 +27,17 @@ from streams.publishing.writer import (
     signal_record,
 )
 from streams.recovery.failures import log_failure, stopped_at
-from streams.recovery.plan import Plan, begin_where_planned, restore
+from streams.recovery.plan import Plan
 from streams.recovery.state import marker_key, roster_key, snapshot_key
 from streams.requests.switches import Switch, Switches
 
 log = logging.getLogger("alphawire.partition")
 
 
-@dataclass(frozen=True)
-class Names:
-    """Topic names with the configured prefix."""
-
-    bars: str
-    signals: str
-    state: str
-    control: str
-    dead_letters: str
-    shadow: str = "predictions.shadow"
-    predictions: str = "predictions"
-
-
 RECENT = 20_000
 
 
-class Behind:
+class LaggingStrategies:
     """Strategies of a partition that are folded by themselves, with a memory of repeats of their own.
 
     `recent`: what the others have read lately, from offset `recent_from` on, so that the last stretch needs no log.
@@ -57,7 +45,6 @@ class Behind:
     """
 
     def __init__(self, pipeline: Pipeline, intake: Intake, plan: Plan) -> None:
-        begin_where_planned(pipeline, plan)
         self.pipeline = pipeline
         self.intake = intake
         self.position = plan.behind_from
@@ -71,19 +58,20 @@ class Behind:
             self.recent_from = self.recent.popleft().offset + 1
 
 
-class Partition(PendingOutput):
-    """State and books of one partition; `feed` never awaits, so a rebalance only ever sees whole chunks."""
+class BarsPartition(FedPartition):
+    """State and pending output of one partition of the bars. `on_failure` is called when strategies have stopped."""
 
     def __init__(
         self,
         number: int,
-        names: Names,
+        names: TopicNames,
         intake: Intake,
         pipeline: Pipeline,
         plan: Plan,
-        behind: Behind | None = None,
+        behind: LaggingStrategies | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        restore(pipeline, plan)
+        pipeline.restore(plan.snapshots)
         self.names = names
         self.intake = intake
         self.pipeline = pipeline
@@ -96,11 +84,20 @@ class Partition(PendingOutput):
         self.counts: Counter[str] = Counter()
         self.switches = Switches(plan.switch_from)
         self.moved = asyncio.Event()
-        self.failures: dict[str, Failure] = {}
-        """Strategies that stopped. What each owes since then is published when its states are folded again."""
-        self.on_failure: Callable[[], None] | None = None
+        self._failures: dict[str, Failure] = {}
+        self._on_failure = on_failure
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
+
+    @property
+    def failures(self) -> Mapping[str, Failure]:
+        """Strategies that stopped. What each owes since then is published when its states are folded again."""
+        return self._failures
+
+    @property
+    def restored(self) -> bool:
+        """Is all folded again that is published already?"""
+        return self.position >= self.plan.marked
 
     def acknowledged(self, offset: int) -> bool:
         """Is all on the log that states at this offset include, of those that have just joined the others too?"""
@@ -114,12 +111,7 @@ class Partition(PendingOutput):
     def round_due(self) -> bool:
         return self.round_wanted
 
-    def feed(self, chunk: Chunk) -> None:
-        """Steps over a chunk; what it comes to waits until the publisher takes it."""
-        if chunk.next <= self.position:
-            return
-        if chunk.start > self.position:
-            raise AssertionError(f"{self.names.bars}/{self.number}: a gap from {self.position} to {chunk.start}")
+    def _step_over(self, chunk: Chunk) -> None:
         records = [record for record in chunk.records if record.offset >= self.position]
         if chunk.start < self.plan.marked:
             failpoint("in_silent_fold")
@@ -159,14 +151,14 @@ class Partition(PendingOutput):
         owner folds them again by themselves, and publishes what is owed.
         """
         for failure in failures:
-            self.failures[failure.strategy] = failure
+            self._failures[failure.strategy] = failure
             self.counts["failed"] += 1
             log_failure(log, self.place, self.number, failure)
-        if failures and self.on_failure:
-            self.on_failure()
+        if failures:
+            self._on_failure()
 
-    def want(self, switch: Switch) -> None:
-        """A wish for one of the strategies."""
+    def request(self, switch: Switch) -> None:
+        """A control request for one of the strategies."""
         self.switches.want(switch, self.plan.applied[switch.strategy])
         self._switch_here()
 
@@ -252,7 +244,7 @@ class Partition(PendingOutput):
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""
         self.snapshot_position, self.round_wanted = self.position, False
-        return Capture(self.pipeline, self.position)
+        return self.pipeline.capture(self.position)
 
     def snapshot_records(self, capture: Capture) -> Iterator[Record]:
         """A round of snapshots; its roster comes after them."""
