@@ -128,11 +128,11 @@ def buy_and_hold(prices: pd.DataFrame, execution: Execution) -> "pd.Series[float
     part = execution.capital / closes.shape[1]
     column, bar = {"next_open": ("open", 1), "next_close": ("close", 1), "this_close": ("close", 0)}[execution.price]
     total = pd.Series(0.0, index=closes.index)
-    for symbol, some in prices.groupby(level="symbol"):
+    for symbol, bars in prices.groupby(level="symbol"):
         value = pd.Series(part, index=closes.index)
-        if len(some) > bar:
-            bought = some.index[bar][0]
-            paid = some[column].iloc[bar] * (1 + execution.slippage) * (1 + execution.commission)
+        if len(bars) > bar:
+            bought = bars.index[bar][0]
+            paid = bars[column].iloc[bar] * (1 + execution.slippage) * (1 + execution.commission)
             value[value.index >= bought] = part / paid * closes[symbol][closes.index >= bought]
         total += value
     return total
@@ -212,8 +212,8 @@ def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dic
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
     execution, length = strategy.execution, interval_ms(strategy.interval)
     found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
-    untold = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
-    return {name: None if name in untold else value for name, value in found.items()}
+    left_out = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
+    return {name: None if name in left_out else value for name, value in found.items()}
 
 
 def summary(run: BacktestOutcome) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         "bars": run.bars,
         "signals": run.signals,
         "execution": run.strategy.execution.model_dump(),
-        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
+        "agreement": [agreement._asdict() for agreement in agreements(run.results, run.strategy.execution.capital)],
         "warnings": [text for _, text in run.warnings()],
         "engines": {
             key: {"metrics": result["metrics"]}

@@ -36,7 +36,7 @@ class Gathered:
 async def logged(log: Log, strategy: str) -> list[tuple[int, PredictionRecord]]:
     """The strategy's records on `predictions`, each with its offset; foreign ones are left out."""
     number = home(strategy, await log.partition_count())
-    found: list[tuple[int, PredictionRecord]] = []
+    records: list[tuple[int, PredictionRecord]] = []
     async for record in log.records("predictions", number, isolation="read_committed"):
         if record.key != strategy.encode():
             continue
@@ -45,32 +45,34 @@ async def logged(log: Log, strategy: str) -> list[tuple[int, PredictionRecord]]:
         except BadRecord:
             continue
         if value.strategy == strategy:
-            found.append((record.offset, value))
-    return found
+            records.append((record.offset, value))
+    return records
 
 
 def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Iterable[Prediction]) -> Gathered:
     """The signals of these records and predictions; `PluginError` when a closing's plugin is not here."""
-    computed: Mapping[Key, Prediction] = {(made.symbol, made.time): made for made in predictions}
+    computed: Mapping[Key, Prediction] = {
+        (prediction.symbol, prediction.time): prediction for prediction in predictions
+    }
     result, fold, seen = Gathered(), CrossSections(), set[Key]()
     for offset, record in records:
         if isinstance(record, Prediction):
             key = record.symbol, record.time
-            made = computed.get(key)
+            prediction = computed.get(key)
             if key not in seen:
-                if made is None:
+                if prediction is None:
                     result.unknown.append(record)
                 else:
-                    result.pairs.append((record, made))
+                    result.pairs.append((record, prediction))
             seen.add(key)
-            came = fold.take(made or record)
+            outcome = fold.take(prediction or record)
         elif isinstance(record, Closing):
-            came = fold.close(record)
+            outcome = fold.close(record)
         else:
             continue
-        result.signals += [(offset, signal) for signal in came.signals]
-    result.absent = [made for key, made in computed.items() if key not in seen]
-    result.open = [made for _, some in sorted(fold.pending.items()) for made in some.values()]
+        result.signals += [(offset, signal) for signal in outcome.signals]
+    result.absent = [prediction for key, prediction in computed.items() if key not in seen]
+    result.open = [prediction for _, by_symbol in sorted(fold.pending.items()) for prediction in by_symbol.values()]
     result.closed = fold.closed
     return result
 

@@ -128,12 +128,12 @@ def replay_file(
     ready: ReadyStrategy,
     source: str,
     progress: Progress | None = None,
-    witness: Callable[[Observation], None] | None = None,
+    observer: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    settings = {ready.name: RunSettings(start_time=0, observer=witness)}
+    settings = {ready.name: RunSettings(start_time=0, observer=observer)}
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):

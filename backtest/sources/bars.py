@@ -14,13 +14,13 @@ from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
 from streams.ingest.files import Refused, read_bars
-from streams.kafka.gaps import Gaps, told
+from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
 
 class Progress(Protocol):
-    """Told how many records were read since the last call, and the time (ms) of the last of them."""
+    """Called with how many records were read since the last call, and the time (ms) of the last of them."""
 
     def __call__(self, more: int, at_ms: int | None = None, /) -> None: ...
 
@@ -61,7 +61,7 @@ async def topic_steps(
             reading.left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
         if reading.progress:
             reading.progress(len(records), records[-1].timestamp)
-    reading.gaps += told(f"{topic}/{partition}", missing.found)
+    reading.gaps += describe_gaps(f"{topic}/{partition}", missing.spans)
 
 
 def place(topic: str, partition: int, offset: int) -> str:

@@ -24,7 +24,7 @@ def parse_offsets(text: str) -> dict[int, range]:
     >>> parse_offsets("0:100-5000,2:-70")
     {0: range(100, 5000), 2: range(0, 70)}
     """
-    found: dict[int, range] = {}
+    ranges: dict[int, range] = {}
     for part in text.split(","):
         match = FORM.fullmatch(part.strip())
         if match is None:
@@ -32,10 +32,10 @@ def parse_offsets(text: str) -> dict[int, range]:
         partition, span = int(match[1]), range(int(match[2] or 0), int(match[3] or sys.maxsize))
         if not span:
             raise ConfigurationError(f"--offsets {part}: the range is empty: it goes up to, not including, {span.stop}")
-        if partition in found:
+        if partition in ranges:
             raise ConfigurationError(f"--offsets {part}: partition {partition} is there twice")
-        found[partition] = span
-    return found
+        ranges[partition] = span
+    return ranges
 
 
 def check_whole(ready: ReadyStrategy) -> None:

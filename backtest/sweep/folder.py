@@ -54,9 +54,9 @@ class SweepFolder:
             os.truncate(path, sum(map(len, whole)))
         return {point.number: point for point in map(_from_line, whole[1:])}
 
-    def append(self, found: Sequence[Point]) -> None:
+    def append(self, points: Sequence[Point]) -> None:
         """A line for each point."""
-        self._append("".join(map(_line, found)))
+        self._append("".join(map(_line, points)))
 
     def _append(self, text: str) -> None:
         path = self.out / POINTS
@@ -100,10 +100,10 @@ def _summary(name: str, engine: str, grid: Mapping[str, Sequence[Any]], result: 
 
 def _identity_in(line: bytes) -> str | None:
     try:
-        found: str | None = json.loads(line).get("sweep")
+        identity: str | None = json.loads(line).get("sweep")
     except (ValueError, AttributeError):
         return None
-    return found
+    return identity
 
 
 def _line(point: Point) -> str:

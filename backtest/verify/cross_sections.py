@@ -41,22 +41,22 @@ async def verify_gathered(
     records = await logged(log, ready.name)
     bars = await _bars(history, verdict, progress)
     try:
-        found = gathered(records, bars.predictions)
+        of_log = gathered(records, bars.predictions)
     except PluginError as error:
         verdict.not_reproducible = str(error)
         return verdict
-    verdict.differences += _predictions(found, bars)
-    due = {signal.content.id for offset, signal in found.signals if offset < until}
+    verdict.differences += _predictions(of_log, bars)
+    due = {signal.content.id for offset, signal in of_log.signals if offset < until}
     for partition, one in enumerate(live):
         verdict.foreign += one.foreign
         mine = comparable(verdict, one.signals, bars.past[partition])
-        expected = [signal for _, signal in found.signals if signal.provenance.partition == partition]
+        expected = [signal for _, signal in of_log.signals if signal.provenance.partition == partition]
         compare(
             verdict, signals_during(mine, start, end), signals_during(expected, start, end),
             lambda signal: signal.content.id in due,
         )  # fmt: skip
-    verdict.unpublished += len(found.absent)
-    verdict.open = int(during((made.time for made in found.open), start, end).sum())
+    verdict.unpublished += len(of_log.absent)
+    verdict.open = int(during((prediction.time for prediction in of_log.open), start, end).sum())
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 
@@ -73,42 +73,43 @@ async def _bars(history: History, verdict: VerifyResult, progress: Progress | No
     return bars
 
 
-def _predictions(found: Gathered, bars: _Bars) -> list[Difference]:
+def _predictions(of_log: Gathered, bars: _Bars) -> list[Difference]:
     """What is wrong with the predictions on the log; those of stretches that cannot be recomputed are left out."""
     differences = [
-        _difference("extra prediction", made)
-        for made in found.unknown
-        if not is_lost(bars.past.get(made.provenance.partition, []), made)
+        _difference("extra prediction", computed)
+        for computed in of_log.unknown
+        if not is_lost(bars.past.get(computed.provenance.partition, []), computed)
     ]
-    for made in found.absent:
-        if made.provenance.offset < bars.published[made.provenance.partition]:
-            differences.append(_difference("missing prediction", made))
-    found.absent = [m for m in found.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
-    for live, made in found.pairs:
-        if encode(bare(live)) != encode(bare(made)):
-            ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(made))
+    for computed in of_log.absent:
+        if computed.provenance.offset < bars.published[computed.provenance.partition]:
+            differences.append(_difference("missing prediction", computed))
+    of_log.absent = [m for m in of_log.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
+    for live, computed in of_log.pairs:
+        if encode(bare(live)) != encode(bare(computed)):
+            ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(computed))
             differences += [
-                _difference("differs", made, f"prediction.{name}", ours[name], theirs[name])
+                _difference("differs", computed, f"prediction.{name}", ours[name], theirs[name])
                 for name in ours
                 if ours[name] != theirs[name]
             ]
     return differences
 
 
-def is_lost(past: Sequence[Stretch], made: Prediction) -> bool:
+def is_lost(past: Sequence[Stretch], prediction: Prediction) -> bool:
     """Is it of a stretch that cannot be recomputed?"""
-    return any(stretch.fault and stretch.begin <= made.provenance.offset < stretch.end for stretch in past)
+    return any(stretch.fault and stretch.begin <= prediction.provenance.offset < stretch.end for stretch in past)
 
 
-def bare(made: Prediction) -> Prediction:
+def bare(prediction: Prediction) -> Prediction:
     """Without the version of the worker that wrote it."""
-    return msgspec.structs.replace(made, provenance=msgspec.structs.replace(made.provenance, worker=""))
+    return msgspec.structs.replace(prediction, provenance=msgspec.structs.replace(prediction.provenance, worker=""))
 
 
 def _difference(
-    kind: str, made: Prediction, name: str | None = None, live: Any = None, replayed: Any = None
+    kind: str, prediction: Prediction, name: str | None = None, live: Any = None, replayed: Any = None
 ) -> Difference:
-    place = made.provenance
+    place = prediction.provenance
     return Difference(
-        kind, made.strategy, made.symbol, made.time, place.partition, place.offset, name, live, replayed
+        kind, prediction.strategy, prediction.symbol, prediction.time, place.partition, place.offset,
+        name, live, replayed,
     )  # fmt: skip

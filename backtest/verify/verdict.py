@@ -1,4 +1,4 @@
-"""What `verify` finds: live signals against recomputed ones, field by field."""
+"""The verdict of `verify`: live signals against recomputed ones, field by field."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ class Live:
 
 
 def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
-    """Without those of stretches that cannot be recomputed, which are counted or told."""
+    """Without those of stretches that cannot be recomputed, which are counted or reported."""
     lost = [stretch for stretch in past if stretch.fault]
     kept = []
     for signal in signals:

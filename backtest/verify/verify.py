@@ -48,7 +48,7 @@ async def verify_topic(
 ) -> VerifyResult:
     log, ready = history.log, history.ready
     verdict = VerifyResult(ready.name)
-    # a worker may be at work meanwhile: first what it says is published, then that, then the bars it was made of
+    # a worker may run meanwhile, so in this order: its marker, what it published, and the bars behind that
     live = [await live_signals(log, ready.name, partition) for partition in range(await log.partition_count())]
     ran = False
     async for partition in history.partitions():

@@ -1,4 +1,4 @@
-"""An archive of topics in Parquet, read as if it were the log.
+"""An archive of topics in Parquet, read as a log.
 
     DIR/archive.json                            prefix and partitioner of the topics
     DIR/TOPIC/partition-0.json                  what is archived of the partition; only what it lists counts
@@ -99,7 +99,7 @@ class ParquetLog(Log):
     ) -> AsyncGenerator[Sequence[LogRecord], None]:
         kept = self.kept(topic, partition)
         if gaps is not None:
-            gaps.found += _gaps(kept, start)
+            gaps.spans += _gaps(kept, start)
         for segment in kept.segments:
             if segment.end > start:
                 records = read_segment(self.folder / topic, segment)
@@ -118,7 +118,7 @@ class ParquetLog(Log):
 
 
 def _gaps(kept: Kept, start: int) -> list[Span]:
-    """What is gone from offset `start` on: what the log lacked, and what no segment is listed for."""
+    """Gaps from offset `start` on: those of the log, and offsets that no listed segment covers."""
     reached, gaps = start, list[Span]()
     for begin, end in [*((segment.begin, segment.end) for segment in kept.segments), (kept.next, kept.next)]:
         gaps += [Span(reached, begin)] if begin > reached else []

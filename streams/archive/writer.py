@@ -1,4 +1,4 @@
-"""Topics to Parquet, a segment at a time: what is complete is listed, what is not is not there.
+"""Writes topics to Parquet, a segment at a time; only a complete segment is listed.
 
 Layout and reading: `streams.archive.parquet_log`.
 """
@@ -30,11 +30,11 @@ from streams.kafka.log import Log, LogRecord
 from streams.kafka.topics import COMPACT, TOPICS, topic_name
 
 DEFAULT = ("state", "signals", "control", "bars")
-"""In this order the ends are frozen: for whatever is archived, what it came from is, too."""
+"""The ends are fixed in this order, so whatever is archived, its inputs are archived, too."""
 SEGMENT_RECORDS = 100_000
 SEGMENT_BYTES = 64 << 20
 DAY_MS = 86_400_000
-Told = Callable[[int, int | None], None]
+Progress = Callable[[int, int | None], None]
 
 
 @dataclass
@@ -48,14 +48,14 @@ class Report:
 
 
 async def archive(
-    log: Log, out: Path, topics: Sequence[str] = DEFAULT, progress: Told | None = None, size: int = SEGMENT_RECORDS
+    log: Log, out: Path, topics: Sequence[str] = DEFAULT, progress: Progress | None = None, size: int = SEGMENT_RECORDS
 ) -> Report:
-    """Adds to the archive in `out` what the topics hold beyond it, up to the ends that they have now.
+    """Adds to the archive in `out` what the topics hold beyond it, up to their current ends.
 
     Parameters
     ----------
     progress
-        Told how many records were read, and the timestamp (ms) of the last.
+        Called with how many records were read, and the timestamp (ms) of the last.
     size
         Records of a segment: what one run may have to read again after a crash.
 
@@ -103,7 +103,7 @@ async def _about(log: Log, out: Path, names: Sequence[str]) -> About:
 
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """The folder, for this process alone; what a crash left half done is swept away first."""
+    """Locks the folder for this process, and removes the leftovers of a crash."""
     try:
         out.mkdir(exist_ok=True)
         with (out / ".lock").open("w") as lock:
@@ -125,7 +125,7 @@ class _Partition:
     """One partition of one topic on its way into the archive."""
 
     def __init__(
-        self, log: Log, out: Path, name: str, partition: int, end: int, size: int, progress: Told | None
+        self, log: Log, out: Path, name: str, partition: int, end: int, size: int, progress: Progress | None
     ) -> None:
         self.log, self.name, self.partition, self.end, self.size = log, name, partition, end, size
         self.folder = out / name
@@ -201,7 +201,7 @@ class _Partition:
     def _commit(self, records: Sequence[LogRecord], end: int) -> None:
         """Writes the segment, then lists it: a crash before that leaves the archive as it was."""
         kept = self.kept
-        if end > kept.next:  # one without records, too: marks of transactions are no gap
+        if end > kept.next:  # a segment without records, too: markers of transactions are no gap
             files = self._write(records)
             kept.segments.append(Segment(kept.next, end, len(records), files))
         if not self.compacted:
@@ -223,7 +223,7 @@ class _Partition:
 
 
 def _date(day: int) -> str:
-    """Of a day since the epoch; a producer may send any number as timestamp."""
+    """The date of a day since the epoch; a producer may send any number as timestamp."""
     try:
         return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat()
     except (OverflowError, ValueError, OSError):

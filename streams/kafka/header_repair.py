@@ -1,4 +1,4 @@
-"""Reading records whose header names are no UTF-8.
+"""Reads records whose header names are not UTF-8.
 
 Kafka's brokers and its Java client take any bytes there, aiokafka raises in the middle of a fetch, at the same offset
 each time: whoever may write to `bars` could stop a partition for ever. Here such bytes become question marks.
@@ -92,5 +92,5 @@ def _field(data: bytearray, position: int) -> tuple[int, int]:
 
 
 def read_tolerantly() -> None:
-    """All consumers of this process from here on; no harm when it is so already."""
+    """Patches aiokafka for all consumers of this process. Idempotent."""
     fetcher.MemoryRecords = RepairedRecords

@@ -152,15 +152,15 @@ def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
     _check_equal(kafka, there)
     for name, spec in TOPICS.items():
         full, wanted = topic_name(kafka, name), partitions_wanted(kafka, name)
-        if (found := there.get(full, wanted)) == wanted:
+        if (count := there.get(full, wanted)) == wanted:
             continue
         if spec.equal:
             mend = f"kafka.partitions says {wanted}; set it to what {bars} has, or choose another kafka.prefix"
         elif spec.count is not None:
-            mend = f"kafka.{spec.count} says {wanted}; set it to {found}, or choose another kafka.prefix"
+            mend = f"kafka.{spec.count} says {wanted}; set it to {count}, or choose another kafka.prefix"
         else:
             mend = f"needs {wanted}; delete that topic, or choose another kafka.prefix"
-        raise ConfigurationError(f"topic {full} has {found} partitions and {mend}")
+        raise ConfigurationError(f"topic {full} has {count} partitions and {mend}")
 
 
 def _check_equal(kafka: Kafka, there: dict[str, int]) -> None:

@@ -38,7 +38,7 @@ async def read(log: Log, topic: str, partition: int, start: int) -> tuple[list[A
     single = [plain(record) async for record in log.records(topic, partition, start, "read_committed")]
     batches = [batch async for batch in log.batches(topic, partition, start, "read_committed", gaps)]
     assert all(len(batch) > 0 for batch in batches)
-    return single, [plain(record) for batch in batches for record in batch], gaps.found
+    return single, [plain(record) for batch in batches for record in batch], gaps.spans
 
 
 @pytest.mark.parametrize("start", [0, 1, 44, 45, 10_000])

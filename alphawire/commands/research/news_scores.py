@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def news_of(config: Config, name: str, log: "Log | None", file: str | None, left_out: "Refused") -> "NewsOf | None":
     """Those of strategy `name`: of a `file`, or of the `log` that the bars come from; None where it uses no news, or
-    there are none. `left_out` is told what of the file was not used.
+    there are none. `left_out` collects what of the file was not used.
     """
     from backtest.replay.replay import check_news
     from backtest.sources.news import file_news, topic_news
