@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backtest.replay.replay import replay_file, replay_topic
+from backtest.replay.walk import History
 from backtest.sources.bars import FILE_CHUNK
 from benchmarks.common import fill, generated_bars, write_config
 from benchmarks.throughput import worker_rate
@@ -22,10 +23,11 @@ from plugins.pipeline.pipeline import Pipeline, prepare
 from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
+from streams.archive.parquet_log import ParquetLog
 from streams.archive.writer import archive
 from streams.kafka.brokers import ENGINES
 from streams.kafka.clients import read_batches_to_end
-from streams.kafka.parquet_log import archived
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 
 SYMBOLS, EACH, ROUNDS = 500, 400, 3
@@ -67,16 +69,16 @@ def measure(engine: str, folder: Path) -> dict[str, float]:
     with ENGINES[engine]() as broker:
         path, config = write_config(folder, broker.bootstrap)
         fill(config, bars)
-        asyncio.run(archive(config.kafka, folder / "archive", ["bars", "control", "state"]))
+        asyncio.run(archive(KafkaLog(config.kafka), folder / "archive", ["bars", "control", "state"]))
         ready = ready_strategy("demo", config.strategy("demo"))
-        filed = config.model_copy(update={"kafka": archived(folder / "archive")})
+        log, filed = KafkaLog(config.kafka), ParquetLog(folder / "archive")
         prepare([ready])
         runs: dict[str, Callable[[], int]] = {
             "bare": lambda: bare(ready, batch),
             "parquet": lambda: len(replay_file(ready, str(file)).raw),
-            "archive": lambda: len(asyncio.run(replay_topic(filed, ready)).raw),
+            "archive": lambda: len(asyncio.run(replay_topic(History(filed, config, ready))).raw),
             "log": lambda: asyncio.run(read_log(config)),
-            "topic": lambda: len(asyncio.run(replay_topic(config, ready)).raw),
+            "topic": lambda: len(asyncio.run(replay_topic(History(log, config, ready))).raw),
         }
         for name in ["bare", *list(runs) * ROUNDS]:
             rates[name].append(rate(runs[name], count))

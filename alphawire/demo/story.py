@@ -116,9 +116,10 @@ class Story:
         from backtest.sources.bars import topic_bars
         from backtest.training import train
         from backtest.trials.trials import Ledger, trial
+        from streams.kafka.log import KafkaLog
 
         with self.screen.step("train", "reading the topic") as step:
-            bars = topic_bars(config, config.strategy(STRATEGY).interval)
+            bars = topic_bars(KafkaLog(config.kafka), config.strategy(STRATEGY).interval)
             step.check(
                 bool((bars["close_time"] < SPLIT_MS).all()), f"a bar of {SPLIT:%-d %B} or later is in the training"
             )

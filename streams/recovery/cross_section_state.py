@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, StateRecord, decode
-from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
 _decoder = msgspec.json.Decoder(StateRecord)
@@ -56,13 +55,13 @@ def gathered_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_cross_sections(kafka: Kafka, partition: int) -> CrossSectionState:
+async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
-    found = CrossSectionState(topic_name(kafka, "predictions"))
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+    found = CrossSectionState(topic_name(log, "predictions"))
+    async for record in log.records("state", partition, isolation="read_committed"):
         found.take(record.value)
     (found.begin, found.end), (_, found.written) = await asyncio.gather(
-        offset_range(kafka, found.topic, partition, isolation="read_committed"),
-        offset_range(kafka, found.topic, partition),
+        log.offset_range("predictions", partition, isolation="read_committed"),
+        log.offset_range("predictions", partition),
     )
     return found

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from plugins.pipeline.strategy_run import RunSettings
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.owners import bars_owner, publisher
 from streams.owners import bars_partition as partition
@@ -27,7 +28,7 @@ from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Reached
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
-from streams.recovery import state
+from streams.recovery import restoring
 from streams.requests import control_requests as wishes
 from streams.service import service
 
@@ -249,13 +250,18 @@ def load_before_fencing(patch: Patch) -> None:
     patch(outlet.TransactionalWriterFactory, "close", close)
 
 
+class UncommittedLog(KafkaLog):
+    def records(self, *args: Any, **options: Any) -> Any:
+        return super().records(*args, **options | {"isolation": "read_uncommitted"})
+
+
 def load_uncommitted(patch: Patch) -> None:
-    original = state.read_partition_to_end
+    original = restoring.load
 
-    def read(*args: Any, **options: Any) -> Any:
-        return original(*args, **options | {"isolation": "read_uncommitted"})
+    async def load(log: KafkaLog, partition: int) -> Any:
+        return await original(UncommittedLog(log.kafka), partition)
 
-    patch(state, "read_partition_to_end", read)
+    patch(restoring, "load", load)
 
 
 def seek_to_group_offset(patch: Patch) -> None:

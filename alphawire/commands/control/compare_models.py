@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 @json_option
 def compare(strategy: str, start: int | None, end: int | None, source: str, config: Config, as_json: bool) -> None:
     """STRATEGY's model and its shadow side by side: what both predicted live, and what came of it."""
-    from backtest.sources.bars import with_topics
     from backtest.training.shadow_comparison import compare_shadow
 
     with counted("bars") as progress:
-        report = compare_shadow(with_topics(config, source), strategy, start, end, progress)
+        report = compare_shadow(config, strategy, start, end, progress, source)
     show_gaps(report.gaps)
     if as_json:
         plain = {"strategy": report.strategy, "target": report.target, "foreign": report.foreign, "gaps": report.gaps}

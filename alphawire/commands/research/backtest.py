@@ -128,7 +128,7 @@ def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
     check_file(out)
     results = compare(*folders, out)
     if as_json:
-        click.echo(json.dumps({str(result.folder): result.told for result in results}))
+        click.echo(json.dumps({str(result.folder): result.summary for result in results}))
     else:
         _show_table({str(result.folder): result.metrics for result in results})
         click.echo(f"{out}: the two side by side")

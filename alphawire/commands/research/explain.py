@@ -46,14 +46,13 @@ def command(
     code 1 when they differ.
     """
     from backtest.explain.explain import explain_many
-    from backtest.sources.bars import with_topics
 
     document = _document(check) if check else None
     ids = [*signal_ids, *([str(document.get("id", ""))] if document else [])]
     if not ids or (document is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        explanations = explain_many(with_topics(config, source), ids, file, bars, progress, news)
+        explanations = explain_many(config, ids, file, bars, progress, news, source)
     difference = _check(document, explanations[0]) if document else None
     if as_json:
         plain = [one.plain() for one in explanations]

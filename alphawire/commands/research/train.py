@@ -83,15 +83,16 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
-    from backtest.sources.bars import located, log_gaps
+    from backtest.sources.bars import log_gaps
+    from backtest.sources.log import find_log
     from streams.ingest.files import Refused, refused
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
     show_absent(config, strategy, bars)
-    topics = next((located_topics for source in sources if (located_topics := located(config, source))), None)
+    log = next(filter(None, (find_log(config, source) for source in sources)), None)
     unused = Refused()
-    seen = news_of(config, strategy, topics, news, unused)
+    seen = news_of(config, strategy, log, news, unused)
     data = show_data(log_gaps(bars), refused(bars), unused)
 
     if cv:
@@ -121,17 +122,19 @@ def _count(strategy: str, done: "Training") -> None:
 
 
 def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    from backtest.sources.bars import located, topic_bars, with_topics
+    from backtest.sources.bars import topic_bars
+    from backtest.sources.log import find_log
 
-    alone = next((source for source in sources if located(config, source)), None)
-    if alone is None:
+    logs = {source: log for source in sources if (log := find_log(config, source))}
+    if not logs:
         from streams.ingest.files import read_bars
 
         return read_bars(sources, interval)
+    source, log = next(iter(logs.items()))
     if len(sources) > 1:
-        raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
+        raise click.UsageError(f"--bars {source} stands alone; leave out the files, or {source}")
     with counted("bars") as progress:
-        return topic_bars(with_topics(config, alone), interval, progress)
+        return topic_bars(log, interval, progress)
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:

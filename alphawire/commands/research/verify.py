@@ -35,11 +35,10 @@ def command(
     """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they
     differ.
     """
-    from backtest.sources.bars import with_topics
     from backtest.verify.verify import verify
 
     with counted("bars") as progress:
-        verdict = verify(with_topics(config, source), strategy, start, end, progress, offsets)
+        verdict = verify(config, strategy, start, end, progress, offsets, source)
     show_gaps(verdict.gaps)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
