@@ -19,7 +19,7 @@ _context.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-# -P, here and below: these processes stand in the root by their own doing; a command asks whether that is so itself
+    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in `folder`. Output goes to the end of `log`,
     what it prints on standard error to that of `errors` where it is given.
     """
 
