@@ -19,8 +19,9 @@ _context.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in `folder`; its output goes to the end of `log`,
-    what it prints on standard error to that of `errors` where it is given.
+    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in `folder`.
+
+    Its output goes to the end of `log`, what it prints on standard error to that of `errors` where it is given.
     """
 
     def __init__(
