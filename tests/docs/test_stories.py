@@ -25,7 +25,7 @@ from tests.docs.pages import PAGES, ROOT, Page, page
 from tests.docs.shell import UNTIL_STOPPED, Shell
 from tests.support.live import wait_for
 
-QUICK = ("README.md", "docs/conformance.md", "docs/plugins.md")
+QUICK = ("README.md", "docs/plugins.md")
 """Pages whose commands take seconds and need no broker; the others are of the long suite."""
 
 STORIES = [one for one in PAGES if one.blocks_in("sh")]
