@@ -329,6 +329,6 @@ def _number(key: str, name: str, value: Any) -> float:
     if value is pd.NA or value is pd.NaT:
         return math.nan
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isinf(value):
-        told = value.item() if isinstance(value, np.generic) else value
-        raise PluginError(f"{key}: the {name} {told!r} is not a finite number")
+        plain = value.item() if isinstance(value, np.generic) else value
+        raise PluginError(f"{key}: the {name} {plain!r} is not a finite number")
     return float(value)

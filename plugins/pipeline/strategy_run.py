@@ -253,10 +253,11 @@ class StrategyRun(StrategyStates):
         """Adds the records of the published bars, which `accepted`, `counts` and `columns` are of."""
         strategy, symbols = self.strategy, accepted.names
         decided = None if strategy.generator.cross_section else self._decide(accepted, symbols, counts, columns)
-        origins = [self._origin(slot) for slot in accepted.slots.tolist()]
+        origins, own = self._origins, accepted.slots.tolist()
+        origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
         published = PublishedBars(
             symbols, accepted.times.tolist(), gaps_of(accepted, counts), columns["prediction"].tolist(),
-            provenances(self.source, accepted, origins),
+            provenances(self.source, accepted, origins_of_bars),
         )  # fmt: skip
         if decided is not None:
             outcome.signals = published.signals(strategy, decided)
@@ -283,10 +284,8 @@ class StrategyRun(StrategyStates):
         return decided
 
     def _origin(self, slot: int) -> Origin:
-        """Where the symbol's fold began; one object for all its signals."""
-        origin = self._origins.get(slot)
-        if origin is None:
-            entry = self.book[slot]
-            origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
-            self._origins[slot] = origin
+        """Where the symbol's fold began; from now on one object for all its signals."""
+        entry = self.book[slot]
+        origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
+        self._origins[slot] = origin
         return origin
