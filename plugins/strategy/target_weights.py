@@ -28,4 +28,5 @@ def target_weights(decisions: Decisions, scaled: bool, weight: float, long_only:
 
 
 def none_if_nan(value: float) -> float | None:
+    """The value as records hold it: None for what is undefined."""
     return value if value == value else None
