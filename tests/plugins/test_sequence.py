@@ -21,7 +21,8 @@ from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.pipeline.frames import feature_frame
 from plugins.pipeline.pipeline import Pipeline, prepare
 from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import Signal

@@ -18,7 +18,8 @@ from plugins.fold.sequence import SequenceModel
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.prediction.shadow import ReadyShadow, ready_shadow
 from plugins.pipeline.strategy_run import Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import ModelUse, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, Signal, encode
