@@ -16,7 +16,7 @@ from schemas.wire import Signal
 from streams.consuming.news_scores import joins
 from streams.ingest.files import Refused
 from streams.kafka.topics import partition_count, topic_name
-from streams.recovery.state import Stored, load
+from streams.recovery.state import StoredState, load
 
 
 async def replay_gathered(
@@ -48,7 +48,7 @@ async def replay_gathered(
     return signals, bars
 
 
-async def _predicted(config: Config, ready: ReadyStrategy, stored: Stored, partition: int, count: int) -> Outcome:
+async def _predicted(config: Config, ready: ReadyStrategy, stored: StoredState, partition: int, count: int) -> Outcome:
     """What was in force predicts; where nothing ever was, the strategy as it is configured, from the oldest bar on."""
     past = await stretches(stored, partition, ready, config)
     if past:

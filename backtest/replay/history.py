@@ -21,7 +21,7 @@ from schemas.wire import Applied, Signal
 from streams.consuming.news_scores import joins
 from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
-from streams.recovery.state import Stored
+from streams.recovery.state import StoredState
 
 VERSION = "replay"
 
@@ -47,7 +47,7 @@ class Stretch:
 
 
 async def stretches(
-    stored: Stored, partition: int, ready: ReadyStrategy, config: Config, whole: bool = True
+    stored: StoredState, partition: int, ready: ReadyStrategy, config: Config, whole: bool = True
 ) -> list[Stretch]:
     """The past of a strategy on a partition; `ready` is what it is here, by `config`. `whole`: what the log no longer
     holds from its origin on cannot be recomputed.
@@ -200,7 +200,7 @@ def _goes_on(old: Applied, new: Applied) -> bool:
 
 async def recompute_all(
     kafka: Kafka,
-    stored: Stored,
+    stored: StoredState,
     partition: int,
     count: int,
     past: Sequence[Stretch],
@@ -229,7 +229,7 @@ async def recompute_all(
 
 async def recompute(
     kafka: Kafka,
-    stored: Stored,
+    stored: StoredState,
     partition: int,
     count: int,
     past: Sequence[Stretch],

@@ -25,13 +25,13 @@ from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.owners.catch_up import Reader, catch_up, log_reader
 from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.news_track import NewsPartition, NewsSource, NewsTrack
-from streams.owners.publisher import BarsPublisher, Publishing
+from streams.owners.publisher import BarsPublisher, PartitionPublisher
 from streams.owners.shadows import Shadows
 from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Writer, WriterFactory
-from streams.recovery.plan import Plan
+from streams.recovery.plan import ResumePlan
 from streams.recovery.restoring import Restorer
 from streams.requests.control_requests import ControlRequests
 
@@ -47,7 +47,7 @@ async def nothing_to_hear() -> None:
     """No control requests come while a worker runs without a broker."""
 
 
-class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
+class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     """Owner of partitions of `bars`, of which there are `count`.
 
     `version` goes into the provenance of signals. `hear_requests` brings `requests` up to what the log holds now.
@@ -98,23 +98,23 @@ class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
             failpoint("in_revoke")
         await super().on_revoke(revoked)
 
-    async def restore(self, numbers: Sequence[int]) -> Sequence[list[Plan]]:
+    async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
         """A plan for each track. Control requests are heard first, else a partition could go back to what a former
         owner was asked to leave.
         """
         await self._hear_requests()
         return await asyncio.gather(*map(self._restorer.plans, numbers))
 
-    def open(self, number: int, restored: list[Plan], writers: Sequence[Writer]) -> BarsPartition:
+    def open(self, number: int, restored: list[ResumePlan], writers: Sequence[Writer]) -> BarsPartition:
         part = self._first_track(number, restored[0])
-        publishers: list[Publishing[Any]] = [self._publisher(part, writers[0])]
+        publishers: list[PartitionPublisher[Any]] = [self._publisher(part, writers[0])]
         if len(restored) > 1:
             track = self.news_tracks[number] = self._news_track(part, restored[1])
             publishers.append(self._publisher(track.part, writers[1]))
         self._publishers[number] = publishers
         return part
 
-    def _first_track(self, number: int, restored: Plan) -> BarsPartition:
+    def _first_track(self, number: int, restored: ResumePlan) -> BarsPartition:
         source, shadows = Source(self.names.bars, number, self.version), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
         pipeline = Pipeline(restored.strategies, source, restored.behind, shadows, isolated=True)
@@ -125,7 +125,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
         ended = self._end_without_strategies
         return BarsPartition(number, self.names, self._intake(number), pipeline, restored, lagging, ended)
 
-    def _news_track(self, first: BarsPartition, restored: Plan) -> NewsTrack:
+    def _news_track(self, first: BarsPartition, restored: ResumePlan) -> NewsTrack:
         """The second track, beside the `first`."""
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
