@@ -2,6 +2,39 @@
 
 A partition has a second track where strategies use news (`streams.owners.news_track`), with a writer and a marker of
 its own.
+
+An owner without a broker, whose log is empty: it says what is in force, publishes a signal for the bar, and marks it.
+
+>>> from types import SimpleNamespace
+>>> from plugins.strategy.ready import ready_strategy
+>>> from schemas.configuration import Strategy
+>>> from schemas.wire import Bar, encode
+>>> from streams.publishing.writer import SharedWriterFactory
+>>> from streams.recovery.plan import resume_plan
+>>> from streams.recovery.state import StoredState
+>>> strategy = ready_strategy("demo", Strategy.model_validate({
+...     "interval": "1m", "features": ["technical.rsi"], "prediction": "rsi", "start": "earliest",
+...     "signal": {"key": "signal.threshold", "buy_threshold": 70, "sell_threshold": 30},
+... }))
+>>> class Printed:
+...     transactional = False
+...     async def write(self, partition, records):
+...         print(partition, [record.topic for record in records])
+>>> class Example(BarsOwner):
+...     async def restore(self, numbers):
+...         return [[resume_plan(StoredState(), self.strategies, "bars", number, 0, 0)] for number in numbers]
+>>> bar = Bar("AAPL", "1m", 0, 60_000, 10.0, 11.0, 9.0, 10.5, 100.0)
+>>> record = SimpleNamespace(topic="bars", partition=0, offset=0, key=b"AAPL", value=encode(bar), timestamp=0)
+>>> async def life(owner):
+...     await owner.on_assigned({TP("bars", 0)}, generation=1)
+...     await owner.feed(Chunk(TP("bars", 0), 1, 0, 1, [record]))
+...     await owner.on_revoke({TP("bars", 0)})
+...     return owner.totals()["signals"]
+>>> asyncio.run(life(Example(Config(), [strategy], 1, "1.0", SharedWriterFactory(Printed()), die=print)))
+0 ['control']
+0 ['signals']
+0 ['state']
+1
 """
 
 import asyncio
