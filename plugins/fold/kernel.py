@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -125,12 +126,13 @@ def cached_name(function: Callable[..., None]) -> str:
 
 
 def is_cached(function: Callable[..., None]) -> bool:
-    """Whether numba's cache on disk has `function` as its sources are now."""
+    """Whether numba's cache on disk has `function` as its sources are now, for this Python."""
     from numba.core.caching import FunctionCache
 
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"  # as numba names its files: each Python has its own
     try:
         folder = Path(FunctionCache(function).cache_path)
-        return any(cached_name(function) in path.name for path in folder.glob("*.nbc"))
+        return any(cached_name(function) in path.name for path in folder.glob(f"*.{tag}*.nbc"))
     except (OSError, RuntimeError):
         return False
 

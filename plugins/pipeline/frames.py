@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from plugins.base.bars import BAR, COLUMNS, BarBatch
-from plugins.fold import gate
 from plugins.news.join import NewsJoin
-from plugins.pipeline.isolation import step_or_tell
+from plugins.pipeline.isolation import step_or_raise
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ready_strategy
@@ -30,19 +30,11 @@ def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJ
     """
     bare = strategy.model_copy(update={"model": None, "prediction": None})
     ready = ready_strategy(name, bare)
-    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news)
-    lane, run = pipeline.lanes[ready.interval], pipeline.runs[name]
-    batch = batch_from_frame(bars)
-    slots = np.array([lane.slot(symbol) for symbol in batch.symbols], np.int64)
-    rows = np.flatnonzero(slots >= 0)
-    taken, slots = batch.bars[rows], slots[rows]
-    last = lane.last_closes()
-    verdicts, _ = gate.judge(lane.gate, slots, taken, lane.interval_ms)
-    fresh = verdicts == gate.GateVerdict.ACCEPTED
-    taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
-    seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
-    values, counts = step_or_tell(run, taken, slots, offsets, lane.symbols, seen)
-    values[counts <= ready.warmup] = np.nan
-    times = pd.DatetimeIndex(taken["time"].astype("datetime64[ms]"), tz="UTC")
-    symbols = np.array(lane.symbols, dtype=object)[slots]
-    return pd.DataFrame(values, pd.MultiIndex.from_arrays([symbols, times], names=["symbol", "time"]), ready.columns)
+    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news if ready.uses_news else None)
+    accepted = pipeline.groups[ready.interval].accept(batch_from_frame(bars), Outcome())
+    features = step_or_raise(pipeline.runs[name], accepted)
+    features.values[features.counts <= ready.warmup] = np.nan
+    times = pd.DatetimeIndex(accepted.times.astype("datetime64[ms]"), tz="UTC")
+    symbols = np.array(accepted.symbols, dtype=object)[accepted.slots]
+    index = pd.MultiIndex.from_arrays([symbols, times], names=["symbol", "time"])
+    return pd.DataFrame(features.values, index, ready.columns)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from plugins.base import BaseModel, BaseSignalGenerator, Plugin
 from plugins.base.loading.registry import PluginRegistry
@@ -48,6 +48,12 @@ class ReadyStrategy:
     execution: Execution
     grace: float
     """Seconds that a cross-section waits for symbols that have not come."""
+    origin: Literal["earliest", "now"]
+    """Where a new state begins on the log."""
+    start: Literal["now", "earliest"] | int
+    """From when on a new strategy publishes; a number: bars that close then (ms since the epoch, UTC) or later."""
+    news: NewsUse
+    """Which scores count, and when."""
     config: dict[str, Any]
     config_hash: str
     layout: str
@@ -65,9 +71,15 @@ class ReadyStrategy:
         return f":{self.interval}:news" if self.uses_news else f":{self.interval}"
 
     @property
-    def news(self) -> NewsUse:
-        """What of the section `news` weighs."""
-        return NewsUse.model_validate(self.config.get("news", {}))
+    def start_time(self) -> int:
+        """Earliest close of a bar (ms since the epoch, UTC) about which a signal is published; 0: any."""
+        return self.start if isinstance(self.start, int) else 0
+
+    @property
+    def feature_identity(self) -> bytes:
+        """Equal for strategies whose features have the same values for the same bars."""
+        names = ("interval", "universe", "features", "news")
+        return canonical_json([self.config.get(name) for name in names])
 
     @property
     def joining(self) -> Joining:
@@ -175,6 +187,9 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
         ring=ring,
         execution=strategy.execution,
         grace=strategy.cross_section.grace,
+        origin=strategy.origin,
+        start=strategy.start,
+        news=NewsUse.model_validate(config.get("news", {})),
         config=config,
         config_hash=config_hash(config),
         layout=_layout(strategy, features, ring, fold, model_id, config.get("news")),

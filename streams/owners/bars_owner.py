@@ -64,7 +64,7 @@ from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Writer, WriterFactory
-from streams.recovery.plan import ResumePlan
+from streams.recovery.plan import ResumePlan, run_settings
 from streams.recovery.restoring import Restorer
 from streams.requests.control_requests import ControlRequests
 
@@ -150,10 +150,12 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     def _first_track(self, number: int, restored: ResumePlan) -> BarsPartition:
         source, shadows = Source(self.names.bars, number, self.version), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
-        pipeline = Pipeline(restored.strategies, source, restored.behind, shadows, isolated=True)
+        pipeline = Pipeline(
+            restored.strategies, source, run_settings(restored, shadows, restored.behind), isolated=True
+        )
         lagging = None
         if late:
-            own = Pipeline(late, source, shadows=shadows, isolated=True)
+            own = Pipeline(late, source, run_settings(restored, shadows), isolated=True)
             lagging = LaggingStrategies(own, self._intake(number), restored)
         ended = self._end_without_strategies
         return BarsPartition(number, self.names, self._intake(number), pipeline, restored, lagging, ended)
@@ -163,7 +165,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
         source = Source(self.names.bars, number, self.version)
-        pipeline = Pipeline(restored.strategies, source, shadows=self.shadows.ready, news=join, isolated=True)
+        settings = run_settings(restored, self.shadows.ready)
+        pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
         part = NewsPartition(first, self._intake(number), pipeline, restored, self._end_without_strategies)
         return NewsTrack(
             part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
-from plugins.pipeline.failure import Failure
-from plugins.pipeline.interval_group import Outcome
-from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.outcome import Failure, Outcome
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.states.capture import Capture
 from schemas.canonical import sha256_hex
 from schemas.wire import Marker, Roster, encode
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
@@ -27,7 +27,7 @@ from streams.publishing.writer import (
     signal_record,
 )
 from streams.recovery.failures import log_failure, stopped_at
-from streams.recovery.plan import ResumePlan, begin_where_planned, restore
+from streams.recovery.plan import ResumePlan
 from streams.recovery.state import marker_key, roster_key, snapshot_key
 from streams.requests.switches import PendingSwitches, StrategySwitch
 
@@ -45,7 +45,6 @@ class LaggingStrategies:
     """
 
     def __init__(self, pipeline: Pipeline, intake: Intake, plan: ResumePlan) -> None:
-        begin_where_planned(pipeline, plan)
         self.pipeline = pipeline
         self.intake = intake
         self.position = plan.behind_from
@@ -72,7 +71,7 @@ class BarsPartition(FedPartition):
         behind: LaggingStrategies | None = None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        restore(pipeline, plan)
+        pipeline.restore(plan.snapshots)
         self.names = names
         self.intake = intake
         self.pipeline = pipeline
@@ -260,7 +259,7 @@ class BarsPartition(FedPartition):
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""
         self.snapshot_position, self.round_wanted = self.position, False
-        return Capture(self.pipeline, self.position)
+        return self.pipeline.capture(self.position)
 
     def snapshot_records(self, capture: Capture) -> Iterator[Record]:
         """A round of snapshots; its roster comes after them."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.outcome import Failure
 from schemas.configuration import Config
 from schemas.errors import BrokerError
 from streams.consuming.transport import Chunk

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.closing import Decider
-from plugins.pipeline.cross_section import CrossSections, Made
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.cross_sections.closing import Decider
+from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
+from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, encode
@@ -101,7 +101,7 @@ class CrossSectionPartition(FedPartition):
         return all(self.position >= fold.publish_from for fold in self.strategies.values())
 
     def _step_over(self, chunk: Chunk) -> None:
-        outcomes: list[tuple[str, Made]] = []
+        outcomes: list[tuple[str, SectionOutcome]] = []
         dead: list[DeadLetter] = []
         for record in chunk.records:
             if record.offset >= self.position:
@@ -113,7 +113,7 @@ class CrossSectionPartition(FedPartition):
         self.position = chunk.next
         self._put_outcomes(outcomes, dead)
 
-    def _read(self, record: Any) -> Iterator[tuple[str, Made]]:
+    def _read(self, record: Any) -> Iterator[tuple[str, SectionOutcome]]:
         value = decode_prediction_record(record.value)
         if record.key != value.strategy.encode():
             raise BadRecord("wrong_key", f"the key is not the strategy {value.strategy!r}")
@@ -129,9 +129,9 @@ class CrossSectionPartition(FedPartition):
         elif isinstance(value, Closing) and record.offset >= fold.known:
             yield from self._close(fold, record.offset, value)
 
-    def _close(self, fold: _StrategyFold, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
+    def _close(self, fold: _StrategyFold, offset: int, closing: Closing) -> Iterator[tuple[str, SectionOutcome]]:
         try:
-            outcome = fold.sections.close(closing, told=closing.with_signals)
+            outcome = fold.sections.close(closing, published=closing.with_signals)
         except Exception as error:  # foreign code, whatever it raises
             self._fail(fold, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
@@ -153,10 +153,10 @@ class CrossSectionPartition(FedPartition):
         """Strategies that stopped."""
         return {name: fold.failed for name, fold in self.strategies.items() if fold.failed}
 
-    def _take(self, fold: _StrategyFold, offset: int, prediction: Prediction) -> Iterator[tuple[str, Made]]:
+    def _take(self, fold: _StrategyFold, offset: int, prediction: Prediction) -> Iterator[tuple[str, SectionOutcome]]:
         if offset < fold.known:
             fold.sections.collect_again(prediction)
-            outcome = Made()
+            outcome = SectionOutcome()
         else:
             outcome = fold.sections.take(prediction)
         fold.decider.saw(prediction)
@@ -170,7 +170,7 @@ class CrossSectionPartition(FedPartition):
             self._unknown.add(name)
             log.warning("%s: predictions of %s are ignored: it has no cross-section here", self.place, name[:80])
 
-    def _put_outcomes(self, outcomes: list[tuple[str, Made]], dead: list[DeadLetter]) -> None:
+    def _put_outcomes(self, outcomes: list[tuple[str, SectionOutcome]], dead: list[DeadLetter]) -> None:
         output = [
             cross_section_signal_record(self.names.signals, signal)
             for _, outcome in outcomes

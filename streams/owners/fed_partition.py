@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.outcome import Failure
 from streams.consuming.transport import Chunk
 from streams.publishing.pending_output import PendingOutput
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from plugins.news.join import NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
 from schemas.wire import decode_bar, encode
@@ -67,8 +67,8 @@ class NewsPartition(BarsPartition):
             bar = decode_bar(letter.record.value)
         except BadRecord:
             return True
-        lane = self.first.pipeline.lanes.get(bar.interval)
-        return lane is not None and any(run.wants(bar.symbol) for run in lane.runs)
+        group = self.first.pipeline.groups.get(bar.interval)
+        return group is not None and any(run.wants(bar.symbol) for run in group.runs)
 
 
 @dataclass
@@ -148,7 +148,7 @@ class NewsTrack:
             failpoint("after_unknown")
 
     def _wanted(self, symbol: str) -> bool:
-        return any(lane.slot(symbol) >= 0 for lane in self.part.pipeline.lanes.values())
+        return any(group.slot(symbol) >= 0 for group in self.part.pipeline.groups.values())
 
     async def _feed_bars(self) -> None:
         async with contextlib.aclosing(self._pieces()) as pieces:
@@ -208,11 +208,11 @@ class NewsTrack:
         """The offset of the first bar that must wait, else `following`."""
         position, first = self.part.position, following
         for interval, batch in decoded.batches.items():
-            lane = self.part.pipeline.lanes.get(interval)
-            if lane is None:
+            group = self.part.pipeline.groups.get(interval)
+            if group is None:
                 continue
             waits = self.join.undecided(batch.offsets, batch.bars["time"]) & (batch.offsets >= position)
-            rows = [row for row in np.flatnonzero(waits).tolist() if lane.slot(batch.symbols[row]) >= 0]
+            rows = [row for row in np.flatnonzero(waits).tolist() if group.slot(batch.symbols[row]) >= 0]
             first = min([first, *batch.offsets[rows[:1]].tolist()])
         return first
 
@@ -238,7 +238,7 @@ class NewsTrack:
             until = record.offset + 1
         first, self._proposed = self.part.position, until
         times = [int(batch.bars["time"].max()) for batch in decoded.batches.values()]
-        lasts = [int(lane.last_closes().max(initial=0)) for lane in self.part.pipeline.lanes.values()]
+        lasts = [int(group.last_closes().max(initial=0)) for group in self.part.pipeline.groups.values()]
         log.warning(
             "bars/%d: no news is known for the bars from offset %d to %d: no scorer's mark came within %g s",
             self.part.number, first, until - 1, self._grace, extra={"partition": self.part.number, "offset": first},

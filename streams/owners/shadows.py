@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugins.pipeline.shadow import ReadyShadow, ready_shadow
+from plugins.pipeline.prediction.shadow import ReadyShadow, ready_shadow
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Strategy
 
@@ -22,7 +22,11 @@ class Shadows:
     def status(self) -> dict[str, dict[str, Any]]:
         """By strategy, how its shadow has done since the worker started."""
         ready = {
-            name: {"sha256": shadow.model_id.sha256, "fault": shadow.standing.first_failure, **shadow.standing.told()}
+            name: {
+                "sha256": shadow.model_id.sha256,
+                "fault": shadow.comparison.first_failure,
+                **shadow.comparison.describe(),
+            }
             for name, shadow in self.ready.items()
         }
         faulty = {name: {"sha256": None, "fault": reason} for name, reason in self.faults.items()}
@@ -32,7 +36,7 @@ class Shadows:
         """Logs one line for each shadow."""
         for name, shadow in sorted(self.ready.items()):
             figures = ", ".join(
-                f"{figure.replace('_', ' ')} {_shown(value)}" for figure, value in shadow.standing.told().items()
+                f"{figure.replace('_', ' ')} {_shown(value)}" for figure, value in shadow.comparison.describe().items()
             )
             log.info("%s and its shadow %s: %s", name, shadow.model_id.sha256[:12], figures)
 

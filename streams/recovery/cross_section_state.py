@@ -3,10 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, decode_state
-from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
 
@@ -52,13 +51,13 @@ def cross_section_state_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_cross_sections(kafka: Kafka, partition: int) -> CrossSectionState:
+async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
-    stored = CrossSectionState(topic_name(kafka, "predictions"))
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+    stored = CrossSectionState(topic_name(log, "predictions"))
+    async for record in log.records("state", partition, isolation="read_committed"):
         stored.take(record.value)
     (stored.begin, stored.end), (_, stored.written) = await asyncio.gather(
-        offset_range(kafka, stored.topic, partition, isolation="read_committed"),
-        offset_range(kafka, stored.topic, partition),
+        log.offset_range("predictions", partition, isolation="read_committed"),
+        log.offset_range("predictions", partition),
     )
     return stored

@@ -9,6 +9,7 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.clients import gives_producer_ids, offset_range, open_admin, open_producer
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.recovery.plan import NEWS_TRACK, of_track, resume_plan
@@ -51,7 +52,7 @@ async def overview(kafka: Kafka, strategies: Sequence[ReadyStrategy]) -> list[Pa
 
 async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrategy]) -> PartitionState:
     bars = topic_name(kafka, "bars")
-    stored = await load(kafka, number)
+    stored = await load(KafkaLog(kafka), number)
     begin, end = await offset_range(kafka, bars, number)
     marker = stored.marker
     state = PartitionState(
@@ -113,7 +114,7 @@ async def rebuild(kafka: Kafka, strategy: str, partitions: Collection[int] | Non
     topic, taken = topic_name(kafka, "state"), dict[int, int]()
     async with open_producer(kafka, **PRODUCER) as producer:
         for number in sorted(partitions or range(count)):
-            snapshots = [s for s in (await load(kafka, number)).snapshots.values() if s.owner == strategy]
+            snapshots = [s for s in (await load(KafkaLog(kafka), number)).snapshots.values() if s.owner == strategy]
             await Writer(producer).write(number, [Record(topic, snapshot_key(s), None) for s in snapshots])
             taken[number] = len(snapshots)
     return taken

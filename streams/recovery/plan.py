@@ -6,15 +6,17 @@ holds for all, the partition is read again from there.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from packaging.version import InvalidVersion, Version
 
 from plugins.fold import gate
-from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.prediction.shadow import ReadyShadow
+from plugins.pipeline.strategy_run import RunSettings
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
@@ -138,8 +140,8 @@ class _Configured:
         """What is in force for the strategy from now on; a new record where that is not on the log yet."""
         known = self.stored.applied.get(strategy.name)
         if known is None:
-            origin = self.begin if strategy.config["origin"] == "earliest" else self.end
-            begin = max(origin, self.end) if strategy.config["start"] == "now" else origin
+            origin = self.begin if strategy.origin == "earliest" else self.end
+            begin = max(origin, self.end) if strategy.start == "now" else origin
             return self._entry(strategy, begin, origin, begin)
         if known.config_hash == strategy.config_hash:
             return known
@@ -147,7 +149,7 @@ class _Configured:
         at = max(self.published(known), self.stored.beyond.get(strategy.name, 0))
         if keeps_state(known, strategy):
             return self._entry(strategy, at, known.origin.offset, known.publish_from)
-        return self._entry(strategy, at, self.begin if strategy.config["origin"] == "earliest" else at, at)
+        return self._entry(strategy, at, self.begin if strategy.origin == "earliest" else at, at)
 
     def _entry(self, strategy: ReadyStrategy, offset: int, origin: int, publish_from: int) -> Applied:
         return Applied(
@@ -168,7 +170,7 @@ class _Configured:
 
 def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
     """A model or a threshold may change under a state; features, and which symbols they were folded for, may not."""
-    return known.layout == strategy.layout and known.config.get("universe") == strategy.config["universe"]
+    return known.layout == strategy.layout and known.config.get("universe") == strategy.universe.resolved
 
 
 def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
@@ -295,15 +297,19 @@ class _States:
         return None
 
 
-def restore(pipeline: Pipeline, plan: ResumePlan) -> None:
-    """Puts the plan's states into a fresh pipeline and tells its runs where they begin and what is published."""
-    begin_where_planned(pipeline, plan)
-    pipeline.restore(plan.snapshots)
-
-
-def begin_where_planned(pipeline: Pipeline, plan: ResumePlan) -> None:
-    """Tells the pipeline's runs where they begin and what is published."""
-    for name, run in pipeline.runs.items():
-        run.begin = plan.applied[name].origin.offset
-        run.publish_from = plan.published[name]
-        run.paused = plan.applied[name].paused
+def run_settings(
+    plan: ResumePlan, shadows: Mapping[str, ReadyShadow] = MappingProxyType({}), asleep: Container[str] = ()
+) -> dict[str, RunSettings]:
+    """How each strategy of the plan runs: where its fold begins, and what is published already. Those in `asleep` wait
+    for states that another pipeline folds.
+    """
+    return {
+        name: RunSettings(
+            origin_offset=entry.origin.offset,
+            publish_from=plan.published[name],
+            paused=entry.paused,
+            asleep=name in asleep,
+            shadow=shadows.get(name),
+        )
+        for name, entry in plan.applied.items()
+    }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
-from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import WriterFactory, home
@@ -29,6 +29,7 @@ class Restorer:
         requests: ControlRequests,
     ) -> None:
         self.config = config
+        self.log = KafkaLog(config.kafka)
         self.strategies = strategies
         self.partition_count = count
         self.factory = factory
@@ -39,15 +40,14 @@ class Restorer:
 
     async def plans(self, number: int) -> list[ResumePlan]:
         """One for each track."""
-        kafka = self.config.kafka
-        bars = topic_name(kafka, "bars")
-        stored = await load(kafka, number)
+        bars = topic_name(self.log, "bars")
+        stored = await load(self.log, number)
         failpoint("in_load")
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = _changed(stored, ready) | (self.requests.names & stored.applied.keys())
         if not self.factory.exactly_once and looked_for:
             stored.beyond = await self._beyond(number, looked_for)
-        begin, end = await offset_range(kafka, bars, number)
+        begin, end = await self.log.offset_range("bars", number)
         if not self.factory.exactly_once:
             # signals may be on the log up to here, so a request that comes later takes effect after that
             stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
@@ -62,11 +62,10 @@ class Restorer:
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
         cross_sectional = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
-        others = names - cross_sectional
-        beyond = await look_beyond(self.config.kafka, number, others) if others else {}
+        beyond = await look_beyond(self.log, number, names - cross_sectional) if names - cross_sectional else {}
         for name in cross_sectional:
             at = home(name, self.partition_count)
-            beyond |= await look_beyond_predictions(self.config.kafka, number, name, at)
+            beyond |= await look_beyond_predictions(self.log, number, name, at)
         return beyond
 
     async def _going_on(self, name: str, stored: StoredState) -> ReadyStrategy:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from schemas.canonical import sha256_hex
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Applied, Marker, Roster, Snapshot, decode_control, decode_signal, decode_state
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
-from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
-log = logging.getLogger("alphawire.state")
+logger = logging.getLogger("alphawire.state")
 TAIL = 2_000
 ROSTERS = 4
 
@@ -83,7 +82,7 @@ class StoredState:
         try:
             record = decode_state(value)
         except BadRecord as error:
-            log.warning("a foreign record on the state topic is ignored: %s", error)
+            logger.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker | Roster) and record.track != self.track:
             other = self.tracks.setdefault(record.track, StoredState(bars=self.bars, track=record.track))
@@ -115,14 +114,12 @@ def snapshot_key(snapshot: Snapshot) -> bytes:
     return f"{snapshot.owner}/{snapshot.symbol}".encode()
 
 
-async def load(kafka: Kafka, partition: int) -> StoredState:
+async def load(log: Log, partition: int) -> StoredState:
     """Reads the partition of `state` and `control` to their ends."""
-    stored = StoredState(bars=topic_name(kafka, "bars"))
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+    stored = StoredState(bars=topic_name(log, "bars"))
+    async for record in log.records("state", partition, isolation="read_committed"):
         stored.take_state(record.value, record.key)
-    async for record in read_partition_to_end(
-        kafka, topic_name(kafka, "control"), partition, isolation="read_committed"
-    ):
+    async for record in log.records("control", partition, isolation="read_committed"):
         stored.take_control(record.value)
     return stored
 
@@ -136,7 +133,7 @@ def decode_applied(value: bytes | None) -> Applied | None:
     return record if isinstance(record, Applied) else None
 
 
-async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> dict[str, int]:
+async def look_beyond(log: Log, partition: int, names: Collection[str]) -> dict[str, int]:
     """By strategy, the offset after the bar of its last signal on the log, which without transactions may lie beyond
     the marker.
     """
@@ -145,10 +142,10 @@ async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> d
         signal = decode_signal(value)
         return signal.content.strategy, signal.provenance.offset
 
-    return await _look_back(kafka, topic_name(kafka, "signals"), partition, names, place)
+    return await _look_back(log, "signals", partition, names, place)
 
 
-async def look_beyond_predictions(kafka: Kafka, partition: int, name: str, home: int) -> dict[str, int]:
+async def look_beyond_predictions(log: Log, partition: int, name: str, home: int) -> dict[str, int]:
     """The same for a strategy with cross-sections: its predictions lie on their own partition, its `home`."""
 
     def place(value: bytes | None) -> tuple[str, int] | None:
@@ -157,23 +154,23 @@ async def look_beyond_predictions(kafka: Kafka, partition: int, name: str, home:
             return record.strategy, record.provenance.offset
         return None
 
-    return await _look_back(kafka, topic_name(kafka, "predictions"), home, [name], place)
+    return await _look_back(log, "predictions", home, [name], place)
 
 
 async def _look_back(
-    kafka: Kafka,
+    log: Log,
     topic: str,
     partition: int,
     names: Collection[str],
     place: Callable[[bytes | None], tuple[str, int] | None],
 ) -> dict[str, int]:
     """Looks back from the end until each has been seen; `place` tells strategy and offset of the bar."""
-    begin, end = await offset_range(kafka, topic, partition)
+    begin, end = await log.offset_range(topic, partition)
     start, beyond = end, dict[str, int]()
     while start > begin and not beyond.keys() >= set(names):
         start = max(begin, end - 2 * max(end - start, TAIL // 2))
         beyond = {}
-        async for record in read_partition_to_end(kafka, topic, partition, start):
+        async for record in log.records(topic, partition, start):
             try:
                 placed = place(record.value)
             except BadRecord:

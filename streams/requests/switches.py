@@ -39,10 +39,12 @@ class StrategySwitch:
         return (then.config_hash, then.paused) != (entry.config_hash, entry.paused)
 
     def carry_out(self, run: StrategyRun) -> None:
-        if self.ready is None:
-            run.paused = bool(self.paused)
-        else:
+        if self.ready is not None:
             run.exchange(self.ready)
+        elif self.paused:
+            run.pause()
+        else:
+            run.resume()
 
 
 class PendingSwitches:
@@ -81,7 +83,7 @@ class PendingSwitches:
         once it has failed.
         """
         run, first = runs[switch.strategy], max(position, self._floors[switch.strategy])
-        if not run.at_work:
+        if not run.active:
             return None
         if switch.from_time is None:
             return first

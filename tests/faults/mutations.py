@@ -7,15 +7,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from plugins.pipeline.strategy_run import RunSettings
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.owners import bars_owner, publisher
 from streams.owners import bars_partition as partition
@@ -26,7 +28,7 @@ from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
-from streams.recovery import state
+from streams.recovery import restoring
 from streams.requests import control_requests as wishes
 from streams.service import service
 
@@ -75,14 +77,13 @@ def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = par
 
 
 def publish_while_folding(patch: Patch) -> None:
-    original = planning.restore
+    original = planning.run_settings
 
-    def restore(pipeline: Any, plan: Any) -> None:
-        original(pipeline, plan)
-        for run in pipeline.runs.values():
-            run.publish_from = run.begin
+    def run_settings(*arguments: Any) -> dict[str, RunSettings]:
+        planned = original(*arguments)
+        return {name: replace(run, publish_from=run.origin_offset) for name, run in planned.items()}
 
-    patch(partition, "restore", restore)
+    patch(bars_owner, "run_settings", run_settings)
 
 
 def stale_snapshot_used(patch: Patch) -> None:
@@ -251,13 +252,18 @@ def load_before_fencing(patch: Patch) -> None:
     patch(outlet.TransactionalWriterFactory, "close", close)
 
 
+class UncommittedLog(KafkaLog):
+    def records(self, *args: Any, **options: Any) -> Any:
+        return super().records(*args, **options | {"isolation": "read_uncommitted"})
+
+
 def load_uncommitted(patch: Patch) -> None:
-    original = state.read_partition_to_end
+    original = restoring.load
 
-    def read(*args: Any, **options: Any) -> Any:
-        return original(*args, **options | {"isolation": "read_uncommitted"})
+    async def load(log: KafkaLog, partition: int) -> Any:
+        return await original(UncommittedLog(log.kafka), partition)
 
-    patch(state, "read_partition_to_end", read)
+    patch(restoring, "load", load)
 
 
 def seek_to_group_offset(patch: Patch) -> None:

@@ -17,7 +17,7 @@ from streams.consuming.transport import TP, Chunk
 from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record
-from streams.recovery.plan import ResumePlan, resume_plan
+from streams.recovery.plan import ResumePlan, resume_plan, run_settings
 from streams.recovery.state import StoredState
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready, undisturbed
 
@@ -37,9 +37,12 @@ class Owner:
         self.stored, self.bars = stored, bars
         self.plan = resume_plan(stored, strategies, "bars", 0, begin, len(bars))
         source, late = Source("bars", 0, "v"), [s for s in strategies if s.name in self.plan.behind]
-        behind = LaggingStrategies(Pipeline(late, source), Intake(0, 1, "murmur2"), self.plan) if late else None
-        pipeline = Pipeline(strategies, source, self.plan.behind)
-        self.part = BarsPartition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, behind)
+        lagging = None
+        if late:
+            own = Pipeline(late, source, run_settings(self.plan))
+            lagging = LaggingStrategies(own, Intake(0, 1, "murmur2"), self.plan)
+        pipeline = Pipeline(strategies, source, run_settings(self.plan, asleep=self.plan.behind))
+        self.part = BarsPartition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, lagging)
         self.signals: dict[str, bytes] = {}
 
     def write(self, records: list[Record]) -> None:

@@ -2,7 +2,7 @@
 
 Each has its own memory, pid, signals, exit code and output, and can be killed as any; only Python's seconds of
 importing are spared, of which the suites would otherwise mostly consist. That the command starts from nothing is shown
-by the tests that run it as users do (`test_demo`, `test_five_minutes`, `test_installed_plugin`).
+by the tests that run it as users do (`test_demo`, `tests.docs`, `test_installed_plugin`).
 """
 
 import multiprocessing
@@ -19,14 +19,25 @@ _context.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS``; its output goes to the end of `log`."""
+    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in `folder`. Output goes to the end of `log`,
+    what it prints on standard error to that of `errors` where it is given.
+    """
 
-    def __init__(self, *words: str, log: Path, environment: dict[str, str] | None = None, mutation: str = "") -> None:
+    def __init__(
+        self,
+        *words: str,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        mutation: str = "",
+        errors: Path | None = None,
+        folder: Path = ROOT,
+    ) -> None:
         self._command = ("alphawire", *words)
         given = os.environ | (environment or {})
+        files = [str(file.absolute()) for file in (log, errors or log)]
         log.touch()
         self._process = _context.Process(
-            target=_become, args=(self._command, str(log.absolute()), given, mutation), daemon=True
+            target=_become, args=(self._command, files, given, mutation, str(folder)), daemon=True
         )
         self._process.start()
         self.pid: int = self._process.pid or 0
@@ -57,24 +68,26 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
-    """The same by an interpreter of its own, as a user starts it."""
+def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes]":
+    """The same by an interpreter of its own, as a user starts it; `python` may be that of another environment."""
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "alphawire", *words]
+        command = [python or sys.executable, "-m", "alphawire", *words]
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 
-def _become(command: tuple[str, ...], log: str, environment: dict[str, str], mutation: str) -> None:
+def _become(
+    command: tuple[str, ...], files: list[str], environment: dict[str, str], mutation: str, folder: str
+) -> None:
     """The new process: as if it had just been started so."""
-    output = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for number, file in enumerate(files, 1):
+        output = os.open(file, os.O_WRONLY | os.O_APPEND)
+        os.dup2(output, number)
+        os.close(output)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(write_through=True)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(ROOT)
+    os.chdir(folder)
     sys.argv = list(command)
 
     from alphawire.cli import main

@@ -13,8 +13,9 @@ import pandas as pd
 
 from plugins.base.streaming import trial_bars
 from plugins.news.join import NewsJoin
+from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord
@@ -61,6 +62,11 @@ def ready(name: str, **changes: Any) -> ReadyStrategy:
     return ready_strategy(name, Strategy.model_validate(settings | changes))
 
 
+def with_shadows(shadows: Shadows) -> dict[str, RunSettings]:
+    """Runs as they are configured, each with its shadow."""
+    return {name: RunSettings(shadow=shadow) for name, shadow in shadows.ready.items()}
+
+
 def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change") -> pd.DataFrame:
     """The strategy's columns, bar by bar, as its run steps over them."""
     strategy = ready("one", features=features, prediction=prediction)
@@ -70,7 +76,9 @@ def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change"
     parts = []
     for first in range(0, count, 7):
         chunk = bars[first : first + 7]
-        parts.append(run.step(chunk, np.zeros(len(chunk), np.int64), np.arange(first, first + len(chunk)))[0])
+        none = np.zeros(len(chunk), np.int64)
+        accepted = AcceptedBars(chunk, none, np.arange(first, first + len(chunk)), none, ["X"])
+        parts.append(run.step(accepted).values)
     return pd.DataFrame(np.concatenate(parts), columns=strategy.columns)
 
 
@@ -361,10 +369,10 @@ def undisturbed(
     found: dict[str, bytes] = {}
     for strategy in strategies:
         join = news_join(log, strategy) if log and strategy.uses_news else None
-        pipeline = Pipeline([strategy], Source("bars", 0, "v"), news=join)
-        if applied is not None:
-            run = pipeline.runs[strategy.name]
-            run.begin, run.publish_from = applied[strategy.name].origin.offset, applied[strategy.name].publish_from
+        settings = {
+            name: RunSettings(entry.origin.offset, entry.publish_from) for name, entry in (applied or {}).items()
+        }
+        pipeline = Pipeline([strategy], Source("bars", 0, "v"), settings, join)
         outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
         found |= {signal.content.id: encode(signal) for signal in outcome.signals}
     return found

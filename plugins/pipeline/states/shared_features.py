@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base import FloatArray
-from plugins.base.streaming import Rows, StreamingFeature, raw
+from plugins.base.streaming import IntArray, Rows, StreamingFeature, raw
 from plugins.fold import FoldFeature
 
 
 class _Step(NamedTuple):
-    """What a feature was given, and what it made of that."""
+    """What a feature was given, and what came of it."""
 
-    slots: NDArray[np.int64]
+    slots: IntArray
     bars: Rows
     before: bytes
     after: Rows
@@ -28,7 +28,7 @@ class _Step(NamedTuple):
 
 
 class SharedFeatures:
-    """What features made of the batch at hand.
+    """Results of the features of one batch; `features`: those of all strategies that share.
 
     A step is a function of the feature (its layout: key, version, parameters), the states before it and the bars, and
     of nothing else. So where all of these are equal to the byte, the values and the states after it are copied,
@@ -36,28 +36,22 @@ class SharedFeatures:
     takes no longer than to compare.
     """
 
-    def __init__(self) -> None:
-        self._shared: dict[int, tuple[StreamingFeature, str]] = {}
-        self._made: dict[str, list[_Step]] = {}
-
-    def look_for_shared(self, features: Iterable[StreamingFeature]) -> None:
-        """Of those of all strategies, the ones that are there twice."""
-        found = [(feature, feature.layout) for feature in features if not isinstance(feature, FoldFeature)]
-        counts = Counter(layout for _, layout in found)
-        self._shared = {id(feature): (feature, layout) for feature, layout in found if counts[layout] > 1}
+    def __init__(self, features: Iterable[StreamingFeature] = ()) -> None:
+        layouts = [(feature, feature.layout) for feature in features if not isinstance(feature, FoldFeature)]
+        counts = Counter(layout for _, layout in layouts)
+        self._shared = {id(feature): (feature, layout) for feature, layout in layouts if counts[layout] > 1}
+        self._steps: dict[str, list[_Step]] = {}
 
     def replace(self, old: StreamingFeature, new: StreamingFeature) -> None:
         """The `new` one has the layout of the old."""
         if shared := self._shared.get(id(old)):
             self._shared[id(new)] = new, shared[1]
 
-    def begin(self) -> None:
-        """Another batch."""
-        self._made.clear()
+    def next_batch(self) -> None:
+        """Forgets the results of the batch before."""
+        self._steps.clear()
 
-    def run(
-        self, feature: StreamingFeature, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray
-    ) -> None:
+    def run(self, feature: StreamingFeature, states: Rows, slots: IntArray, bars: Rows, outs: FloatArray) -> None:
         """As `StreamingFeature.run`."""
         shared = self._shared.get(id(feature))
         if shared is None:
@@ -65,13 +59,13 @@ class SharedFeatures:
             return
         touched, rows = np.unique(slots), raw(states)
         before = rows[touched].tobytes()
-        made = self._made.setdefault(shared[1], [])
-        for step in made:
+        steps = self._steps.setdefault(shared[1], [])
+        for step in steps:
             if step.before == before and _equal(step.slots, slots) and _equal(step.bars, bars):
                 rows[touched], outs[:] = step.after, step.values
                 return
         feature.run(states, slots, bars, outs)
-        made.append(_Step(slots, bars, before, rows[touched], outs.copy()))
+        steps.append(_Step(slots, bars, before, rows[touched], outs.copy()))
 
 
 def _equal(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:

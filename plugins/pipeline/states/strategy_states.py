@@ -1,31 +1,29 @@
-"""What a strategy remembers of its symbols on one partition: a row of each array a symbol, by its slot."""
+"""What a strategy remembers of its symbols on one partition: a row of each array for a symbol, by its slot."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plugins.base.streaming import raw
-from plugins.pipeline.shadow import ReadyShadow, ShadowRun, ShadowSnapshot
+from plugins.base.streaming import IntArray, Rows, raw
+from plugins.pipeline.accepted_bars import FeatureRows
+from plugins.pipeline.prediction.model import Windows, single_rows
+from plugins.pipeline.prediction.shadow import ReadyShadow, ShadowRun
 from plugins.strategy.ready import ReadyStrategy
-
-IntArray = NDArray[np.int64]
-Rows = NDArray[np.void]
 
 BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")])
 """What a run remembers of a symbol besides its features' states: bars so far, and the first of them."""
 
 
-class Kept(NamedTuple):
-    """States of `slots`: rows of the book and of each feature's, and the shadow's `beside` them."""
+class SavedStates(NamedTuple):
+    """States of `slots`: rows of the book and of each feature, and the shadow's."""
 
     slots: IntArray
     rows: list[Rows]
-    beside: ShadowSnapshot | None
+    shadow: Rows | None
 
 
 class StrategyStates:
-    """The states of a strategy, and of its `shadow` beside them."""
+    """The states of a strategy, and of its `shadow`."""
 
     def __init__(self, strategy: ReadyStrategy, shadow: ReadyShadow | None = None) -> None:
         self.strategy = strategy
@@ -43,18 +41,26 @@ class StrategyStates:
         self.strategy = strategy
         self._keepers = strategy.keepers
 
-    def keep(self, slots: IntArray) -> Kept:
-        """The states of `slots` as they are now, for `put_back`."""
-        mine = np.unique(slots)
-        beside = self.shadow.keep(mine) if self.shadow else None
-        return Kept(mine, [raw(array)[mine] for array in (self.book, *self.states)], beside)
+    def windows(self, features: FeatureRows, rows: IntArray) -> Windows:
+        """The windows of `rows`; where the model looks back, all feature rows go into their symbols' rings."""
+        ring = self.strategy.ring
+        if ring is None:
+            return single_rows(features, rows)
+        states = self.states[len(self.strategy.features)]
+        return ring.run(states, features.accepted.slots, features.counts, features.values, rows)
 
-    def put_back(self, kept: Kept) -> None:
-        """Undoes what was fed since, of which nothing was taken yet."""
-        for array, rows in zip((self.book, *self.states), kept.rows, strict=True):
-            raw(array)[kept.slots] = rows
-        if self.shadow is not None and kept.beside is not None:
-            self.shadow.put_back(kept.slots, kept.beside)
+    def save(self, slots: IntArray) -> SavedStates:
+        """The states of `slots` as they are now, for `rewind`."""
+        own = np.unique(slots)
+        shadow = self.shadow.save(own) if self.shadow else None
+        return SavedStates(own, [raw(array)[own] for array in (self.book, *self.states)], shadow)
+
+    def rewind(self, saved: SavedStates) -> None:
+        """Undoes what was fed since."""
+        for array, rows in zip((self.book, *self.states), saved.rows, strict=True):
+            raw(array)[saved.slots] = rows
+        if self.shadow is not None and saved.shadow is not None:
+            self.shadow.rewind(saved.slots, saved.shadow)
 
     def grow(self, size: int) -> None:
         """Room for `size` symbols."""

@@ -5,7 +5,7 @@ This proposes and nothing more: what holds is the first closing on the log. So i
 
 from collections.abc import Callable, Iterable
 
-from plugins.pipeline.cross_section import CrossSections, closing_of
+from plugins.pipeline.cross_sections.cross_section import CrossSections, closing_of
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.universe import Universe
 from schemas.wire.cross_sections import Closing, Prediction
@@ -67,7 +67,9 @@ class Decider:
         """The closing of `time`, which `next` has just named."""
         self.proposed = time
         present = self.sections.pending[time]
-        return closing_of(self.strategy, time, *who(self.strategy.universe, time, present), expected=self._expected)
+        return closing_of(
+            self.strategy, time, *members_and_left(self.strategy.universe, time, present), expected=self._expected
+        )
 
 
 def expected(strategy: ReadyStrategy, sections: CrossSections, time: int) -> frozenset[str]:
@@ -75,7 +77,7 @@ def expected(strategy: ReadyStrategy, sections: CrossSections, time: int) -> fro
     return strategy.universe.expected(time, sections.last, list(sections.times)) or frozenset()
 
 
-def who(universe: Universe, time: int, present: Iterable[str]) -> tuple[list[str], list[str]]:
+def members_and_left(universe: Universe, time: int, present: Iterable[str]) -> tuple[list[str], list[str]]:
     """Of those present: the members at `time`, and those that have left."""
     names = sorted(present)
     return [symbol for symbol in names if universe.member(symbol, time)], [

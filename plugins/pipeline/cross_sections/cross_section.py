@@ -63,7 +63,7 @@ def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generato
     that `predictions` lacks are left out.
     """
     members = [predictions[symbol] for symbol in closing.members if symbol in predictions]
-    known = [(made.symbol, made.prediction) for made in members if made.prediction is not None]
+    known = [(member.symbol, member.prediction) for member in members if member.prediction is not None]
     decided: dict[str, tuple[str | float, float | None, str]] = {}
     if known:
         symbols, values = zip(*known, strict=True)
@@ -71,22 +71,27 @@ def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generato
         weighing = closing.execution
         weights = target_weights(decisions, generator.scaled, weighing.weight, weighing.long_only)
         decided = dict(zip(symbols, zip(decisions.signal, weights, decisions.reason, strict=True), strict=True))
-    found = [_signal(made, *decided.get(made.symbol, ("HOLD", None, made.reason or NO_PREDICTION))) for made in members]
-    found += [_signal(predictions[symbol], "FLAT", 0.0, LEFT) for symbol in closing.left if symbol in predictions]
-    return sorted(found, key=lambda signal: signal.content.symbol)
+    undecided = ("HOLD", None)
+    signals = [
+        _signal(member, *decided.get(member.symbol, (*undecided, member.reason or NO_PREDICTION))) for member in members
+    ]
+    signals += [_signal(predictions[symbol], "FLAT", 0.0, LEFT) for symbol in closing.left if symbol in predictions]
+    return sorted(signals, key=lambda signal: signal.content.symbol)
 
 
 def late_signal(prediction: Prediction) -> Signal:
-    """Of a prediction that came after the closing of its time: HOLD without a weight, which keeps the position."""
+    """The signal for a prediction that came after the closing of its time: HOLD without a weight, which keeps the
+    position.
+    """
     return _signal(prediction, "HOLD", None, LATE)
 
 
-def _signal(made: Prediction, signal: Any, weight: float | None, reason: str) -> Signal:
+def _signal(of: Prediction, signal: Any, weight: float | None, reason: str) -> Signal:
     content = SignalContent(
-        signal_id(made.strategy, made.symbol, made.time), made.strategy, made.symbol, made.time, signal, weight, reason,
-        made.prediction, made.model, made.config_hash, made.gap, made.valid_until,
+        signal_id(of.strategy, of.symbol, of.time), of.strategy, of.symbol, of.time, signal, weight, reason,
+        of.prediction, of.model, of.config_hash, of.gap, of.valid_until,
     )  # fmt: skip
-    return Signal(content, made.provenance)
+    return Signal(content, of.provenance)
 
 
 def closing_of(
@@ -121,8 +126,8 @@ def _generator(key: str, version: str, params: bytes) -> BaseSignalGenerator:
 
 
 @dataclass
-class Made:
-    """What a record came to: signals, the late ones among them, and which predictions these are of."""
+class SectionOutcome:
+    """What comes of a record: signals, those for late predictions among them, and these predictions."""
 
     signals: list[Signal] = field(default_factory=list)
     late: list[Prediction] = field(default_factory=list)
@@ -158,39 +163,39 @@ class CrossSections:
         if prediction.time > self.closed:
             self.pending.setdefault(prediction.time, {}).setdefault(prediction.symbol, prediction)
 
-    def take(self, prediction: Prediction) -> Made:
+    def take(self, prediction: Prediction) -> SectionOutcome:
         """The next prediction. A symbol's go forward: what is not newer than its last one is a repeat."""
-        symbol, time, made = prediction.symbol, prediction.time, Made()
+        symbol, time, outcome = prediction.symbol, prediction.time, SectionOutcome()
         if time <= self.last.get(symbol, -1):
             self.repeats += 1
-            return made
+            return outcome
         self.last[symbol] = time
         if time <= self.closed:
-            made.add_late(prediction)
+            outcome.add_late(prediction)
         else:
             self.pending.setdefault(time, {})[symbol] = prediction
-        return made
+        return outcome
 
     def decided(self, closing: Closing) -> list[Signal]:
         """What the members of a closing that is to come make of it, all of which have come."""
         present = self.pending.get(closing.time, {})
         return signals_of(closing, present, self._generator_of(closing)) if present else []
 
-    def close(self, closing: Closing, told: bool = False) -> Made:
-        """The next closing: the signals of its time (unless these are `told` already), and late ones for what it, and
-        earlier times, leave out.
+    def close(self, closing: Closing, published: bool = False) -> SectionOutcome:
+        """The next closing: the signals of its time (none when these are `published` already), and late ones for what
+        it, and earlier times, leave out.
         """
-        made = Made()
+        outcome = SectionOutcome()
         if closing.time <= self.closed:
-            return made
+            return outcome
         self.closed = closing.time
         self.times.append(closing.time)
-        made.signals = [] if told else self.decided(closing)
+        outcome.signals = [] if published else self.decided(closing)
         decided, present = {*closing.members, *closing.left}, self.pending.pop(closing.time, {})
         for time in sorted(time for time in self.pending if time < closing.time):
             for _, prediction in sorted(self.pending.pop(time).items()):
-                made.add_late(prediction)
+                outcome.add_late(prediction)
         for symbol, prediction in sorted(present.items()):
             if symbol not in decided:
-                made.add_late(prediction)
-        return made
+                outcome.add_late(prediction)
+        return outcome
