@@ -21,7 +21,7 @@ from schemas.wire import Applied
 from streams.consuming.news_scores import joins
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
-from streams.recovery.state import Stored, load
+from streams.recovery.state import StoredState, load
 
 VERSION = "replay"
 Observe = Callable[[Stretch], Callable[[Observation], None]]
@@ -66,7 +66,7 @@ class PartitionHistory:
     history: History
     number: int
     count: int
-    stored: Stored
+    stored: StoredState
     past: list[Stretch]
 
     async def recomputed(self, reading: Reading | None = None, observe: Observe | None = None) -> Outcome:

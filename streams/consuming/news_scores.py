@@ -25,18 +25,18 @@ AGAIN = 1.0
 
 async def joins(log: Log, partition: int, rules: Collection[Joining]) -> dict[Joining, NewsJoin]:
     """What is known of a partition's news, to the end that its log has now, by each of the rules."""
-    found = {rule: NewsJoin(rule, partition=partition) for rule in rules}
-    if not found:
-        return found
+    joins = {rule: NewsJoin(rule, partition=partition) for rule in rules}
+    if not joins:
+        return joins
     async for records in log.batches("news.scores", partition, isolation="read_committed"):
         for record in records:
             try:
-                taken = decode_news(record.value)
+                message = decode_news(record.value)
             except BadRecord:
                 continue
-            for join in found.values():
-                join.take(taken, record.offset)
-    return found
+            for join in joins.values():
+                join.take(message, record.offset)
+    return joins
 
 
 def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:

@@ -16,7 +16,7 @@ from streams.consuming.transport import Chunk
 from streams.kafka.log import KafkaLog
 from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.cross_section_partition import CrossSectionPartition
-from streams.owners.publisher import Publishing, until_set
+from streams.owners.publisher import PartitionPublisher, until_set
 from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
@@ -29,7 +29,7 @@ log = logging.getLogger("alphawire.gatherer")
 PIECE = 500
 
 
-class CrossSectionPublisher(Publishing[CrossSectionPartition]):
+class CrossSectionPublisher(PartitionPublisher[CrossSectionPartition]):
     """That of a partition of predictions. A state needs no others, so there are no rounds that must be whole."""
 
     async def _publish(self) -> None:

@@ -1,4 +1,4 @@
-"""What the log holds of states, for people to see; and the way to have a strategy's states folded anew."""
+"""States on the log, as operators see them; and the way to have a strategy's states folded anew."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -12,8 +12,8 @@ from streams.kafka.clients import gives_producer_ids, offset_range, open_admin, 
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
-from streams.recovery.plan import NEWS_TRACK, of_track, plan
-from streams.recovery.state import Stored, load, snapshot_key
+from streams.recovery.plan import NEWS_TRACK, of_track, resume_plan
+from streams.recovery.state import StoredState, load, snapshot_key
 
 
 @dataclass
@@ -62,15 +62,15 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     )  # fmt: skip
     try:
         for track in ("", NEWS_TRACK):
-            if some := of_track(strategies, track):
-                planned = plan(stored.of_track(track), some, bars, number, begin, end)
+            if ready := of_track(strategies, track):
+                planned = resume_plan(stored.of_track(track), ready, bars, number, begin, end)
                 state.rebuilt |= planned.behind or ({track or "*": planned.why_rebuilt} if planned.why_rebuilt else {})
     except ConfigurationError as error:
         state.refused = str(error)
     return state
 
 
-def _owners(stored: Stored) -> dict[str, OwnerState]:
+def _owners(stored: StoredState) -> dict[str, OwnerState]:
     owners: dict[str, OwnerState] = defaultdict(OwnerState)
     for snapshot in stored.snapshots.values():
         owner = owners[snapshot.owner]

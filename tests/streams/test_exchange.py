@@ -95,7 +95,7 @@ def test_models_come_and_go_under_a_running_worker(tansu: TansuBroker, tmp_path:
         assert worker.stop() == 0
     log = file.with_suffix(".log").read_text()
     assert "moving: the model c" in log
-    assert "is no wish, and is ignored" in log
+    assert "is no control request; ignored" in log
     applied, live = found(config)
     assert list(demanded_faults(applied, live)) == []
     assert {entry.artifact for entry in applied} == {None, "b", "c"}
