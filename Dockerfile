@@ -11,7 +11,7 @@ ENV VIRTUAL_ENV=/opt/alphawire UV_LINK_MODE=copy UV_NO_CACHE=1 UV_COMPILE_BYTECO
 WORKDIR /src
 # Libraries first: they change less often than the code, so their layer is kept. The lock constrains, pyproject.toml chooses.
 COPY pyproject.toml requirements.lock ./
-RUN uv pip install --require-hashes --only-binary :all: -c requirements.lock -r pyproject.toml --extra boost --group build
+RUN uv pip install --require-hashes --only-binary :all: -c requirements.lock -r pyproject.toml --extra lightgbm --group build
 COPY README.md LICENSE NOTICE ./
 COPY schemas schemas
 COPY plugins plugins

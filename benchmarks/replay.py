@@ -36,28 +36,28 @@ NEEDED = {"parquet/bare": 0.8, "topic/live worker": 1.0}
 
 def bare(ready: ReadyStrategy, batch: BarBatch) -> int:
     pipeline = Pipeline([ready], Source("bars", 0, ""), {ready.name: RunSettings(start_time=0)})
-    made = 0
+    signals = 0
     for first in range(0, len(batch), FILE_CHUNK):
         part = slice(first, first + FILE_CHUNK)
-        some = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
-        made += len(pipeline.feed({ready.interval: some}).signals)
-    return made
+        chunk = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
+        signals += len(pipeline.feed({ready.interval: chunk}).signals)
+    return signals
 
 
 async def read_log(config: Config) -> int:
     """A batch read, partition by partition, as the replay does it."""
-    topic, found = topic_name(config.kafka, "bars"), 0
+    topic, count = topic_name(config.kafka, "bars"), 0
     for partition in range(config.kafka.partitions):
         async for records in read_batches_to_end(config.kafka, topic, partition, 0, "read_committed"):
-            found += len(records)
-    return found
+            count += len(records)
+    return count
 
 
 def rate(run: Callable[[], int], bars: int) -> float:
     began = time.perf_counter()
-    found = run()
-    if found != bars:
-        raise SystemExit(f"{found} of {bars} bars")
+    count = run()
+    if count != bars:
+        raise SystemExit(f"{count} of {bars} bars")
     return bars / (time.perf_counter() - began)
 
 
@@ -88,14 +88,14 @@ def measure(engine: str, folder: Path) -> dict[str, float]:
 
 def main(engine: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(engine, Path(folder))
-    for name, value in found.items():
+        figures = measure(engine, Path(folder))
+    for name, value in figures.items():
         print(f"replay  {name:<30} {value:12,.0f} bars/s")
-    both = 1 / (1 / found["bare"] + 1 / found["log"])
+    both = 1 / (1 / figures["bare"] + 1 / figures["log"])
     for one, other, value in [
-        ("parquet", "bare", found["bare"]), ("archive", "bare", found["bare"]), ("topic", "bare", found["bare"]),
-        ("topic", "log and bare, one after the other", both), ("topic", "live worker", found["live worker"]),
+        ("parquet", "bare", figures["bare"]), ("archive", "bare", figures["bare"]), ("topic", "bare", figures["bare"]),
+        ("topic", "log and bare, one after the other", both), ("topic", "live worker", figures["live worker"]),
     ]:  # fmt: skip
         name = f"{one}/{other}"
         needed = f"  (at least {NEEDED[name]})" if name in NEEDED else ""
-        print(f"replay  {name:<42} {found[one] / value:8.2f}{needed}")
+        print(f"replay  {name:<42} {figures[one] / value:8.2f}{needed}")

@@ -64,9 +64,18 @@ def seconds(duration: str) -> int:
 
 
 def test_the_compose_client_accepts_the_file_where_there_is_one() -> None:
-    """The client reads the file without an engine; where it is missing, the other tests are all there is."""
-    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
-        subprocess.run(["docker", "compose", "config", "--quiet"], cwd=ROOT, check=True)
+    """The client reads the file without an engine."""
+    if not has_compose():
+        pytest.skip("docker compose is not on this machine: what it says of docker-compose.yml is not known")
+    config = ["docker", "compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet"]
+    read = subprocess.run(config, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+
+
+def has_compose() -> bool:
+    """A `docker` without the plug-in takes ``compose`` for an unknown command."""
+    version = ["docker", "compose", "version"]
+    return shutil.which("docker") is not None and subprocess.run(version, capture_output=True).returncode == 0
 
 
 def test_every_command_and_option_exists(compose, dockerfile) -> None:
@@ -215,9 +224,19 @@ def test_the_image_installs_locked_versions_of_the_core_and_lightgbm_only(docker
     libraries, project = installs
     assert "--require-hashes" in libraries
     assert "-c requirements.lock" in libraries
-    assert re.findall(r"--extra (\w+)", libraries) == ["boost"]
+    assert re.findall(r"--extra (\w+)", libraries) == ["lightgbm"]
     assert "--no-deps" in project
     assert "--no-build-isolation" in project
+
+
+def test_every_library_of_the_image_is_in_the_lock_file_that_it_installs_from(dockerfile) -> None:
+    """Without its hash there uv refuses to install it."""
+    (libraries,) = [arguments for _, arguments in dockerfile if "--require-hashes" in arguments]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = re.findall(r"--extra (\w+)", libraries)
+    wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert {re.split(r"[<>=\[]", one)[0] for one in wanted} <= set(locked)
 
 
 def test_the_image_has_a_python_of_the_project_and_the_uv_of_the_makefile(dockerfile) -> None:

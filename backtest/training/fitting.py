@@ -15,7 +15,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.artifact import plugin_errors
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
-from plugins.strategy.ready import create
+from plugins.strategy.parts import create
 from schemas.configuration import PluginUse, Strategy
 from schemas.errors import ConfigurationError
 

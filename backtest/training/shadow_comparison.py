@@ -32,7 +32,7 @@ from backtest.training.targets import target_of
 from plugins.base import BaseSignalGenerator
 from plugins.models.artifacts.manifest import Estimate
 from plugins.signals import signal_registry
-from plugins.strategy.ready import create
+from plugins.strategy.parts import create
 from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, decode

@@ -26,6 +26,7 @@ from streams.kafka.gaps import Gaps, Span, describe_gaps
 from streams.kafka.header_repair import RepairedRecords
 from streams.kafka.log import KafkaLog, Log
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 from tests.support.live import minute_bars, records, strategy, write_config
 
 PRODUCER = 7
@@ -180,7 +181,7 @@ def test_a_compacted_log_is_told(kafka: ApacheKafkaBroker, tmp_path: Path) -> No
         await create_topics(config.kafka)
         await produce_bars(config.kafka, BARS.iloc[:1].assign(symbol="ONCE"))
         sent = 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(deadline(60)):
             while sent < 200 or len(await asyncio.to_thread(records, config, "bars")) > sent:
                 await produce_bars(config.kafka, BARS.iloc[sent : sent + 5])
                 sent += 5

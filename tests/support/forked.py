@@ -2,7 +2,7 @@
 
 Each has its own memory, pid, signals, exit code and output, and can be killed as any; only Python's seconds of
 importing are spared, of which the suites would otherwise mostly consist. That the command starts from nothing is shown
-by the tests that run it as users do (`test_demo`, `test_five_minutes`, `test_installed_plugin`).
+by the tests that run it as users do (`test_demo`, `tests.docs`, `test_installed_plugin`).
 """
 
 import multiprocessing
@@ -11,6 +11,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.deadlines import deadline
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,15 +22,22 @@ _context.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS``; its output goes to the end of `log`."""
+    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in the folder `cwd`; its output goes to the end
+    of `log`, what it writes to standard error to that of `errors`, if given.
+    """
 
-    def __init__(self, *words: str, log: Path, environment: dict[str, str] | None = None, mutation: str = "") -> None:
+    def __init__(
+        self, *words: str, log: Path, errors: Path | None = None, cwd: Path = ROOT,
+        environment: dict[str, str] | None = None, mutation: str = "",
+    ) -> None:  # fmt: skip
         self._command = ("alphawire", *words)
         given = os.environ | (environment or {})
-        log.touch()
-        self._process = _context.Process(
-            target=_become, args=(self._command, str(log.absolute()), given, mutation), daemon=True
-        )
+        for file in (log, errors or log):
+            file.touch()
+        outputs = [str(file.absolute()) for file in (log, errors or log)]
+        arguments = (self._command, outputs, str(cwd), given, mutation)
+        # a daemon may start no process of its own by `multiprocessing`, as joblib's workers are
+        self._process = _context.Process(target=_become, args=arguments, daemon=not errors)
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -57,6 +67,21 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def run(
+    *words: str | Path, cwd: Path = ROOT, environment: dict[str, str] | None = None, seconds: float = 120.0
+) -> "subprocess.CompletedProcess[str]":
+    """``alphawire WORDS`` to its end, as `subprocess.run` with its output captured; `seconds` of a quiet machine."""
+    command = [str(word) for word in words]
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        process = Forked(*command, log=output, errors=errors, cwd=cwd, environment=environment)
+        try:
+            code = process.wait(deadline(seconds))
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
+
+
 def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes]":
     """The same by an interpreter of its own, as a user starts it; `python` may be that of another environment."""
     with log.open("ab") as output:
@@ -64,17 +89,17 @@ def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 
-def _become(command: tuple[str, ...], log: str, environment: dict[str, str], mutation: str) -> None:
+def _become(command: tuple[str, ...], outputs: list[str], cwd: str, environment: dict[str, str], mutation: str) -> None:
     """The new process: as if it had just been started so."""
-    output = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for number, file in enumerate(outputs, 1):
+        output = os.open(file, os.O_WRONLY | os.O_APPEND)
+        os.dup2(output, number)
+        os.close(output)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(write_through=True)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(ROOT)
+    os.chdir(cwd)
     sys.argv = list(command)
 
     from alphawire.cli import main

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.progress import counted, show_absent, show_data
 from alphawire.commands.research.backtest import trusted
-from alphawire.commands.research.news_scores import news_of
+from alphawire.news_scores import news_of
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def command(
 
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
-    tell_absent(config, strategy, bars)
+    show_absent(config, strategy, bars)
     unused = Refused()
     seen = news_of(config, strategy, find_log(config, source), news, unused)
-    data = tell_data(log_gaps(bars), refused(bars), unused)
+    data = show_data(log_gaps(bars), refused(bars), unused)
     ledger = Ledger(config_folder())
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:

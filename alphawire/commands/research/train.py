@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.commands.progress import counted, stages, tell_absent, tell_data
-from alphawire.commands.research.news_scores import news_of
-from alphawire.commands.research.score_text import verdict_lines
+from alphawire.commands.progress import counted, show_absent, show_data, stages
+from alphawire.display.scores import verdict_lines
+from alphawire.news_scores import news_of
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ def command(
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
-    tell_absent(config, strategy, bars)
+    show_absent(config, strategy, bars)
     log = next(filter(None, (find_log(config, source) for source in sources)), None)
     unused = Refused()
     seen = news_of(config, strategy, log, news, unused)
-    data = tell_data(log_gaps(bars), refused(bars), unused)
+    data = show_data(log_gaps(bars), refused(bars), unused)
 
     if cv:
         from alphawire.commands.research.cross_validation import validate

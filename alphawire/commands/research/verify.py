@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, offsets_option, plugins_option, topics_option
-from alphawire.commands.progress import counted, tell_gaps
+from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 
 SHOWN = 10
@@ -39,7 +39,7 @@ def command(
 
     with counted("bars") as progress:
         verdict = verify(config, strategy, start, end, progress, offsets, source)
-    tell_gaps(verdict.gaps)
+    show_gaps(verdict.gaps)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
     else:
