@@ -70,7 +70,7 @@ def run_backtest(
     ledger
         Counts the run as a trial of the strategy (by its first engine's returns), and tells how many there were.
     notes
-        What a reader must know of the bars, told among the warnings.
+        What a reader must know of the bars; shown among the warnings.
 
     Returns
     -------
@@ -211,9 +211,11 @@ def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dic
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
     execution, length = strategy.execution, interval_ms(strategy.interval)
-    found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
+    values = metrics(
+        curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar
+    )
     left_out = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
-    return {name: None if name in left_out else value for name, value in found.items()}
+    return {name: None if name in left_out else value for name, value in values.items()}
 
 
 def summary(run: BacktestOutcome) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Section:
         return sorted(signal.content.symbol for signal in self.signals if signal.content.symbol not in decided)
 
     def plain(self, symbol: str) -> dict[str, Any]:
-        """What is told of it beside the signal of `symbol`, which has the `rank` there, 1 being the lowest prediction,
+        """The section as JSON, for the signal of `symbol`, which has the `rank` there, 1 being the lowest prediction,
         among `ranked` ones.
         """
         decided = [s.content for s in self.signals if s.content.symbol not in self.late]
@@ -134,12 +134,12 @@ class Sections:
         return Section(time, self.logged.get(time, {}), every, closing, offset, self.of_file)
 
     def difference(self, section: Section, symbol: str, published: SignalContent | None) -> FirstDifference | None:
-        """The first thing on the log, of what the signal of `symbol` was made of, that is not what comes out.
+        """The first input of the signal of `symbol`, as the log has it, that is not what is recomputed.
 
         Of a closing this is how it is decided and about whom, as far as the configuration that it names tells. Who
         came in time only the log knows: that is questioned when the signal is another than was `published` (None: it is
-        the same), and would be what was told if all had come that are there. In a file all have, the closing is what
-        comes out, and a signal that is another than was told is itself what is wrong.
+        the same), and would be the published one if all had come that are there. In a file all have, the closing is
+        what is recomputed, and a signal that differs from the published one is itself the difference.
         """
         if self.of_file and published is not None:
             return None
@@ -181,7 +181,7 @@ class Sections:
         return first_difference(msgspec.to_builtins(closing), msgspec.to_builtins(due), "closing.")
 
     def _makes(self, section: Section, closing: Closing, published: SignalContent) -> bool:
-        """Would the closing come to what was told?"""
+        """Does the closing result in the published signal?"""
         there = {
             symbol: self.computed.get((symbol, section.time), prediction)
             for symbol, (_, prediction) in section.logged.items()

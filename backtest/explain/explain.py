@@ -28,7 +28,7 @@ _decoder = msgspec.json.Decoder(Signal)
 
 @dataclass
 class Explanation:
-    """One signal with all that it was made of.
+    """One signal with all its inputs.
 
     `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
     origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.

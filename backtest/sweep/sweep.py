@@ -90,7 +90,7 @@ def sweep(
 def _planned(
     name: str, strategy: Strategy, bars: pd.DataFrame, grid: dict[str, list[Any]], per_symbol: bool
 ) -> tuple[list[Point], list[Strategy]]:
-    """The points, numbered, each with its strategy; whatever is wrong with one is told before any runs."""
+    """The points, numbered, each with its strategy; a fault of one is reported before any runs."""
     symbols: list[str | None] = [None]
     if per_symbol:
         there = sorted(bars["symbol"].unique())

@@ -33,7 +33,7 @@ class Difference:
 
 @dataclass
 class VerifyResult:
-    """What `verify` found; `ok` when live and replay are one.
+    """The result of `verify`; `ok` when live and replay are equal.
 
     `gaps`: in words, which offsets of the bars the log lacks.
 

@@ -79,7 +79,7 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Created:
-    """Full names of the topics that were made, and of those that were there."""
+    """Full names of the topics that were created, and of those that existed."""
 
     created: list[str]
     existing: list[str]
