@@ -22,6 +22,7 @@ from schemas.wire import Signal
 from streams.kafka.brokers import TansuBroker
 from streams.scorer.partition import last_marks
 from streams.scorer.service import destination_of
+from tests.support.deadlines import deadline
 from tests.support.feature_bars import ROOT, SHARED, needs_shared
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, records, wait_for
@@ -121,7 +122,7 @@ def test_from_tweets_to_a_verified_ranking(scorer: str, tansu: TansuBroker, data
         wait_for(lambda: signals() >= 2 * count or worker.process.poll() is not None, 300, 0.5)
         assert worker.stop() == 0
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(deadline(60)) == 0
     for name in ("news", "prices"):
         told = json.loads(run(path, "verify", name, "--json"))
         assert (told["ok"], told["equal"], told["unpublished"]) == (True, count, 0)

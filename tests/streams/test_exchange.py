@@ -26,6 +26,7 @@ from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER
 from streams.recovery.state import decode_applied, load
 from streams.requests.control import answers, send
+from tests.support.deadlines import deadline
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, topics_and_bars, wait_for, write_config
 from tests.support.swaps import ARTIFACTS, NAME, REASONS, bad_artifacts, demanded_faults, modelled, save_model
 
@@ -159,7 +160,7 @@ def test_what_is_in_force_and_not_here_is_not_replaced(
         assert worker.stop() == 0
     (tmp_path / "models" / "b" / "manifest.json").unlink()
     with WorkerProcess(file) as worker:
-        assert worker.process.wait(60) == 2
+        assert worker.process.wait(deadline(60)) == 2
     said = file.with_suffix(".log").read_text()
     assert "strategy moving runs with the model b on lost.bars/" in said
     assert "`alphawire models use moving --back`" in said

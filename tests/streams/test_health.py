@@ -81,7 +81,7 @@ def test_not_ready_while_behind(tmp_path: Path, kafka: ApacheKafkaBroker) -> Non
     with WorkerProcess(file) as worker:
         wait_for(lambda: is_ready(config, worker), 120)
         worker.process.send_signal(signal.SIGSTOP)
-        asyncio.run(produce_bars(config.kafka, minute_bars(20_100).iloc[100:]))
+        asyncio.run(produce_bars(config.kafka, minute_bars(6_100).iloc[100:]))
         worker.process.send_signal(signal.SIGCONT)
         _, answer = wait_for(lambda: (seen := page(config, "/health/ready"))[0] == 503 and seen, 30, every=0.005)
         lags = [at["lag"] for at in page(config, "/status")[1]["partitions"].values()]

@@ -11,6 +11,7 @@ from streams.kafka.brokers.probe import free_port
 from streams.kafka.topics import create_topics
 from tests.streams.test_exits import FAULTY
 from tests.streams.test_health import page
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, strategy, wait_for, write_config
 
@@ -53,4 +54,4 @@ def test_the_other_strategy_goes_on(tmp_path: Path, kafka: ApacheKafkaBroker) ->
         wait_for(lambda: page(config, "/health/ready")[0] == 200)
         assert worker.stop() == 0
     done = Forked("verify", "moody", "-c", str(file), "--plugins", str(plugin), log=tmp_path / "verify.log")
-    assert done.wait(60) == 0, (tmp_path / "verify.log").read_text()
+    assert done.wait(deadline(60)) == 0, (tmp_path / "verify.log").read_text()

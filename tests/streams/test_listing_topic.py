@@ -205,7 +205,7 @@ def lives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             (path, verb): ask(port, path, verb)[0] for path in PAGES for verb in ("POST", "PUT", "DELETE", "PATCH")
         }
         with WorkerProcess(file, log=folder / "clash.log") as other:
-            clash = other.process.wait(60), (folder / "clash.log").read_text()
+            clash = other.process.wait(deadline(60)), (folder / "clash.log").read_text()
         assert worker.stop() == 0
     with WorkerProcess(file, "--no-http", log=folder / "second.log") as worker:
         wait_for(lambda: "records written" in (folder / "second.log").read_text(), 120)

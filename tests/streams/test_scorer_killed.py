@@ -13,6 +13,7 @@ from schemas.wire.news import Article, Mark
 from streams.ingest.articles import produce_news
 from streams.kafka.brokers import Broker
 from streams.kafka.topics import create_topics
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 from tests.support.live import wait_for
 from tests.support.news_records import broken_promises, scores, written
@@ -46,7 +47,7 @@ def start(file: Path, failpoints: str = "") -> Forked:
 def ended(process: Forked) -> int:
     """Its exit code; killed when it does not come."""
     try:
-        return process.wait(300)
+        return process.wait(deadline(300))
     finally:
         process.kill()
 
@@ -74,7 +75,7 @@ def test_a_scorer_killed_at_every_named_point(broker: Broker, tmp_path: Path) ->
         )
     finally:
         last.terminate()
-        assert last.wait(60) == 0
+        assert last.wait(deadline(60)) == 0
     parts = asyncio.run(written(config.kafka))
     found = [(score.article, score.symbol) for score in scores(parts)]
     assert set(found) == wanted

@@ -14,6 +14,14 @@ SPREAD = {
 }
 """Files whose tests take long and share nothing: each test goes to whichever process is free."""
 
+FIRST = (
+    "tests/faults/test_run.py",
+    "tests/faults/test_mutations_on_kafka.py",
+    "tests/plugins/conformance/test_table.py",
+    "tests/test_demo.py",
+)
+"""Files that alone take as long as all others together, by one of several processes."""
+
 
 class ByFile(LoadFileScheduling):
     """The tests of a file stay together, since they share its fixtures; files in the order of the collection."""
@@ -31,16 +39,17 @@ def file_of(nodeid: str) -> str:
 
 
 def in_turn(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Tests that take long one by one; then in turn a file that waits for brokers and one that computes, so that the
+    """The longest files; tests that take long one by one; then in turn a file that waits for brokers and one that computes, so that the
     cores have something to do meanwhile; examples in docstrings, which are short, last.
     """
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(file_of(item.nodeid), []).append(item)
-    spread = [tests for file, tests in files.items() if file in SPREAD]
-    others = [tests for file, tests in files.items() if file not in SPREAD]
+    first = [files.pop(file) for file in FIRST if file in files]
+    spread = [files.pop(file) for file in sorted(SPREAD) if file in files]
+    others = [*files.values()]
     examples = [tests for tests in others if all(isinstance(test, pytest.DoctestItem) for test in tests)]
     waiting = [tests for tests in others if any(test.get_closest_marker("broker") for test in tests)]
     computing = [tests for tests in others if tests not in examples and tests not in waiting]
     turns = [tests for turn in zip_longest(waiting, computing, fillvalue=[]) for tests in turn]
-    return [test for tests in (*spread, *turns, *examples) for test in tests]
+    return [test for tests in (*first, *spread, *turns, *examples) for test in tests]
