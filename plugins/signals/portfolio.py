@@ -135,9 +135,9 @@ def shared_out(scores: FloatArray, total: float, cap: float, shares: Shares = np
     while len(free):
         parts = shares(scores[free])
         left = max(total - cap * (len(scores) - len(free)), 0.0)
-        mine = parts * (left / math.fsum(parts.tolist()))
-        over = mine > cap
-        weights[free] = np.where(over, cap, mine)
+        wanted = parts * (left / math.fsum(parts.tolist()))
+        over = wanted > cap
+        weights[free] = np.where(over, cap, wanted)
         if not over.any():
             break
         free = free[~over]

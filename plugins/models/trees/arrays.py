@@ -179,9 +179,9 @@ def _sums(
                     answers[i], answers[i + 1], answers[i + 2], answers[i + 3], answers[i + 4], answers[i + 5],
                     answers[i + 6], answers[i + 7],
                 )  # fmt: skip
-                found = _eight_leaves(eight, roots, tree.depth, nodes)
+                reached = _eight_leaves(eight, roots, tree.depth, nodes)
                 for place in range(8):
-                    sums[begin + i + place] += value[found[place]]
+                    sums[begin + i + place] += value[reached[place]]
         for i in range(count - count % 8, count):
             sums[begin + i] = _one_row(answers[i], trees, nodes, value, leaves, sums[begin + i])
     return sums.astype(np.float64)
