@@ -26,6 +26,8 @@ LONG_SUITES := faults scenarios
 UNIT_TESTS := tests/schemas tests/plugins tests/backtest
 KILL_TEST := tests/streams/test_kill.py::test_three_kills_change_nothing
 FAULT_TESTS := tests/faults tests/streams/test_kill.py
+# More processes than cores: for two thirds of its time, a test waits for a broker or a worker.
+SHARED := --dist loadfile -n
 
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
@@ -55,7 +57,7 @@ demo: $(VENV)/.runtime
 install: $(VENV)/.dev
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nightly" $(SHARED) 4 $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -81,7 +83,7 @@ docs: $(VENV)/.dev
 	echo "site/index.html"
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS) $(ARGS)
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m pytest -m nightly $(ARGS)
@@ -90,7 +92,7 @@ faults-long: $(VENV)/.dev
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),1000) --minutes $(or $(MINUTES),60) --out faults.md $(ARGS)
 
 scenarios: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(FAULT_TESTS:%=--ignore %) $(ARGS)
+	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS:%=--ignore %) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -107,7 +109,7 @@ lock: $(READY)
 	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out site
+	rm -rf $(VENV) .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed is remembered by stamps, so that a second run starts at once. The development lock holds the other one entirely.

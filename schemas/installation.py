@@ -41,7 +41,9 @@ def _place(name: str) -> str | None:
 
 def _mend(place: str) -> str:
     folder = os.path.dirname(place)
-    listed = os.environ.get("PYTHONPATH", "").split(os.pathsep) if "PYTHONPATH" in os.environ else []
-    if os.path.realpath(folder) == os.getcwd() and folder not in map(os.path.abspath, listed):
+    listed = os.environ.get("PYTHONPATH")
+    if os.path.realpath(folder) == os.getcwd() and (
+        listed is None or folder not in map(os.path.abspath, listed.split(os.pathsep))
+    ):
         return "start from another folder, run the command `alphawire` or `python -P`, or rename that package"
-    return f"take {folder} off PYTHONPATH, or rename that package"
+    return f"take {folder} off Python's path (PYTHONPATH, sys.path), or rename that package"

@@ -12,6 +12,10 @@ import pytest
 from schemas.configuration import Kafka
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.support import told
+from tests.support.costs import Cost, slowest
+from tests.support.deadlines import deadline
+from tests.support.live import patient_clients
+from tests.support.schedule import ByFile, in_turn
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
@@ -19,6 +23,10 @@ collect_ignore = ["support/mydesk_package"]
 """It is installed by its test; its module would register itself in this process."""
 
 _numbers = itertools.count(1)
+
+patient_clients()
+for _kind in (TansuBroker, ApacheKafkaBroker):
+    _kind.start_timeout = deadline(_kind.start_timeout)
 
 # nohup and background jobs leave these ignored, and the programs that tests start and interrupt would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,17 +84,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
         if used & {"kafka", "java"}:
             item.add_marker(pytest.mark.kafka)
+    items[:] = in_turn(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For ``--dist loadfile``, of which it is a better one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    return ByFile(config, log)
+
+
+_costs: dict[str, tuple[float, float]] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Each test with its fixtures is measured, and pytest's report takes the figures to the process that prints."""
+    cost = Cost()
+    result = yield
+    _costs[item.nodeid] = cost.spent()
+    return result
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """One of several processes (``-n``) hands what it has to tell to the one that prints."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["told"] = told.told()
+        output["costs"] = _costs
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    told.hear(*getattr(node, "workeroutput", {}).get("told", ([], {})))
+    output = getattr(node, "workeroutput", {})
+    told.hear(*output.get("told", ([], {})))
+    _costs.update(output.get("costs", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -97,3 +129,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told.TRIED:
         parts = ", ".join(f"{name} {count:,}" for name, count in sorted(told.TRIED.items()))
         terminalreporter.write_line(f"fuzzed decoders: {told.TRIED.total():,} inputs ({parts})")
+    if lines := slowest(_costs):
+        terminalreporter.section("slowest tests")
+        for line in lines:
+            terminalreporter.write_line(line)

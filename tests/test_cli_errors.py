@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from alphawire.cli import main
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.topics import create_topics
+from tests.support import forked
 from tests.support.live import MINUTES, write_config
 
 BARS = str(MINUTES)
@@ -290,10 +290,7 @@ COMPUTE = "def compute(self, data): return data[['close']]"
 
 def process(*arguments: str) -> str:
     """What a process says, which has its own registries."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    run = subprocess.run(
-        [sys.executable, "-m", "alphawire", *arguments], capture_output=True, text=True, env=environment, timeout=120
-    )
+    run = forked.run(*arguments, cwd=Path.cwd())
     assert run.returncode == 2, run.stderr
     assert "Traceback" not in run.stderr
     return run.stderr.strip()

@@ -64,9 +64,18 @@ def seconds(duration: str) -> int:
 
 
 def test_the_compose_client_accepts_the_file_where_there_is_one() -> None:
-    """The client reads the file without an engine; where it is missing, the other tests are all there is."""
-    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
-        subprocess.run(["docker", "compose", "config", "--quiet"], cwd=ROOT, check=True)
+    """The client reads the file without an engine."""
+    if not has_compose():
+        pytest.skip("docker compose is not on this machine: what it says of docker-compose.yml is not known")
+    config = ["docker", "compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet"]
+    read = subprocess.run(config, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+
+
+def has_compose() -> bool:
+    """A `docker` without the plug-in takes ``compose`` for an unknown command."""
+    version = ["docker", "compose", "version"]
+    return shutil.which("docker") is not None and subprocess.run(version, capture_output=True).returncode == 0
 
 
 def test_every_command_and_option_exists(compose, dockerfile) -> None:

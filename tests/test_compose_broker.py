@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ import yaml
 
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.brokers.probe import free_port
+from tests.support.deadlines import Deadline, deadline
 
 ROOT = Path(__file__).parents[1]
-DEADLINE = 120.0
+SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_services_come_up_in_their_order(
     port = free_port()
     environment = here(services, composed, port)
     for _ in range(2):  # a one-shot service runs again at the next `up`
-        subprocess.run(command(services, "topics"), cwd=ROOT, env=environment, check=True, timeout=DEADLINE)
+        subprocess.run(command(services, "topics"), cwd=ROOT, env=environment, check=True, timeout=deadline(SECONDS))
 
     test = services["worker"]["healthcheck"]["test"]
     check = [sys.executable, *(word.replace("6066", str(port)) for word in test[2:])]
@@ -88,12 +88,12 @@ def test_the_services_come_up_in_their_order(
     with log.open("wb") as output:
         worker = subprocess.Popen(command(services, "worker"), cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + DEADLINE
+        limit = Deadline(SECONDS)
         while subprocess.run(check, capture_output=True).returncode:
             assert worker.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert not limit.passed, log.read_text()
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(DEADLINE) == 0, log.read_text()
+        assert worker.wait(deadline(SECONDS)) == 0, log.read_text()
     finally:
         worker.kill()
         worker.wait()

@@ -25,6 +25,7 @@ from alphawire.demo.seen import Seen
 from alphawire.demo.story import FILES
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.topics import create_topics
+from tests.support.deadlines import deadline
 from tests.support.live import ROOT, wait_for
 
 MINUTES = ROOT / "examples" / "data" / "equities_minute.parquet"
@@ -164,7 +165,7 @@ def test_nothing_is_left_whenever_it_is_ended(tmp_path: Path, number: signal.Sig
         demo.wait(moment)
     assert len(processes(mark)) >= 3  # itself, the broker and its guard
     demo.send_signal(number)
-    rest, _ = demo.communicate(timeout=30)
+    rest, _ = demo.communicate(timeout=deadline(30))
     assert demo.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), rest
     assert "Traceback" not in rest
     wait_for(lambda: not processes(mark), 5.0)

@@ -18,6 +18,7 @@ from schemas.configuration import Config
 from streams.ingest.produce import produce_bars
 from streams.kafka.clients import open_consumer, open_producer
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 from tests.support.live import ROOT, WorkerProcess, minute_bars, records, strategy, write_config
 
 FILE = ROOT / "examples" / "execution_client.py"
@@ -90,7 +91,7 @@ async def act(client: Any, config: Config, group: str, count: int) -> None:
     settings = {"session_timeout_ms": 2000, "heartbeat_interval_ms": 500, "max_poll_records": 50}
     running = asyncio.create_task(client.run(config.kafka.bootstrap, topic, group, **settings))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(deadline(60)):
             while client.counts.total() < count and not running.done():
                 await asyncio.sleep(0.05)
     finally:

@@ -6,7 +6,6 @@ The README's own example, and the two of examples/plugins, in one real worker.
 import json
 import re
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from schemas.configuration import Config
 from schemas.wire import PluginEntry
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
+from tests.support.deadlines import deadline
+from tests.support.forked import run
 from tests.support.live import (
     MINUTES,
     ROOT,
@@ -52,9 +53,7 @@ def readme_plugin() -> str:
 
 
 def alphawire(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "alphawire", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return run(*words)
 
 
 def strategies(folder: Path) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def desk(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Scorer
 
 
 def page(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=deadline(10)) as answer:
         return json.load(answer)
 
 

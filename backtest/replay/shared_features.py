@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.replay.file_cross_sections import FileSections
-from backtest.replay.history import VERSION
 from backtest.replay.replay import ReplayResult
+from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
 from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
@@ -31,7 +31,7 @@ class _Run(StrategyRun):
     def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
         super().__init__(strategy, source, RunSettings(start_time=0))
         self.lead = lead
-        self.made: list[Signal] = []
+        self.signals: list[Signal] = []
         self.sections = FileSections(strategy)
         self.last: FeatureRows | None = None
         self.steps = 0
@@ -46,8 +46,8 @@ class _Run(StrategyRun):
 
     def feed(self, accepted: AcceptedBars) -> RunOutcome:
         outcome = super().feed(accepted)
-        self.made += outcome.signals
-        self.made += self.sections.take(outcome.predictions)
+        self.signals += outcome.signals
+        self.signals += self.sections.take(outcome.predictions)
         return RunOutcome()
 
 
@@ -68,12 +68,12 @@ def signals_of(
     group = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
     for step in steps:
         group.feed(step.batches[group.interval], Outcome())
-    return [ReplayResult(raw=run.made + run.sections.end()).signals for run in runs]
+    return [ReplayResult(raw=run.signals + run.sections.end()).signals for run in runs]
 
 
 def groups(strategies: Sequence[ReadyStrategy]) -> list[NDArray[Any]]:
     """Numbers of strategies that are alike, in the order of the first of each."""
-    found: dict[bytes, list[int]] = {}
+    numbers_by_features: dict[bytes, list[int]] = {}
     for number, strategy in enumerate(strategies):
-        found.setdefault(alike(strategy), []).append(number)
-    return [np.array(numbers) for numbers in found.values()]
+        numbers_by_features.setdefault(alike(strategy), []).append(number)
+    return [np.array(numbers) for numbers in numbers_by_features.values()]

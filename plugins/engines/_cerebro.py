@@ -82,7 +82,7 @@ class Order:
 
 @dataclass
 class Part:
-    """The reducing or the opening part of an order, sent to the broker in this row; `reason` says why it was cut."""
+    """The reducing or the opening part of an order, sent to the broker in this row; `reason` is why it was cut."""
 
     symbol: int
     decided: int
@@ -288,9 +288,9 @@ def simulate(market: Market, execution: Execution) -> Log:
     marks = market.open if execution.price == "next_open" else market.close
     row = market.row
     for number, name in enumerate(market.symbols):
-        mine = market.symbol == number
+        rows = market.symbol == number
         cerebro.adddata(
-            Feed(rows=row[mine].tolist(), marks=marks[mine].tolist(), closes=market.close[mine].tolist()), name=name
+            Feed(rows=row[rows].tolist(), marks=marks[rows].tolist(), closes=market.close[rows].tolist()), name=name
         )
     cerebro.addstrategy(Trader, market=market, execution=execution, log=log)
     cerebro.run()

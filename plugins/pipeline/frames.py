@@ -23,10 +23,25 @@ def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
 
 
 def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
-    """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
-    up. `news`: the scores that it sees, by the rows of `bars` where those tell offsets; None: unknown.
+    """The feature columns of strategy `name` for bars of a frame.
 
-    Bars outside the universe, repeats, corrections and late bars have no row, as they have no signal live.
+    Parameters
+    ----------
+    bars
+        Columns as of `batch_from_frame`, in the order of a log.
+    news
+        The scores that it sees, with the frame's row numbers as offsets; None: unknown.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by (symbol, time of the close); all NaN while a symbol warms up. Bars outside the universe, repeats,
+        corrections and late bars have no row, as they have no signal live.
+
+    Raises
+    ------
+    PluginError
+        A feature fails; it names the first bar at which it does.
     """
     bare = strategy.model_copy(update={"model": None, "prediction": None})
     ready = ready_strategy(name, bare)

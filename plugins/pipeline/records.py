@@ -94,5 +94,8 @@ def gaps_of(accepted: AcceptedBars, counts: IntArray) -> list[int | None]:
     """Intervals without a bar before each bar. A strategy that began later than the gate knows of no bar before its
     own first one.
     """
-    gaps = np.where(counts == 1, FIRST, accepted.gaps).tolist()
-    return [None if gap == FIRST else gap for gap in gaps]
+    gaps = np.where(counts == 1, FIRST, accepted.gaps)
+    if gaps.min() > FIRST:
+        known: list[int | None] = gaps.tolist()
+        return known
+    return [None if gap == FIRST else gap for gap in gaps.tolist()]

@@ -1,7 +1,6 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numba
 import numpy as np
@@ -13,8 +12,8 @@ from plugins.base.streaming import IntArray, Rows
 from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
-from plugins.pipeline.prediction.shadow import ReadyShadow
 from plugins.pipeline.records import Decided, PublishedBars, Source, gaps_of, provenances
+from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
 from plugins.pipeline.states.shared_features import SharedFeatures
 from plugins.pipeline.states.strategy_states import StrategyStates
 from plugins.strategy.ready import ReadyStrategy
@@ -24,60 +23,6 @@ from plugins.strategy.universe import LEFT
 from schemas.wire import Origin
 
 __all__ = ["AS_CONFIGURED", "Observation", "RunSettings", "Source", "StrategyRun"]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a run made of accepted bars.
-
-    Parameters
-    ----------
-    counts
-        Shape (bars,): the bar's number among its symbol's bars, from 1.
-    published
-        Numbers of the rows about which something is published.
-    columns
-        What the generator decides by, of the published rows: features, its own fold, ``prediction``.
-    """
-
-    accepted: AcceptedBars
-    counts: IntArray
-    published: IntArray
-    columns: Mapping[str, FloatArray]
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How a strategy runs on one partition.
-
-    Parameters
-    ----------
-    origin_offset
-        Offset at which its fold begins; earlier bars are none of its own.
-    publish_from
-        Offset from which on its signals are published; earlier bars are folded silently.
-    start_time
-        The same by the bar's close, in ms since the epoch (UTC); None: as the strategy is configured.
-    paused
-        Fold all bars silently, until `StrategyRun.resume`.
-    asleep
-        Its states are folded elsewhere: no bar is fed until `StrategyRun.wake`.
-    shadow
-        A second model that predicts beside the strategy's own.
-    observer
-        Is shown each batch after it was fed.
-    """
-
-    origin_offset: int = 0
-    publish_from: int = 0
-    start_time: int | None = None
-    paused: bool = False
-    asleep: bool = False
-    shadow: ReadyShadow | None = None
-    observer: Callable[[Observation], None] | None = None
-
-
-AS_CONFIGURED = RunSettings()
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -124,6 +69,7 @@ class StrategyRun(StrategyStates):
         return not self._asleep and self.strategy.universe.ever(symbol)
 
     def exchange(self, strategy: ReadyStrategy) -> None:
+        """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
         before = self.strategy
         super().exchange(strategy)
         for old, new in zip(before.features, strategy.features, strict=True):
@@ -253,10 +199,11 @@ class StrategyRun(StrategyStates):
         """Adds the records of the published bars, which `accepted`, `counts` and `columns` are of."""
         strategy, symbols = self.strategy, accepted.names
         decided = None if strategy.generator.cross_section else self._decide(accepted, symbols, counts, columns)
-        origins = [self._origin(slot) for slot in accepted.slots.tolist()]
+        origins, own = self._origins, accepted.slots.tolist()
+        origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
         published = PublishedBars(
             symbols, accepted.times.tolist(), gaps_of(accepted, counts), columns["prediction"].tolist(),
-            provenances(self.source, accepted, origins),
+            provenances(self.source, accepted, origins_of_bars),
         )  # fmt: skip
         if decided is not None:
             outcome.signals = published.signals(strategy, decided)
@@ -283,10 +230,8 @@ class StrategyRun(StrategyStates):
         return decided
 
     def _origin(self, slot: int) -> Origin:
-        """Where the symbol's fold began; one object for all its signals."""
-        origin = self._origins.get(slot)
-        if origin is None:
-            entry = self.book[slot]
-            origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
-            self._origins[slot] = origin
+        """Where the symbol's fold began; from now on one object for all its signals."""
+        entry = self.book[slot]
+        origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
+        self._origins[slot] = origin
         return origin

@@ -17,8 +17,8 @@ from schemas.wire.control import (
 from schemas.wire.decoding import UNREADABLE, decode, encode
 from schemas.wire.fields import INTERVAL_UNITS, Symbol, Time, interval_ms, is_symbol
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
-from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent
-from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord
+from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
+from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord, decode_state
 
 __all__ = [
     "INTERVAL_UNITS",
@@ -53,6 +53,8 @@ __all__ = [
     "decode_bar",
     "decode_control",
     "decode_request",
+    "decode_signal",
+    "decode_state",
     "encode",
     "interval_ms",
     "is_symbol",

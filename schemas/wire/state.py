@@ -2,7 +2,10 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
+
+from schemas.wire.decoding import decode
 
 Track = Annotated[
     str,
@@ -83,3 +86,9 @@ class Gathered(Struct, tag="gathered", tag_field="kind"):
 
 
 StateRecord = Marker | Roster | Snapshot | Gathered
+_decoder: msgspec.json.Decoder[StateRecord] = msgspec.json.Decoder(StateRecord)
+
+
+def decode_state(value: bytes | None) -> StateRecord:
+    """A valid record of `state`, or `BadRecord` that says why not."""
+    return decode(_decoder, value)

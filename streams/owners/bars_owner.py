@@ -2,6 +2,39 @@
 
 A partition has a second track where strategies use news (`streams.owners.news_track`), with a writer and a marker of
 its own.
+
+An owner without a broker, whose log is empty: it says what is in force, publishes a signal for the bar, and marks it.
+
+>>> from types import SimpleNamespace
+>>> from plugins.strategy.ready import ready_strategy
+>>> from schemas.configuration import Strategy
+>>> from schemas.wire import Bar, encode
+>>> from streams.publishing.writer import SharedWriterFactory
+>>> from streams.recovery.plan import resume_plan
+>>> from streams.recovery.state import StoredState
+>>> strategy = ready_strategy("demo", Strategy.model_validate({
+...     "interval": "1m", "features": ["technical.rsi"], "prediction": "rsi", "start": "earliest",
+...     "signal": {"key": "signal.threshold", "buy_threshold": 70, "sell_threshold": 30},
+... }))
+>>> class Printed:
+...     transactional = False
+...     async def write(self, partition, records):
+...         print(partition, [record.topic for record in records])
+>>> class Example(BarsOwner):
+...     async def restore(self, numbers):
+...         return [[resume_plan(StoredState(), self.strategies, "bars", number, 0, 0)] for number in numbers]
+>>> bar = Bar("AAPL", "1m", 0, 60_000, 10.0, 11.0, 9.0, 10.5, 100.0)
+>>> record = SimpleNamespace(topic="bars", partition=0, offset=0, key=b"AAPL", value=encode(bar), timestamp=0)
+>>> async def life(owner):
+...     await owner.on_assigned({TP("bars", 0)}, generation=1)
+...     await owner.feed(Chunk(TP("bars", 0), 1, 0, 1, [record]))
+...     await owner.on_revoke({TP("bars", 0)})
+...     return owner.totals()["signals"]
+>>> asyncio.run(life(Example(Config(), [strategy], 1, "1.0", SharedWriterFactory(Printed()), die=print)))
+0 ['control']
+0 ['signals']
+0 ['state']
+1
 """
 
 import asyncio
@@ -25,13 +58,13 @@ from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.owners.catch_up import Reader, catch_up, log_reader
 from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.news_track import NewsPartition, NewsSource, NewsTrack
-from streams.owners.publisher import BarsPublisher, Publishing
+from streams.owners.publisher import BarsPublisher, PartitionPublisher
 from streams.owners.shadows import Shadows
 from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Writer, WriterFactory
-from streams.recovery.plan import Plan, run_settings
+from streams.recovery.plan import ResumePlan, run_settings
 from streams.recovery.restoring import Restorer
 from streams.requests.control_requests import ControlRequests
 
@@ -47,7 +80,7 @@ async def nothing_to_hear() -> None:
     """No control requests come while a worker runs without a broker."""
 
 
-class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
+class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     """Owner of partitions of `bars`, of which there are `count`.
 
     `version` goes into the provenance of signals. `hear_requests` brings `requests` up to what the log holds now.
@@ -98,23 +131,23 @@ class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
             failpoint("in_revoke")
         await super().on_revoke(revoked)
 
-    async def restore(self, numbers: Sequence[int]) -> Sequence[list[Plan]]:
+    async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
         """A plan for each track. Control requests are heard first, else a partition could go back to what a former
         owner was asked to leave.
         """
         await self._hear_requests()
         return await asyncio.gather(*map(self._restorer.plans, numbers))
 
-    def open(self, number: int, restored: list[Plan], writers: Sequence[Writer]) -> BarsPartition:
+    def open(self, number: int, restored: list[ResumePlan], writers: Sequence[Writer]) -> BarsPartition:
         part = self._first_track(number, restored[0])
-        publishers: list[Publishing[Any]] = [self._publisher(part, writers[0])]
+        publishers: list[PartitionPublisher[Any]] = [self._publisher(part, writers[0])]
         if len(restored) > 1:
             track = self.news_tracks[number] = self._news_track(part, restored[1])
             publishers.append(self._publisher(track.part, writers[1]))
         self._publishers[number] = publishers
         return part
 
-    def _first_track(self, number: int, restored: Plan) -> BarsPartition:
+    def _first_track(self, number: int, restored: ResumePlan) -> BarsPartition:
         source, shadows = Source(self.names.bars, number, self.version), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
         pipeline = Pipeline(
@@ -127,7 +160,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[Plan]]):
         ended = self._end_without_strategies
         return BarsPartition(number, self.names, self._intake(number), pipeline, restored, lagging, ended)
 
-    def _news_track(self, first: BarsPartition, restored: Plan) -> NewsTrack:
+    def _news_track(self, first: BarsPartition, restored: ResumePlan) -> NewsTrack:
         """The second track, beside the `first`."""
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)

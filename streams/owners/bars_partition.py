@@ -1,4 +1,4 @@
-"""One partition of the bars in its owner's hands: the pipeline, where it stands, and what still has to be written."""
+"""An owned partition of `bars`: its pipeline, how far it is, and what is still to be written."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.states.capture import Capture
 from schemas.canonical import sha256_hex
 from schemas.wire import Marker, Roster, encode
-from streams.consuming.intake import DeadLetter, Intake, Taken
+from streams.consuming.intake import DeadLetter, DecodedBars, Intake
 from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import Reached
+from streams.publishing.pending_output import Progress
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import (
     Record,
@@ -27,9 +27,9 @@ from streams.publishing.writer import (
     signal_record,
 )
 from streams.recovery.failures import log_failure, stopped_at
-from streams.recovery.plan import Plan
+from streams.recovery.plan import ResumePlan
 from streams.recovery.state import marker_key, roster_key, snapshot_key
-from streams.requests.switches import Switch, Switches
+from streams.requests.switches import PendingSwitches, StrategySwitch
 
 log = logging.getLogger("alphawire.partition")
 
@@ -38,19 +38,19 @@ RECENT = 20_000
 
 
 class LaggingStrategies:
-    """Strategies of a partition that are folded by themselves, with a memory of repeats of their own.
+    """Strategies of a partition that are behind the others, folded apart with a memory of repeats of their own.
 
     `recent`: what the others have read lately, from offset `recent_from` on, so that the last stretch needs no log.
-    Before offset `loud_from` all is folded silently.
+    Before offset `publish_from` all is folded silently.
     """
 
-    def __init__(self, pipeline: Pipeline, intake: Intake, plan: Plan) -> None:
+    def __init__(self, pipeline: Pipeline, intake: Intake, plan: ResumePlan) -> None:
         self.pipeline = pipeline
         self.intake = intake
         self.position = plan.behind_from
         self.recent: deque[Any] = deque()
         self.recent_from = plan.position
-        self.loud_from = min(plan.published[name] for name in plan.behind)
+        self.publish_from = min(plan.published[name] for name in plan.behind)
 
     def remember(self, records: list[Any]) -> None:
         self.recent.extend(records)
@@ -67,7 +67,7 @@ class BarsPartition(FedPartition):
         names: TopicNames,
         intake: Intake,
         pipeline: Pipeline,
-        plan: Plan,
+        plan: ResumePlan,
         behind: LaggingStrategies | None = None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -78,11 +78,12 @@ class BarsPartition(FedPartition):
         self.plan = plan
         self.behind = behind
         super().__init__(f"bars/{number}", number, plan.position, plan.marked, self._behind_from(plan.position).behind)
+        self._marked_published = plan.published
         self.round_wanted = False
         self.floor = plan.floor
         self.roster = plan.roster
         self.counts: Counter[str] = Counter()
-        self.switches = Switches(plan.switch_from)
+        self.switches = PendingSwitches(plan.switch_from)
         self.moved = asyncio.Event()
         self._failures: dict[str, Failure] = {}
         self._on_failure = on_failure
@@ -117,19 +118,19 @@ class BarsPartition(FedPartition):
             failpoint("in_silent_fold")
         if self.behind is not None:
             self.behind.remember(records)
-        taken = self.intake.read(records)
-        self.counts += taken.counts
-        self.advance(records, taken, chunk.next)
+        decoded = self.intake.read(records)
+        self.counts += decoded.counts
+        self.advance(records, decoded, chunk.next)
         failpoint("after_chunk")
 
-    def advance(self, records: list[Any], taken: Taken, following: int) -> None:
-        """Steps over what was `taken` of the records, up to, not including, offset `following`."""
-        batches = between(taken.batches, self.position, following)
+    def advance(self, records: list[Any], decoded: DecodedBars, following: int) -> None:
+        """Steps over the `decoded` records up to, not including, offset `following`."""
+        batches = between(decoded.batches, self.position, following)
         for offset, switch in self.switches.due(self.position, following, batches, self.pipeline.runs):
-            self._step(records, taken.dead, between(batches, self.position, offset), offset)
+            self._step(records, decoded.dead, between(batches, self.position, offset), offset)
             batches = between(batches, offset, following)
             self._switch(switch)
-        self._step(records, taken.dead, batches, following)
+        self._step(records, decoded.dead, batches, following)
 
     def _step(
         self, records: list[Any], dead: list[DeadLetter], batches: Mapping[str, BarBatch], following: int
@@ -143,12 +144,12 @@ class BarsPartition(FedPartition):
         self.counts += outcome.counts
         self.moved.set()
         letters = dead + _refused(records, outcome)
-        self._say(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
-        self._stop(outcome.failures)
+        self._put_outcome(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
+        self._fail(outcome.failures)
 
-    def _stop(self, failures: list[Failure]) -> None:
-        """Their states are in no round of snapshots from here on, and the marker keeps where each stopped: so the next
-        owner folds them again by themselves, and publishes what is owed.
+    def _fail(self, failures: list[Failure]) -> None:
+        """The strategies stop: their states are in no round of snapshots from here on, and the marker keeps where each
+        stopped. So the next owner folds them again, apart from the others, and publishes what is owed.
         """
         for failure in failures:
             self._failures[failure.strategy] = failure
@@ -157,9 +158,9 @@ class BarsPartition(FedPartition):
         if failures:
             self._on_failure()
 
-    def request(self, switch: Switch) -> None:
+    def request(self, switch: StrategySwitch) -> None:
         """A control request for one of the strategies."""
-        self.switches.want(switch, self.plan.applied[switch.strategy])
+        self.switches.add(switch, self.plan.applied[switch.strategy])
         self._switch_here()
 
     def _switch_here(self) -> None:
@@ -167,7 +168,7 @@ class BarsPartition(FedPartition):
         for _, switch in self.switches.due(self.position, self.position + 1, {}, self.pipeline.runs):
             self._switch(switch)
 
-    def _switch(self, switch: Switch) -> None:
+    def _switch(self, switch: StrategySwitch) -> None:
         """From here on it is in force; the log says so before the first signal that it affects, and after the last one
         that it does not.
         """
@@ -183,63 +184,77 @@ class BarsPartition(FedPartition):
         )  # fmt: skip
 
     def feed_behind(self, records: list[Any], following: int) -> None:
-        """The same for the strategies that are folded by themselves: records up to, not including, offset `following`,
-        which the others have passed. Where both stand at one offset, and no state of the others is ahead of it, they
-        go on together.
+        """The same for the strategies that are behind: records up to, not including, offset `following`, which the
+        others have passed. Where both are at one offset, and no state of the others is ahead of it, they go on
+        together.
         """
         behind = self.behind
         if behind is None or not behind.position <= following <= self.position:
             raise AssertionError(f"{self.names.bars}/{self.number}: nobody is behind offset {following}")
-        taken = behind.intake.read(records)
-        outcome = behind.pipeline.feed(taken.batches)
+        decoded = behind.intake.read(records)
+        outcome = behind.pipeline.feed(decoded.batches)
         failpoint("in_catch_up")
         # what cannot be decoded, and symbols that the others know, are dealt with by the others
-        symbols = {int(offset): (interval, symbol) for interval, batch in taken.batches.items()
+        symbols = {int(offset): (interval, symbol) for interval, batch in decoded.batches.items()
                    for offset, symbol in zip(batch.offsets, batch.symbols, strict=True)}  # fmt: skip
         dead = [
             letter
             for letter in _refused(records, outcome)
-            if letter.record.offset >= behind.loud_from and not self.pipeline.knows(*symbols[letter.record.offset])
+            if letter.record.offset >= behind.publish_from and not self.pipeline.knows(*symbols[letter.record.offset])
         ]
         behind.position = following
         if following == self.position >= self.plan.settled:
             self.pipeline.take_in(behind.pipeline, following)
             self.behind, self.round_wanted = None, True
-        self._say(outcome, dead)
-        self._stop(outcome.failures)
+        self._put_outcome(outcome, dead)
+        self._fail(outcome.failures)
         if self.behind is None:
             self._switch_here()
 
-    def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
+    def _put_outcome(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         self.counts["signals"] += len(outcome.signals)
         self.counts["predictions"] += len(outcome.predictions)
         self.counts["dead_letters"] += len(dead)
         output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
-        output += [shadow_record(self.names.shadow, said) for said in outcome.shadows]
+        output += [shadow_record(self.names.shadow, prediction) for prediction in outcome.shadows]
         count = self.intake.partitions
-        output += [prediction_record(self.names.predictions, count, made) for made in outcome.predictions]
+        output += [prediction_record(self.names.predictions, count, prediction) for prediction in outcome.predictions]
         self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
 
-    def _now(self) -> Reached:
+    def _now(self) -> Progress:
         return self._behind_from(self.position)
 
-    def _behind_from(self, position: int) -> Reached:
+    def _behind_from(self, position: int) -> Progress:
         behind = self.behind
-        return Reached(position, max(behind.position, behind.loud_from) if behind else None)
+        return Progress(position, max(behind.position, behind.publish_from) if behind else None)
 
-    def marker_record(self, reached: Reached) -> Record:
+    def marker_record(self, reached: Progress) -> Record:
         """What is reached is on the log; of a strategy that stopped, what came before that. The marker never goes back
         while earlier bars are folded silently.
         """
-        published = dict(self.plan.published)
-        for name in self.plan.applied:
-            alone = reached.behind if name in self.plan.behind else None
-            said = reached.position if alone is None else alone
-            published[name] = max(published[name], stopped_at(self.failures.get(name), said))
-        offset = max(self.plan.marked, reached.position)
-        track = self.plan.track
+        offset, track = max(self.plan.marked, reached.position), self.plan.track
+        published = self._published_at(reached)
         value = Marker(self.names.bars, self.number, offset, published, self.floor, self.roster, track)
         return Record(self.names.state, marker_key(self.names.bars, self.number, track), encode(value))
+
+    def _published_at(self, reached: Progress) -> dict[str, int]:
+        """By strategy, what a marker of what is `reached` says."""
+        published = dict(self.plan.published)
+        for name in self.plan.applied:
+            apart = reached.behind if name in self.plan.behind else None
+            offset = reached.position if apart is None else apart
+            published[name] = max(published[name], stopped_at(self.failures.get(name), offset))
+        return published
+
+    def advances(self, reached: Progress) -> bool:
+        """Also where the partition is still below its last marker: one of its strategies may not have published up to
+        there yet, because it was away or behind. What it publishes needs a marker too, else it would come twice.
+        """
+        return super().advances(reached) or self._published_at(reached) != self._marked_published
+
+    def note_marker(self, reached: Progress) -> None:
+        super().note_marker(reached)
+        self._marked_published = self._published_at(reached)
 
     def capture(self) -> Capture:
         """The states that changed since the last capture, as they are now."""

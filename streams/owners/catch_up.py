@@ -56,7 +56,7 @@ async def _from_log(part: BarsPartition, behind: LaggingStrategies, read: Reader
                     await _breathe(part, pending)
                 if len(piece) < len(records) or part.behind is None:
                     return
-    if behind.position < upto:  # the log ends in a hole
+    if behind.position < upto:  # the log ends in a gap
         part.feed_behind([], upto)
 
 

@@ -19,7 +19,7 @@ from schemas.errors import BrokerError
 from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
 from streams.owners.life_cycle import PartitionOwner, Restored
-from streams.owners.publisher import Publishing
+from streams.owners.publisher import PartitionPublisher
 from streams.process.exits import Die, Exit, no_silent_end
 from streams.publishing.writer import Writer, WriterFactory
 
@@ -49,7 +49,7 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         self.topic = topic
         self._piece = piece
         self._log = log
-        self._publishers: dict[int, list[Publishing[Any]]] = {}
+        self._publishers: dict[int, list[PartitionPublisher[Any]]] = {}
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._left_at: dict[int, int] = {}
 

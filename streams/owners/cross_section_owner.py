@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from streams.consuming.transport import Chunk
+from streams.kafka.log import KafkaLog
 from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.cross_section_partition import CrossSectionPartition
-from streams.owners.publisher import Publishing, until_set
+from streams.owners.publisher import PartitionPublisher, until_set
 from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
@@ -28,7 +29,7 @@ log = logging.getLogger("alphawire.gatherer")
 PIECE = 500
 
 
-class CrossSectionPublisher(Publishing[CrossSectionPartition]):
+class CrossSectionPublisher(PartitionPublisher[CrossSectionPartition]):
     """That of a partition of predictions. A state needs no others, so there are no rounds that must be whole."""
 
     async def _publish(self) -> None:
@@ -63,7 +64,7 @@ class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
         self.partition_count = count
         self.log_end: Callable[[int], int | None] = lambda _: None
         """Where a partition ends, as far as is known. The app says it, which is made with this owner."""
-        self._load = load or (lambda number: load_cross_sections(config.kafka, number))
+        self._load = load or (lambda number: load_cross_sections(KafkaLog(config.kafka), number))
         self._fed: dict[int, asyncio.Event] = {}
 
     async def restore(self, numbers: Sequence[int]) -> Sequence[CrossSectionState]:

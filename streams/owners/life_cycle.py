@@ -14,6 +14,35 @@ closed        its writers are closed
 Fencing comes before restoring: a former owner that is not shut out yet could commit once more after its state was read,
 and those signals would be published twice. Each step that awaits can be overtaken by a rebalance; the epoch, which
 every revocation moves on, tells.
+
+>>> class Partition:
+...     def __init__(self, number):
+...         self.number, self.position, self.counts = number, 0, Counter()
+>>> class Owner(PartitionOwner):
+...     async def restore(self, numbers):
+...         print("restored", numbers)
+...         return ["state"] * len(numbers)
+...     def open(self, number, restored, writers):
+...         return Partition(number)
+...     async def finish(self, part):
+...         print("revoked", part.number)
+...         return [f"writer of {part.number}"]
+>>> class Writers:
+...     async def open(self, number, track):
+...         print("fenced", number)
+...         return f"writer of {number}"
+...     async def close(self, writer):
+...         print("closed", writer)
+>>> async def life(owner):
+...     await owner.take_over([3])
+...     print("owned", list(owner.partitions))
+...     await owner.let_go([3])
+>>> asyncio.run(life(Owner("bars", Writers(), die=print, deadline=10.0)))
+fenced 3
+restored [3]
+owned [3]
+revoked 3
+closed writer of 3
 """
 
 import asyncio

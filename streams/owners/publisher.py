@@ -28,7 +28,7 @@ BARS_BETWEEN_ROUNDS = 500_000
 P = TypeVar("P", bound=PendingOutput)
 
 
-class Publishing(Generic[P]):
+class PartitionPublisher(Generic[P]):
     """The writing side of an owner's partition, from `start` to `close`."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Publishing(Generic[P]):
         part = self.part
         records, reached = part.take(WRITE_RECORDS, self.writer.transactional)
         switched = part.switched
-        together = self.writer.transactional and bool(records) and part.news(reached)
+        together = self.writer.transactional and bool(records) and part.advances(reached)
         if together:
             records.append(part.marker_record(reached))
         if records:
@@ -130,14 +130,14 @@ class Publishing(Generic[P]):
                 failpoint("after_swap_applied")
         part.reached = reached
         if together:
-            part.note(reached)
+            part.note_marker(reached)
             self._marked_at = self._clock()
 
     async def _mark(self, *first: Record) -> None:
         part, reached = self.part, self.part.reached
         await self.writer.write(part.number, [*first, part.marker_record(reached)])
         failpoint("after_marker")
-        part.note(reached)
+        part.note_marker(reached)
 
     def _round_due(self, now: float) -> bool:
         part = self.part
@@ -154,7 +154,7 @@ class Publishing(Generic[P]):
         raise NotImplementedError
 
 
-class BarsPublisher(Publishing[BarsPartition]):
+class BarsPublisher(PartitionPublisher[BarsPartition]):
     """That of a partition of the bars."""
 
     async def _snapshot(self) -> None:

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.forked import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +26,7 @@ LEAKY = GOOD.replace("mydesk.change", "mydesk.leak").replace("diff()", "diff(-2)
 
 
 def check(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "alphawire", "check", *map(str, words)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return run("check", *words, seconds=600.0)
 
 
 @pytest.fixture

@@ -73,7 +73,8 @@ def test_a_folder_on_pythonpath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         done = run(folder, COMMAND, "plugins")
         assert done.returncode == 2
         assert done.stderr == (
-            f"alphawire: {line_about('plugins', tmp_path)}take {tmp_path} off PYTHONPATH, or rename that package\n"
+            f"alphawire: {line_about('plugins', tmp_path)}"
+            f"take {tmp_path} off Python's path (PYTHONPATH, sys.path), or rename that package\n"
         )
 
 

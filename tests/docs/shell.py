@@ -62,7 +62,7 @@ class Shell:
             process.kill()
 
     def _fork(self, words: list[str], environment: dict[str, str], name: str) -> Forked:
-        return Forked(*words, log=self.folder / f"{name}.log", environment=environment, folder=self.folder)
+        return Forked(*words, log=self.folder / f"{name}.log", environment=environment, cwd=self.folder)
 
     def _finish(self, program: str, words: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
         if program == "python" or words[0] == "sweep" or "--cv" in words:
@@ -74,5 +74,5 @@ class Shell:
             return done.returncode, done.stdout, done.stderr
         output, errors = self.folder / "stdout.log", self.folder / "stderr.log"
         output.write_text(""), errors.write_text("")
-        process = Forked(*words, log=output, errors=errors, environment=environment, folder=self.folder)
+        process = Forked(*words, log=output, errors=errors, environment=environment, cwd=self.folder)
         return process.wait(600), output.read_text(), errors.read_text()

@@ -18,7 +18,8 @@ from tests.faults import audit
 from tests.faults.controller import Run
 from tests.faults.setting import undisturbed
 from tests.faults.supervised import AWAY_AT_START
-from tests.support.live import ROOT, digest, records
+from tests.support.forked import Forked
+from tests.support.live import digest, records
 
 SHOWN = 5
 RESIDENT_MB, THREADS, DESCRIPTORS = 500, 60, 200
@@ -131,14 +132,14 @@ def size_faults(run: Run) -> Iterator[str]:
 
 
 def verify_faults(file: Path, config: Config) -> Iterator[str]:
-    def start(name: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "alphawire", "verify", name, "-c", str(file)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    def start(name: str) -> tuple[Forked, Path]:
+        log = file.with_name(f"{file.stem}-verify-{name}.log")
+        log.unlink(missing_ok=True)
+        return Forked("verify", name, "-c", str(file), log=log), log
 
-    for name, process in [(name, start(name)) for name in config.strategies]:
-        said, _ = process.communicate()
-        if process.returncode:
-            yield f"alphawire verify {name}: {said[-500:]}"
+    for name, (process, log) in {name: start(name) for name in config.strategies}.items():
+        if process.wait():
+            yield f"alphawire verify {name}: {log.read_text()[-500:]}"
 
 
 def independent_faults(config: Config) -> Iterator[str]:

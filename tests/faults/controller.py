@@ -20,6 +20,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.kinds import DECK, POINTS, Fault, arms
 from tests.faults.supervised import Supervised
 from tests.faults.watch import Watch
+from tests.support.deadlines import Deadline, deadline
 
 TICK = 0.05
 TAKE_OVER = 30.0
@@ -200,8 +201,8 @@ class Run:
 
     def _settle(self) -> None:
         """Until all workers have taken part in a rebalance, as far as none has met its failpoint before."""
-        end = time.monotonic() + LAG
-        while time.monotonic() < end and not (all(w.ready for w in self.workers) or self.faults):
+        end = Deadline(LAG)
+        while not end.passed and not (all(w.ready for w in self.workers) or self.faults):
             self._tick()
 
     def _inject(self) -> None:
@@ -223,12 +224,12 @@ class Run:
             self._tick()
         self.producer.stop()
         ends = self.watch.ends()
-        while not self.watch.reached(ends) and time.monotonic() - over < self.settings.patience:
+        while not self.watch.reached(ends) and time.monotonic() - over < deadline(self.settings.patience, spare=1.0):
             self._tick()
             if self.faults > known:  # a life that was still armed
                 known, over = self.faults, time.monotonic()
         self.lag_seconds = time.monotonic() - over
-        self.lag_bound = BROKER_LAG if over - self._broker_back < BROKER_LAG else LAG
+        self.lag_bound = deadline(BROKER_LAG if over - self._broker_back < BROKER_LAG else LAG, spare=1.0)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from plugins.pipeline.strategy_run import RunSettings
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.owners import bars_owner, publisher
 from streams.owners import bars_partition as partition
@@ -24,10 +25,10 @@ from streams.owners import cross_section_owner as gatherer
 from streams.owners import cross_section_partition as gathering
 from streams.publishing import pending_output as outbox
 from streams.publishing import writer as outlet
-from streams.publishing.pending_output import Reached
+from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
-from streams.recovery import state
+from streams.recovery import restoring
 from streams.requests import control_requests as wishes
 from streams.service import service
 
@@ -49,13 +50,15 @@ class Mutation:
         self.mutate(setattr)
 
 
-def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[Any]] = publisher.BarsPublisher) -> None:
+def marker_before_signals(
+    patch: Patch, publishing: type[publisher.PartitionPublisher[Any]] = publisher.BarsPublisher
+) -> None:
     async def publish(self: Any) -> None:
         part = self.part
         records, reached = part.take(publisher.WRITE_RECORDS, self.writer.transactional)
-        if part.news(reached):
+        if part.advances(reached):
             await self.writer.write(part.number, [part.marker_record(reached)])
-            part.note(reached)
+            part.note_marker(reached)
         if records:
             await self.writer.write(part.number, records)
         part.reached = reached
@@ -66,7 +69,7 @@ def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[An
 def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = partition.BarsPartition) -> None:
     original = part.take
 
-    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Progress]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -119,8 +122,8 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
 def marker_covers_those_behind(patch: Patch) -> None:
     original = partition.BarsPartition.marker_record
 
-    def marker_record(self: partition.BarsPartition, reached: Reached) -> Record:
-        return original(self, Reached(reached.position))
+    def marker_record(self: partition.BarsPartition, reached: Progress) -> Record:
+        return original(self, Progress(reached.position))
 
     patch(partition.BarsPartition, "marker_record", marker_record)
 
@@ -165,7 +168,7 @@ def applied_with_signals_before_it(patch: Patch) -> None:
     """One write holds what must be on the log first, and then what says that it is."""
     original = partition.BarsPartition.take
 
-    def take(self: partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self: partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
         records, reached = original(self, limit, together)
         if not together and self._output and self._output[0].apart:
             more, reached = original(self, limit)
@@ -249,13 +252,18 @@ def load_before_fencing(patch: Patch) -> None:
     patch(outlet.TransactionalWriterFactory, "close", close)
 
 
+class UncommittedLog(KafkaLog):
+    def records(self, *args: Any, **options: Any) -> Any:
+        return super().records(*args, **options | {"isolation": "read_uncommitted"})
+
+
 def load_uncommitted(patch: Patch) -> None:
-    original = state.read_partition_to_end
+    original = restoring.load
 
-    def read(*args: Any, **options: Any) -> Any:
-        return original(*args, **options | {"isolation": "read_uncommitted"})
+    async def load(log: KafkaLog, partition: int) -> Any:
+        return await original(UncommittedLog(log.kafka), partition)
 
-    patch(state, "read_partition_to_end", read)
+    patch(restoring, "load", load)
 
 
 def seek_to_group_offset(patch: Patch) -> None:
@@ -331,8 +339,8 @@ def gathered_ack_ahead_of_open_chunk(patch: Patch) -> None:
 def gathered_marker_ahead_of_published(patch: Patch) -> None:
     original = gathering.CrossSectionPartition.marker_record
 
-    def marker_record(self: gathering.CrossSectionPartition, _reached: Reached) -> Record:
-        return original(self, Reached(self.position))
+    def marker_record(self: gathering.CrossSectionPartition, _reached: Progress) -> Record:
+        return original(self, Progress(self.position))
 
     patch(gathering.CrossSectionPartition, "marker_record", marker_record)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.mutations import AWAITS
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 
 AWAY_AT_START = "2, the broker is away at start"
@@ -120,7 +121,8 @@ class Supervised:
         self._read += len(said)
         self.awaits += said.count(AWAITS)
         if not self.ready and OWNS in said:
-            self.ready, self.armed_until = True, time.monotonic() + (ARMED_SECONDS if self._armed else 0.0)
+            left_alone = deadline(ARMED_SECONDS, spare=1.0) if self._armed else 0.0
+            self.ready, self.armed_until = True, time.monotonic() + left_alone
         for name, action in HAPPENED.findall(said):
             self.happened[f"{name.decode()}:{action.decode()}"] += 1
             self.armed_until = 0.0
@@ -141,7 +143,7 @@ class Supervised:
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         try:
-            self.ends[self.process.wait(30)] += 1
+            self.ends[self.process.wait(deadline(30))] += 1
         finally:
             self.kill()
             self._listen()

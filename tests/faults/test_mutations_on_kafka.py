@@ -12,6 +12,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.controller import Run, Settings
 from tests.faults.mutations import ON_KAFKA
 from tests.faults.setting import setting
+from tests.support.deadlines import deadline
 
 CALM = Settings(
     faults=3,
@@ -66,7 +67,8 @@ def found(cluster: Cluster, folder: Path, name: str) -> dict[str, str]:
     not what a busy machine shows without any mistake.
     """
     for seed in SEEDS:
-        red = run(cluster, folder, name, replace(FINDS[name], mutation=name, seed=seed))
+        minutes = deadline(FINDS[name].minutes)
+        red = run(cluster, folder, name, replace(FINDS[name], mutation=name, seed=seed, minutes=minutes))
         if red.keys() - {"lag", "size"}:
             return red
     return {}

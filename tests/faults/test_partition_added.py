@@ -12,6 +12,7 @@ from streams.kafka.brokers import Broker
 from streams.kafka.clients import open_admin
 from streams.kafka.topics import list_topics, require_topics, topic_name
 from tests.faults.setting import PARTITIONS, setting
+from tests.support.deadlines import deadline
 from tests.support.live import WorkerProcess, wait_for
 
 pytestmark = pytest.mark.slow
@@ -33,12 +34,12 @@ def test_a_running_worker_ends_and_says_the_mend(tmp_path: Path, kafka: Broker) 
     with WorkerProcess(file) as worker:
         wait_for(worker.ready)
         add_partition(config)
-        assert worker.process.wait(30) == 2
+        assert worker.process.wait(deadline(30)) == 2
     said = file.with_suffix(".log").read_text()
     assert MEND in said
     assert "Traceback" not in said
     with WorkerProcess(file) as worker:
-        assert worker.process.wait(30) == 2, "and it does not start again"
+        assert worker.process.wait(deadline(30)) == 2, "and it does not start again"
 
 
 @pytest.mark.parametrize("topic", ["bars", "signals"])

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from schemas.configuration import Config
 from schemas.errors import BrokerError
 from streams.kafka.clients import offset_range, read_partition_to_end
 from streams.kafka.topics import topic_name
+from tests.support.deadlines import Deadline, deadline
 
 PAUSE, BACK = 1.0, 30.0
 VISIBLE = 10.0
@@ -58,12 +58,12 @@ class Watch(threading.Thread):
             topic = topic_name(kafka, "bars")
             return {number: (await offset_range(kafka, topic, number))[1] for number in range(kafka.partitions)}
 
-        back = time.monotonic() + BACK
+        back = Deadline(BACK)
         while True:
             try:
                 return asyncio.run(run())
             except BrokerError:
-                if time.monotonic() > back:
+                if back.passed:
                     raise
                 self._stopping.wait(PAUSE)
 
@@ -97,7 +97,7 @@ class Watch(threading.Thread):
         """Returns when every transaction that has written to the partition until now has ended."""
         kafka, name = self.config.kafka, topic_name(self.config.kafka, topic)
         _, written = await offset_range(kafka, name, number)
-        async with asyncio.timeout(VISIBLE):
+        async with asyncio.timeout(deadline(VISIBLE)):
             while (await offset_range(kafka, name, number, "read_committed"))[1] < written:
                 await asyncio.sleep(0.1)
 

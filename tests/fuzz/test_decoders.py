@@ -26,8 +26,8 @@ from streams.consuming.intake import Intake
 from streams.dead_letters.letters import Found, _take
 from streams.dead_letters.mending import read_mended
 from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
-from streams.recovery.plan import plan
-from streams.recovery.state import Stored
+from streams.recovery.plan import resume_plan
+from streams.recovery.state import StoredState
 from streams.service.listing import reply_records
 from tests.fuzz.hostile import mutated
 from tests.fuzz.hostile_news import NEWS_TARGETS
@@ -139,12 +139,12 @@ def check_intake(data: bytes) -> None:
 
 
 def check_state(data: bytes) -> None:
-    stored = Stored()
+    stored = StoredState()
     for value in (*STATES, *APPLIED, data):
         stored.take_state(value)
         stored.take_control(value)
     try:
-        plan(stored, [READY], "bars", 0, 0, 1000)
+        resume_plan(stored, [READY], "bars", 0, 0, 1000)
     except ConfigurationError as error:
         assert_one_line(error)
 
@@ -280,7 +280,7 @@ def test_what_is_valid_is_taken(name: str, tmp_path: Path) -> None:
     if name in ("bars", "intake"):
         assert all(m.decode_bar(data) for data in valid)
     if name == "state and control":
-        stored = Stored()
+        stored = StoredState()
         for data in valid:
             stored.take_state(data)
             stored.take_control(data)

@@ -21,7 +21,8 @@ from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.pipeline.frames import feature_frame
 from plugins.pipeline.pipeline import Pipeline, prepare
 from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import Signal
@@ -240,8 +241,18 @@ def test_a_class_whose_lookback_cannot_be_is_not_registered() -> None:
         model_registry.register("test.without")(Without)
 
 
-def test_it_is_prepared_before_the_first_bar(make: Any) -> None:
-    prepare([make()])
+def test_it_is_prepared_before_the_first_bar(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one bar of the warm-up fills no window, so the model is called besides: with one window of its lookback."""
+    strategy, shapes = make(), []
+    forward = strategy.model.forward
+
+    def noted(windows: FloatArray, columns: list[str]) -> FloatArray:
+        shapes.append(windows.shape)
+        return forward(windows, columns)
+
+    monkeypatch.setattr(strategy.model, "forward", noted)
+    prepare([strategy])
+    assert shapes == [(1, 6, len(COLUMNS))]
 
 
 def test_windows_in_blocks_are_those_of_a_plain_slice() -> None:

@@ -22,6 +22,7 @@ from streams.kafka.brokers.probe import answers, port_is_free
 from streams.kafka.brokers.process import GuardedProcess
 from streams.kafka.clients import open_producer, read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 
 MakeConfig = Callable[..., Kafka]
 
@@ -123,7 +124,7 @@ def test_the_command_leaves_nothing(program: Callable[..., subprocess.Popen[str]
     watched = Watched(ready["pid"], parent_of(ready["pid"]))
     command.send_signal(number)
     assert watched.gone()
-    assert command.wait(20) == (-number if number is signal.SIGKILL else 0)
+    assert command.wait(deadline(20)) == (-number if number is signal.SIGKILL else 0)
     assert not Path(ready["log"]).exists()
 
 
@@ -236,7 +237,7 @@ def test_jars_are_fetched_once_whoever_asks(
         program("-c", "from streams.kafka.brokers.jars import kafka_jars; print(kafka_jars('9'))") for _ in range(3)
     ]
     jars = tmp_path / "cache" / "alphawire" / "kafka" / "9"
-    assert [asker.communicate(timeout=30)[0].strip() for asker in askers] == [str(jars)] * 3
+    assert [asker.communicate(timeout=deadline(30))[0].strip() for asker in askers] == [str(jars)] * 3
     assert [file.name for file in jars.iterdir()] == ["kafka_2.13-9.jar"]
     assert (tmp_path / "runs").read_text() == "run\n"
 

@@ -14,6 +14,7 @@ from schemas.wire import Applied, Signal
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker
 from streams.kafka.topics import create_topics
+from tests.support.deadlines import deadline
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, strategy, wait_for, write_config
 
 THRESHOLD = {"signal": {"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}}
@@ -121,7 +122,7 @@ class Range(BaseFeature):
         assert worker.stop() == 0
     plugin.write_text(source.replace('"2"', '"1"'))
     with WorkerProcess(file, "--plugins", str(plugin)) as worker:
-        assert worker.process.wait(timeout=60) == 2
+        assert worker.process.wait(timeout=deadline(60)) == 2
     said = file.with_suffix(".log").read_text()
     assert "runs with mydesk.range version 2 on older.bars/" in said
     assert "and this worker has version 1: update it" in said

@@ -24,6 +24,7 @@ from streams.kafka.clients import (
     read_partition_to_end,
 )
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 
 MakeConfig = Callable[..., Kafka]
 
@@ -304,7 +305,7 @@ def test_holes_of_a_compacted_topic(kafka: ApacheKafkaBroker, kafka_config: Make
         async with open_admin(config) as admin:
             await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=settings)])
         sent, offsets = 0, [0]
-        async with asyncio.timeout(60), open_producer(config) as producer:
+        async with asyncio.timeout(deadline(60)), open_producer(config) as producer:
             while len(offsets) == sent or sent < 5:
                 await producer.send_and_wait(topic, b"v", f"key{sent % 2}".encode(), partition=0)
                 sent += 1

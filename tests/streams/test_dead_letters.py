@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +20,8 @@ from streams.kafka.brokers import Broker
 from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics, topic_name
-from tests.support.live import ROOT, WorkerProcess, records, strategy, wait_for, write_config
+from tests.support import forked
+from tests.support.live import WorkerProcess, records, strategy, wait_for, write_config
 from tests.support.memory import bar
 
 pytestmark = pytest.mark.broker
@@ -249,9 +247,8 @@ POINTS = {
 def test_a_replay_that_dies_and_runs_again_puts_each_back_once(run: Run, request: pytest.FixtureRequest) -> None:
     kind = request.node.callspec.params["run"]
     for point in POINTS[kind]:
-        command = [sys.executable, "-m", "alphawire", "dead-letters", "replay", "--error", "wrong_partition"]
-        environment = os.environ | {"ALPHAWIRE_FAILPOINTS": point}
-        died = subprocess.run([*command, "-c", str(run.file)], cwd=ROOT, env=environment, check=False)
+        words = ("dead-letters", "replay", "--error", "wrong_partition", "-c", run.file)
+        died = forked.run(*words, environment={"ALPHAWIRE_FAILPOINTS": point})
         assert died.returncode == -9
     # two at once, where the later one fences the other; elsewhere the documentation says one at a time
     choice = Choice(errors=frozenset({"wrong_partition"}))

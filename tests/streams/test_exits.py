@@ -21,6 +21,7 @@ from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.kafka.clients import open_producer
 from streams.process.exits import Exit, cause, no_silent_end, of_crash
+from tests.support.deadlines import deadline, limit
 from tests.support.live import (
     ROOT,
     Producer,
@@ -108,7 +109,7 @@ def test_a_plugin_that_fails_on_a_bar(tmp_path: Path, tansu: TansuBroker) -> Non
         wait_for(worker.ready)
         (tmp_path / "fail").touch()
         asyncio.run(produce_bars(config.kafka, minute_bars(300)))
-        assert worker.process.wait(120) == Exit.PLUGIN
+        assert worker.process.wait(deadline(120)) == Exit.PLUGIN
     words = last_words(tmp_path / "a.log")
     assert "mine.faulty" in words["message"]
     assert (words["exit_code"], words["partition"] in (0, 1), words["offset"]) == (Exit.PLUGIN, True, 0)
@@ -133,30 +134,31 @@ def test_a_client_that_gives_its_group_up(tmp_path: Path, tansu: TansuBroker) ->
     (tmp_path / "gives_up.py").write_text(GIVES_UP)
     file, _ = prepared(tmp_path, tansu)
     with WorkerProcess(file, "--log-format", "json", "--plugins", str(tmp_path / "gives_up.py")) as worker:
-        assert worker.process.wait(60) == Exit.BROKER
+        assert worker.process.wait(deadline(60)) == Exit.BROKER
     assert "Did we not perform bootstrap?" in last_words(file.with_suffix(".log"))["message"]
 
 
 def test_a_broker_that_is_gone(tmp_path: Path, own: TansuBroker) -> None:
     """While bars come: a worker that has nothing to write asks for no acknowledgement."""
-    file, config = prepared(tmp_path, own, delivery_timeout=2.0, snapshot_interval=0.5)
+    seconds = limit(2.0)
+    file, config = prepared(tmp_path, own, delivery_timeout=seconds, snapshot_interval=0.5)
     with working(file, config) as worker:
         before, signals = SignalCount(config)(), SignalCount(config)
         Producer(config, minute_bars(20_000).iloc[300:], 200.0).start()
         wait_for(lambda: signals() > before)
         with stopped(own):
-            assert worker.process.wait(60) == Exit.BROKER
+            assert worker.process.wait(deadline(60)) == Exit.BROKER
     words = last_words(file.with_suffix(".log"))
-    assert "no acknowledgement within 2 s" in words["message"]
+    assert f"no acknowledgement within {seconds:g} s" in words["message"]
     assert words["partition"] in (0, 1)
 
 
 def test_no_progress(tmp_path: Path, own: TansuBroker) -> None:
-    file, config = prepared(tmp_path, own, delivery_timeout=600.0, stall_timeout=2.0)
+    file, config = prepared(tmp_path, own, delivery_timeout=600.0, stall_timeout=limit(2.0))
     with working(file, config) as worker:
         asyncio.run(produce_bars(config.kafka, minute_bars(20_000).iloc[300:]))
         with stopped(own):
-            assert worker.process.wait(60) == Exit.STALLED
+            assert worker.process.wait(deadline(60)) == Exit.STALLED
     assert last_words(file.with_suffix(".log"))["exit_code"] == Exit.STALLED
 
 
@@ -165,16 +167,17 @@ def test_a_stop_that_takes_too_long(tmp_path: Path, own: TansuBroker, monkeypatc
     file, config = prepared(tmp_path, own, stop_timeout=1.0)
     with working(file, config) as worker:
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(60) == Exit.STOP_TIMEOUT
+        assert worker.process.wait(deadline(60)) == Exit.STOP_TIMEOUT
     last = json.loads(file.with_suffix(".log").read_text().splitlines()[-1])
     assert "longer than 1 s" in last["message"]
 
 
 def test_a_worker_that_has_stopped_is_gone() -> None:
     """Though a thread of it, as Faust's fetching one does, still waits for a broker that does not answer."""
-    code = "threading.Thread(target=time.sleep, args=(60,)).start(); leave()"
+    code = "threading.Thread(target=time.sleep, args=(86_400,)).start(); leave()"
     program = f"import threading, time; from streams.service.service import leave; {code}"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=45, check=False).returncode == Exit.DONE
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=deadline(20), check=False)
+    assert done.returncode == Exit.DONE
 
 
 def test_a_former_owner_is_fenced(tmp_path: Path, kafka: ApacheKafkaBroker) -> None:
@@ -190,7 +193,7 @@ def test_a_former_owner_is_fenced(tmp_path: Path, kafka: ApacheKafkaBroker) -> N
 
     with working(file, config) as worker:
         asyncio.run(take_over())
-        assert worker.process.wait(60) == Exit.FENCED
+        assert worker.process.wait(deadline(60)) == Exit.FENCED
     assert last_words(file.with_suffix(".log"))["partition"] in (0, 1)
 
 
@@ -198,7 +201,7 @@ def test_wrong_configuration_is_a_line_of_json_too(tmp_path: Path, tansu: TansuB
     file = tmp_path / "a.yaml"
     write_config(file, tansu.bootstrap, "no-topics.", log_format="json")
     with WorkerProcess(file) as worker:
-        assert worker.process.wait(60) == Exit.CONFIGURATION
+        assert worker.process.wait(deadline(60)) == Exit.CONFIGURATION
     (said,) = entries(tmp_path / "a.log")[-1:]
     assert (said["level"], said["exit_code"]) == ("critical", 2)
     assert "no-topics.bars" in said["message"]

@@ -1,13 +1,15 @@
 """Bars from files. Times are written by hand; the real data's counts are those of its README."""
 
 import gzip
+import itertools
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from schemas.errors import ConfigurationError
-from schemas.wire import Bar, check_bar
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.wire import decode_bar
 from streams.ingest.files import read_bars, refused, select_bars
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -111,9 +113,22 @@ def test_rows_that_are_no_bars_are_counted(tmp_path: Path, row: str) -> None:
 
 
 def test_what_is_kept_is_what_the_wire_accepts(tmp_path: Path) -> None:
-    rows = "".join(row.format(t=T) + "\n" for row in BAD) + f"IBM,{T},1,2,1,1,0\n"
-    for bar in read_bars(write(tmp_path / "a.csv", HEADER + rows), "1m").to_dict("records"):
-        check_bar(Bar(**{str(name): value for name, value in bar.items()}))
+    """Each combination of values around the limits is a row: kept if and only if the topic's decoder takes the bar."""
+    limits = (-1.0, 0.0, 1.0, 2.0)
+    rows = [*itertools.product(limits, repeat=5)]
+    path = write(tmp_path / "a.csv", HEADER + "".join(f"A,{T},{','.join(map(str, row))}\n" for row in rows))
+    kept = read_bars(path, "1m")[["open", "high", "low", "close", "volume"]]
+    assert [*kept.itertuples(index=False, name=None)] == [row for row in rows if is_taken(row)]
+
+
+def is_taken(values: tuple[float, ...]) -> bool:
+    numbers = zip(("open", "high", "low", "close", "volume"), values, strict=True)
+    record = {"symbol": "A", "interval": "1m", "open_time": T, "close_time": T + 60_000} | dict(numbers)
+    try:
+        decode_bar(json.dumps(record).encode())
+    except BadRecord:
+        return False
+    return True
 
 
 def test_interval_column(tmp_path: Path) -> None:

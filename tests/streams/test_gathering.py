@@ -173,7 +173,7 @@ def test_predictions_that_wait_are_not_worth_a_marker() -> None:
     part.decide(4)
     said, part.reached = part.take(1_000)
     assert (len(said), part.unmarked) == (5, True)
-    part.note(part.reached)
+    part.note_marker(part.reached)
     assert not part.unmarked
 
 

@@ -25,6 +25,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.owners.bars_owner import BarsOwner
 from streams.service.health import unready
+from tests.support.deadlines import limit
 from tests.support.live import WorkerProcess, minute_bars, topics_and_bars, wait_for, write_config
 from tests.support.memory import WriterFactory, bar, fetched
 
@@ -119,9 +120,9 @@ async def send_in_transactions(config: Config, count: int) -> None:
 
 def test_the_marks_of_transactions_at_the_end_are_no_lag(tmp_path: Path, kafka: ApacheKafkaBroker) -> None:
     """Nor a stall: a worker that has read all lives on, however long nothing comes."""
-    file = tmp_path / "marks.yaml"
+    file, stall = tmp_path / "marks.yaml", limit(2.0)
     config = write_config(
-        file, kafka.bootstrap, "health-marks.", http=True, http_port=free_port(), ready_lag=0, stall_timeout=2.0
+        file, kafka.bootstrap, "health-marks.", http=True, http_port=free_port(), ready_lag=0, stall_timeout=stall
     )
     asyncio.run(create_topics(config.kafka))
     with WorkerProcess(file) as worker:
@@ -130,7 +131,7 @@ def test_the_marks_of_transactions_at_the_end_are_no_lag(tmp_path: Path, kafka: 
         wait_for(lambda: page(config, "/status")[1]["counts"]["bars"] == 50, 30)
         wait_for(lambda: is_ready(config, worker), 10)
         with pytest.raises(Exception, match="timed out"):
-            worker.process.wait(6)
+            worker.process.wait(3 * stall)
         assert worker.stop() == 0
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from backtest.verify.verify import verify
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker
+from tests.support import forked
 from tests.support.live import (
-    ROOT,
     SignalCount,
     WorkerProcess,
     minute_bars,
@@ -26,9 +25,7 @@ from tests.support.live import (
 
 
 def command(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "alphawire", "state", *words], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    return forked.run("state", *words)
 
 
 def shown(file: Path) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import open_producer
 from streams.kafka.topics import create_topics, topic_name
 from streams.service.listing import changes, read_listing
+from tests.support.deadlines import deadline
 from tests.support.live import WorkerProcess, records, wait_for, write_config
 
 PLUGIN = '''
@@ -153,7 +154,7 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         f"http://127.0.0.1:{port}{path}", method=method, data=b"{}" if method != "GET" else None
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=deadline(10)) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, None

@@ -8,6 +8,7 @@ from streams.kafka.brokers import TansuBroker
 from streams.kafka.clients import open_producer, read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
+from tests.support.deadlines import deadline
 
 OWNERS, EACH = 20, 2
 
@@ -34,7 +35,7 @@ def test_owners_that_write_to_one_partition_wait_for_no_more_than_their_turn(
                 return await send(*given)
 
             producer._sender._send_produce_req = slow
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(deadline(120)):
                 await asyncio.gather(*(owner(writer, number) for number in range(OWNERS)))
         return [record.value async for record in read_partition_to_end(kafka, topic, 1)]
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import os
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +17,9 @@ from schemas.errors import BrokerError
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import gives_producer_ids, open_admin, open_consumer, open_producer, read_partition_to_end
 from streams.kafka.topics import TOPICS, topic_name
-from tests.support.live import ROOT, SignalCount, WorkerProcess, minute_bars, strategy, wait_for
+from tests.support.deadlines import deadline
+from tests.support.forked import run
+from tests.support.live import SignalCount, WorkerProcess, minute_bars, strategy, wait_for
 from tests.support.secured import MECHANISMS, PASSWORD, PROTOCOLS, Secured, secured
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.slow]
@@ -114,18 +114,15 @@ def test_commands_end_with_one_line_and_exit_code_2(
     file = tmp_path / "alphawire.yaml"
     kafka = refused_settings(locked, case, tmp_path)
     file.write_text(yaml.safe_dump({"kafka": kafka, "strategies": {"demo": strategy()}}))
-    run = alphawire(file, *command)
-    assert run.returncode == 2
-    assert len(run.stderr.splitlines()) == 1
-    assert run.stderr.startswith("alphawire: the broker at localhost:")
-    assert REFUSED[case][2] in run.stderr
+    ended = alphawire(file, *command)
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith("alphawire: the broker at localhost:")
+    assert REFUSED[case][2] in ended.stderr
 
 
 def alphawire(file: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "alphawire", *words, "-c", str(file)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=120, check=False
-    )
+    return run(*words, "-c", file, environment=environment)
 
 
 # --- all of it, over TLS ---------------------------------------------------------------------------------------------
@@ -158,9 +155,9 @@ def whole(locked: Secured, file: Path, kafka: dict[str, Any], **environment: str
     said: dict[str, str] = {}
 
     def command(*words: str) -> None:
-        run = alphawire(file, *words, **environment)
-        said[" ".join(words[:2])] = run.stdout + run.stderr
-        assert run.returncode == 0, run.stderr
+        done = alphawire(file, *words, **environment)
+        said[" ".join(words[:2])] = done.stdout + done.stderr
+        assert done.returncode == 0, done.stderr
 
     command("topics", "create", "--json")
     command("topics", "list", "--json")
@@ -173,7 +170,7 @@ def whole(locked: Secured, file: Path, kafka: dict[str, Any], **environment: str
             wait_for(worker.ready)
             wait_for(lambda: worker.process.poll() is not None or signals() >= BARS)
             for page in ("status", "plugins"):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=deadline(10)) as answer:
                     said[page] = answer.read().decode()
             assert worker.stop() == 0
     said["log"] = file.with_suffix(".log").read_text()

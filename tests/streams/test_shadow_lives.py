@@ -18,7 +18,8 @@ from plugins.fold.sequence import SequenceModel
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.prediction.shadow import ReadyShadow, ready_shadow
 from plugins.pipeline.strategy_run import Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import ModelUse, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, Signal, encode
@@ -147,7 +148,7 @@ def test_where_it_fails_the_rows_beside_it_do_not_suffer() -> None:
     failed = [said for said in outcome.shadows if said.fault]
     assert {(said.shadow, said.fault) for said in failed} == {(None, "LookupError")}
     assert sum(said.shadow is not None for said in outcome.shadows) > 20
-    standing = beside.standing()[NAME]
+    standing = beside.status()[NAME]
     assert standing["failures"] == len(failed) > 20
     assert standing["fault"].startswith("LookupError: none of ")
 

@@ -17,6 +17,7 @@ from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.kafka.clients import open_admin, open_producer, read_partition_to_end
 from streams.kafka.topics import TOPICS, create_topics, list_topics, partition_count, require_topics, topic_name
+from tests.support.deadlines import deadline
 
 MakeConfig = Callable[..., Kafka]
 EQUAL = {"bars", "signals", "predictions", "predictions.shadow", "news.scores", "control", "dead-letters", "state"}
@@ -72,7 +73,7 @@ def test_only_the_missing_ones_are_made(broker: Broker, kafka_config: MakeConfig
     async def delete() -> None:
         async with open_admin(kafka) as admin:
             await admin.delete_topics([topic_name(kafka, "signals")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(deadline(10)):
             while (await list_topics(kafka))[topic_name(kafka, "signals")] is not None:
                 pass  # the broker answers a moment before it is done
 

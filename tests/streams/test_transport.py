@@ -14,6 +14,7 @@ from streams.consuming.transport import Consumer, ConsumerThread
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.clients import open_consumer
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 from tests.support.memory import bar, fetched
 
 BARS = TP("bars", 0)
@@ -131,7 +132,7 @@ def test_topics_that_the_client_did_not_know_are_given_out_when_they_are_there(
             def on_partitions_assigned(self, assigned: Any) -> None:
                 given.put_nowait({tuple(tp) for tp in assigned})
 
-        async with asyncio.timeout(60), open_consumer(config, group_id=bars) as client:
+        async with asyncio.timeout(deadline(60)), open_consumer(config, group_id=bars) as client:
             client.subscribe([bars], listener=Listener())
             looking = asyncio.create_task(Watching(client)._watch_group())
             nothing = await given.get()

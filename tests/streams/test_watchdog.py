@@ -20,12 +20,13 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.process.exits import Exit
 from streams.service.watchdog import watch
 from tests.streams.test_cross_sections_live import in_time, ranking
+from tests.support.deadlines import deadline, limit
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config
 from tests.support.memory import WriterFactory, bar
 
 BARS = 5
-STALL = 1.0
+STALL = limit(1.0)
 
 
 async def send(config: Config) -> tuple[int, int]:
@@ -143,7 +144,7 @@ def test_a_plugin_that_never_returns_ends_the_worker(tansu: TansuBroker, kafka_c
     plugin, file = tmp_path / "never.py", tmp_path / "alphawire.yaml"
     plugin.write_text(NEVER)
     demo = {"demo": strategy(features=["mydesk.never"])}
-    config = write_config(file, tansu.bootstrap, kafka_config(tansu).prefix, demo, stall_timeout=2.0)
+    config = write_config(file, tansu.bootstrap, kafka_config(tansu).prefix, demo, stall_timeout=limit(2.0))
 
     async def bars() -> None:
         await create_topics(config.kafka)
@@ -156,7 +157,7 @@ def test_a_plugin_that_never_returns_ends_the_worker(tansu: TansuBroker, kafka_c
 
     asyncio.run(bars())
     with WorkerProcess(file, "--plugins", str(plugin)) as worker:
-        assert worker.process.wait(timeout=60) == Exit.STALLED
+        assert worker.process.wait(timeout=deadline(60)) == Exit.STALLED
     assert "the event loop stands still" in file.with_suffix(".log").read_text()
 
 
@@ -164,11 +165,11 @@ def test_a_gatherer_that_hangs_ends_the_worker(tansu: TansuBroker, tmp_path: Pat
     """The bars are dealt with, and their predictions lie there."""
     file, bars = tmp_path / "alphawire.yaml", in_time(100)
     ranked = {"ranked": ranking(sorted(bars["symbol"].unique()))}
-    config = write_config(file, tansu.bootstrap, f"{tmp_path.name}.", ranked, stall_timeout=3.0)
+    config = write_config(file, tansu.bootstrap, f"{tmp_path.name}.", ranked, stall_timeout=limit(3.0))
     topics_and_bars(config, bars)
     worker = Forked("worker", "-c", str(file), log=tmp_path / "worker.log", mutation="gathering_hangs")
     try:
-        assert worker.wait(60) == Exit.STALLED
+        assert worker.wait(deadline(60)) == Exit.STALLED
     finally:
         worker.kill()
     assert "predictions/" in (tmp_path / "worker.log").read_text().rstrip().rpartition("\n")[2]

@@ -14,6 +14,7 @@ from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.topics import create_topics
 from streams.service.web import PAGES
+from tests.support.deadlines import deadline
 from tests.support.live import WorkerProcess, wait_for, write_config
 
 pytestmark = pytest.mark.broker
@@ -52,7 +53,7 @@ def reachable(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=deadline(10))
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()

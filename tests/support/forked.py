@@ -11,6 +11,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.deadlines import deadline
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,27 +22,22 @@ _context.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in `folder`.
-
-    Its output goes to the end of `log`, what it prints on standard error to that of `errors` where it is given.
+    """What of `subprocess.Popen` the tests use, for ``alphawire WORDS`` in the folder `cwd`; its output goes to the end
+    of `log`, what it writes to standard error to that of `errors`, if given.
     """
 
     def __init__(
-        self,
-        *words: str,
-        log: Path,
-        environment: dict[str, str] | None = None,
-        mutation: str = "",
-        errors: Path | None = None,
-        folder: Path = ROOT,
-    ) -> None:
+        self, *words: str, log: Path, errors: Path | None = None, cwd: Path = ROOT,
+        environment: dict[str, str] | None = None, mutation: str = "",
+    ) -> None:  # fmt: skip
         self._command = ("alphawire", *words)
         given = os.environ | (environment or {})
-        files = [str(file.absolute()) for file in (log, errors or log)]
-        log.touch()
-        self._process = _context.Process(
-            target=_become, args=(self._command, files, given, mutation, str(folder)), daemon=True
-        )
+        for file in (log, errors or log):
+            file.touch()
+        outputs = [str(file.absolute()) for file in (log, errors or log)]
+        arguments = (self._command, outputs, str(cwd), given, mutation)
+        # a daemon may start no process of its own by `multiprocessing`, as joblib's workers are
+        self._process = _context.Process(target=_become, args=arguments, daemon=not errors)
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -69,6 +67,21 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def run(
+    *words: str | Path, cwd: Path = ROOT, environment: dict[str, str] | None = None, seconds: float = 120.0
+) -> "subprocess.CompletedProcess[str]":
+    """``alphawire WORDS`` to its end, as `subprocess.run` with its output captured; `seconds` of a quiet machine."""
+    command = [str(word) for word in words]
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        process = Forked(*command, log=output, errors=errors, cwd=cwd, environment=environment)
+        try:
+            code = process.wait(deadline(seconds))
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
+
+
 def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes]":
     """The same by an interpreter of its own, as a user starts it; `python` may be that of another environment."""
     with log.open("ab") as output:
@@ -76,11 +89,9 @@ def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 
-def _become(
-    command: tuple[str, ...], files: list[str], environment: dict[str, str], mutation: str, folder: str
-) -> None:
+def _become(command: tuple[str, ...], outputs: list[str], cwd: str, environment: dict[str, str], mutation: str) -> None:
     """The new process: as if it had just been started so."""
-    for number, file in enumerate(files, 1):
+    for number, file in enumerate(outputs, 1):
         output = os.open(file, os.O_WRONLY | os.O_APPEND)
         os.dup2(output, number)
         os.close(output)
@@ -88,7 +99,7 @@ def _become(
         stream.reconfigure(write_through=True)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(folder)
+    os.chdir(cwd)
     sys.argv = list(command)
 
     from alphawire.cli import main

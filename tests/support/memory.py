@@ -28,8 +28,8 @@ from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
 from streams.process.exits import Exit
 from streams.publishing.writer import Record
-from streams.recovery.plan import Plan, of_track, plan
-from streams.recovery.state import Stored
+from streams.recovery.plan import ResumePlan, of_track, resume_plan
+from streams.recovery.state import StoredState
 from streams.requests.control_requests import ControlRequests
 
 MINUTE = 60_000
@@ -134,8 +134,8 @@ class Log:
     def of(self, topic: str) -> list[Record]:
         return [record for record in self.records if record.topic == topic]
 
-    def stored(self, compacted: bool = False) -> Stored:
-        stored = Stored(bars="bars")
+    def stored(self, compacted: bool = False) -> StoredState:
+        stored = StoredState(bars="bars")
         state = self.of("state")
         for record in {r.key: r for r in state}.values() if compacted else state:
             stored.take_state(record.value)
@@ -246,13 +246,13 @@ class MemoryOwner(BarsOwner):
         super().__init__(*args, **options)
         self._memory, self._rng, self._begin, self._end = log, rng, begin, end
 
-    async def restore(self, numbers: Sequence[int]) -> Sequence[list[Plan]]:
+    async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
         stored = self._memory.stored(self._rng.random() < 0.5)
         ready = [self.requests.at_start(s.name, stored.applied.get(s.name)) for s in self.strategies]
         tracks = ("", "news") if self.uses_news else ("",)
         return [
             [
-                plan(stored.of_track(track), of_track(ready, track), "bars", number, self._begin, self._end)
+                resume_plan(stored.of_track(track), of_track(ready, track), "bars", number, self._begin, self._end)
                 for track in tracks
             ]
             for number in numbers
@@ -309,7 +309,7 @@ async def live(
         if meanwhile and not died:
             meanwhile(worker)
         await yield_if_throttled(rng)
-    while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
+    while part.behind and stops_at is None and not died:
         await asyncio.sleep(0)
     while worker.news_tracks and worker.news_tracks[0].behind and stops_at is None and not died:
         worker.news_tracks[0].wake.set()

@@ -17,6 +17,7 @@ from streams.scorer.scorer import Scorer
 from streams.scorer.scoring import Scoring
 from streams.scorer.service import consumer_options, destination_of
 from streams.service.service import choose_writer_factory
+from tests.support.deadlines import deadline
 
 
 class Died(Exception):
@@ -64,7 +65,7 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
 
 async def until(scorer: Scorer, condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Waits for what the scorer does in its own time."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(deadline(seconds)):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -28,17 +28,25 @@ def clock_jumps() -> None:
 
 
 def _import_all() -> None:
+    import alphawire.commands.control.state
+    import alphawire.commands.development.check
+    import alphawire.commands.development.plugins
+    import alphawire.commands.live.produce
     import alphawire.commands.live.scorer
+    import alphawire.commands.live.topics
     import alphawire.commands.live.worker
+    import alphawire.commands.research.replay
+    import alphawire.commands.research.verify
     import streams.kafka.brokers.embedded
     import streams.scorer.service
     import streams.service.service
     from plugins.pipeline.pipeline import prepare
     from plugins.strategy.ready import ready_strategy
     from schemas.configuration import load_config
-    from tests.support.live import write_config
+    from tests.support.live import patient_clients, write_config
 
     del alphawire, streams
+    patient_clients()
     with TemporaryDirectory() as folder:
         # what the compiled loops load at their first use
         file = Path(folder, "warm.yaml")

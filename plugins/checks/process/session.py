@@ -22,12 +22,12 @@ DEADLINE = 90.0
 START = 120.0
 """Seconds for a process to start and to import a plugin."""
 HANGS = 2
-"""So many checks of a plugin may hang; the rest are not made."""
+"""Checks of a plugin that may hang before the rest are left out."""
 SEEDS = ("1", "2")
 
 
 class Gone(Exception):
-    """The process ended or hung; the text says how."""
+    """The process ended or hung; the text is how."""
 
 
 class Process:
@@ -135,7 +135,7 @@ class Session:
         self._main, self._twin = (Process(seed) for seed in SEEDS)
 
     def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
-        """All findings on a plugin; `progress` hears each."""
+        """All findings on a plugin; `progress` gets each."""
         for wait in (False, True):  # both at once
             self._main.start(wait)
             self._twin.start(wait)

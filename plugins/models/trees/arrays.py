@@ -144,9 +144,9 @@ def _one_row(row: Any, trees: Any, nodes: Any, value: Any, leaves: Any, start: A
             trees[a].root, trees[b].root, trees[c].root, trees[d].root, trees[e].root, trees[f].root, trees[g].root,
             trees[h].root,
         )  # fmt: skip
-        found = _eight_leaves(rows, roots, trees[h].depth, nodes)
-        leaves[a], leaves[b], leaves[c], leaves[d] = found[0], found[1], found[2], found[3]
-        leaves[e], leaves[f], leaves[g], leaves[h] = found[4], found[5], found[6], found[7]
+        sums = _eight_leaves(rows, roots, trees[h].depth, nodes)
+        leaves[a], leaves[b], leaves[c], leaves[d] = sums[0], sums[1], sums[2], sums[3]
+        leaves[e], leaves[f], leaves[g], leaves[h] = sums[4], sums[5], sums[6], sums[7]
     for i in range(count - count % 8, count):
         tree = trees[i].shallow
         node = trees[tree].root

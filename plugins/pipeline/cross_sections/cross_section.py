@@ -35,9 +35,24 @@ _decode_params = msgspec.json.Decoder(dict).decode
 
 
 def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], values: ArrayLike) -> Decisions:
-    """`generate` for the cross-section of `time` (ms), one row a symbol, as `Decisions` in the order of `symbols`.
+    """Decides about one cross-section.
 
-    Raises `PluginError` when `generate` fails or returns something else than one usable decision a row.
+    Parameters
+    ----------
+    time
+        Close of its bars, in ms since the epoch (UTC).
+    values
+        One prediction for each of `symbols`.
+
+    Returns
+    -------
+    Decisions
+        In the order of `symbols`.
+
+    Raises
+    ------
+    PluginError
+        `generate` fails, or returns something else than one usable decision a row.
     """
     if isinstance(generator, CrossSectionGenerator):
         with plugin_errors(name_of(generator), "decide"):
@@ -57,10 +72,19 @@ def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], va
 
 
 def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generator: BaseSignalGenerator) -> list[Signal]:
-    """One signal for each member of the closing and each that left, by symbol, from their `predictions`.
+    """One signal for each member of the closing and each that left, sorted by symbol.
 
-    A member without a prediction is not shown to the generator: HOLD, no weight. One that left is FLAT, weight 0. Those
-    that `predictions` lacks are left out.
+    A member without a prediction is not shown to the generator: HOLD, no weight. One that left is FLAT, weight 0.
+
+    Parameters
+    ----------
+    predictions
+        By symbol, of the time of the closing; symbols that it lacks get no signal.
+
+    Raises
+    ------
+    PluginError
+        The generator fails.
     """
     members = [predictions[symbol] for symbol in closing.members if symbol in predictions]
     known = [(member.symbol, member.prediction) for member in members if member.prediction is not None]
@@ -97,7 +121,17 @@ def _signal(of: Prediction, signal: Any, weight: float | None, reason: str) -> S
 def closing_of(
     strategy: ReadyStrategy, time: int, members: Iterable[str], left: Iterable[str], expected: Iterable[str]
 ) -> Closing:
-    """The closing that `strategy`, as it is configured here, proposes."""
+    """The closing that `strategy`, as it is configured here, proposes.
+
+    Parameters
+    ----------
+    time
+        Close of the bars, in ms since the epoch (UTC).
+    members, left
+        Symbols that are there: members of the universe then, and those that have left it.
+    expected
+        Symbols that should be there.
+    """
     generator, execution, wanted = strategy.generator, strategy.execution, set(expected)
     present = sorted(members)
     return Closing(
@@ -108,7 +142,13 @@ def closing_of(
 
 
 def generator_of(closing: Closing) -> BaseSignalGenerator:
-    """The plugin that the closing names; `PluginError` when it is not here, or in another version."""
+    """The plugin that the closing names.
+
+    Raises
+    ------
+    PluginError
+        It is not here, or in another version.
+    """
     return _generator(closing.signal.key, closing.signal.version, canonical_json(closing.signal.params))
 
 
@@ -133,6 +173,7 @@ class SectionOutcome:
     late: list[Prediction] = field(default_factory=list)
 
     def add_late(self, prediction: Prediction) -> None:
+        """A prediction that came too late, and its signal."""
         self.late.append(prediction)
         self.signals.append(late_signal(prediction))
 

@@ -53,4 +53,5 @@ class ShadowComparison:
 
 
 def none_if_not_finite(value: float) -> float | None:
+    """The value as JSON can hold it."""
     return value if math.isfinite(value) else None

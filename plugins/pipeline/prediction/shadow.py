@@ -1,6 +1,6 @@
 """A strategy's shadow: a second model that predicts beside the one in force, and decides nothing.
 
-It is asked after the signals are made, from copies, and whatever it raises becomes a record without its prediction.
+It is given copies, and whatever it raises becomes a record without its prediction.
 Its state, the last rows of a sequence model, is a part of its own in the strategy's snapshots.
 """
 
@@ -17,7 +17,8 @@ from plugins.models.artifacts.per_symbol import PerSymbolModel
 from plugins.pipeline.accepted_bars import FeatureRows
 from plugins.pipeline.prediction.comparison import ShadowComparison, none_if_not_finite
 from plugins.pipeline.prediction.model import Windows, single_rows
-from plugins.strategy.ready import ReadyStrategy, load_model, ring_of
+from plugins.strategy.parts import load_model, ring_of
+from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.configuration import Strategy
 from schemas.wire import BesideState, Model, ShadowPrediction
@@ -54,9 +55,12 @@ class ReadyShadow:
 
 
 def ready_shadow(ready: ReadyStrategy, strategy: Strategy, base: Path = Path()) -> ReadyShadow | None:
-    """The shadow that the configuration names beside the strategy `ready`, certified like any model; None: none.
+    """The shadow that the configuration names for the strategy `ready`, certified like any model; None: none.
 
-    Raises what a model's loading raises: `ConfigurationError`, `ArtifactError`, `PluginError`.
+    Raises
+    ------
+    ConfigurationError, ArtifactError, PluginError
+        As for a strategy's own model.
     """
     if strategy.shadow is None:
         return None

@@ -16,15 +16,17 @@ from click.testing import CliRunner
 from alphawire.cli import cli
 from backtest.sources.bars import log_gaps, topic_bars
 from schemas.configuration import Config
+from streams.archive.parquet_log import ParquetLog
 from streams.archive.writer import archive
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker
-from streams.kafka.clients import client_settings, open_admin, read_batches_to_end
+from streams.kafka.clients import client_settings, open_admin
 from streams.kafka.gap_detection import WatchedRecords
-from streams.kafka.gaps import Gaps, told
+from streams.kafka.gaps import Gaps, Span, describe_gaps
 from streams.kafka.header_repair import RepairedRecords
-from streams.kafka.parquet_log import Span, archived
+from streams.kafka.log import KafkaLog, Log
 from streams.kafka.topics import create_topics, topic_name
+from tests.support.deadlines import deadline
 from tests.support.live import minute_bars, records, strategy, write_config
 
 PRODUCER = 7
@@ -61,10 +63,10 @@ def mark(offset: int, committed: bool) -> bytes:
     return bytes(data)
 
 
-def fetched(holes: Gaps, data: bytes, offset: int, aborted: Any = ()) -> list[int]:
+def fetched(gaps: Gaps, data: bytes, offset: int, aborted: Any = ()) -> list[int]:
     """Offsets that a consumer gives out of one fetch from `offset` on."""
     at = TopicPartition("bars", 0)
-    given = WatchedRecords(at, RepairedRecords(data), list(aborted), offset, holes, None, False, READ_COMMITTED)
+    given = WatchedRecords(at, RepairedRecords(data), list(aborted), offset, gaps, None, False, READ_COMMITTED)
     return [record.offset for record in given]
 
 
@@ -85,39 +87,39 @@ def spans(*pairs: tuple[int, int]) -> list[Span]:
     ids=["whole", "between batches", "in a batch", "at a batch's begin", "a mark", "committed and compacted"],
 )
 def test_holes_of_a_fetch(data: bytes, offsets: Iterable[int], expected: list[tuple[int, int]]) -> None:
-    holes = Gaps()
-    assert fetched(holes, data, 0) == list(offsets)
-    assert holes.found == spans(*expected)
+    gaps = Gaps()
+    assert fetched(gaps, data, 0) == list(offsets)
+    assert gaps.spans == spans(*expected)
 
 
 @pytest.mark.parametrize("aborted", [batch(range(3, 6), transactional=True), batch([4], 3, 6, transactional=True)])
 def test_what_an_aborted_transaction_wrote_is_no_hole(aborted: bytes) -> None:
     """In the middle of a fetch, and at its end."""
-    holes = Gaps()
-    assert fetched(holes, batch(range(3)) + aborted, 0, [(PRODUCER, 3)]) == [0, 1, 2]
-    assert fetched(holes, mark(6, False) + batch([7]), 6) == [7]
-    assert fetched(holes, aborted + mark(6, False) + batch([9]), 3, [(PRODUCER, 3)]) == [9]
-    assert holes.found == spans((8, 9))
+    gaps = Gaps()
+    assert fetched(gaps, batch(range(3)) + aborted, 0, [(PRODUCER, 3)]) == [0, 1, 2]
+    assert fetched(gaps, mark(6, False) + batch([7]), 6) == [7]
+    assert fetched(gaps, aborted + mark(6, False) + batch([9]), 3, [(PRODUCER, 3)]) == [9]
+    assert gaps.spans == spans((8, 9))
 
 
 def test_from_one_fetch_to_the_next() -> None:
     """A fetch begins inside of a batch; a log may lose its begin meanwhile, and a consumer goes on behind it."""
-    holes = Gaps()
-    assert fetched(holes, batch([26]), 26) == [26]  # what was looked at for the end of the log
-    holes.begin(0, 2, 27)
-    assert fetched(holes, batch(range(5)), 2) == [2, 3, 4]
-    assert fetched(holes, batch([5, 9], end=12), 5) == [5, 9]
-    assert fetched(holes, batch(range(10, 25)), 20) == list(range(20, 25))
-    assert fetched(holes, batch([30]), 25) == [30]
-    assert holes.found == spans((0, 2), (6, 9), (10, 20), (25, 27))
+    gaps = Gaps()
+    assert fetched(gaps, batch([26]), 26) == [26]  # what was looked at for the end of the log
+    gaps.begin(0, 2, 27)
+    assert fetched(gaps, batch(range(5)), 2) == [2, 3, 4]
+    assert fetched(gaps, batch([5, 9], end=12), 5) == [5, 9]
+    assert fetched(gaps, batch(range(10, 25)), 20) == list(range(20, 25))
+    assert fetched(gaps, batch([30]), 25) == [30]
+    assert gaps.spans == spans((0, 2), (6, 9), (10, 20), (25, 27))
 
 
 def test_in_words() -> None:
-    assert told("bars/1", spans((5, 8), (9, 10))) == [
+    assert describe_gaps("bars/1", spans((5, 8), (9, 10))) == [
         "bars/1: offsets 5 to 7 hold no records (3)",
         "bars/1: offsets 9 to 9 hold no records (1)",
     ]
-    assert told("bars/1", [Span(n, n + 2) for n in range(0, 60, 10)]) == [
+    assert describe_gaps("bars/1", [Span(n, n + 2) for n in range(0, 60, 10)]) == [
         "bars/1: 12 of the offsets 0 to 51 hold no records, in 6 places"
     ]
 
@@ -129,9 +131,9 @@ def gone(config: Config, source: str, out: Path) -> list[str]:
     """What the command tells, on both its ways."""
     arguments = ["replay", "demo", "--source", source, "--out", str(out / "signals.jsonl"), "--json"]
     done = CliRunner().invoke(cli, [*arguments, "-c", str(out / "a.yaml")])
-    found: list[str] = json.loads(done.stdout)["gaps"]
-    assert [line for line in done.stderr.splitlines() if "gap" in line] == [f"a gap in the log: {gap}" for gap in found]
-    return found
+    spans: list[str] = json.loads(done.stdout)["gaps"]
+    assert [line for line in done.stderr.splitlines() if "gap" in line] == [f"a gap in the log: {gap}" for gap in spans]
+    return spans
 
 
 def test_transactions_leave_no_gaps(kafka: ApacheKafkaBroker, tmp_path: Path) -> None:
@@ -159,8 +161,8 @@ def test_transactions_leave_no_gaps(kafka: ApacheKafkaBroker, tmp_path: Path) ->
     assert len(there) == len(BARS) + 80
     assert max(offset for _, offset in there) > len(there) // 2  # some offsets in between are none of a record
     assert gone(config, "kafka", tmp_path) == []
-    assert log_gaps(topic_bars(config, "1m")) == []
-    report = asyncio.run(archive(config.kafka, tmp_path / "history", size=50))
+    assert log_gaps(topic_bars(KafkaLog(config.kafka), "1m")) == []
+    report = asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "history", size=50))
     assert report.gaps == {}
     assert gone(config, str(tmp_path / "history"), tmp_path) == []
 
@@ -179,41 +181,41 @@ def test_a_compacted_log_is_told(kafka: ApacheKafkaBroker, tmp_path: Path) -> No
         await create_topics(config.kafka)
         await produce_bars(config.kafka, BARS.iloc[:1].assign(symbol="ONCE"))
         sent = 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(deadline(60)):
             while sent < 200 or len(await asyncio.to_thread(records, config, "bars")) > sent:
                 await produce_bars(config.kafka, BARS.iloc[sent : sent + 5])
                 sent += 5
 
     asyncio.run(produce())
-    given, holes = asyncio.run(read(config, bars))
-    assert any(0 in offsets and some for offsets, some in zip(given, holes, strict=True))
-    assert_complete(given, holes)
+    given, gaps = asyncio.run(read(KafkaLog(config.kafka)))
+    assert any(0 in offsets and batch for offsets, batch in zip(given, gaps, strict=True))
+    assert_complete(given, gaps)
     assert gone(config, "kafka", tmp_path)
-    assert log_gaps(topic_bars(config, "1m"))
+    assert log_gaps(topic_bars(KafkaLog(config.kafka), "1m"))
     # from here on nothing is compacted any more
-    asyncio.run(archive(config.kafka, tmp_path / "history", size=5))
-    history = archived(tmp_path / "history")
-    given = [{record.offset for some in history.batches(bars, n) for record in some} for n in (0, 1)]
-    holes = [history.kept(bars, n).gaps for n in (0, 1)]
-    assert_complete(given, holes)
-    expected = [text for number in (0, 1) for text in told(f"{bars}/{number}", holes[number])]
+    asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "history", size=5))
+    history = ParquetLog(tmp_path / "history")
+    given, gaps = asyncio.run(read(history))
+    assert gaps == [history.kept("bars", n).gaps for n in (0, 1)]
+    assert_complete(given, gaps)
+    expected = [text for number in (0, 1) for text in describe_gaps(f"{bars}/{number}", gaps[number])]
     assert gone(config, str(tmp_path / "history"), tmp_path) == expected
 
 
-async def read(config: Config, topic: str) -> tuple[list[set[int]], list[list[Span]]]:
+async def read(log: Log) -> tuple[list[set[int]], list[list[Span]]]:
     """Of each partition the offsets that were given out, and the holes that were found meanwhile."""
-    given, found = [], []
+    given, spans = [], []
     for partition in (0, 1):
-        holes = Gaps()
-        batches = read_batches_to_end(config.kafka, topic, partition, 0, "read_committed", holes)
+        gaps = Gaps()
+        batches = log.batches("bars", partition, 0, "read_committed", gaps)
         given.append({record.offset async for batch in batches for record in batch})
-        found.append(holes.found)
-    return given, found
+        spans.append(gaps.spans)
+    return given, spans
 
 
-def assert_complete(given: list[set[int]], holes: list[list[Span]]) -> None:
+def assert_complete(given: list[set[int]], gaps: list[list[Span]]) -> None:
     """In a log without marks each offset is that of a record, or gone."""
-    for offsets, some in zip(given, holes, strict=True):
-        lacking = {offset for hole in some for offset in range(hole.begin, hole.end)}
+    for offsets, batch in zip(given, gaps, strict=True):
+        lacking = {offset for gap in batch for offset in range(gap.begin, gap.end)}
         assert offsets | lacking == set(range(max(offsets, default=-1) + 1))
         assert not offsets & lacking

@@ -1,4 +1,4 @@
-"""An archive of topics in Parquet, read as if it were the log.
+"""An archive of topics in Parquet, read as a log.
 
     DIR/archive.json                            prefix and partitioner of the topics
     DIR/TOPIC/partition-0.json                  what is archived of the partition; only what it lists counts
@@ -8,25 +8,19 @@ Columns: partition, offset, timestamp, key, value, headers. A segment is a stret
 one; it has a file for each day of its records' timestamps.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
+from streams.kafka.gaps import Gaps, Span, merged
+from streams.kafka.log import Log, LogRecord
 
 T = TypeVar("T")
 ABOUT = "archive.json"
 BATCH = 5_000
-
-
-class Span(msgspec.Struct):
-    """Offsets from `begin` up to, not including, `end`."""
-
-    begin: int
-    end: int
 
 
 class Segment(msgspec.Struct):
@@ -72,64 +66,69 @@ class ArchivedRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class Archived(Kafka):
-    """Where the topics are, when that is an archive: `streams.kafka.clients` reads this instead of a broker."""
+class ParquetLog(Log):
+    """The archive in `folder` as a log; `ConfigurationError` where it is none, or a file is missing or damaged."""
 
-    folder: Path
-    topics: dict[str, int]
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.about = read_about(folder)
 
-    def batches(self, topic: str, partition: int, start: int = 0) -> Iterator[list[ArchivedRecord]]:
-        """Records from offset `start` on, in their order."""
-        for segment in self.kept(topic, partition).segments:
-            if segment.end > start:
-                records = read_segment(self.folder / self._short(topic), segment)
-                records = [record for record in records if record.offset >= start]
-                yield from (records[first : first + BATCH] for first in range(0, len(records), BATCH))
+    @property
+    def prefix(self) -> str:
+        return self.about.prefix
 
-    def holes(self, topic: str, partition: int, start: int = 0) -> list[Span]:
-        """What is gone from offset `start` on: what the log lacked, and what no segment is listed for."""
-        kept, reached, holes = self.kept(topic, partition), start, list[Span]()
-        for begin, end in [*((segment.begin, segment.end) for segment in kept.segments), (kept.next, kept.next)]:
-            holes += [Span(reached, begin)] if begin > reached else []
-            reached = max(reached, end)
-        holes += [Span(max(gap.begin, start), gap.end) for gap in kept.gaps if gap.end > start]
-        return merged(holes)
+    @property
+    def partitioner(self) -> str:
+        return self.about.partitioner
 
-    def offset_range(self, topic: str, partition: int) -> tuple[int, int]:
+    async def partition_count(self, topic: str = "bars") -> int:
+        self._require(topic)
+        return self.about.topics[topic]
+
+    async def offset_range(self, topic: str, partition: int, isolation: str = "read_uncommitted") -> tuple[int, int]:
         kept = self.kept(topic, partition)
         return kept.oldest, kept.next
 
+    async def batches(
+        self,
+        topic: str,
+        partition: int,
+        start: int = 0,
+        isolation: str = "read_uncommitted",
+        gaps: Gaps | None = None,
+    ) -> AsyncGenerator[Sequence[LogRecord], None]:
+        kept = self.kept(topic, partition)
+        if gaps is not None:
+            gaps.spans += _gaps(kept, start)
+        for segment in kept.segments:
+            if segment.end > start:
+                records = read_segment(self.folder / topic, segment)
+                records = [record for record in records if record.offset >= start]
+                for first in range(0, len(records), BATCH):
+                    yield records[first : first + BATCH]
+
     def kept(self, topic: str, partition: int) -> Kept:
-        """What there is of a partition of the topic with this full name."""
-        name = self._short(topic)
-        if name not in self.topics:
-            raise ConfigurationError(f"{self.folder} holds no topic {name}; archive it with --topic {name}")
-        return read_kept(self.folder / name, partition)
+        """What there is of a partition."""
+        self._require(topic)
+        return read_kept(self.folder / topic, partition)
 
-    def _short(self, topic: str) -> str:
-        return topic.removeprefix(self.prefix)
+    def _require(self, topic: str) -> None:
+        if topic not in self.about.topics:
+            raise ConfigurationError(f"{self.folder} holds no topic {topic}; archive it with --topic {topic}")
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """In their order; those that touch are one."""
-    found: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.begin):
-        if found and span.begin <= found[-1].end:
-            found[-1] = Span(found[-1].begin, max(found[-1].end, span.end))
-        else:
-            found.append(span)
-    return found
+def _gaps(kept: Kept, start: int) -> list[Span]:
+    """Gaps from offset `start` on: those of the log, and offsets that no listed segment covers."""
+    reached, gaps = start, list[Span]()
+    for begin, end in [*((segment.begin, segment.end) for segment in kept.segments), (kept.next, kept.next)]:
+        gaps += [Span(reached, begin)] if begin > reached else []
+        reached = max(reached, end)
+    gaps += [Span(max(gap.begin, start), gap.end) for gap in kept.gaps if gap.end > start]
+    return merged(gaps)
 
 
 def is_archive(folder: str | Path) -> bool:
     return (Path(folder) / ABOUT).is_file()
-
-
-def archived(folder: Path) -> Archived:
-    """The archive in `folder` as a place where topics are."""
-    about = read_about(folder)
-    settings: Any = {"prefix": about.prefix, "partitioner": about.partitioner, "partitions": about.topics["bars"]}
-    return Archived(folder=folder, topics=about.topics, **settings)
 
 
 def read_about(folder: Path) -> About:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 def verdict_lines(tested: "OutOfSample") -> list[tuple[str, str]]:
     """Lines that say how the model did beside the baselines, and whether it is better."""
-    told = (
+    verdict = (
         "better than both baselines"
         if tested.better_than_baselines
         else "NOT better than the baselines: the interval of its IC, or of its lead over the last return's, reaches 0"
@@ -20,7 +20,7 @@ def verdict_lines(tested: "OutOfSample") -> list[tuple[str, str]]:
             "hit rate",
             f"{interval_text(tested.model.hit_rate)}; last return {interval_text(tested.last_return.hit_rate)}",
         ),
-        ("verdict", told),
+        ("verdict", verdict),
     ]
 
 
