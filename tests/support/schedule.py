@@ -39,8 +39,8 @@ def file_of(nodeid: str) -> str:
 
 
 def in_turn(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The longest files; tests that take long one by one; then in turn a file that waits for brokers and one that computes, so that the
-    cores have something to do meanwhile; examples in docstrings, which are short, last.
+    """The longest files; tests that take long one by one; then in turn a file that waits for brokers and one that
+    computes, so that the cores have something to do meanwhile; examples in docstrings, which are short, last.
     """
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
