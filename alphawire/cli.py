@@ -5,7 +5,9 @@ worker that ends itself has codes of its own (`streams.process.exits`).
 """
 
 import importlib
+import runpy
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +15,6 @@ import click
 from alphawire import __version__
 from alphawire.context import FILE
 from alphawire.interruption import end_interrupted
-from schemas.errors import AlphawireError, ConfigurationError
 
 COMMANDS = {
     "plugins": ("development", "what plugins there are, with parameters, cost and availability"),
@@ -39,6 +40,8 @@ COMMANDS = {
     "demo": ("development", "all of it on real bars in about a minute"),
 }
 """Command → its room below `alphawire.commands`, and what it does."""
+PACKAGES = ("schemas", "plugins", "streams", "backtest")
+"""What the commands import; nothing here imports them before `hidden_package` has looked."""
 
 
 class Commands(click.Group):
@@ -57,7 +60,9 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """What is wrong with a strategy is told with the file that it stands in."""
+        """An error in a strategy names the file that the strategy is in."""
+        from schemas.errors import ConfigurationError
+
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -76,8 +81,22 @@ def cli() -> None:
     """Streaming trading signals on Kafka: what you backtest is what runs live, and every signal can prove it."""
 
 
+def hidden_package() -> str | None:
+    """One line, where another project's package of the same name hides one of ours; None: there is none."""
+    root = Path(__file__).parents[1]
+    # By its path: by its name it could be another project's.
+    installation = runpy.run_path(str(root / "schemas" / "installation.py"))
+    fault: str | None = installation["hidden_package"](str(root), PACKAGES)
+    return fault
+
+
 def main() -> None:
     """Entry point: a user's mistake is one clear line on standard error and exit code 2, never a traceback."""
+    if fault := hidden_package():
+        click.echo(f"alphawire: {fault}", err=True)
+        sys.exit(2)
+    from schemas.errors import AlphawireError  # not before the check
+
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

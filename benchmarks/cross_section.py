@@ -40,9 +40,9 @@ def main(broker: str) -> None:
         asyncio.run(create_topics(config.kafka))
         with contextlib.ExitStack() as workers:
             pids = [workers.enter_context(worker(Path(folder) / "ranked.yaml")).pid for _ in range(WORKERS)]
-            told, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
-    for begin, when in {"first bar": told.sent, "first prediction": told.first}.items():
-        delays = told.delays(when)
+            stamps, counts, busy = asyncio.run(_measured(config, broker, {"broker": [running.pid], "workers": pids}))
+    for begin, when in {"first bar": stamps.sent, "first prediction": stamps.first}.items():
+        delays = stamps.delays(when)
         p50, p99 = np.percentile(delays, [50, 99])
         print(
             f"cross-sections, grace from the {begin} on: "
@@ -76,7 +76,7 @@ async def _measured(
     """When each bar time came and went, how many times have how many closings, and the processor seconds that each
     kind of process took for a bar time.
     """
-    kafka, told = config.kafka, Times()
+    kafka, stamps = config.kafka, Times()
     rows = generated_bars(SYMBOLS, TIMES + 1)
     bars = {time: [Bar(*row) for row in part.itertuples(index=False)] for time, part in rows.groupby("close_time")}
     ranked = TopicPartition(topic_name(kafka, "predictions"), home("ranked", PARTITIONS))
@@ -89,13 +89,16 @@ async def _measured(
     ):
         signals.assign(tps)
         predictions.assign([ranked])
-        reading = [asyncio.create_task(told.read_signals(signals)), asyncio.create_task(told.read_first(predictions))]
+        reading = [
+            asyncio.create_task(stamps.read_signals(signals)),
+            asyncio.create_task(stamps.read_first(predictions)),
+        ]
         warm, *times = sorted(bars)
         await _send(kafka, producer, bars[warm])  # the workers are there when these have come through
-        await told.all_signals([warm])
+        await stamps.all_signals([warm])
         spent = _spent(processes)
-        await _feed(kafka, producer, {time: bars[time] for time in times}, told)
-        await told.all_signals(times)
+        await _feed(kafka, producer, {time: bars[time] for time in times}, stamps)
+        await stamps.all_signals(times)
         busy = {name: (seconds - spent[name]) / TIMES for name, seconds in _spent(processes).items()}
         for task in reading:
             task.cancel()
@@ -103,7 +106,7 @@ async def _measured(
     async for record in read_partition_to_end(kafka, *ranked, isolation="read_committed"):
         value = decode_prediction_record(record.value)
         counts[value.time] += isinstance(value, Closing)
-    return told, Counter(counts.values()), busy
+    return stamps, Counter(counts.values()), busy
 
 
 class Times:
@@ -146,19 +149,19 @@ class Times:
                 await asyncio.sleep(0.2)
 
 
-async def _feed(kafka: Kafka, producer: Any, bars: dict[int, list[Bar]], told: Times) -> None:
+async def _feed(kafka: Kafka, producer: Any, bars: dict[int, list[Bar]], stamps: Times) -> None:
     """A bar time a second, some of its bars late."""
     loop, rng = asyncio.get_running_loop(), np.random.default_rng(7)
     begin, behind = loop.time() + 1.0, list[asyncio.Task[None]]()
-    for number, (time, some) in enumerate(bars.items()):
+    for number, (time, due) in enumerate(bars.items()):
         await asyncio.sleep(max(0.0, begin + number * EVERY - loop.time()))
         await asyncio.gather(*behind)  # else, on a busy machine, they could come after the symbol's next bar
         late = rng.random(SYMBOLS) < LATE
-        told.sent[time] = loop.time()
-        await _send(kafka, producer, [bar for bar, is_late in zip(some, late, strict=True) if not is_late])
-        told.through[time] = loop.time()
-        left = [bar for bar, is_late in zip(some, late, strict=True) if is_late]
-        behind.append(asyncio.create_task(_after(told.sent[time] + LATE_BY - loop.time(), kafka, producer, left)))
+        stamps.sent[time] = loop.time()
+        await _send(kafka, producer, [bar for bar, is_late in zip(due, late, strict=True) if not is_late])
+        stamps.through[time] = loop.time()
+        left = [bar for bar, is_late in zip(due, late, strict=True) if is_late]
+        behind.append(asyncio.create_task(_after(stamps.sent[time] + LATE_BY - loop.time(), kafka, producer, left)))
     await asyncio.gather(*behind)
 
 

@@ -122,8 +122,8 @@ def reported(prices: Frame, weights: Frame) -> int:
     bars = bars.assign(open_time=close - DAY_MS, close_time=close)
     signals = weights.reset_index(drop=True).assign(symbol=bars["symbol"], time=close, signal="HOLD")
     with tempfile.TemporaryDirectory() as folder:
-        found = run_backtest(strategy, bars, signals, ["backtrader", "vectorbt"], Path(folder) / "run")
-    return len(found["vectorbt"]["fills"])
+        results = run_backtest(strategy, bars, signals, ["backtrader", "vectorbt"], Path(folder) / "run")
+    return len(results["vectorbt"]["fills"])
 
 
 def measured(run: Callable[[Frame, Frame], int], prices: Frame, weights: Frame) -> tuple[float, float, int]:

@@ -27,7 +27,7 @@ def strategy(news: bool) -> Strategy:
 def seconds(news: bool, scores: list[Entry]) -> float:
     """A bar, by the processor's time."""
     batch = batch_from_frame(BARS)
-    ready, found = ready_strategy("s", strategy(news)), []
+    ready, durations = ready_strategy("s", strategy(news)), []
     for _ in range(ROUNDS + 1):
         join = NewsJoin(Joining("lexicon"))
         for entry in scores:
@@ -38,8 +38,8 @@ def seconds(news: bool, scores: list[Entry]) -> float:
         for first in range(0, len(batch), CHUNK):
             part = slice(first, first + CHUNK)
             pipeline.feed({"1m": type(batch)(batch.symbols[part], batch.bars[part], batch.offsets[part])})
-        found.append((time.process_time() - began) / len(batch))
-    return statistics.median(found[1:])
+        durations.append((time.process_time() - began) / len(batch))
+    return statistics.median(durations[1:])
 
 
 def drawn(count: int) -> list[Entry]:

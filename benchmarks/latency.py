@@ -53,11 +53,11 @@ async def delays(
     kafka, loop = config.kafka, asyncio.get_running_loop()
     bars = list(generated_bars(SYMBOLS, count // SYMBOLS + 2).itertuples(index=False))
     sent: dict[tuple[str, int], float] = {}
-    found: dict[tuple[str, int], float] = {}
+    latencies: dict[tuple[str, int], float] = {}
 
     async def read(consumer: Any) -> None:
         async for record in consumer:
-            found[bar_of(_signal.decode(record.value))] = loop.time()
+            latencies[bar_of(_signal.decode(record.value))] = loop.time()
 
     async def send(producer: Any, row: Any) -> None:
         bar, key = Bar(*row), row.symbol.encode()
@@ -76,7 +76,7 @@ async def delays(
         for row in bars[:SYMBOLS]:
             await send(producer, row)
         async with asyncio.timeout(120):
-            while len(found) < SYMBOLS:
+            while len(latencies) < SYMBOLS:
                 await asyncio.sleep(0.05)
         happening = asyncio.ensure_future(meanwhile()) if meanwhile else None
         began = loop.time()
@@ -89,8 +89,8 @@ async def delays(
             await happening
         reading.cancel()
     keys = [(row.symbol, row.close_time) for row in bars[SYMBOLS + warm : SYMBOLS + count]]
-    assert all(key in found for key in keys), "not every bar came through"
-    return [1000 * (found[key] - sent[key]) for key in keys]
+    assert all(key in latencies for key in keys), "not every bar came through"
+    return [1000 * (latencies[key] - sent[key]) for key in keys]
 
 
 def quantiles(values: list[float]) -> tuple[float, float]:
@@ -110,12 +110,12 @@ def measure(broker: Broker, folder: Path) -> dict[str, float]:
         out = f"{config.kafka.prefix}{'copy' if name == 'echo' else 'signals'}"
         with echo(path, kind) if name == "echo" else worker(path):
             results[name] = quantiles(asyncio.run(delays(config, out, kind)))
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for name, (p50, p99) in results.items():
-        found |= {f"{name} p50, ms": p50, f"{name} p99, ms": p99}
+        figures |= {f"{name} p50, ms": p50, f"{name} p99, ms": p99}
         if name != "echo":
-            found |= {f"{name}/echo p50": p50 / results["echo"][0], f"{name}/echo p99": p99 / results["echo"][1]}
-    return found
+            figures |= {f"{name}/echo p50": p50 / results["echo"][0], f"{name}/echo p99": p99 / results["echo"][1]}
+    return figures
 
 
 def main(engine: str) -> None:

@@ -6,37 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from plugins.models.recurrent.network import read_tensors, read_told, shapes
+from plugins.models.recurrent.network import read_description, read_tensors, shapes
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Rows]]:
-    told = read_told(file)
-    params = told["params"]
-    return told, dict(read_tensors(file, shapes(len(told["columns"]), params["hidden_size"], params["num_layers"])))
+    header = read_description(file)
+    params = header["params"]
+    return header, dict(read_tensors(file, shapes(len(header["columns"]), params["hidden_size"], params["num_layers"])))
 
 
 def torch_predict(file: Path) -> Callable[[Rows], Rows]:
     import torch
 
-    told, tensors = _read(file)
+    header, tensors = _read(file)
     lstm = torch.nn.LSTM(
-        len(told["columns"]), told["params"]["hidden_size"], told["params"]["num_layers"], batch_first=True
+        len(header["columns"]), header["params"]["hidden_size"], header["params"]["num_layers"], batch_first=True
     )
-    head = torch.nn.Linear(told["params"]["hidden_size"], 1)
+    head = torch.nn.Linear(header["params"]["hidden_size"], 1)
     for name, module in {"lstm": lstm, "head": head}.items():
         own = {key.partition(".")[2]: torch.from_numpy(value) for key, value in tensors.items() if key.startswith(name)}
         module.load_state_dict(own)
         module.eval()
     torch.set_num_threads(1)
-    mean, std = np.asarray(told["mean"]), np.asarray(told["std"])
+    mean, std = np.asarray(header["mean"]), np.asarray(header["std"])
 
     def predict(windows: Rows) -> Rows:
         with torch.inference_mode():
             outputs, _ = lstm(torch.from_numpy(((windows - mean) / std).astype(np.float32)))
-            found: Rows = head(outputs[:, -1])[:, 0].numpy()
-        return told["target_mean"] + told["target_std"] * found  # type: ignore[no-any-return]
+            outcome: Rows = head(outputs[:, -1])[:, 0].numpy()
+        return header["target_mean"] + header["target_std"] * outcome  # type: ignore[no-any-return]
 
     return predict
 
@@ -46,13 +46,13 @@ def onnx_model(file: Path) -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    told, tensors = _read(file)
-    layers, size = told["params"]["num_layers"], told["params"]["hidden_size"]
+    header, tensors = _read(file)
+    layers, size = header["params"]["num_layers"], header["params"]["hidden_size"]
     constants = {
-        "mean": np.asarray(told["mean"], np.float32), "std": np.asarray(told["std"], np.float32),
+        "mean": np.asarray(header["mean"], np.float32), "std": np.asarray(header["std"], np.float32),
         "last": np.asarray(-1), "one": np.asarray([1]), "head": tensors["head.weight"].T.copy(),
-        "offset": tensors["head.bias"], "unit": np.asarray(told["target_std"], np.float32),
-        "centre": np.asarray(told["target_mean"], np.float32),
+        "offset": tensors["head.bias"], "unit": np.asarray(header["target_std"], np.float32),
+        "centre": np.asarray(header["target_mean"], np.float32),
     }  # fmt: skip
     nodes = [
         helper.make_node("Sub", ["x", "mean"], ["moved"]),
@@ -76,7 +76,7 @@ def onnx_model(file: Path) -> bytes:
         helper.make_node("Add", ["sized", "centre"], ["y"]),
     ]
     graph = helper.make_graph(
-        nodes, "lstm", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None, len(told["columns"])])],
+        nodes, "lstm", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None, len(header["columns"])])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )  # fmt: skip

@@ -21,7 +21,7 @@ from plugins.models import BaseModel, model_registry
 
 KEYS = ["ml.lightgbm", "ml.xgboost", "ml.catboost", "ml.random_forest", "dl.lstm"]
 PARAMS = {"dl.lstm": {"epochs": 1}}
-"""What a training of 20 epochs would cost says nothing here."""
+"""The cost of a training of 20 epochs does not matter here."""
 SIZES = {1: (10, 50), 1_000: (5, 4)}
 """Rows of a call; how often the three take turns, and how many calls a turn has: what else runs hits them alike."""
 Rows = np.ndarray[Any, np.dtype[Any]]
@@ -98,15 +98,15 @@ def _converted(key: str, file: Path) -> bytes:
 
         booster = lightgbm.Booster(model_file=file)
         types = [("x", FloatTensorType([None, booster.num_feature()]))]
-        found: bytes = convert_lightgbm(booster, initial_types=types).SerializeToString()
-        return found
+        converted: bytes = convert_lightgbm(booster, initial_types=types).SerializeToString()
+        return converted
     import xgboost
 
     trees = xgboost.XGBRegressor()
     trees.load_model(file)
     types = [("x", FloatTensorType([None, trees.n_features_in_]))]
-    found = convert_xgboost(trees, initial_types=types).SerializeToString()
-    return found
+    converted = convert_xgboost(trees, initial_types=types).SerializeToString()
+    return converted
 
 
 def costs(contenders: list[tuple[Predict, Rows]], size: int) -> list[float]:
@@ -114,15 +114,15 @@ def costs(contenders: list[tuple[Predict, Rows]], size: int) -> list[float]:
     turns, calls = SIZES[size]
     seconds: list[list[float]] = [[] for _ in contenders]
     for turn in range(turns):
-        for (predict, rows), found in zip(contenders, seconds, strict=True):
+        for (predict, rows), times in zip(contenders, seconds, strict=True):
             shifts = range(turn * calls, (turn + 1) * calls)
             parts = [np.ascontiguousarray(np.roll(rows, -7 * shift, axis=0)[:size]) for shift in shifts]
             predict(rows[:size])
             for part in parts:
                 began = time.perf_counter()
                 predict(part)
-                found.append(time.perf_counter() - began)
-    return [statistics.median(found) / size * 1e6 for found in seconds]
+                times.append(time.perf_counter() - began)
+    return [statistics.median(times) / size * 1e6 for times in seconds]
 
 
 def windows_of(x: pd.DataFrame, lookback: int) -> Rows:
@@ -133,8 +133,8 @@ def windows_of(x: pd.DataFrame, lookback: int) -> Rows:
 
 def samples(folder: Path) -> tuple[pd.DataFrame, "pd.Series[float]"]:
     _, config = write_config(folder, "nowhere:9092")
-    found = make_samples("demo", config.strategy("demo"), generated_bars(20, 1_000, seed=1), None)
-    return found.X, found.y
+    samples = make_samples("demo", config.strategy("demo"), generated_bars(20, 1_000, seed=1), None)
+    return samples.X, samples.y
 
 
 def measure(key: str, folder: Path, x: pd.DataFrame, y: "pd.Series[float]") -> None:

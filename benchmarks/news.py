@@ -23,7 +23,7 @@ from streams.kafka.brokers import ENGINES, Broker
 from streams.kafka.clients import read_partition_to_end
 from streams.kafka.topics import create_topics
 from streams.scorer.partition import last_marks
-from streams.scorer.service import place_of
+from streams.scorer.service import destination_of
 from tests.support.tiny_bert import WORDS, save_tiny_bert
 
 ARTICLES, TEXTS_OF_FINBERT = 5_000, 30
@@ -52,7 +52,7 @@ def alone(settings: News, count: int) -> float:
 
 
 def through(broker: Broker, folder: Path, batch: int) -> float:
-    """Articles a second from the first mark that tells of any to the one that tells of all, by the lexicon. They come
+    """Articles a second from the first mark that covers any to the one that covers all, by the lexicon. They come
     when the scorer runs: over a backlog the time of its marks stands still.
     """
     file = folder / f"batch-{batch}.yaml"
@@ -76,23 +76,23 @@ def through(broker: Broker, folder: Path, batch: int) -> float:
 
 
 async def _marked(config: Config, count: int) -> None:
-    """Returns when a mark tells of that many articles."""
-    place = await place_of(config)
+    """Returns when a mark covers that many articles."""
+    place = await destination_of(config)
     async with asyncio.timeout(600):
-        while (found := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0, -1)).next < count:
-            await asyncio.sleep(0.5 if found else 1.0)
+        while (marks := await last_marks(config.kafka, place, [0])).get(0, Mark(0, 1, 0, -1)).next < count:
+            await asyncio.sleep(0.5 if marks else 1.0)
 
 
 async def _marks(config: Config) -> list[Mark]:
-    """Those of one partition, up to the first that tells of all."""
+    """Those of one partition, up to the first that covers all."""
     from schemas.wire.news import decode_news
 
-    found: list[Mark] = []
+    marks: list[Mark] = []
     async for record in read_partition_to_end(config.kafka, f"{config.kafka.prefix}news.scores", 0):
         mark = decode_news(record.value)
-        if isinstance(mark, Mark) and (not found or found[-1].next < ARTICLES):
-            found.append(mark)
-    return found
+        if isinstance(mark, Mark) and (not marks or marks[-1].next < ARTICLES):
+            marks.append(mark)
+    return marks
 
 
 def main(engine: str) -> None:

@@ -57,10 +57,10 @@ class Arrivals(threading.Thread):
 
 
 def owned(log: Path) -> list[int]:
-    """Partitions that a worker has, as its log says."""
+    """Partitions that a worker owns, by its log."""
     text = log.read_text() if log.exists() else ""
-    found = re.findall(r"partitions ([\d, ]+|none) restored in", text)
-    return [int(number) for number in found[-1].split(",")] if found and found[-1] != "none" else []
+    matches = re.findall(r"partitions ([\d, ]+|none) restored in", text)
+    return [int(number) for number in matches[-1].split(",")] if matches and matches[-1] != "none" else []
 
 
 class Trio:
@@ -81,7 +81,7 @@ class Trio:
         return time.monotonic(), had
 
     def settle(self) -> None:
-        """Until each has partitions again, as its log says, and a while more."""
+        """Until each owns partitions again, by its log, and a while more."""
         deadline = time.monotonic() + PATIENCE
         while not all(owned(path.with_suffix(".log")) for path in self._paths):
             if time.monotonic() > deadline:
@@ -117,26 +117,27 @@ def measure(broker: Broker, folder: Path, tries: int = TRIES) -> list[float]:
     threading.Thread(target=asyncio.run, args=(sending,), name="bars", daemon=True).start()
     arrivals, trio = Arrivals(config), Trio(paths)
     arrivals.start()
-    found = []
+    figures = []
     try:
         for number in (index % WORKERS for index in range(tries)):
             trio.settle()
             moment, had = trio.kill(number)
             time.sleep(LISTEN)
-            found.append(max(arrivals.silence_after(moment, partition) for partition in had))
+            figures.append(max(arrivals.silence_after(moment, partition) for partition in had))
             trio.start(number)
     finally:
         trio.close()
-    return found
+    return figures
 
 
 def main(_engine: str = "kafka") -> None:
     with tempfile.TemporaryDirectory() as folder, ApacheKafkaBroker() as broker:
-        found = measure(broker, Path(folder))
+        figures = measure(broker, Path(folder))
     print(
-        f"recovery from SIGKILL, {SYMBOLS} symbols, one of {WORKERS} workers, session timeout 6 s, {len(found)} tries:"
+        f"recovery from SIGKILL, {SYMBOLS} symbols, one of {WORKERS} workers, session timeout 6 s, "
+        f"{len(figures)} tries:"
     )
-    print(f"first new signal of a moved symbol: median {median(found):6.2f} s   worst {max(found):6.2f} s")
+    print(f"first new signal of a moved symbol: median {median(figures):6.2f} s   worst {max(figures):6.2f} s")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def resident_mb(pid: int) -> float:
 def wait_for_line(log: Path, pattern: str, after: int = 0, seconds: float = 120.0) -> re.Match[str]:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if log.exists() and (found := re.search(pattern, log.read_text()[after:])):
-            return found
+        if log.exists() and (match := re.search(pattern, log.read_text()[after:])):
+            return match
         time.sleep(0.02)
     raise TimeoutError(f"{pattern!r} did not come in {log}")
 

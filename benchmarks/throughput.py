@@ -43,11 +43,11 @@ def measure(broker: Broker, folder: Path) -> dict[str, float]:
                 asyncio.run(copy_topic(config))
                 rates["copy"].append(copy_rate(path, len(bars)))
             rates[delivery].append(worker_rate(path, config, len(bars)))
-    found = {f"{name}, records/s": statistics.median(values) for name, values in rates.items()}
-    found |= {f"{name}/copy": found[f"{name}, records/s"] / found["copy, records/s"] for name in deliveries}
+    figures = {f"{name}, records/s": statistics.median(values) for name, values in rates.items()}
+    figures |= {f"{name}/copy": figures[f"{name}, records/s"] / figures["copy, records/s"] for name in deliveries}
     if len(deliveries) > 1:
-        found["exactly once/at least"] = found["exactly_once, records/s"] / found["at_least_once, records/s"]
-    return found
+        figures["exactly once/at least"] = figures["exactly_once, records/s"] / figures["at_least_once, records/s"]
+    return figures
 
 
 def main(engine: str) -> None:

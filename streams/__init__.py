@@ -1,1 +1,8 @@
 """The live service on Kafka: brokers, topics, getting data in, and the Faust app."""
+
+import runpy
+from pathlib import Path
+
+# By its path: by its name it could be another project's, which is what it is to tell.
+_installation = runpy.run_path(str(Path(__file__).parents[1] / "schemas" / "installation.py"))
+_installation["require_own"](__file__, "schemas", "plugins")

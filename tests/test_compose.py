@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from command_lines import parse
+from packaging.specifiers import SpecifierSet
 
 from plugins.features import feature_registry
 from plugins.signals import signal_registry
@@ -223,14 +224,27 @@ def test_the_image_installs_locked_versions_of_the_core_and_lightgbm_only(docker
     libraries, project = installs
     assert "--require-hashes" in libraries
     assert "-c requirements.lock" in libraries
-    assert re.findall(r"--extra (\w+)", libraries) == ["boost"]
+    assert re.findall(r"--extra (\w+)", libraries) == ["lightgbm"]
     assert "--no-deps" in project
     assert "--no-build-isolation" in project
 
 
-def test_the_image_has_the_python_of_the_project_and_the_uv_of_the_makefile(dockerfile) -> None:
+def test_every_library_of_the_image_is_in_the_lock_file_that_it_installs_from(dockerfile) -> None:
+    """Without its hash there uv refuses to install it."""
+    (libraries,) = [arguments for _, arguments in dockerfile if "--require-hashes" in arguments]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = re.findall(r"--extra (\w+)", libraries)
+    wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert {re.split(r"[<>=\[]", one)[0] for one in wanted} <= set(locked)
+
+
+def test_the_image_has_a_python_of_the_project_and_the_uv_of_the_makefile(dockerfile) -> None:
     bases = [arguments.split()[0] for instruction, arguments in dockerfile if instruction == "FROM"]
-    assert all(base.startswith("python:3.11-slim") for base in bases)
+    assert all(base.startswith("python:${PYTHON_VERSION}-slim") for base in bases)
+    default = dict(arguments.split("=") for instruction, arguments in dockerfile if instruction == "ARG")
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert default["PYTHON_VERSION"] in SpecifierSet(supported)
     version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert version
     assert ("ARG", f"UV_VERSION={version[1]}") in dockerfile

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,18 @@ def test_a_lock_has_a_hash_for_every_package_and_no_address(lock) -> None:
     assert len(entries) == len(locked(lock))
     assert all(" --hash=sha256:" in entry for entry in entries)
     assert not re.search(r"://|^-|index-url|find-links", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize(("lock", "extras"), [(LOCKS[0], ("lightgbm", "backtest", "embedded")), (LOCKS[1], ("dev",))])
+def test_a_lock_is_for_every_supported_python(project, lock, extras, version) -> None:
+    assert version in SpecifierSet(project["project"]["requires-python"])
+    environment = {"python_version": version, "python_full_version": f"{version}.0"}
+    pins = re.findall(r"^[a-z0-9].*?(?= \\$)", (ROOT / lock).read_text(), re.MULTILINE)
+    applicable = [pin for pin in map(Requirement, pins) if not pin.marker or pin.marker.evaluate(environment)]
+    names = {pin.name for pin in applicable}
+    assert len(names) == len(applicable)
+    assert {canonicalize_name(requirement.name) for requirement in requirements(project, *extras)} <= names
 
 
 def test_nothing_huge_is_installed_for_the_demo() -> None:

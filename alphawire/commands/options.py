@@ -102,7 +102,7 @@ def news_option(command: F) -> F:
 
 def topics_option(command: F) -> F:
     """``--source kafka|DIR``: where the topics are; the command gets `source`, for
-    `backtest.sources.bars.with_topics`.
+    `backtest.sources.log.require_log`.
     """
     return click.option(
         "--source", default="kafka", show_default=True, metavar="kafka|DIR",

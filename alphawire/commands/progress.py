@@ -46,11 +46,11 @@ def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]
     with _bar() as progress:
         task = progress.add_task(what, total=total)
 
-        def tell(more: int, at_ms: int | None = None) -> None:
+        def advance(more: int, at_ms: int | None = None) -> None:
             reached = f" up to {_time(at_ms)}" if at_ms is not None and 0 <= at_ms <= LATEST else ""
             progress.update(task, advance=more, description=what + reached)
 
-        yield tell
+        yield advance
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def stages() -> Iterator[Callable[..., None]]:
     with _bar() as progress:
         task = progress.add_task("starting", total=None)
 
-        def tell(text: str, done: int | None = None, total: int | None = None, /) -> None:
+        def show(text: str, done: int | None = None, total: int | None = None, /) -> None:
             nonlocal task
             if total is None:  # a bar that has come to its end cannot become one without an end
                 progress.remove_task(task)
@@ -69,30 +69,30 @@ def stages() -> Iterator[Callable[..., None]]:
             else:
                 progress.update(task, description=text, completed=done, total=total)
 
-        yield tell
+        yield show
 
 
-def tell_gaps(gaps: Sequence[str]) -> None:
+def show_gaps(gaps: Sequence[str]) -> None:
     """What the log lacks, on standard error."""
     for gap in gaps:
         click.echo(f"a gap in the log: {gap}", err=True)
 
 
-def tell_left_out(left: "Refused", what: str = "of the bars were") -> None:
+def show_left_out(left: "Refused", what: str = "of the bars were") -> None:
     """What of a source was not used, on standard error: how many by reason, and the first few."""
     if left.rows:
         click.echo(f"{left.rows} {what} left out: {left} ({'; '.join(left.examples)})", err=True)
 
 
-def tell_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:
+def show_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:
     """What is wrong with the data, on standard error; returns the same for ``--json``."""
-    tell_gaps(gaps)
-    tell_left_out(bars)
-    tell_left_out(news, NO_NEWS)
+    show_gaps(gaps)
+    show_left_out(bars)
+    show_left_out(news, NO_NEWS)
     return {"gaps": list(gaps), "left_out": asdict(bars), "news_left_out": asdict(news)}
 
 
-def tell_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:
+def show_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:
     """Symbols that the strategy's universe names and that have no bar, on standard error: perhaps misspelt."""
     from backtest.sources.universes import absent
     from plugins.strategy.universe import universe_of

@@ -81,14 +81,14 @@ class Live:
         return self._worker.exit_code
 
     async def until_applied(self) -> None:
-        """Waits until a worker has said, for every partition, from where on it publishes."""
-        told: set[int] = set()
+        """Waits until workers have written, for every partition, from where on they publish."""
+        applied: set[int] = set()
         began = time.monotonic()
         async with follow(self.config, "control") as consumer:
-            while len(told) < self.config.kafka.partitions:
+            while len(applied) < self.config.kafka.partitions:
                 self._check(began)
                 for records in (await consumer.getmany(timeout_ms=100)).values():
-                    told |= {record.partition for record in records if decode_applied(record.value)}
+                    applied |= {record.partition for record in records if decode_applied(record.value)}
 
     async def run(self) -> None:
         """Produces and reads until there is a signal for every bar, and kills the worker on the way."""

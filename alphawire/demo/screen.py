@@ -15,7 +15,7 @@ from rich.text import Text
 from schemas.errors import AlphawireError
 
 Progress = Callable[[str, int], None]
-"""Told what to say, and how many are done."""
+"""Called with a text to show and how many are done."""
 
 WIDTH = 100
 NAME_WIDTH = 9
@@ -29,10 +29,10 @@ class FellShort(AlphawireError):
 
 @dataclass
 class Step:
-    """One step under way; `said` is what its line says at the end, `fault` what is wrong with it."""
+    """One step under way: `result` is the text of its line at the end, `fault` what is wrong with it."""
 
     name: str
-    said: str = ""
+    result: str = ""
     seconds: float = 0.0
     fault: str | None = None
     _status: Status | None = None
@@ -91,9 +91,9 @@ class Screen:
             raise
         finally:
             step.seconds = time.monotonic() - began
-            if step.said or step.fault:
+            if step.result or step.fault:
                 self.steps.append(step)
-                self.line(name, step.fault or step.said, step.seconds, bad=step.fault is not None)
+                self.line(name, step.fault or step.result, step.seconds, bad=step.fault is not None)
 
     @contextlib.contextmanager
     def _spinner(self, step: Step, doing: str) -> Iterator[None]:

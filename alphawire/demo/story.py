@@ -1,4 +1,4 @@
-"""The demo from beginning to end. Every step says what it did, and checks that it held."""
+"""The demo from beginning to end. Every step shows what it did, and checks that it held."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ ENGINE = "backtrader"
 FILES = {
     "backtest/report.html": "the backtest, for a browser",
     "backtest/metrics.json": "its figures; trades and equity are beside it",
-    "live.jsonl": "what the signals say, as they came live",
+    "live.jsonl": "the contents of the signals, as they came live",
     "replay.jsonl": "the same from the replay: cmp finds no difference",
     "plugins.json": "the plugins, from their topic",
     "model/manifest.json": "what the model was trained on",
@@ -53,20 +53,20 @@ class Story:
     screen: Screen
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self) -> bool:
-        """Runs everything; true when all of it held. Whatever happens, nothing that it started is left running."""
+    def run(self) -> bool:
+        """Runs every step; true when all of them held. Whatever happens, no process of it is left running."""
         began = time.monotonic()
         forget_settings()
         check_engines([ENGINE])
         prepare_folder(self.folder)
         log_to(self.folder / "demo.log")
-        with contextlib.suppress(AlphawireError), self._broker() as config:  # the line of its step has said it
-            self._tell(config)
+        with contextlib.suppress(AlphawireError), self._broker() as config:  # its step has shown it
+            self._run(config)
         self.figures["seconds"] = round(time.monotonic() - began, 1)
         self._write_summary()
         return not self.screen.faults
 
-    def _tell(self, config: Config) -> None:
+    def _run(self, config: Config) -> None:
         history, coming = self._load(config)
         self._train(config)
         live = Live(config, self.folder, coming, self.screen)
@@ -86,14 +86,14 @@ class Story:
 
         with self.screen.step("broker", "starting the broker") as step:
             broker = start_broker()
-            step.said = f"{broker.title}, at {broker.bootstrap}"
+            step.result = f"{broker.title}, at {broker.bootstrap}"
         try:
             yield write_config(self.folder, broker.bootstrap)
         finally:
             broker.kill()  # it keeps nothing, and would wait for clients that ctrl-C has cut off
             broker.stop()
         with self.screen.step("end", "") as step:
-            step.said = "the broker and the workers are stopped"
+            step.result = "the broker and the workers are stopped"
             step.check(port_is_free(broker.port), f"port {broker.port} is still in use")
 
     def _load(self, config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -102,11 +102,11 @@ class Story:
 
         with self.screen.step("topics", "creating the topics") as step:
             created = asyncio.run(create_topics(config.kafka)).created
-            step.said = f"{len(created)} created, {config.kafka.partitions} partitions for what belongs to a symbol"
+            step.result = f"{len(created)} created, {config.kafka.partitions} partitions for what belongs to a symbol"
         with self.screen.step("load", "loading the bars") as step:
             history, coming = shipped_bars()
             asyncio.run(produce_bars(config.kafka, history))
-            step.said = (
+            step.result = (
                 f"{len(history):,} real minute bars of {history['symbol'].nunique()} symbols, 4 to 8 October 2013"
             )
         self.figures |= {"bars_to_train_on": len(history), "bars_live": len(coming)}
@@ -116,9 +116,10 @@ class Story:
         from backtest.sources.bars import topic_bars
         from backtest.training import train
         from backtest.trials.trials import Ledger, trial
+        from streams.kafka.log import KafkaLog
 
         with self.screen.step("train", "reading the topic") as step:
-            bars = topic_bars(config, config.strategy(STRATEGY).interval)
+            bars = topic_bars(KafkaLog(config.kafka), config.strategy(STRATEGY).interval)
             step.check(
                 bool((bars["close_time"] < SPLIT_MS).all()), f"a bar of {SPLIT:%-d %B} or later is in the training"
             )
@@ -126,7 +127,7 @@ class Story:
             manifest = done.manifest
             span = manifest.training.first_time, manifest.training.last_time
             Ledger(self.folder).add([trial(STRATEGY, "train", manifest.sha256, times=span)])
-            step.said = (
+            step.result = (
                 f"{manifest.key} on {manifest.training.rows:,} rows of {len(manifest.columns)} features from the topic"
             )
         self.figures["model"] = {"key": manifest.key, "sha256": manifest.sha256, "rows": manifest.training.rows}
@@ -135,16 +136,16 @@ class Story:
         with self.screen.step("worker", "starting a worker") as step:
             live.start_worker()
             asyncio.run(live.until_applied())
-            step.said = f"process {live.pid} is up and has {len(history):,} bars to warm up with"
+            step.result = f"process {live.pid} is up and has {len(history):,} bars to warm up with"
         seen, wanted = live.seen, len(live.bars)
         self.screen.line("live", f"{wanted:,} bars of 9 to 11 October, {RATE:.0f} a second")
         with self.screen.step("signals", "") as step:
             asyncio.run(live.run())
-            step.said = f"{len(seen.contents):,}, one for every bar; {seen.repeats} came twice, with the same bytes"
+            step.result = f"{len(seen.contents):,}, one for every bar; {seen.repeats} came twice, with the same bytes"
             step.check(seen.unequal == 0, f"{seen.unequal} signals came twice with different bytes")
         with self.screen.step("stop", "stopping the worker") as step:
             code = live.stop_worker()
-            step.said = "the worker stopped when asked to"
+            step.result = "the worker stopped when asked to"
             step.check(code == 0, f"the worker stopped with exit code {code}; see {self.folder / 'worker.log'}")
         self.figures |= {
             "signals": len(seen.contents),
@@ -164,7 +165,7 @@ class Story:
             listed = asyncio.run(read_listing(config.kafka))
             counts = {name: sum(entry.category == name for entry in listed.values()) for name in CATEGORIES}
             parts = ", ".join(f"{name} {count}" for name, count in counts.items())
-            step.said = f"{len(listed)} plugins: {parts}"
+            step.result = f"{len(listed)} plugins: {parts}"
             ours = {f"{entry.category}/{entry.key}": entry for entry in entries()}
             step.check(listed == ours, "the topic does not list the plugins that are here")
         self._write("plugins.json", json.dumps(msgspec.to_builtins(list(listed.values())), indent=2).encode() + b"\n")
@@ -179,7 +180,7 @@ class Story:
             self._write("live.jsonl", ours)
             self._write("replay.jsonl", theirs)
             digest = sha256(theirs).hexdigest()
-            step.said = f"{len(result.raw):,} signals again; SHA-256 of both {digest[:12]}"
+            step.result = f"{len(result.raw):,} signals again; SHA-256 of both {digest[:12]}"
             step.check(ours == theirs, f"{self.folder}/live.jsonl and replay.jsonl differ")
         self.figures["sha256"] = {"live": sha256(ours).hexdigest(), "replay": digest}
         return result.signals, result.bars
@@ -189,7 +190,7 @@ class Story:
 
         with self.screen.step("verify", "verifying") as step:
             verdict = verify(config, STRATEGY)
-            step.said = f"{verdict.equal:,} live signals are the replay's, byte for byte"
+            step.result = f"{verdict.equal:,} live signals are the replay's, byte for byte"
             step.check(verdict.ok, _fault(verdict))
             step.check(verdict.equal == self.figures["bars_live"], f"{verdict.equal} equal signals, not one a bar")
         self.figures["verified"] = verdict.ok and not step.fault
@@ -201,14 +202,14 @@ class Story:
 
         with self.screen.step("backtest", f"running {ENGINE}") as step:
             strategy = config.strategy(STRATEGY)
-            told = ready_strategy(STRATEGY, strategy).config_hash
+            configuration = ready_strategy(STRATEGY, strategy).config_hash
             out = self.folder / "backtest"
             result = run_backtest(
                 strategy, bars, signals, [ENGINE], out,
-                name=STRATEGY, config_hash=told, ledger=Ledger(self.folder),
+                name=STRATEGY, config_hash=configuration, ledger=Ledger(self.folder),
             )  # fmt: skip
             metrics = result[ENGINE]["metrics"]
-            step.said = f"{ENGINE}: {metrics['trades']} trades, return {metrics['total_return']:+.2%}"
+            step.result = f"{ENGINE}: {metrics['trades']} trades, return {metrics['total_return']:+.2%}"
         chosen = ("total_return", "sharpe", "max_drawdown", "trades", "fills")
         self.figures["backtest"] = {"engine": ENGINE} | {name: metrics[name] for name in chosen}
         held = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["buy_and_hold"]
@@ -219,9 +220,9 @@ class Story:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Everything that the table says, and how long each step took."""
+        """All that the table shows, and how long each step took."""
         steps = [
-            {"step": s.name, "said": s.said, "seconds": round(s.seconds, 2), "fault": s.fault}
+            {"step": s.name, "said": s.result, "seconds": round(s.seconds, 2), "fault": s.fault}
             for s in self.screen.steps
         ]
         files = [str(self.folder / name) for name in FILES if (self.folder / name).exists() or name == "summary.json"]

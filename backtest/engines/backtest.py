@@ -8,8 +8,6 @@ The folder is written aside and then renamed: a run that fails leaves an earlier
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from plugins.base.loading.listing import how_to_install
 from plugins.engines import engine_registry
 from plugins.engines.results.metrics import metrics
 from plugins.strategy.universe import universe_of
+from schemas.atomic import atomic_write
 from schemas.configuration import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
 from schemas.wire import interval_ms
@@ -71,7 +70,7 @@ def run_backtest(
     ledger
         Counts the run as a trial of the strategy (by its first engine's returns), and tells how many there were.
     notes
-        What a reader must know of the bars, told among the warnings.
+        What a reader must know of the bars; shown among the warnings.
 
     Returns
     -------
@@ -129,11 +128,11 @@ def buy_and_hold(prices: pd.DataFrame, execution: Execution) -> "pd.Series[float
     part = execution.capital / closes.shape[1]
     column, bar = {"next_open": ("open", 1), "next_close": ("close", 1), "this_close": ("close", 0)}[execution.price]
     total = pd.Series(0.0, index=closes.index)
-    for symbol, some in prices.groupby(level="symbol"):
+    for symbol, bars in prices.groupby(level="symbol"):
         value = pd.Series(part, index=closes.index)
-        if len(some) > bar:
-            bought = some.index[bar][0]
-            paid = some[column].iloc[bar] * (1 + execution.slippage) * (1 + execution.commission)
+        if len(bars) > bar:
+            bought = bars.index[bar][0]
+            paid = bars[column].iloc[bar] * (1 + execution.slippage) * (1 + execution.commission)
             value[value.index >= bought] = part / paid * closes[symbol][closes.index >= bought]
         total += value
     return total
@@ -212,9 +211,11 @@ def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dic
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
     execution, length = strategy.execution, interval_ms(strategy.interval)
-    found = metrics(curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar)
-    untold = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
-    return {name: None if name in untold else value for name, value in found.items()}
+    values = metrics(
+        curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar
+    )
+    left_out = ("trades", "turnover", "bars_in_market", "exposure", "commission", "fills")
+    return {name: None if name in left_out else value for name, value in values.items()}
 
 
 def summary(run: BacktestOutcome) -> dict[str, Any]:
@@ -229,7 +230,7 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         "bars": run.bars,
         "signals": run.signals,
         "execution": run.strategy.execution.model_dump(),
-        "agreement": [found._asdict() for found in agreements(run.results, run.strategy.execution.capital)],
+        "agreement": [agreement._asdict() for agreement in agreements(run.results, run.strategy.execution.capital)],
         "warnings": [text for _, text in run.warnings()],
         "engines": {
             key: {"metrics": result["metrics"]}
@@ -242,23 +243,19 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
 
 
 def _write(run: BacktestOutcome, out: Path) -> None:
-    aside = out.with_name(f".{out.name}.part-{os.getpid()}")
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        for key, result in run.results.items():
-            folder = aside / key
-            folder.mkdir()
-            for name, place in TABLES.items():
-                if place in result:
-                    _write_table(result[place], folder / name)
-        (aside / SUMMARY).write_text(json.dumps(summary(run), indent=2) + "\n", encoding="utf-8")
-        (aside / PAGE).write_text(html_page(run), encoding="utf-8")
-        _put_in_place(aside, out)
+        with atomic_write(out) as aside:
+            aside.mkdir()
+            for key, result in run.results.items():
+                folder = aside / key
+                folder.mkdir()
+                for name, place in TABLES.items():
+                    if place in result:
+                        _write_table(result[place], folder / name)
+            (aside / SUMMARY).write_text(json.dumps(summary(run), indent=2) + "\n", encoding="utf-8")
+            (aside / PAGE).write_text(html_page(run), encoding="utf-8")
     except OSError as error:
         raise AlphawireError(f"cannot write {out}: {error.strerror or error}; nothing was changed") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -266,14 +263,6 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     plain = table.reset_index(names="time") if has_times else table
     plain.to_parquet(path.with_suffix(".parquet"), index=False)
     plain.to_csv(path.with_suffix(".csv"), index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _put_in_place(aside: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
-    if out.exists():
-        out.rename(old)
-    aside.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_ours(out: Path) -> bool:

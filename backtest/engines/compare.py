@@ -13,6 +13,7 @@ from backtest.engines.backtest import SUMMARY
 from backtest.report.chart import Line, chart
 from backtest.report.page import page
 from backtest.report.report import METRICS, NOTHING, shown
+from schemas.atomic import atomic_write
 from schemas.errors import AlphawireError, ConfigurationError
 from schemas.wire import interval_ms
 
@@ -22,46 +23,44 @@ class Result:
     """A folder that `backtest` wrote, by its first engine."""
 
     folder: Path
-    told: dict[str, Any]
+    summary: dict[str, Any]
     equity: "pd.Series[float]"
 
     @property
     def engine(self) -> str:
-        return str(next(iter(self.told["engines"])))
+        return str(next(iter(self.summary["engines"])))
 
     @property
     def metrics(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.told["engines"][self.engine]["metrics"]
-        return found
+        metrics: dict[str, Any] = self.summary["engines"][self.engine]["metrics"]
+        return metrics
 
     def settings(self) -> dict[str, str]:
         """What a reader wants to see apart."""
-        told = self.told
-        plain = {name: told[name] for name in ("strategy", "config_hash", "interval", "first_open", "last_close")}
-        plain |= {"symbols": ", ".join(told["symbols"]), "engine": self.engine}
-        return {name: str(value) for name, value in (plain | told["execution"]).items()}
+        summary = self.summary
+        plain = {name: summary[name] for name in ("strategy", "config_hash", "interval", "first_open", "last_close")}
+        plain |= {"symbols": ", ".join(summary["symbols"]), "engine": self.engine}
+        return {name: str(value) for name, value in (plain | summary["execution"]).items()}
 
 
 def read_result(folder: Path) -> Result:
     """`ConfigurationError` for a folder that no backtest wrote."""
     try:
-        told = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        engine = next(iter(told["engines"]))
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        engine = next(iter(summary["engines"]))
         curve = pd.read_parquet(folder / engine / "equity.parquet")
-        return Result(folder, told, curve.set_index("time")["equity"])
+        return Result(folder, summary, curve.set_index("time")["equity"])
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
         raise ConfigurationError(f"{folder} holds no backtest; write one with `alphawire backtest --out`") from None
 
 
 def compare(one: Path, other: Path, out: Path) -> tuple[Result, Result]:
-    """Writes the page `out`, aside and then renamed."""
+    """Writes the page `out`."""
     results = read_result(one), read_result(other)
-    aside = out.with_name(f".{out.name}.part")
     try:
-        aside.write_text(compare_page(*results), encoding="utf-8")
-        aside.replace(out)
+        with atomic_write(out) as aside:
+            aside.write_text(compare_page(*results), encoding="utf-8")
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise AlphawireError(f"cannot write {out}: {error.strerror or error}") from None
     return results
 
@@ -79,9 +78,9 @@ def compare_page(one: Result, other: Result) -> str:
 
 def _equity(one: Result, other: Result) -> str:
     """Growth of one unit of capital, over the bars of both."""
-    lines = [result.equity / float(result.told["execution"]["capital"]) for result in (one, other)]
+    lines = [result.equity / float(result.summary["execution"]["capital"]) for result in (one, other)]
     times = pd.DatetimeIndex(lines[0].index.union(lines[1].index))
-    opens = times - pd.Timedelta(milliseconds=interval_ms(one.told["interval"]))
+    opens = times - pd.Timedelta(milliseconds=interval_ms(one.summary["interval"]))
     drawn = [Line(f"engine{n}", np.asarray(line.reindex(times), np.float64)) for n, line in enumerate(lines)]
     return chart(drawn, opens, lambda value: f"{value:.3g}")
 

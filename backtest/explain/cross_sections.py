@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from backtest.replay.history import Stretch
 from backtest.replay.logged_cross_sections import Gathered, Key, gathered
+from backtest.replay.stretches import Stretch
 from backtest.verify.cross_sections import bare, is_lost
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.cross_sectional import ranked
-from plugins.pipeline.closing import who
-from plugins.pipeline.cross_section import closing_of, generator_of, signals_of
+from plugins.pipeline.cross_sections.closing import members_and_left
+from plugins.pipeline.cross_sections.cross_section import closing_of, generator_of, signals_of
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Signal, SignalContent, encode
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord
@@ -29,7 +29,7 @@ class Section:
     """
 
     time: int
-    told: dict[str, tuple[int, Prediction]]
+    logged: dict[str, tuple[int, Prediction]]
     signals: list[Signal]
     closing: Closing | None
     offset: int | None
@@ -40,7 +40,7 @@ class Section:
         """The symbols that were on the log before the closing of their own time."""
         if self.closing is None or self.closing.time != self.time or self.offset is None:
             return []
-        return sorted(symbol for symbol, (at, _) in self.told.items() if at < self.offset)
+        return sorted(symbol for symbol, (at, _) in self.logged.items() if at < self.offset)
 
     @property
     def late(self) -> list[str]:
@@ -49,7 +49,7 @@ class Section:
         return sorted(signal.content.symbol for signal in self.signals if signal.content.symbol not in decided)
 
     def plain(self, symbol: str) -> dict[str, Any]:
-        """What is told of it beside the signal of `symbol`, which has the `rank` there, 1 being the lowest prediction,
+        """The section as JSON, for the signal of `symbol`, which has the `rank` there, 1 being the lowest prediction,
         among `ranked` ones.
         """
         decided = [s.content for s in self.signals if s.content.symbol not in self.late]
@@ -57,9 +57,9 @@ class Section:
         ranks = dict(zip((name for name, _ in known), ranked(np.array([p for _, p in known])).tolist(), strict=True))
         rows = [
             {"symbol": c.symbol, "prediction": c.prediction, "rank": ranks.get(c.symbol), "signal": str(c.signal)}
-            | {"weight": c.weight, "reason": c.reason, "offset": self.told[c.symbol][0]}
+            | {"weight": c.weight, "reason": c.reason, "offset": self.logged[c.symbol][0]}
             for c in (signal.content for signal in self.signals)
-            if c.symbol in self.told
+            if c.symbol in self.logged
         ]
         return {
             "closing": msgspec.to_builtins(self.closing),
@@ -80,10 +80,10 @@ class Sections:
 
     ready: ReadyStrategy
     past: Mapping[int, Sequence[Stretch]]
-    found: Gathered
+    of_log: Gathered
     computed: Mapping[Key, Prediction]
     closings: list[tuple[int, Closing]] = field(default_factory=list)
-    told: dict[int, dict[str, tuple[int, Prediction]]] = field(default_factory=dict)
+    logged: dict[int, dict[str, tuple[int, Prediction]]] = field(default_factory=dict)
     of_file: bool = False
 
     @classmethod
@@ -95,12 +95,12 @@ class Sections:
         predictions: Sequence[Prediction],
     ) -> "Sections":
         """Those of the log's `records`; `PluginError` when the plugin of a closing is not here."""
-        computed = {(made.symbol, made.time): made for made in predictions}
+        computed = {(prediction.symbol, prediction.time): prediction for prediction in predictions}
         sections = cls(ready, past, gathered(records, predictions), computed)
         closed = -1
         for offset, record in records:
             if isinstance(record, Prediction):
-                sections.told.setdefault(record.time, {}).setdefault(record.symbol, (offset, record))
+                sections.logged.setdefault(record.time, {}).setdefault(record.symbol, (offset, record))
             elif isinstance(record, Closing) and record.time > closed:
                 closed = record.time
                 sections.closings.append((offset, record))
@@ -115,54 +115,58 @@ class Sections:
         """
         records: list[tuple[int, PredictionRecord]] = []
         for closing, present in kept:
-            records += sorted((made.provenance.offset, made) for made in present.values())
+            records += sorted((prediction.provenance.offset, prediction) for prediction in present.values())
             records.append((records[-1][0] + 1, closing))
-        sections = cls.of(ready, {}, records, [made for _, made in records if isinstance(made, Prediction)])
+        sections = cls.of(
+            ready, {}, records, [prediction for _, prediction in records if isinstance(prediction, Prediction)]
+        )
         sections.of_file = True
         for signal in beside:
-            if (of_time := sections.told.get(signal.content.time)) is not None:
-                made = sections.computed.get((signal.content.symbol, signal.content.time))
-                of_time[signal.content.symbol] = signal.provenance.offset, _prediction_of(signal, made)
+            if (of_time := sections.logged.get(signal.content.time)) is not None:
+                prediction = sections.computed.get((signal.content.symbol, signal.content.time))
+                of_time[signal.content.symbol] = signal.provenance.offset, _prediction_of(signal, prediction)
         return sections
 
     def at(self, time: int) -> Section:
         offset, closing = next((entry for entry in self.closings if entry[1].time >= time), (None, None))
-        signals = {s.content.symbol: s for _, s in reversed(self.found.signals) if s.content.time == time}
+        signals = {s.content.symbol: s for _, s in reversed(self.of_log.signals) if s.content.time == time}
         every = [signal for _, signal in sorted(signals.items())]
-        return Section(time, self.told.get(time, {}), every, closing, offset, self.of_file)
+        return Section(time, self.logged.get(time, {}), every, closing, offset, self.of_file)
 
-    def difference(self, section: Section, symbol: str, told: SignalContent | None) -> FirstDifference | None:
-        """The first thing on the log, of what the signal of `symbol` was made of, that is not what comes out.
+    def difference(self, section: Section, symbol: str, published: SignalContent | None) -> FirstDifference | None:
+        """The first input of the signal of `symbol`, as the log has it, that is not what is recomputed.
 
         Of a closing this is how it is decided and about whom, as far as the configuration that it names tells. Who
-        came in time only the log knows: that is questioned when the signal is another than was `told` (None: it is
-        the same), and would be what was told if all had come that are there. In a file all have, the closing is what
-        comes out, and a signal that is another than was told is itself what is wrong.
+        came in time only the log knows: that is questioned when the signal is another than was `published` (None: it is
+        the same), and would be the published one if all had come that are there. In a file all have, the closing is
+        what is recomputed, and a signal that differs from the published one is itself the difference.
         """
-        if self.of_file and told is not None:
+        if self.of_file and published is not None:
             return None
-        return next(self._differences(section, symbol, told), None)
+        return next(self._differences(section, symbol, published), None)
 
-    def _differences(self, section: Section, symbol: str, told: SignalContent | None) -> Iterator[FirstDifference]:
-        for name in sorted({symbol, *section.told}, key=lambda name: (name != symbol, name)):
+    def _differences(self, section: Section, symbol: str, published: SignalContent | None) -> Iterator[FirstDifference]:
+        for name in sorted({symbol, *section.logged}, key=lambda name: (name != symbol, name)):
             if difference := self._of_prediction(section, name):
                 yield difference
         if self.of_file or section.closing is None:
             return
-        if difference := self._of_closing(section, section.closing, told):
+        if difference := self._of_closing(section, section.closing, published):
             yield difference
 
     def _of_prediction(self, section: Section, symbol: str) -> FirstDifference | None:
-        _, told = section.told.get(symbol, (0, None))
-        made = self.computed.get((symbol, section.time))
-        if made is None and told and is_lost(self.past.get(told.provenance.partition, ()), told):
+        _, logged = section.logged.get(symbol, (0, None))
+        computed = self.computed.get((symbol, section.time))
+        if computed is None and logged and is_lost(self.past.get(logged.provenance.partition, ()), logged):
             return None
-        ours, theirs = (msgspec.to_builtins(bare(one)) if one else NOTHING for one in (told, made))
+        ours, theirs = (msgspec.to_builtins(bare(one)) if one else NOTHING for one in (logged, computed))
         return first_difference(ours, theirs, f"predictions.{symbol}.")
 
-    def _of_closing(self, section: Section, closing: Closing, told: SignalContent | None) -> FirstDifference | None:
+    def _of_closing(
+        self, section: Section, closing: Closing, published: SignalContent | None
+    ) -> FirstDifference | None:
         if closing.time != section.time:
-            return FirstDifference("closing.time", closing.time, section.time) if told else None
+            return FirstDifference("closing.time", closing.time, section.time) if published else None
         known = [self.ready, *(s.strategy for past in self.past.values() for s in past if s.strategy)]
         by = next((strategy for strategy in known if strategy.config_hash == closing.config_hash), None)
         if by is None:
@@ -172,22 +176,25 @@ class Sections:
         named = {*closing.members, *closing.left}
         due = _due(by, closing, [symbol for symbol in section.in_time if symbol in named])
         whole = _due(by, closing, section.in_time)
-        if told and self._makes(section, whole, told):
+        if published and self._makes(section, whole, published):
             due = whole
         return first_difference(msgspec.to_builtins(closing), msgspec.to_builtins(due), "closing.")
 
-    def _makes(self, section: Section, closing: Closing, told: SignalContent) -> bool:
-        """Would the closing come to what was told?"""
-        there = {symbol: self.computed.get((symbol, section.time), made) for symbol, (_, made) in section.told.items()}
+    def _makes(self, section: Section, closing: Closing, published: SignalContent) -> bool:
+        """Does the closing result in the published signal?"""
+        there = {
+            symbol: self.computed.get((symbol, section.time), prediction)
+            for symbol, (_, prediction) in section.logged.items()
+        }
         contents = [signal.content for signal in signals_of(closing, there, generator_of(closing))]
-        return any(encode(content) == encode(told) for content in contents)
+        return any(encode(content) == encode(published) for content in contents)
 
 
-def _prediction_of(signal: Signal, made: Prediction | None) -> Prediction:
+def _prediction_of(signal: Signal, prediction: Prediction | None) -> Prediction:
     """What the signal tells of its prediction; why there is none it tells in words of its own."""
     content = signal.content
     return Prediction(
-        content.strategy, content.symbol, content.time, content.prediction, made.reason if made else None,
+        content.strategy, content.symbol, content.time, content.prediction, prediction.reason if prediction else None,
         content.model, content.config_hash, content.gap, content.valid_until, signal.provenance,
     )  # fmt: skip
 
@@ -196,10 +203,10 @@ def _due(by: ReadyStrategy, closing: Closing, present: Sequence[str]) -> Closing
     """The closing of that time which strategy `by` writes when these symbols have come; whether its signals come with
     it is its owner's to say.
     """
-    members, left = who(by.universe, closing.time, present)
+    members, left = members_and_left(by.universe, closing.time, present)
     if by.universe.periods is None:  # whom a rule expected, only the log knows
-        made = closing_of(by, closing.time, members, left, members)
-        made = msgspec.structs.replace(made, missing=closing.missing, expected=closing.expected)
+        expected = closing_of(by, closing.time, members, left, members)
+        expected = msgspec.structs.replace(expected, missing=closing.missing, expected=closing.expected)
     else:
-        made = closing_of(by, closing.time, members, left, by.universe.expected(closing.time, {}, ()) or ())
-    return msgspec.structs.replace(made, with_signals=closing.with_signals)
+        expected = closing_of(by, closing.time, members, left, by.universe.expected(closing.time, {}, ()) or ())
+    return msgspec.structs.replace(expected, with_signals=closing.with_signals)

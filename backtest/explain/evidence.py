@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS
-from plugins.pipeline.strategy_run import Seen
+from plugins.pipeline.strategy_run import Observation
 from plugins.strategy.target_weights import none_if_nan
 
 
@@ -22,7 +22,7 @@ class Evidence:
 
 
 @dataclass
-class Witness:
+class EvidenceObserver:
     """Keeps the evidence at bars of the `offsets` or `times` given, by offset; of each symbol the last `kept` bars
     stay in memory.
     """
@@ -32,33 +32,39 @@ class Witness:
     kept: int
     counts: Callable[[int], bool] = lambda offset: True
     """Is this offset the run's to speak for?"""
-    found: dict[int, Evidence] = field(default_factory=dict)
+    evidence: dict[int, Evidence] = field(default_factory=dict)
     _last: dict[int, tuple[NDArray[np.void], NDArray[np.int64]]] = field(default_factory=dict)
 
-    def __call__(self, seen: Seen) -> None:
-        order = np.argsort(seen.slots, kind="stable")
-        cuts = np.flatnonzero(np.diff(seen.slots[order])) + 1
-        loud = np.full(len(seen.bars), -1)
-        loud[seen.loud] = np.arange(len(seen.loud))
-        hits = np.isin(seen.offsets, list(self.offsets)) | np.isin(seen.bars["time"], list(self.times))
-        hits &= loud >= 0
+    def __call__(self, observation: Observation) -> None:
+        order = np.argsort(observation.accepted.slots, kind="stable")
+        cuts = np.flatnonzero(np.diff(observation.accepted.slots[order])) + 1
+        published = np.full(len(observation.accepted.bars), -1)
+        published[observation.published] = np.arange(len(observation.published))
+        hits = np.isin(observation.accepted.offsets, list(self.offsets)) | np.isin(
+            observation.accepted.bars["time"], list(self.times)
+        )
+        hits &= published >= 0
         for rows in np.split(order, cuts):
-            self._symbol(seen, rows, loud, hits)
+            self._symbol(observation, rows, published, hits)
 
-    def _symbol(self, seen: Seen, rows: NDArray[np.int64], loud: NDArray[np.int64], hits: NDArray[np.bool_]) -> None:
-        slot = int(seen.slots[rows[0]])
-        bars, offsets = seen.bars[rows], seen.offsets[rows]
+    def _symbol(
+        self, observation: Observation, rows: NDArray[np.int64], published: NDArray[np.int64], hits: NDArray[np.bool_]
+    ) -> None:
+        slot = int(observation.accepted.slots[rows[0]])
+        bars, offsets = observation.accepted.bars[rows], observation.accepted.offsets[rows]
         if slot in self._last:
             earlier, before = self._last[slot]
             bars, offsets = np.concatenate([earlier, bars]), np.concatenate([before, offsets])
         first = len(bars) - len(rows)
         for place in np.flatnonzero(hits[rows]).tolist():
             row, end = rows[place], first + place + 1
-            if self.counts(int(seen.offsets[row])):
+            if self.counts(int(observation.accepted.offsets[row])):
                 part = slice(max(0, end - self.kept), end)
-                values = {name: none_if_nan(float(column[loud[row]])) for name, column in seen.columns.items()}
-                self.found[int(seen.offsets[row])] = Evidence(
-                    _plain(bars[part], offsets[part]), int(seen.counts[row]), values
+                values = {
+                    name: none_if_nan(float(column[published[row]])) for name, column in observation.columns.items()
+                }
+                self.evidence[int(observation.accepted.offsets[row])] = Evidence(
+                    _plain(bars[part], offsets[part]), int(observation.counts[row]), values
                 )
         self._last[slot] = (bars[-self.kept :], offsets[-self.kept :])
 

@@ -11,13 +11,16 @@ import msgspec
 from backtest.explain import published
 from backtest.explain.published import Published
 from backtest.explain.recomputed import Recomputed, of_file, of_topics
+from backtest.replay.walk import History
 from backtest.sources.bars import Progress
+from backtest.sources.log import require_log
 from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash, signal_id
 from schemas.configuration import Config
 from schemas.errors import BadRecord
 from schemas.wire import Signal, SignalContent, decode, encode
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
 _decoder = msgspec.json.Decoder(Signal)
@@ -25,7 +28,7 @@ _decoder = msgspec.json.Decoder(Signal)
 
 @dataclass
 class Explanation:
-    """One signal with all that it was made of.
+    """One signal with all its inputs.
 
     `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
     origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.
@@ -61,6 +64,7 @@ def explain_many(
     bars: str | None = None,
     progress: Progress | None = None,
     news: str | None = None,
+    source: str = "kafka",
 ) -> list[Explanation]:
     """Explains signals by their ids (or what these begin with), each once: the log is replayed once for all of them.
 
@@ -70,6 +74,8 @@ def explain_many(
         JSON lines that `replay` wrote; None: the `signals` topic.
     bars
         The file of bars that the replay read; None: the `bars` topic.
+    source
+        Where the topics are: ``kafka`` or the folder of an archive.
     news
         The file of scores that it read, if it did.
 
@@ -78,37 +84,38 @@ def explain_many(
     ConfigurationError
         For an id that is not there or is ambiguous, or a strategy that cannot be made here.
     """
-    return asyncio.run(_explain_many(config, ids, file, bars, progress, news))
+    return asyncio.run(_explain_many(config, require_log(config, source), ids, file, bars, progress, news))
 
 
 async def _explain_many(
     config: Config,
+    log: Log,
     ids: Sequence[str],
     file: Path | None,
     bars: str | None,
     progress: Progress | None,
     news: str | None,
 ) -> list[Explanation]:
-    found = published.in_file(file, ids) if file else await published.on_topic(config.kafka, ids)
-    where = f"in {file}" if file else f"on {topic_name(config.kafka, 'signals')}"
-    wanted = published.chosen(ids, found, where)
-    told = {one.raw: _decoded(one.raw) for one in wanted}
-    signals = [signal for signal in told.values() if isinstance(signal, Signal)]
-    names = _strategies(config, signals, len(signals) < len(told))
+    signals_there = published.in_file(file, ids) if file else await published.on_topic(log, ids)
+    where = f"in {file}" if file else f"on {topic_name(log, 'signals')}"
+    wanted = published.chosen(ids, signals_there, where)
+    decoded = {one.raw: _decoded(one.raw) for one in wanted}
+    signals = [signal for signal in decoded.values() if isinstance(signal, Signal)]
+    names = _strategies(config, signals, len(signals) < len(decoded))
     here = {
-        partition: [s for one in wanted if one.partition == partition and isinstance(s := told[one.raw], Signal)]
+        partition: [s for one in wanted if one.partition == partition and isinstance(s := decoded[one.raw], Signal)]
         for partition in sorted({one.partition for one in wanted})
     }
     result: dict[int, list[Recomputed]] = {partition: [] for partition in here}
     for name in names:
         ready = ready_strategy(name, config.strategy(name))
         if bars is not None:
-            made = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
+            recomputed = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
-            made = await of_topics(config, ready, here, progress)
+            recomputed = await of_topics(History(log, config, ready), here, progress)
         for partition, candidates in result.items():
-            candidates.append(made.get(partition) or Recomputed(ready))
-    return [_explanation(one, told[one.raw], result[one.partition]) for one in wanted]
+            candidates.append(recomputed.get(partition) or Recomputed(ready))
+    return [_explanation(one, decoded[one.raw], result[one.partition]) for one in wanted]
 
 
 def _decoded(raw: bytes) -> Signal | BadRecord:
@@ -122,8 +129,8 @@ def _beside(file: Path | None, ready: ReadyStrategy) -> list[Signal]:
     """The signals in the file that may have been decided together with one another."""
     if file is None or not ready.generator.cross_section:
         return []
-    told = map(_decoded, published.lines_of(file))
-    return [signal for signal in told if isinstance(signal, Signal) and signal.content.strategy == ready.name]
+    decoded = map(_decoded, published.lines_of(file))
+    return [signal for signal in decoded if isinstance(signal, Signal) and signal.content.strategy == ready.name]
 
 
 def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> list[str]:
@@ -137,20 +144,20 @@ def _strategies(config: Config, signals: Sequence[Signal], damaged: bool) -> lis
     return names
 
 
-def _explanation(one: Published, told: Signal | BadRecord, candidates: Sequence[Recomputed]) -> Explanation:
+def _explanation(one: Published, published: Signal | BadRecord, candidates: Sequence[Recomputed]) -> Explanation:
     explanation = Explanation(one.id)
-    if isinstance(told, BadRecord):
-        explanation.difference = FirstDifference("published", told.reason, NOTHING)
+    if isinstance(published, BadRecord):
+        explanation.difference = FirstDifference("published", published.reason, NOTHING)
         return explanation
-    explanation.published = msgspec.to_builtins(told)
+    explanation.published = msgspec.to_builtins(published)
     by_id = [c for c in candidates if one.id in c.signals]
-    by_name = [c for c in candidates if c.ready.name == told.content.strategy]
+    by_name = [c for c in candidates if c.ready.name == published.content.strategy]
     for candidate in [*by_id, *by_name, *candidates]:
-        if signal := candidate.signal_of(one.id, told):
+        if signal := candidate.signal_of(one.id, published):
             _fill(explanation, candidate, signal)
-            _compare(explanation, candidate, one, told, signal)
+            _compare(explanation, candidate, one, published, signal)
             return explanation
-    _tell_why_not(explanation, told, (by_name or list(candidates))[0])
+    _tell_why_not(explanation, published, (by_name or list(candidates))[0])
     return explanation
 
 
@@ -169,32 +176,34 @@ def _fill(explanation: Explanation, candidate: Recomputed, signal: Signal) -> No
         explanation.section = candidate.sections.at(content.time).plain(content.symbol)
 
 
-def _compare(explanation: Explanation, candidate: Recomputed, one: Published, told: Signal, signal: Signal) -> None:
+def _compare(
+    explanation: Explanation, candidate: Recomputed, one: Published, published: Signal, signal: Signal
+) -> None:
     """The worker's version in the provenance may differ, nothing else."""
-    provenance = msgspec.structs.replace(signal.provenance, worker=told.provenance.worker)
+    provenance = msgspec.structs.replace(signal.provenance, worker=published.provenance.worker)
     expected = msgspec.structs.replace(signal, provenance=provenance)
-    of_signals = _of_signals(told, expected)
-    explanation.difference = _of_section(candidate, signal, told.content if of_signals else None) or of_signals
+    of_signals = _of_signals(published, expected)
+    explanation.difference = _of_section(candidate, signal, published.content if of_signals else None) or of_signals
     explanation.difference = explanation.difference or _of_configuration(candidate, signal)
     if explanation.difference is None and encode(expected) != one.raw:
         explanation.difference = FirstDifference("bytes", one.raw.decode("utf-8", "replace"), encode(expected).decode())
     explanation.reproduced = explanation.difference is None
 
 
-def _of_signals(told: Signal, expected: Signal) -> FirstDifference | None:
-    ours, theirs = msgspec.to_builtins(told), msgspec.to_builtins(expected)
+def _of_signals(published: Signal, expected: Signal) -> FirstDifference | None:
+    ours, theirs = msgspec.to_builtins(published), msgspec.to_builtins(expected)
     for part in ("content", "provenance"):
         if difference := first_difference(ours[part], theirs[part], f"{part}."):
             return difference
     return None
 
 
-def _of_section(candidate: Recomputed, signal: Signal, told: SignalContent | None) -> FirstDifference | None:
-    """What the log tells of the cross-section, against what comes out; `told` where the signal is not that."""
+def _of_section(candidate: Recomputed, signal: Signal, published: SignalContent | None) -> FirstDifference | None:
+    """What the log tells of the cross-section, against what comes out; `published` where the signal is not that."""
     if candidate.sections is None:
         return None
     section = candidate.sections.at(signal.content.time)
-    return candidate.sections.difference(section, signal.content.symbol, told)
+    return candidate.sections.difference(section, signal.content.symbol, published)
 
 
 def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference | None:
@@ -205,11 +214,11 @@ def _of_configuration(candidate: Recomputed, signal: Signal) -> FirstDifference 
     return first_difference(stretch.applied.config, stretch.strategy.config, "configuration.")
 
 
-def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed) -> None:
-    stretch = candidate.stretch(told.provenance.offset)
+def _tell_why_not(explanation: Explanation, published: Signal, candidate: Recomputed) -> None:
+    stretch = candidate.stretch(published.provenance.offset)
     sections = candidate.sections
-    if sections and not sections.of_file and sections.at(told.content.time).closing is None:
-        explanation.difference = FirstDifference("closing", NOTHING, told.content.time)
+    if sections and not sections.of_file and sections.at(published.content.time).closing is None:
+        explanation.difference = FirstDifference("closing", NOTHING, published.content.time)
         explanation.fault = "no closing on the log is of this time, or of a later one: its cross-section is still open"
         return
     if stretch is None or stretch.fault is None:
@@ -226,6 +235,6 @@ def _tell_why_not(explanation: Explanation, told: Signal, candidate: Recomputed)
         explanation.fault = f"the configuration on the log is not the one that its hash stands for: {stretch.fault}"
 
 
-def check_document(told: Mapping[str, Any], found: Explanation) -> FirstDifference | None:
+def check_document(document: Mapping[str, Any], explanation: Explanation) -> FirstDifference | None:
     """The first field of an explanation kept as JSON that is not what is recomputed now."""
-    return first_difference(dict(told), msgspec.json.decode(encode(found.plain())), "")
+    return first_difference(dict(document), msgspec.json.decode(encode(explanation.plain())), "")

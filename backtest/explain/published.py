@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from backtest.replay.replay import MESSAGE
-from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import UNREADABLE
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
 
 SHORTEST = 4
 """Digits of an id that are enough to name it, where no other begins so."""
@@ -41,22 +39,22 @@ class Published:
     raw: bytes
 
 
-async def on_topic(kafka: Kafka, wanted: Sequence[str]) -> list[Published]:
+async def on_topic(log: Log, wanted: Sequence[str]) -> list[Published]:
     """All signals on the topic whose id is, or begins with, one of `wanted`; equal repeats once."""
-    found: list[Published] = []
-    for partition in range(await partition_count(kafka, "signals")):
-        records = read_partition_to_end(kafka, topic_name(kafka, "signals"), partition, isolation="read_committed")
-        found += _matching([(partition, record.value or b"") async for record in records], wanted)
-    return found
+    signals: list[Published] = []
+    for partition in range(await log.partition_count("signals")):
+        records = log.records("signals", partition, isolation="read_committed")
+        signals += _matching([(partition, record.value or b"") async for record in records], wanted)
+    return signals
 
 
 def in_file(path: Path, wanted: Sequence[str]) -> list[Published]:
     """The same from a file of JSON lines, or of Parquet."""
     lines = lines_of(path)
-    found = _matching([(_partition(line), line) for line in lines], wanted)
-    if lines and not found and all(_id(line) is None for line in lines[:SHOWN]):
+    signals = _matching([(_partition(line), line) for line in lines], wanted)
+    if lines and not signals and all(_id(line) is None for line in lines[:SHOWN]):
         raise ConfigurationError(f"{path} holds no signals as JSON lines; write them with `alphawire replay --out`")
-    return found
+    return signals
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -85,7 +83,7 @@ def _parquet(path: Path) -> list[bytes]:
         ) from None
 
 
-def chosen(wanted: Sequence[str], found: Iterable[Published], where: str) -> list[Published]:
+def chosen(wanted: Sequence[str], signals: Iterable[Published], where: str) -> list[Published]:
     """What `wanted` names, in that order; several for an id that was published with different bytes.
 
     Raises
@@ -94,7 +92,7 @@ def chosen(wanted: Sequence[str], found: Iterable[Published], where: str) -> lis
         For an id that is not there, and the beginning of an id that fits several.
     """
     by_id: dict[str, list[Published]] = {}
-    for signal in found:
+    for signal in signals:
         by_id.setdefault(signal.id, []).append(signal)
     result: list[Published] = []
     for name in wanted:
@@ -102,20 +100,20 @@ def chosen(wanted: Sequence[str], found: Iterable[Published], where: str) -> lis
         if not fitting:
             raise ConfigurationError(f"there is no signal {name} {where}; an id is the field content.id of a signal")
         if len(name) < SHORTEST or len(fitting) > 1:
-            some = ", ".join(fitting[:SHOWN]) + (", …" if len(fitting) > SHOWN else "")
-            raise ConfigurationError(f"{name} begins the ids of {len(fitting)} signals ({some}); write more of it")
+            examples = ", ".join(fitting[:SHOWN]) + (", …" if len(fitting) > SHOWN else "")
+            raise ConfigurationError(f"{name} begins the ids of {len(fitting)} signals ({examples}); write more of it")
         result += by_id[fitting[0]]
     return result
 
 
 def _matching(records: Iterable[tuple[int, bytes]], wanted: Sequence[str]) -> list[Published]:
     whole, begins = set(wanted), tuple(wanted)
-    found: dict[bytes, Published] = {}
+    distinct: dict[bytes, Published] = {}
     for partition, raw in records:
         identity = _id(raw)
         if identity is not None and (identity in whole or identity.startswith(begins)):
-            found.setdefault(raw, Published(identity, partition, raw))
-    return list(found.values())
+            distinct.setdefault(raw, Published(identity, partition, raw))
+    return list(distinct.values())
 
 
 def _id(raw: bytes) -> str | None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Container, Iterable, Iterator
 
-from plugins.pipeline.closing import who
-from plugins.pipeline.cross_section import closing_of, generator_of, signals_of
+from plugins.pipeline.cross_sections.closing import members_and_left
+from plugins.pipeline.cross_sections.cross_section import closing_of, generator_of, signals_of
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import PluginError
 from schemas.wire import Signal
@@ -35,7 +35,7 @@ class FileSections:
         present, self._present = self._present, {}
         if not present:
             return []
-        members, left = who(self.strategy.universe, self._time, present)
+        members, left = members_and_left(self.strategy.universe, self._time, present)
         closing = closing_of(self.strategy, self._time, members, left, expected=members)
         if self._time in self._keep:
             self.kept.append((closing, present))

@@ -1,15 +1,15 @@
 """Cross-sections as the log has them: predictions computed anew, in the order and by the closings of the log."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plugins.pipeline.cross_section import CrossSections
-from schemas.configuration import Kafka
+from backtest.replay.file_cross_sections import FileSections
+from plugins.pipeline.cross_sections.cross_section import CrossSections, late_signal
+from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord, decode_prediction_record
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
 from streams.publishing.writer import home
 
 Key = tuple[str, int]
@@ -33,12 +33,11 @@ class Gathered:
     closed: int = -1
 
 
-async def logged(kafka: Kafka, strategy: str) -> list[tuple[int, PredictionRecord]]:
+async def logged(log: Log, strategy: str) -> list[tuple[int, PredictionRecord]]:
     """The strategy's records on `predictions`, each with its offset; foreign ones are left out."""
-    number = home(strategy, await partition_count(kafka))
-    found: list[tuple[int, PredictionRecord]] = []
-    topic = topic_name(kafka, "predictions")
-    async for record in read_partition_to_end(kafka, topic, number, isolation="read_committed"):
+    number = home(strategy, await log.partition_count())
+    records: list[tuple[int, PredictionRecord]] = []
+    async for record in log.records("predictions", number, isolation="read_committed"):
         if record.key != strategy.encode():
             continue
         try:
@@ -46,31 +45,50 @@ async def logged(kafka: Kafka, strategy: str) -> list[tuple[int, PredictionRecor
         except BadRecord:
             continue
         if value.strategy == strategy:
-            found.append((record.offset, value))
-    return found
+            records.append((record.offset, value))
+    return records
 
 
 def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Iterable[Prediction]) -> Gathered:
     """The signals of these records and predictions; `PluginError` when a closing's plugin is not here."""
-    computed: Mapping[Key, Prediction] = {(made.symbol, made.time): made for made in predictions}
+    computed: Mapping[Key, Prediction] = {
+        (prediction.symbol, prediction.time): prediction for prediction in predictions
+    }
     result, fold, seen = Gathered(), CrossSections(), set[Key]()
     for offset, record in records:
         if isinstance(record, Prediction):
             key = record.symbol, record.time
-            made = computed.get(key)
+            prediction = computed.get(key)
             if key not in seen:
-                if made is None:
+                if prediction is None:
                     result.unknown.append(record)
                 else:
-                    result.pairs.append((record, made))
+                    result.pairs.append((record, prediction))
             seen.add(key)
-            came = fold.take(made or record)
+            outcome = fold.take(prediction or record)
         elif isinstance(record, Closing):
-            came = fold.close(record)
+            outcome = fold.close(record)
         else:
             continue
-        result.signals += [(offset, signal) for signal in came.signals]
-    result.absent = [made for key, made in computed.items() if key not in seen]
-    result.open = [made for _, some in sorted(fold.pending.items()) for made in some.values()]
+        result.signals += [(offset, signal) for signal in outcome.signals]
+    result.absent = [prediction for key, prediction in computed.items() if key not in seen]
+    result.open = [prediction for _, by_symbol in sorted(fold.pending.items()) for prediction in by_symbol.values()]
     result.closed = fold.closed
     return result
+
+
+def decided(
+    ready: ReadyStrategy, records: Iterable[tuple[int, PredictionRecord]], predictions: Sequence[Prediction]
+) -> list[Signal]:
+    """The signals of all predictions: of times that are closed on the log as their closings say, of later ones as of a
+    file.
+    """
+    of_log = gathered(records, predictions)
+    signals = [signal for _, signal in of_log.signals]
+    seen = {signal.content.id for signal in signals}
+    rest = [late_signal(prediction) for prediction in of_log.absent if prediction.time <= of_log.closed]
+    sections = FileSections(ready)
+    later = [prediction for prediction in predictions if prediction.time > of_log.closed]
+    rest += sections.take(sorted(later, key=lambda prediction: (prediction.time, prediction.symbol)))
+    rest += sections.end()
+    return signals + [signal for signal in rest if signal.content.id not in seen]

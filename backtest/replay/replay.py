@@ -9,23 +9,25 @@ from typing import Any
 import pandas as pd
 
 from backtest.replay.file_cross_sections import FileSections
-from backtest.replay.history import VERSION, Joins, Stretch, folds_of, stretches
-from backtest.sources.bars import Progress, file_bars, file_steps, frame_of, in_order, located, place, topic_steps
+from backtest.replay.logged_cross_sections import decided, logged
+from backtest.replay.stretches import Stretch
+from backtest.replay.walk import VERSION, History
+from backtest.sources.bars import Frames, Progress, Reading, file_bars, file_steps, place
+from backtest.sources.log import find_log
 from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from plugins.base.bars import BarBatch, between
 from plugins.news.join import NewsJoin
-from plugins.pipeline.interval_group import Outcome
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Seen, Source
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.atomic import atomic_write
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
-from streams.consuming.news_scores import joins
+from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import Refused, during, refused, select_bars
-from streams.kafka.topics import partition_count, topic_name
-from streams.recovery.state import load
+from streams.kafka.topics import topic_name
 
 MESSAGE = "message"
 """Column of a Parquet file of signals: the whole signal, as it is on the wire."""
@@ -82,15 +84,17 @@ def replay(
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
-    check_news(ready, news, located(config, source) is not None)
-    if topics := located(config, source):
+    log = find_log(config, source)
+    check_news(ready, news, log is not None)
+    if log is not None:
         if offsets is not None:
             check_whole(ready)
-            asyncio.run(check_offsets(topics.kafka, offsets))
+            asyncio.run(check_offsets(log, offsets))
+        history = History(log, config, ready)
         result = asyncio.run(
-            _replay_sections(topics, ready, progress)
+            replay_sections(history, progress)
             if ready.generator.cross_section
-            else replay_topic(topics, ready, progress, as_configured, start, end)
+            else replay_topic(history, progress, as_configured, start, end)
         )
     elif offsets is not None:
         raise ConfigurationError(
@@ -124,14 +128,13 @@ def replay_file(
     ready: ReadyStrategy,
     source: str,
     progress: Progress | None = None,
-    witness: Callable[[Seen], None] | None = None,
+    observer: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), news=news)
-    run = pipeline.runs[ready.name]
-    run.start_time, run.witness = 0, witness
+    settings = {ready.name: RunSettings(start_time=0, observer=observer)}
+    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
@@ -144,60 +147,40 @@ def replay_file(
     return result
 
 
-async def _replay_sections(config: Config, ready: ReadyStrategy, progress: Progress | None) -> ReplayResult:
-    from backtest.replay.cross_sections import replay_gathered
-
-    result = ReplayResult()
-    result.raw, result.bars = await replay_gathered(config, ready, progress, result.gaps, result.left_out)
-    return result
-
-
 async def replay_topic(
-    config: Config,
-    ready: ReadyStrategy,
+    history: History,
     progress: Progress | None = None,
     as_configured: bool = False,
     start: int | None = None,
     end: int | None = None,
 ) -> ReplayResult:
     """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
-    log; what is lacking is told of bars that close in [start, end).
+    log; what is lacking is reported of bars that close in [start, end).
     """
-    kafka, result = config.kafka, ReplayResult()
-    frames: list[pd.DataFrame] = []
-    count = await partition_count(kafka)
-    for partition in range(count):
-        stored = await load(kafka, partition)
-        past = await stretches(stored, partition, ready, config, whole=False)
+    ready, result = history.ready, ReplayResult()
+    frames, reading = Frames(ready.interval), Reading(progress, result.gaps, result.left_out)
+    async for partition in history.partitions(whole=False):
+        past = partition.past
         if past and past[-1].applied.config_hash != ready.config_hash:
             result.other = past[-1].applied.config_hash
         lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
-        made = [ready, *(stretch.strategy for stretch in past if stretch.strategy)]
-        news = await joins(kafka, partition, {strategy.joining for strategy in made if strategy.uses_news})
-        feeds = _feeds(Source(topic_name(kafka, "bars"), partition, VERSION), past, ready, as_configured, news)
-        intervals = {ready.interval} | {str(stretch.applied.config["interval"]) for stretch in past if stretch.strategy}
-        begin = stored.memory_begin(intervals) or 0
-        async for step in topic_steps(kafka, partition, count, begin, progress, result.gaps, result.left_out):
-            found = Outcome()
-            for feed in feeds:
-                feed(step.batches, found)
-            result.raw += found.signals
-            for offset, bad in {bad.offset: bad for bad in found.refusals}.items():
-                result.left_out.add(bad.kind, f"{place(topic_name(kafka, 'bars'), partition, offset)}: {bad.reason}")
-            lost = _tell_lost(result, lost, step.batches, start, end)
-            if ready.interval in step.batches:
-                frames.append(frame_of(step.batches[ready.interval], ready.interval).assign(partition=partition))
-    if frames:
-        result.bars = in_order(pd.concat(frames, ignore_index=True))
-    else:
-        result.bars = pd.DataFrame({"symbol": [], "close_time": []})
+        in_force = past and not as_configured
+        folds = await (partition.in_force(early=True) if in_force else partition.as_configured())
+        async for step, outcome in partition.steps(folds, partition.begin(ready.interval), reading):
+            result.raw += outcome.signals
+            for offset, bad in {bad.offset: bad for bad in outcome.refusals}.items():
+                where = place(topic_name(history.log, "bars"), partition.number, offset)
+                result.left_out.add(bad.kind, f"{where}: {bad.reason}")
+            lost = _report_lost(result, lost, step.batches, start, end)
+            frames.take(step)
+    result.bars = frames.whole()
     return result
 
 
-def _tell_lost(
+def _report_lost(
     result: ReplayResult, lost: list[Stretch], batches: Mapping[str, BarBatch], start: int | None, end: int | None
 ) -> list[Stretch]:
-    """Those that have no bar in [start, end) so far; of the others the fault is told."""
+    """Those that have no bar in [start, end) so far; of the others the fault is reported."""
     waiting = []
     for stretch in lost:
         batch = between(batches, stretch.begin, stretch.end).get(str(stretch.applied.config["interval"]))
@@ -208,37 +191,35 @@ def _tell_lost(
     return waiting
 
 
-Feed = Callable[[Mapping[str, BarBatch], Outcome], None]
-
-
-def _feeds(source: Source, past: list[Stretch], ready: ReadyStrategy, as_configured: bool, news: Joins) -> list[Feed]:
-    """What makes the signals of a partition: of what was in force, else of the strategy here."""
-    if past and not as_configured:
-        return [fold.feed for fold in folds_of(source, past, news, early=True)]
-    pipeline = Pipeline([ready], source, news=news[ready.joining] if ready.uses_news else None)
-    run = pipeline.runs[ready.name]
-    run.start_time, run.begin = 0, past[-1].applied.origin.offset if past else 0
-
-    def feed(batches: Mapping[str, BarBatch], found: Outcome) -> None:
-        outcome = pipeline.feed(batches)
-        found.signals += outcome.signals
-        found.refusals += outcome.refusals
-
-    return [feed]
+async def replay_sections(history: History, progress: Progress | None = None) -> ReplayResult:
+    """The same of a strategy that decides about all symbols at once. Times that are closed on the log are decided as
+    their closings say; later ones, about all that have a bar.
+    """
+    ready, result = history.ready, ReplayResult()
+    frames, reading = Frames(ready.interval), Reading(progress, result.gaps, result.left_out)
+    predictions: list[Prediction] = []
+    async for partition in history.partitions():
+        past = partition.past
+        folds = await (partition.in_force() if past else partition.as_configured())
+        begin = partition.begin(ready.interval) if past else 0
+        async for step, outcome in partition.steps(folds, begin, reading):
+            predictions += outcome.predictions
+            frames.take(step)
+    result.raw = decided(ready, await logged(history.log, ready.name), predictions)
+    result.bars = frames.whole()
+    return result
 
 
 def write_signals(signals: list[Signal], out: Path) -> None:
-    """JSON lines, or Parquet for a name that ends so; written aside, then renamed."""
+    """JSON lines, or Parquet for a name that ends so."""
     check_file(out)
-    aside = out.with_name(out.name + ".part")
     try:
-        if out.suffix == ".parquet":
-            _frame(signals).to_parquet(aside, index=False)
-        else:
-            aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
-        aside.replace(out)
+        with atomic_write(out) as aside:
+            if out.suffix == ".parquet":
+                _frame(signals).to_parquet(aside, index=False)
+            else:
+                aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}") from None
 
 

@@ -13,16 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.replay.file_cross_sections import FileSections
-from backtest.replay.history import VERSION
 from backtest.replay.replay import ReplayResult
+from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
-from plugins.base import FloatArray
-from plugins.news.join import BarNews, NewsJoin
-from plugins.pipeline.interval_group import IntervalGroup, Outcome
-from plugins.pipeline.strategy_run import Source, StrategyRun
-from plugins.pipeline.strategy_states import IntArray, Rows
+from plugins.news.join import NewsJoin
+from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
+from plugins.pipeline.interval_group import IntervalGroup
+from plugins.pipeline.outcome import Outcome, RunOutcome
+from plugins.pipeline.strategy_run import RunSettings, Source, StrategyRun
 from plugins.strategy.ready import ReadyStrategy
-from schemas.canonical import canonical_json
 from schemas.wire import Signal
 
 
@@ -30,42 +29,31 @@ class _Run(StrategyRun):
     """A run that keeps its signals; one with a `lead` takes the features' values from it."""
 
     def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
-        super().__init__(strategy, source)
-        self.start_time = 0
+        super().__init__(strategy, source, RunSettings(start_time=0))
         self.lead = lead
-        self.made: list[Signal] = []
+        self.signals: list[Signal] = []
         self.sections = FileSections(strategy)
-        self.last: tuple[FloatArray, IntArray] | None = None
+        self.last: FeatureRows | None = None
         self.steps = 0
 
-    def step(
-        self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
-    ) -> tuple[FloatArray, IntArray]:
+    def step(self, accepted: AcceptedBars) -> FeatureRows:
         if self.lead is not None and self.lead.last is not None:
             self.book = self.lead.book
             return self.lead.last
         self.steps += 1
-        self.last = super().step(bars, slots, offsets, news)
+        self.last = super().step(accepted)
         return self.last
 
-    def feed(
-        self,
-        bars: Rows,
-        slots: IntArray,
-        offsets: IntArray,
-        gaps: IntArray,
-        symbols: Sequence[str],
-        news: BarNews | None = None,
-    ) -> list[Signal]:
-        self.made += super().feed(bars, slots, offsets, gaps, symbols, news)
-        self.made += self.sections.take(self.take_predictions())
-        return []
+    def feed(self, accepted: AcceptedBars) -> RunOutcome:
+        outcome = super().feed(accepted)
+        self.signals += outcome.signals
+        self.signals += self.sections.take(outcome.predictions)
+        return RunOutcome()
 
 
 def alike(strategy: ReadyStrategy) -> bytes:
     """Equal for strategies whose features have the same values for the same bars."""
-    config = strategy.config
-    return canonical_json([config["interval"], config["universe"], config["features"], config.get("news")])
+    return strategy.feature_identity
 
 
 def signals_of(
@@ -77,15 +65,15 @@ def signals_of(
     source = Source("bars", 0, VERSION)
     lead = _Run(strategies[0], source, None)
     runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
-    lane = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
+    group = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
     for step in steps:
-        lane.feed(step.batches[lane.interval], Outcome())
-    return [ReplayResult(raw=run.made + run.sections.end()).signals for run in runs]
+        group.feed(step.batches[group.interval], Outcome())
+    return [ReplayResult(raw=run.signals + run.sections.end()).signals for run in runs]
 
 
 def groups(strategies: Sequence[ReadyStrategy]) -> list[NDArray[Any]]:
     """Numbers of strategies that are alike, in the order of the first of each."""
-    found: dict[bytes, list[int]] = {}
+    numbers_by_features: dict[bytes, list[int]] = {}
     for number, strategy in enumerate(strategies):
-        found.setdefault(alike(strategy), []).append(number)
-    return [np.array(numbers) for numbers in found.values()]
+        numbers_by_features.setdefault(alike(strategy), []).append(number)
+    return [np.array(numbers) for numbers in numbers_by_features.values()]

@@ -39,8 +39,8 @@ def _compare(one: str, other: str, left: Mapping[str, Any], right: Mapping[str, 
     largest = float(apart.max())
     fills = _fills_apart(left, right)
     if largest > EXACT or fills:
-        told = fills or f"at {apart.idxmax()} {equity[apart.idxmax()]:.10g} and {again[apart.idxmax()]:.10g}"
-        text = f"{both} disagree: their equity is apart by up to {largest:.3g} of it; {told}"
+        example = fills or f"at {apart.idxmax()} {equity[apart.idxmax()]:.10g} and {again[apart.idxmax()]:.10g}"
+        text = f"{both} disagree: their equity is apart by up to {largest:.3g} of it; {example}"
         return Agreement((one, other), False, largest if np.isfinite(largest) else None, text)
     same = f"the same {len(left['fills']):,} fills, " if "fills" in left and "fills" in right else ""
     text = f"{both} agree: {same}equity apart by at most {largest:.2g} of it"

@@ -44,14 +44,14 @@ def chart(
     """The lines over the bars, equally spaced (nights and weekends take no room), and dots; `filled`: the areas up to
     zero.
     """
-    drawn: list[FloatArray] = [line.values for line in lines] + [some.values for some in marks]
+    drawn: list[FloatArray] = [line.values for line in lines] + [points.values for points in marks]
     known = np.concatenate([values[np.isfinite(values)] for values in drawn])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     ticks = nice_ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     height = high - low
     paths = "".join(_path(line, low, height, filled) for line in lines)
-    paths += "".join(_dots(some, len(times), low, height) for some in marks)
+    paths += "".join(_dots(points, len(times), low, height) for points in marks)
     rules = "".join(f'<line x1="0" x2="{WIDTH}" y1="{_y(t, low, height)}" y2="{_y(t, low, height)}"/>' for t in ticks)
     beside = "".join(
         f'<span style="top:{_y(tick, low, height) / HEIGHT:.2%}">{escape(label(tick))}</span>' for tick in ticks

@@ -21,17 +21,17 @@ def order_tables(results: Mapping[str, Mapping[str, Any]], name: str, title: str
 
 
 def _shared(results: Mapping[str, Mapping[str, Any]], name: str) -> list[tuple[list[str], pd.DataFrame]]:
-    found: list[tuple[list[str], pd.DataFrame]] = []
+    groups: list[tuple[list[str], pd.DataFrame]] = []
     for key, result in results.items():
         table = result.get(name)
         if table is None or not len(table):
             continue
-        keys = next((keys for keys, other in found if _alike(table, other)), None)
+        keys = next((keys for keys, other in groups if _alike(table, other)), None)
         if keys is None:
-            found.append(([key], table))
+            groups.append(([key], table))
         else:
             keys.append(key)
-    return found
+    return groups
 
 
 def _alike(table: pd.DataFrame, other: pd.DataFrame) -> bool:

@@ -36,22 +36,22 @@ class BacktestOutcome:
 
     def warnings(self) -> list[tuple[str, str]]:
         """What a reader must know first: (bad or note, text)."""
-        found = []
+        notes = []
         if self.strategy.execution.price == "this_close":
-            found.append(
+            notes.append(
                 ("bad", "This backtest looks ahead: orders fill at the very close that decided them (this_close).")
             )
         days = (self.benchmark.index[-1] - self.benchmark.index[0]) / pd.Timedelta(days=1)
         if days < SHORT_DAYS:
-            found.append(("note", f"The data spans {days:.0f} days: what is said of a year is an extrapolation."))
+            notes.append(("note", f"The data spans {days:.0f} days: what is said of a year is an extrapolation."))
         if not self.signals:
-            found.append(("note", "There are no signals in this range."))
-        told: dict[tuple[str, str], list[str]] = {}
+            notes.append(("note", "There are no signals in this range."))
+        keys_by_warning: dict[tuple[str, str], list[str]] = {}
         for key, result in self.results.items():
             for warning in _of_engine(result):
-                told.setdefault(warning, []).append(key)
-        found += [("note", text) for text in self.notes]
-        return found + [(kind, f"{', '.join(keys)}: {text}") for (kind, text), keys in told.items()]
+                keys_by_warning.setdefault(warning, []).append(key)
+        notes += [("note", text) for text in self.notes]
+        return notes + [(kind, f"{', '.join(keys)}: {text}") for (kind, text), keys in keys_by_warning.items()]
 
 
 def _of_engine(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -50,14 +50,14 @@ def monthly(equity: "pd.Series[float]", opens: pd.DatetimeIndex, capital: float)
     if not len(ends) or (ends <= 0).any():
         return ""
     before = np.concatenate([[capital], ends.to_numpy()[:-1]])
-    found = dict(zip(ends.index, ends.to_numpy() / before - 1.0, strict=True))
-    largest = max(map(abs, found.values())) or 1.0
-    rows, months = [], sorted({month for _, month in found})
-    for year in sorted({year for year, _ in found}):
-        some = [found.get((year, month)) for month in months]
-        total = math.prod(1.0 + value for value in some if value is not None) - 1.0
+    by_month = dict(zip(ends.index, ends.to_numpy() / before - 1.0, strict=True))
+    largest = max(map(abs, by_month.values())) or 1.0
+    rows, months = [], sorted({month for _, month in by_month})
+    for year in sorted({year for year, _ in by_month}):
+        returns = [by_month.get((year, month)) for month in months]
+        total = math.prod(1.0 + value for value in returns if value is not None) - 1.0
         rows.append(
-            f"<tr><th>{year}</th>{''.join(_heat(value, largest) for value in some)}<td>{_percent(total)}</td></tr>"
+            f"<tr><th>{year}</th>{''.join(_heat(value, largest) for value in returns)}<td>{_percent(total)}</td></tr>"
         )
     head = "".join(f"<th>{MONTHS[month - 1]}</th>" for month in months)
     top = f"<thead><tr><th></th>{head}<th>year</th></tr></thead>"
@@ -112,9 +112,13 @@ def _by_symbol(trades: pd.DataFrame | None, fills: pd.DataFrame | None) -> str:
     if trades is None or not {"symbol", "pnl"} <= set(trades):
         return ""
     rows = []
-    for symbol, some in sorted(trades.groupby("symbol"), key=lambda item: -float(item[1]["pnl"].sum())):
+    for symbol, of_symbol in sorted(trades.groupby("symbol"), key=lambda item: -float(item[1]["pnl"].sum())):
         paid = fills.loc[fills["symbol"] == symbol, "commission"].sum() if fills is not None else float("nan")
-        cells = [f"{len(some):,}", _percent(float((some["pnl"] > 0).mean())), f"{some['pnl'].sum():,.2f}"]
+        cells = [
+            f"{len(of_symbol):,}",
+            _percent(float((of_symbol["pnl"] > 0).mean())),
+            f"{of_symbol['pnl'].sum():,.2f}",
+        ]
         cells += ["\u2013" if math.isnan(paid) else f"{paid:,.2f}"]
         rows.append(f"<tr><th>{escape(str(symbol))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     if not rows:
@@ -131,7 +135,7 @@ def _prices(run: BacktestOutcome, fills: pd.DataFrame | None) -> list[tuple[str,
     if run.prices is None or fills is None or not len(fills) or "bar" not in fills:
         return []
     closes = run.prices["close"].unstack("symbol").reindex(run.benchmark.index)
-    found = []
+    charts = []
     for symbol in fills["symbol"].value_counts().index[:CHARTED]:
         mine = fills[fills["symbol"] == symbol]
         places = closes.index.get_indexer(pd.DatetimeIndex(mine["bar"]))
@@ -139,8 +143,8 @@ def _prices(run: BacktestOutcome, fills: pd.DataFrame | None) -> list[tuple[str,
         marks = [Marks(style, places[side], mine["price"].to_numpy(np.float64)[side]) for style, side in sides]
         line = Line("hold", closes[symbol].to_numpy(np.float64))
         drawn = chart([line], run.opens(), lambda value: f"{value:,.5g}", marks=marks)
-        found.append((f"{symbol}: close, bought (green) and sold (red)", drawn))
-    return found
+        charts.append((f"{symbol}: close, bought (green) and sold (red)", drawn))
+    return charts
 
 
 def _heat(value: float | None, largest: float) -> str:

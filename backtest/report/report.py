@@ -111,15 +111,15 @@ def _facts(run: BacktestOutcome) -> str:
 
 
 def _agreement(run: BacktestOutcome) -> str:
-    found = agreements(run.results, run.strategy.execution.capital)
-    return "".join(f'<p class="{"good" if one.agree else "bad"}">{escape(one.text)}</p>' for one in found)
+    verdicts = agreements(run.results, run.strategy.execution.capital)
+    return "".join(f'<p class="{"good" if one.agree else "bad"}">{escape(one.text)}</p>' for one in verdicts)
 
 
 def _tiles(run: BacktestOutcome) -> str:
-    found = next(iter(run.results.values()))["metrics"]
+    metrics = next(iter(run.results.values()))["metrics"]
     tiles = []
     for name, label in TILES.items():
-        value = found.get(name)
+        value = metrics.get(name)
         low = ' class="low"' if isinstance(value, float) and value < 0 else ""
         tiles.append(f"<div><dt>{label}</dt><dd{low}>{shown(value, METRICS[name][1])}</dd></div>")
     return "".join(tiles)
@@ -154,7 +154,7 @@ def _metrics_table(run: BacktestOutcome) -> str:
     columns = {key: result["metrics"] for key, result in run.results.items()} | {"buy and hold": run.benchmark_metrics}
     head = "".join(f"<th>{escape(key)}</th>" for key in columns)
     body = "".join(
-        f"<tr><th>{label}</th>{''.join(f'<td>{shown(found.get(name), kind)}</td>' for found in columns.values())}</tr>"
+        f"<tr><th>{label}</th>{''.join(f'<td>{shown(each.get(name), kind)}</td>' for each in columns.values())}</tr>"
         for name, (label, kind) in METRICS.items()
     )
     table = f'<table class="metrics"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'

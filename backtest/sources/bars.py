@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,19 +10,17 @@ import pandas as pd
 
 from plugins.base.bars import COLUMNS, BarBatch
 from plugins.pipeline.frames import batch_from_frame
-from schemas.configuration import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
 from streams.ingest.files import Refused, read_bars
-from streams.kafka.clients import read_batches_to_end
-from streams.kafka.gaps import Gaps, told
-from streams.kafka.parquet_log import archived, is_archive
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.gaps import Gaps, describe_gaps
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 
 
 class Progress(Protocol):
-    """Told how many records were read since the last call, and the time (ms) of the last of them."""
+    """Called with how many records were read since the last call, and the time (ms) of the last of them."""
 
     def __call__(self, more: int, at_ms: int | None = None, /) -> None: ...
 
@@ -38,54 +36,37 @@ class Step:
     batches: dict[str, BarBatch]
 
 
-async def topic_steps(
-    kafka: Kafka,
-    partition: int,
-    partitions: int,
-    start: int,
-    progress: Progress | None = None,
-    gaps: list[str] | None = None,
-    left_out: Refused | None = None,
-) -> AsyncIterator[Step]:
-    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them.
-
-    `gaps` is told in the end, in words, which offsets from `start` on are no longer there, and `left_out` which records
+@dataclass
+class Reading:
+    """What comes up while a log is read: `gaps`, in words, which offsets it lacks; `left_out`, which of its records
     cannot be used.
     """
-    intake = Intake(partition, partitions, kafka.partitioner)
-    topic, holes = topic_name(kafka, "bars"), Gaps()
-    async for records in read_batches_to_end(kafka, topic, partition, start, "read_committed", holes):
+
+    progress: Progress | None = None
+    gaps: list[str] = field(default_factory=list)
+    left_out: Refused = field(default_factory=Refused)
+
+
+async def topic_steps(
+    log: Log, partition: int, partitions: int, start: int, reading: Reading | None = None
+) -> AsyncIterator[Step]:
+    """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them."""
+    reading = reading or Reading()
+    intake = Intake(partition, partitions, log.partitioner)
+    topic, missing = topic_name(log, "bars"), Gaps()
+    async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
         yield Step(partition, taken.batches)
-        if left_out is not None:
-            for letter in taken.dead:
-                left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
-        if progress:
-            progress(len(records), records[-1].timestamp)
-    if gaps is not None:
-        gaps += told(f"{topic}/{partition}", holes.found)
+        for letter in taken.dead:
+            reading.left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
+        if reading.progress:
+            reading.progress(len(records), records[-1].timestamp)
+    reading.gaps += describe_gaps(f"{topic}/{partition}", missing.spans)
 
 
 def place(topic: str, partition: int, offset: int) -> str:
     """Where a record is, in words."""
     return f"{topic}/{partition} offset {offset}"
-
-
-def located(config: Config, source: str) -> Config | None:
-    """The configuration for reading topics from `source`: ``kafka`` or the folder of an archive; None for a file."""
-    if source == "kafka":
-        return config
-    if is_archive(source):
-        return config.model_copy(update={"kafka": archived(Path(source))})
-    return None
-
-
-def with_topics(config: Config, source: str) -> Config:
-    """As `located`; `ConfigurationError` for anything but ``kafka`` and an archive."""
-    found = located(config, source)
-    if found is None:
-        raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
-    return found
 
 
 def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
@@ -109,27 +90,43 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
     return read_bars([path], interval)
 
 
-def topic_bars(config: Config, interval: str, progress: Progress | None = None) -> pd.DataFrame:
+def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:
     """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
     lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.files.refused(frame)``.
     """
-    return asyncio.run(_topic_bars(config.kafka, interval, progress))
+    return asyncio.run(_topic_bars(log, interval, progress))
 
 
-async def _topic_bars(kafka: Kafka, interval: str, progress: Progress | None) -> pd.DataFrame:
-    frames, gaps, left_out = [], list[str](), Refused()
-    count = await partition_count(kafka)
+async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.DataFrame:
+    frames, reading, count = Frames(interval), Reading(progress), await log.partition_count()
     for partition in range(count):
-        async for step in topic_steps(kafka, partition, count, 0, progress, gaps, left_out):
-            if interval in step.batches:
-                frames.append(frame_of(step.batches[interval], interval).assign(partition=partition))
-    if not frames:
+        async for step in topic_steps(log, partition, count, 0, reading):
+            frames.take(step)
+    bars = frames.whole()
+    if bars.empty:
         raise ConfigurationError(
-            f"{topic_name(kafka, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
+            f"{topic_name(log, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
-    bars = in_order(pd.concat(frames, ignore_index=True))
-    bars.attrs |= {"gaps": gaps, "refused": asdict(left_out)}
+    bars.attrs |= {"gaps": reading.gaps, "refused": asdict(reading.left_out)}
     return bars
+
+
+class Frames:
+    """The bars of one interval, gathered from the steps of a log."""
+
+    def __init__(self, interval: str) -> None:
+        self._interval = interval
+        self._parts: list[pd.DataFrame] = []
+
+    def take(self, step: Step) -> None:
+        if batch := step.batches.get(self._interval):
+            self._parts.append(frame_of(batch, self._interval).assign(partition=step.partition))
+
+    def whole(self) -> pd.DataFrame:
+        """By close time and symbol, with `partition` and `offset`."""
+        if not self._parts:
+            return pd.DataFrame({"symbol": [], "close_time": []})
+        return in_order(pd.concat(self._parts, ignore_index=True))
 
 
 def log_gaps(bars: pd.DataFrame) -> list[str]:

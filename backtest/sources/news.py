@@ -14,11 +14,12 @@ from plugins.news import NEEDED, SCORES, joined
 from plugins.news.article_text import text_of, text_sha256
 from plugins.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
 from plugins.scorers import open_scorer
-from schemas.configuration import Kafka, News
+from schemas.configuration import News
 from schemas.errors import ConfigurationError, PluginError
 from streams.consuming.news_scores import joins
 from streams.ingest.articles import read_articles
 from streams.ingest.files import Refused, refused
+from streams.kafka.log import Log
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
 """The news of a frame of bars, whose row numbers serve as offsets."""
@@ -35,7 +36,7 @@ def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
         For a file that cannot be read, and a scorer that is not there.
     """
     scorer = open_scorer(news)
-    found: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
     rows = []
     articles, left_out = read_articles(path, historical=True)
     for article in articles:
@@ -45,10 +46,10 @@ def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
             left_out.add(why, f"{Path(path).name}, article {article.id}: {why}")
             continue
         digest = text_sha256(text)
-        if digest not in found:
-            found[digest] = scorer.score([text])[0]
+        if digest not in scores:
+            scores[digest] = scorer.score([text])[0]
         time = article.published_at + round(1000 * news.delay)
-        rows += [(article.id, symbol, time, *found[digest][:3], digest, True) for symbol in article.symbols]
+        rows += [(article.id, symbol, time, *scores[digest][:3], digest, True) for symbol in article.symbols]
     frame = pd.DataFrame(rows, columns=[*NEEDED, "text_sha256", "historical"])
     frame.attrs["refused"] = asdict(left_out)
     return frame
@@ -99,8 +100,8 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
 
 
 def file_news(path: str | Path, news: News, rule: Joining, left_out: Refused | None = None) -> NewsJoin:
-    """All scores of a file: what is not there was not said, so no bar is unknown. `left_out` is told what of the file
-    was not used.
+    """All scores of a file: what is not there was not published, so no bar is unknown. `left_out` collects what of the
+    file was not used.
     """
     scores = file_scores(path, news)
     if left_out is not None:
@@ -111,10 +112,11 @@ def file_news(path: str | Path, news: News, rule: Joining, left_out: Refused | N
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-async def topic_news(kafka: Kafka, partitions: int, rule: Joining) -> NewsOf:
+async def topic_news(log: Log, rule: Joining) -> NewsOf:
     """The news of bars that `backtest.sources.bars.topic_bars` gives."""
-    found = [(await joins(kafka, number, [rule]))[rule] for number in range(partitions)]
-    return lambda bars: _OfPartitions(found, bars)
+    partitions = range(await log.partition_count())
+    by_partition = [(await joins(log, partition, [rule]))[rule] for partition in partitions]
+    return lambda bars: _OfPartitions(by_partition, bars)
 
 
 def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:
@@ -129,19 +131,19 @@ def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:
 class _OfPartitions(NewsJoin):
     """The joins of several partitions, for a frame that tells `partition` and `offset` of each bar."""
 
-    def __init__(self, found: Sequence[NewsJoin], bars: pd.DataFrame) -> None:
+    def __init__(self, joins: Sequence[NewsJoin], bars: pd.DataFrame) -> None:
         super().__init__(Joining(), low=FOR_EVER)
-        self._found = found
+        self._joins = joins
         self._partitions = bars["partition"].to_numpy(np.int64)
         self._offsets = bars["offset"].to_numpy(np.int64)
 
     def of_bars(self, symbols: Sequence[str], begins: IntArray, closes: IntArray, offsets: IntArray) -> BarNews:
         partitions = self._partitions[offsets]
         whole = super().of_bars(symbols, begins, closes, offsets)
-        for number, join in enumerate(self._found):
+        for number, join in enumerate(self._joins):
             rows = np.flatnonzero(partitions == number)
-            some = [symbols[row] for row in rows.tolist()]
-            part = join.of_bars(some, begins[rows], closes[rows], self._offsets[offsets[rows]])
+            names = [symbols[row] for row in rows.tolist()]
+            part = join.of_bars(names, begins[rows], closes[rows], self._offsets[offsets[rows]])
             for name, values in part.columns.items():
                 whole.columns[name][rows] = values
             whole.offsets[rows], whole.historical[rows] = part.offsets, part.historical
@@ -166,13 +168,13 @@ def _load(path: Path) -> pd.DataFrame:
 
 def _times(path: str | Path, column: "pd.Series[Any]") -> "pd.Series[int]":
     if pd.api.types.is_datetime64_any_dtype(column):
-        found = pd.to_datetime(column, utc=True)
+        times = pd.to_datetime(column, utc=True)
     elif pd.api.types.is_numeric_dtype(column):
         if len(column) and not column.min() >= EARLIEST:
             raise ConfigurationError(f"{path}: {column.name} holds {column.min()}, which is no time in milliseconds")
         return column.astype("int64")
     else:
-        found = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    if found.isna().any():
-        raise ConfigurationError(f"{path}: {column.name} holds {column[found.isna()].iloc[0]!r}, which is no time")
-    return found.dt.tz_localize(None).dt.as_unit("ms").astype("int64")
+        times = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    if times.isna().any():
+        raise ConfigurationError(f"{path}: {column.name} holds {column[times.isna()].iloc[0]!r}, which is no time")
+    return times.dt.tz_localize(None).dt.as_unit("ms").astype("int64")

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from plugins.strategy.ready import ReadyStrategy
-from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal
-from streams.kafka.clients import offset_range
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 
 Offsets = Mapping[int, range]
 FORM = re.compile(r"(\d+):(\d*)-(\d*)")
@@ -25,7 +24,7 @@ def parse_offsets(text: str) -> dict[int, range]:
     >>> parse_offsets("0:100-5000,2:-70")
     {0: range(100, 5000), 2: range(0, 70)}
     """
-    found: dict[int, range] = {}
+    ranges: dict[int, range] = {}
     for part in text.split(","):
         match = FORM.fullmatch(part.strip())
         if match is None:
@@ -33,10 +32,10 @@ def parse_offsets(text: str) -> dict[int, range]:
         partition, span = int(match[1]), range(int(match[2] or 0), int(match[3] or sys.maxsize))
         if not span:
             raise ConfigurationError(f"--offsets {part}: the range is empty: it goes up to, not including, {span.stop}")
-        if partition in found:
+        if partition in ranges:
             raise ConfigurationError(f"--offsets {part}: partition {partition} is there twice")
-        found[partition] = span
-    return found
+        ranges[partition] = span
+    return ranges
 
 
 def check_whole(ready: ReadyStrategy) -> None:
@@ -49,14 +48,14 @@ def check_whole(ready: ReadyStrategy) -> None:
         )
 
 
-async def check_offsets(kafka: Kafka, offsets: Offsets) -> None:
+async def check_offsets(log: Log, offsets: Offsets) -> None:
     """`ConfigurationError` for a partition that is not there, and for a range that the log does not reach."""
-    count = await partition_count(kafka)
+    count = await log.partition_count()
     for partition, span in offsets.items():
-        topic = topic_name(kafka, "bars")
+        topic = topic_name(log, "bars")
         if partition >= count:
             raise ConfigurationError(f"--offsets {partition}:…: {topic} has {count} partitions, from 0 on")
-        oldest, end = await offset_range(kafka, topic, partition)
+        oldest, end = await log.offset_range("bars", partition)
         if span.start >= end or span.stop <= oldest:
             there = f"holds offsets {oldest} to {end - 1}" if end > oldest else "is empty"
             raise ConfigurationError(f"--offsets {partition}:…: {topic}/{partition} {there}")

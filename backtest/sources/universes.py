@@ -15,11 +15,11 @@ def bars_of(universe: Universe, bars: pd.DataFrame) -> pd.DataFrame:
 
 def members(universe: Universe, index: pd.MultiIndex) -> NDArray[np.bool_]:
     """Is the symbol a member at that time, for each row of `index` (symbol, time)?"""
-    found = np.ones(len(index), np.bool_)
+    inside = np.ones(len(index), np.bool_)
     if universe.changes:
         symbols, times = index.get_level_values(0), times_of(index).tolist()
-        found[:] = [universe.member(symbol, time) for symbol, time in zip(symbols, times, strict=True)]
-    return found
+        inside[:] = [universe.member(symbol, time) for symbol, time in zip(symbols, times, strict=True)]
+    return inside
 
 
 def absent(universe: Universe, bars: pd.DataFrame) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from backtest.sweep.points import Point, Sweep
 from backtest.sweep.report import sweep_page
+from schemas.atomic import atomic_write
 from schemas.errors import AlphawireError, ConfigurationError
 
 POINTS, TABLE, SUMMARY, PAGE = "points.jsonl", "sweep.csv", "sweep.json", "report.html"
@@ -53,9 +54,9 @@ class SweepFolder:
             os.truncate(path, sum(map(len, whole)))
         return {point.number: point for point in map(_from_line, whole[1:])}
 
-    def append(self, found: Sequence[Point]) -> None:
+    def append(self, points: Sequence[Point]) -> None:
         """A line for each point."""
-        self._append("".join(map(_line, found)))
+        self._append("".join(map(_line, points)))
 
     def _append(self, text: str) -> None:
         path = self.out / POINTS
@@ -68,19 +69,17 @@ class SweepFolder:
             ) from None
 
     def write(self, name: str, engine: str, grid: Mapping[str, Sequence[Any]], result: Sweep) -> None:
-        """Table, summary and page; each aside, then renamed."""
+        """Table, summary and page."""
         texts = {
             TABLE: result.table.to_csv(index=False),
             SUMMARY: json.dumps(_summary(name, engine, grid, result), indent=2) + "\n",
             PAGE: sweep_page(name, engine, grid, result),
         }
         for file, text in texts.items():
-            aside = self.out / f".{file}.part"
             try:
-                aside.write_text(text, encoding="utf-8")
-                aside.replace(self.out / file)
+                with atomic_write(self.out / file) as aside:
+                    aside.write_text(text, encoding="utf-8")
             except OSError as error:
-                aside.unlink(missing_ok=True)
                 raise AlphawireError(
                     f"cannot write {self.out}: {error.strerror or error}; the points are kept"
                 ) from None
@@ -101,10 +100,10 @@ def _summary(name: str, engine: str, grid: Mapping[str, Sequence[Any]], result: 
 
 def _identity_in(line: bytes) -> str | None:
     try:
-        found: str | None = json.loads(line).get("sweep")
+        identity: str | None = json.loads(line).get("sweep")
     except (ValueError, AttributeError):
         return None
-    return found
+    return identity
 
 
 def _line(point: Point) -> str:

@@ -75,13 +75,13 @@ def sweep(
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
-    for some in _run(name, strategies, bars, waiting, join, engine, backend, address, jobs):
-        folder.append(some)
+    for batch in _run(name, strategies, bars, waiting, join, engine, backend, address, jobs):
+        folder.append(batch)
         if ledger:
-            ledger.add([_trial(name, point) for point in some])
-        done |= {point.number: point for point in some}
+            ledger.add([_trial(name, point) for point in batch])
+        done |= {point.number: point for point in batch}
         if progress:
-            progress(len(some))
+            progress(len(batch))
     result = _judge(name, [done[point.number] for point in todo], ledger, windows, bars, len(todo) - len(waiting))
     folder.write(name, engine, grid, result)
     return result
@@ -90,7 +90,7 @@ def sweep(
 def _planned(
     name: str, strategy: Strategy, bars: pd.DataFrame, grid: dict[str, list[Any]], per_symbol: bool
 ) -> tuple[list[Point], list[Strategy]]:
-    """The points, numbered, each with its strategy; whatever is wrong with one is told before any runs."""
+    """The points, numbered, each with its strategy; a fault of one is reported before any runs."""
     symbols: list[str | None] = [None]
     if per_symbol:
         there = sorted(bars["symbol"].unique())
@@ -124,9 +124,9 @@ def _run(
     with workers(backend, address):
         parallel = Parallel(n_jobs=jobs)
         tasks = _tasks(name, strategies, bars, waiting, news)
-        while some := [task for _, task in zip(range(AT_ONCE), tasks, strict=False)]:
-            found = parallel(delayed(_one)(engine, *task) for task in some)
-            yield sorted(found, key=lambda point: point.number)
+        while batch := [task for _, task in zip(range(AT_ONCE), tasks, strict=False)]:
+            points = parallel(delayed(_one)(engine, *task) for task in batch)
+            yield sorted(points, key=lambda point: point.number)
 
 
 def _tasks(
@@ -162,24 +162,24 @@ def _one(engine: str, point: Point, strategy: Strategy, bars: pd.DataFrame, sign
 
 
 def _judge(
-    name: str, found: list[Point], ledger: Ledger | None, windows: int, bars: pd.DataFrame, resumed: int
+    name: str, points: list[Point], ledger: Ledger | None, windows: int, bars: pd.DataFrame, resumed: int
 ) -> Sweep:
-    best = max(found, key=lambda point: (point.sharpe, -point.number))
-    same = len({(len(point.returns), point.times) for point in found}) == 1
-    matrix = np.column_stack([point.returns for point in found]) if same else np.zeros((0, 0))
+    best = max(points, key=lambda point: (point.sharpe, -point.number))
+    same = len({(len(point.returns), point.times) for point in points}) == 1
+    matrix = np.column_stack([point.returns for point in points]) if same else np.zeros((0, 0))
     chance = backtest_overfitting(matrix) if same else None
-    trials = ledger.of(name) if ledger else [_trial(name, point) for point in found]
+    trials = ledger.of(name) if ledger else [_trial(name, point) for point in points]
     if windows and not same:
         raise ConfigurationError("walk-forward compares points over the same bars; leave out --per-symbol")
     times = np.unique(bars["close_time"].to_numpy(np.int64))[1:]
     parts = walk_forward(matrix, times, windows) if windows else []
-    return Sweep(found, best, judged(best.returns, trials, chance), parts, resumed)
+    return Sweep(points, best, judged(best.returns, trials, chance), parts, resumed)
 
 
 def _trial(name: str, point: Point) -> Trial:
-    told = point.parameters | ({"symbol": point.symbol} if point.symbol else {})
+    parameters = point.parameters | ({"symbol": point.symbol} if point.symbol else {})
     hashed = point.config_hash + (f"/{point.symbol}" if point.symbol else "")
-    return trial(name, "sweep", hashed, point.returns, point.times, told)
+    return trial(name, "sweep", hashed, point.returns, point.times, parameters)
 
 
 def _identity(

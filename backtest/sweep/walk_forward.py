@@ -30,13 +30,13 @@ def walk_forward(returns: NDArray[np.float64], times: NDArray[np.int64], count: 
     if count < 2 or len(returns) < 2 * count:
         raise ConfigurationError(f"{len(returns)} bars cannot be cut into {count} windows for a walk-forward")
     parts = np.array_split(np.arange(len(returns)), count)
-    found = []
+    windows = []
     for before, now in itertools.pairwise(parts):
         sharpes = [_sharpe(returns[before, column]) for column in range(returns.shape[1])]
         best = int(np.argmax([-np.inf if value is None else value for value in sharpes]))
         after = _sharpe(returns[now, best])
-        found.append(Window(int(times[now[0]]), int(times[now[-1]]), best, sharpes[best], after))
-    return found
+        windows.append(Window(int(times[now[0]]), int(times[now[-1]]), best, sharpes[best], after))
+    return windows
 
 
 def _sharpe(returns: NDArray[np.float64]) -> float | None:

@@ -92,16 +92,16 @@ def cross_validate(
     else:
         splits = list((walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo))
     done: list[tuple[Split, FloatArray, float]] = []
-    found: list[Fold] = []
+    scored: list[Fold] = []
     for split, (predictions, mean) in zip(
         splits, _trained(strategy_name, strategy, samples, splits, jobs), strict=True
     ):
         done.append((split, predictions, mean))
-        found.append(_fold(strategy, samples, split, predictions, mean))
+        scored.append(_fold(strategy, samples, split, predictions, mean))
         progress(1)
     if method == "cpcv":
-        return CrossValidation(method, found, paths=_paths(samples, done, folds, tested))
-    return CrossValidation(method, found, pooled=_pooled(strategy, samples, done))
+        return CrossValidation(method, scored, paths=_paths(samples, done, folds, tested))
+    return CrossValidation(method, scored, pooled=_pooled(strategy, samples, done))
 
 
 def _trained(
@@ -145,8 +145,8 @@ def _pooled(strategy: Strategy, samples: Samples, done: list[tuple[Split, FloatA
     """All test rows together; R² against the mean of all trainings' means, each by its test rows."""
     test = np.logical_or.reduce([split.test for split, _, _ in done])
     predictions = np.full(len(test), np.nan)
-    for split, found, _ in done:
-        predictions[split.test] = found[split.test]
+    for split, scored, _ in done:
+        predictions[split.test] = scored[split.test]
     mean = float(np.average([mean for _, _, mean in done], weights=[split.test.sum() for split, _, _ in done]))
     return out_of_sample(samples.where(test), predictions[test], mean, strategy.training.horizon_bars)
 
@@ -156,9 +156,9 @@ def _paths(samples: Samples, done: list[tuple[Split, FloatArray, float]], groups
     times, grid = samples.times, np.unique(samples.times)
     blocks = np.array_split(grid, groups)
     group_of = np.searchsorted([block[-1] for block in blocks], times)
-    found = []
+    scored = []
     for path in paths_of(groups, tested):
         predictions = np.choose(group_of, [done[number][1] for number in path])
         mean = float(np.mean([done[number][2] for number in path]))
-        found.append(scores_of(samples, predictions, mean))
-    return found
+        scored.append(scores_of(samples, predictions, mean))
+    return scored

@@ -15,7 +15,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.artifact import plugin_errors
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
-from plugins.strategy.ready import create
+from plugins.strategy.parts import create
 from schemas.configuration import PluginUse, Strategy
 from schemas.errors import ConfigurationError
 
@@ -78,8 +78,8 @@ def predictions_of(model: BaseModel, samples: Samples, wanted: Mask | None = Non
     if wanted is not None and model.lookback == 1:
         samples, wanted = samples.where(wanted), None
     with plugin_errors(model.key, "predict"):
-        found = np.asarray(model.predict(samples.X), np.float64)
-    return found if wanted is None else found[wanted]
+        predictions = np.asarray(model.predict(samples.X), np.float64)
+    return predictions if wanted is None else predictions[wanted]
 
 
 def training_rows(model: BaseModel, samples: Samples) -> dict[str, FloatArray]:

@@ -35,10 +35,10 @@ def page(strategy: str, done: CrossValidation) -> str:
     if done.paths:
         dots += f'<text x="0" y="{TOP + ROW * len(done.folds) + 4}">the {len(done.paths)} paths</text>'
     title = f"{strategy}: information coefficient out of sample, {done.method}"
-    said = "Spearman's rank correlation of prediction and target, with its 95% interval by the stationary bootstrap"
+    caption = "Spearman's rank correlation of prediction and target, with its 95% interval by the stationary bootstrap"
     return around(
         title,
-        f"<header><h1>{escape(title)}</h1></header><section><p>{said} over time.</p>"
+        f"<header><h1>{escape(title)}</h1></header><section><p>{caption} over time.</p>"
         f'<div class="wide"><svg class="folds" role="img" viewBox="0 0 {WIDTH} {height}" aria-label="{escape(title)}">'
         f"{rules}{rows}{dots}</svg></div></section>\n",
     )

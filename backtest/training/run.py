@@ -80,7 +80,7 @@ def train(
         When the model fails, or declares `batch_invariant` and is not.
     """
     strategy = config.strategy(strategy_name)
-    new_model(strategy_name, strategy)  # a mistake there is told before the features are computed
+    new_model(strategy_name, strategy)  # a mistake there is reported before the features are computed
     assert strategy.model is not None
     stage("computing the features")
     chosen = select(strategy_name, strategy, bars, end)

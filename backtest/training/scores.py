@@ -64,8 +64,8 @@ class Comparison:
     def __init__(self, y: FloatArray, prediction: FloatArray, mean: float) -> None:
         self.known = np.isfinite(prediction)
         self.y, self.prediction, self.mean = y[self.known], prediction[self.known], mean
-        some = len(self.y) > 0
-        self.ranks = (Ranks(self.y), Ranks(self.prediction)) if some else None
+        filled = len(self.y) > 0
+        self.ranks = (Ranks(self.y), Ranks(self.prediction)) if filled else None
         self.sided = (self.y != 0) & (self.prediction != 0)
         self.hit = self.sided & (np.sign(self.y) == np.sign(self.prediction))
 
@@ -113,13 +113,13 @@ def out_of_sample(
         return np.append(every, every[0] - every[6])
 
     times = samples.times
-    found = estimates(times, horizon_bars, score, resamples)
-    told = {
-        name: Evaluation(**dict(zip(("ic", "r2", "hit_rate"), found[3 * at : 3 * at + 3], strict=True)))
+    estimated = estimates(times, horizon_bars, score, resamples)
+    evaluations = {
+        name: Evaluation(**dict(zip(("ic", "r2", "hit_rate"), estimated[3 * at : 3 * at + 3], strict=True)))
         for at, name in enumerate(rivals)
     }
-    lead = found[-1]
-    better = all(each.low is not None and each.low > 0 for each in (told["model"].ic, lead))
+    lead = estimated[-1]
+    better = all(each.low is not None and each.low > 0 for each in (evaluations["model"].ic, lead))
     return OutOfSample(
         rows=len(y),
         first_time=int(times[0]),
@@ -128,7 +128,7 @@ def out_of_sample(
         resamples=resamples,
         ic_lead=lead,
         better_than_baselines=better,
-        **told,
+        **evaluations,
     )
 
 

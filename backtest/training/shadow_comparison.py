@@ -25,19 +25,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.sources.bars import Progress, log_gaps, topic_bars
+from backtest.sources.log import require_log
 from backtest.training.bootstrap import estimates
 from backtest.training.scores import Comparison
 from backtest.training.targets import target_of
 from plugins.base import BaseSignalGenerator
 from plugins.models.artifacts.manifest import Estimate
 from plugins.signals import signal_registry
-from plugins.strategy.ready import create
-from schemas.configuration import Config, Kafka, Strategy
+from plugins.strategy.parts import create
+from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, decode
 from streams.ingest.files import during
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 
 FloatArray = NDArray[np.float64]
 _decoder = msgspec.json.Decoder(ShadowPrediction)
@@ -89,81 +90,93 @@ class ShadowReport:
 
 
 def compare_shadow(
-    config: Config, name: str, start: int | None = None, end: int | None = None, progress: Progress | None = None
+    config: Config,
+    name: str,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+    source: str = "kafka",
 ) -> ShadowReport:
-    """How the strategy's shadows did, for bars that close in [start, end) (ms).
+    """How the strategy's shadows did, for bars that close in [start, end) (ms); `source` is ``kafka`` or the folder of
+    an archive.
 
     Raises `ConfigurationError` where the topic holds nothing of the strategy.
     """
-    strategy = config.strategy(name)
+    log, strategy = require_log(config, source), config.strategy(name)
     training = strategy.training
     report = ShadowReport(name, f"{training.target} over {training.horizon_bars} bars")
-    said = asyncio.run(_said(config.kafka, name, report))
-    inside = during([one.time for one in said], start, end)
-    said = [one for one, keep in zip(said, inside.tolist(), strict=True) if keep]
-    if not said:
-        topic = topic_name(config.kafka, "predictions.shadow")
+    predictions = asyncio.run(_read_predictions(log, name, report))
+    inside = during([one.time for one in predictions], start, end)
+    predictions = [one for one, keep in zip(predictions, inside.tolist(), strict=True) if keep]
+    if not predictions:
+        topic = topic_name(log, "predictions.shadow")
         raise ConfigurationError(
             f"{topic} holds nothing of {name} for these times; name a `shadow:` beside its `model:`, and run the worker"
         )
-    bars = topic_bars(config, strategy.interval, progress)
+    bars = topic_bars(log, strategy.interval, progress)
     report.gaps = log_gaps(bars)
     pairs: dict[tuple[str | None, str], list[ShadowPrediction]] = {}
-    for one in sorted(said, key=lambda one: (one.time, one.symbol)):
+    for one in sorted(predictions, key=lambda one: (one.time, one.symbol)):
         pairs.setdefault((one.model.sha256 if one.model else None, one.shadow_model.sha256), []).append(one)
-    report.pairs = [_beside(pair, strategy, name, bars) for pair in pairs.values()]
+    report.pairs = [_compare(pair, strategy, name, bars) for pair in pairs.values()]
     return report
 
 
-async def _said(kafka: Kafka, name: str, report: ShadowReport) -> list[ShadowPrediction]:
+async def _read_predictions(log: Log, name: str, report: ShadowReport) -> list[ShadowPrediction]:
     """All of the strategy on the topic, equal repeats once."""
-    found: dict[bytes, ShadowPrediction] = {}
-    topic = topic_name(kafka, "predictions.shadow")
-    for partition in range(await partition_count(kafka, "predictions.shadow")):
-        async for record in read_partition_to_end(kafka, topic, partition, isolation="read_committed"):
+    distinct: dict[bytes | None, ShadowPrediction] = {}
+    for partition in range(await log.partition_count("predictions.shadow")):
+        async for record in log.records("predictions.shadow", partition, isolation="read_committed"):
             try:
                 one = decode(_decoder, record.value)
             except BadRecord:
                 report.foreign += 1
                 continue
             if one.strategy == name:
-                found.setdefault(record.value, one)
-    return list(found.values())
+                distinct.setdefault(record.value, one)
+    return list(distinct.values())
 
 
-def _beside(said: list[ShadowPrediction], strategy: Strategy, name: str, bars: pd.DataFrame) -> ShadowComparison:
+def _compare(
+    predictions: list[ShadowPrediction], strategy: Strategy, name: str, bars: pd.DataFrame
+) -> ShadowComparison:
     index = pd.MultiIndex.from_arrays(
-        [[one.symbol for one in said], pd.to_datetime([one.time for one in said], unit="ms", utc=True)],
+        [[one.symbol for one in predictions], pd.to_datetime([one.time for one in predictions], unit="ms", utc=True)],
         names=["symbol", "time"],
     )
-    model, shadow = (_column(values) for values in ((s.prediction for s in said), (s.shadow for s in said)))
+    model, shadow = (
+        _column(values) for values in ((s.prediction for s in predictions), (s.shadow for s in predictions))
+    )
     both = np.isfinite(model) & np.isfinite(shadow)
-    first: Model | None = said[0].model
-    found = ShadowComparison(
-        first.sha256 if first else None, said[0].shadow_model.sha256, said[0].shadow_model.key, len(said),
-        int(both.sum()), sum(one.fault is not None for one in said), said[0].time, said[-1].time,
+    first: Model | None = predictions[0].model
+    shadow_model = predictions[0].shadow_model
+    comparison = ShadowComparison(
+        first.sha256 if first else None, shadow_model.sha256, shadow_model.key, len(predictions),
+        int(both.sum()), sum(one.fault is not None for one in predictions), predictions[0].time, predictions[-1].time,
     )  # fmt: skip
     if not both.any():
-        return found
+        return comparison
     index, model, shadow = index[both], model[both], shadow[both]
-    found.correlation = _correlation(model, shadow)
-    found.mean_absolute_difference = float(np.abs(model - shadow).mean())
-    found.other_prediction_sign = float((np.sign(model) != np.sign(shadow)).mean())
-    found.other_signal_sign = _other_side(strategy, name, model, shadow)
+    comparison.correlation = _correlation(model, shadow)
+    comparison.mean_absolute_difference = float(np.abs(model - shadow).mean())
+    comparison.other_prediction_sign = float((np.sign(model) != np.sign(shadow)).mean())
+    comparison.other_signal_sign = _other_side(strategy, name, model, shadow)
     target, _ = target_of(bars, index, strategy.training)
     y = np.asarray(target, np.float64)
     known = np.isfinite(y)
-    found.known = int(known.sum())
-    if found.known:
-        times = np.array([one.time for one in said])[both][known]
+    comparison.known = int(known.sum())
+    if comparison.known:
+        times = np.array([one.time for one in predictions])[both][known]
         rivals = [Comparison(y[known], values[known], 0.0) for values in (model, shadow)]
 
         def score(weights: FloatArray) -> FloatArray:
             ours, theirs = (rival(weights)[0] for rival in rivals)
             return np.array([ours, theirs, theirs - ours])
 
-        found.ic_model, found.ic_shadow, found.ic_lead = estimates(times, strategy.training.horizon_bars, score)
-    return found
+        comparison.ic_model, comparison.ic_shadow, comparison.ic_lead = estimates(
+            times, strategy.training.horizon_bars, score
+        )
+    return comparison
 
 
 def _column(values: Iterable[float | None]) -> FloatArray:

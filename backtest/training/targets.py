@@ -87,8 +87,8 @@ def last_return(bars: pd.DataFrame, index: pd.MultiIndex, training: Training) ->
     """
     closes = _rows(bars, index)["close"]
     before = closes.groupby(level=0, sort=False).shift(training.horizon_bars)
-    found = (closes / before - 1.0).fillna(0.0).to_numpy(np.float64)
-    return pd.Series(found if training.target == "forward_return" else np.sign(found), index, name="last_return")
+    returns = (closes / before - 1.0).fillna(0.0).to_numpy(np.float64)
+    return pd.Series(returns if training.target == "forward_return" else np.sign(returns), index, name="last_return")
 
 
 def _rows(bars: pd.DataFrame, index: pd.MultiIndex) -> pd.DataFrame:

@@ -51,24 +51,24 @@ def moments(returns: FloatArray) -> Moments | None:
     return Moments(float(returns.mean() / returns.std(ddof=1)), skewness, kurtosis, len(returns))
 
 
-def probabilistic_sharpe(found: Moments, benchmark: float = 0.0) -> float | None:
+def probabilistic_sharpe(sample: Moments, benchmark: float = 0.0) -> float | None:
     r"""Probability that the true Sharpe ratio is above `benchmark` [1]_:
     :math:`Z[(SR - SR^*) \sqrt{T - 1} / \sqrt{1 - \gamma_3 SR + (\gamma_4 - 1) SR^2 / 4}]`.
     """
-    variance = _variance(found)
+    variance = _variance(sample)
     if variance <= 0.0:
         return None
-    return _normal.cdf((found.sharpe - benchmark) * math.sqrt(found.count - 1) / math.sqrt(variance))
+    return _normal.cdf((sample.sharpe - benchmark) * math.sqrt(sample.count - 1) / math.sqrt(variance))
 
 
-def minimum_track_record(found: Moments, benchmark: float = 0.0, confidence: float = CONFIDENCE) -> float | None:
+def minimum_track_record(sample: Moments, benchmark: float = 0.0, confidence: float = CONFIDENCE) -> float | None:
     r"""Returns that it takes to say with `confidence` that the true Sharpe ratio is above `benchmark` [1]_:
     :math:`1 + (1 - \gamma_3 SR + (\gamma_4 - 1) SR^2 / 4) (Z_\alpha / (SR - SR^*))^2`; None for one not above it.
     """
-    variance = _variance(found)
-    if found.sharpe <= benchmark or variance <= 0.0:
+    variance = _variance(sample)
+    if sample.sharpe <= benchmark or variance <= 0.0:
         return None
-    return 1.0 + variance * (_normal.inv_cdf(confidence) / (found.sharpe - benchmark)) ** 2
+    return 1.0 + variance * (_normal.inv_cdf(confidence) / (sample.sharpe - benchmark)) ** 2
 
 
 def expected_maximum(variance: float, trials: int) -> float:
@@ -81,14 +81,14 @@ def expected_maximum(variance: float, trials: int) -> float:
     return math.sqrt(variance) * ((1.0 - EULER) * high + EULER * higher)
 
 
-def deflated_sharpe(found: Moments, sharpes: Sequence[float], trials: int) -> float | None:
+def deflated_sharpe(sample: Moments, sharpes: Sequence[float], trials: int) -> float | None:
     """Probability that the true Sharpe ratio is above the best that luck gives in `trials` trials [2]_.
 
     `sharpes` are those of the trials that have one; their variance is the trials'. With fewer than two of them the
     variance is that of an estimate from so many returns, were there nothing to find: ``1 / (T - 1)``.
     """
-    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (found.count - 1)
-    return probabilistic_sharpe(found, expected_maximum(variance, trials))
+    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (sample.count - 1)
+    return probabilistic_sharpe(sample, expected_maximum(variance, trials))
 
 
 def backtest_overfitting(returns: FloatArray, blocks: int = BLOCKS) -> float | None:
@@ -138,6 +138,6 @@ def _sharpes(sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:
     return np.where(varies, mean / np.sqrt(np.where(varies, variance, 1.0)), -np.inf)
 
 
-def _variance(found: Moments) -> float:
+def _variance(sample: Moments) -> float:
     """Of the estimated Sharpe ratio, times ``T - 1``."""
-    return 1.0 - found.skewness * found.sharpe + (found.kurtosis - 1.0) / 4.0 * found.sharpe**2
+    return 1.0 - sample.skewness * sample.sharpe + (sample.kurtosis - 1.0) / 4.0 * sample.sharpe**2

@@ -85,13 +85,13 @@ class Ledger:
             return []
         except OSError as error:
             raise ConfigurationError(f"{self.path}: {error.strerror or error}") from None
-        found = []
+        trials = []
         for line in lines:
             with contextlib.suppress(ValueError, TypeError):
                 trial = Trial(**json.loads(line))
                 if trial.strategy == strategy:
-                    found.append(trial)
-        return found
+                    trials.append(trial)
+        return trials
 
 
 def _ends_whole(file: Any) -> bool:
@@ -119,10 +119,10 @@ def trial(
     parameters: Mapping[str, Any] | None = None,
 ) -> Trial:
     """A trial, not yet added to a ledger."""
-    found = None if returns is None else moments(returns)
+    sample = None if returns is None else moments(returns)
     first, last = times or (None, None)
     return Trial(
-        strategy, kind, config_hash, sharpe=found.sharpe if found else None,
+        strategy, kind, config_hash, sharpe=sample.sharpe if sample else None,
         returns=0 if returns is None else len(returns), first=first, last=last, parameters=dict(parameters or {}),
     )  # fmt: skip
 
@@ -154,19 +154,19 @@ class TrialVerdict:
 def judged(returns: NDArray[np.float64], trials: list[Trial], overfitting: float | None = None) -> TrialVerdict:
     """A result against all trials of its strategy (itself among them)."""
     different = {one.what: one for one in trials}
-    count, found = max(len(different), 1), moments(returns)
-    if found is None:
+    count, sample = max(len(different), 1), moments(returns)
+    if sample is None:
         return TrialVerdict(count, len(trials), bars=len(returns), overfitting=overfitting)
     sharpes = [one.sharpe for one in different.values() if one.sharpe is not None]
-    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (found.count - 1)
+    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (sample.count - 1)
     return TrialVerdict(
         count,
         len(trials),
-        found.sharpe,
+        sample.sharpe,
         expected_maximum(variance, count),
-        probabilistic_sharpe(found),
-        deflated_sharpe(found, sharpes, count),
-        minimum_track_record(found),
+        probabilistic_sharpe(sample),
+        deflated_sharpe(sample, sharpes, count),
+        minimum_track_record(sample),
         len(returns),
         overfitting,
     )

@@ -6,21 +6,18 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay.history import Stretch, recompute_all, stretches
 from backtest.replay.logged_cross_sections import Gathered, gathered, logged
 from backtest.replay.replay import signals_during
-from backtest.sources.bars import Progress
+from backtest.replay.stretches import Stretch
+from backtest.replay.walk import History
+from backtest.sources.bars import Progress, Reading
 from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
-from plugins.strategy.ready import ReadyStrategy
-from schemas.configuration import Config
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.files import during
-from streams.kafka.topics import partition_count
 from streams.publishing.writer import home
-from streams.recovery.cross_section_state import load_gathered
-from streams.recovery.state import load
+from streams.recovery.cross_section_state import load_cross_sections
 
 
 @dataclass
@@ -33,89 +30,86 @@ class _Bars:
 
 
 async def verify_gathered(
-    config: Config, ready: ReadyStrategy, start: int | None, end: int | None, progress: Progress | None
+    history: History, start: int | None, end: int | None, progress: Progress | None
 ) -> VerifyResult:
     """Predictions on the log against those of the bars, and signals against what the logged closings make of these."""
-    kafka, verdict = config.kafka, VerifyResult(ready.name)
-    count = await partition_count(kafka)
-    until = (await load_gathered(kafka, home(ready.name, count))).published(ready.name)
-    live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]
-    records = await logged(kafka, ready.name)
-    bars = await _bars(config, ready, count, verdict, progress)
+    log, ready = history.log, history.ready
+    verdict = VerifyResult(ready.name)
+    count = await log.partition_count()
+    until = (await load_cross_sections(log, home(ready.name, count))).published(ready.name)
+    live = [await live_signals(log, ready.name, partition) for partition in range(count)]
+    records = await logged(log, ready.name)
+    bars = await _bars(history, verdict, progress)
     try:
-        found = gathered(records, bars.predictions)
+        of_log = gathered(records, bars.predictions)
     except PluginError as error:
         verdict.not_reproducible = str(error)
         return verdict
-    verdict.differences += _predictions(found, bars)
-    due = {signal.content.id for offset, signal in found.signals if offset < until}
+    verdict.differences += _predictions(of_log, bars)
+    due = {signal.content.id for offset, signal in of_log.signals if offset < until}
     for partition, one in enumerate(live):
         verdict.foreign += one.foreign
         mine = comparable(verdict, one.signals, bars.past[partition])
-        expected = [signal for _, signal in found.signals if signal.provenance.partition == partition]
+        expected = [signal for _, signal in of_log.signals if signal.provenance.partition == partition]
         compare(
             verdict, signals_during(mine, start, end), signals_during(expected, start, end),
             lambda signal: signal.content.id in due,
         )  # fmt: skip
-    verdict.unpublished += len(found.absent)
-    verdict.open = int(during((made.time for made in found.open), start, end).sum())
+    verdict.unpublished += len(of_log.absent)
+    verdict.open = int(during((prediction.time for prediction in of_log.open), start, end).sum())
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict
 
 
-async def _bars(
-    config: Config, ready: ReadyStrategy, count: int, verdict: VerifyResult, progress: Progress | None
-) -> _Bars:
-    bars = _Bars()
-    for partition in range(count):
-        stored = await load(config.kafka, partition)
-        past = await stretches(stored, partition, ready, config)
-        verdict.take_past(past, ready)
-        bars.past[partition] = past
-        bars.published[partition] = stored.published.get(ready.name, 0)
-        found = await recompute_all(config.kafka, stored, partition, count, past, progress, gaps=verdict.gaps)
-        bars.predictions += found.predictions
+async def _bars(history: History, verdict: VerifyResult, progress: Progress | None) -> _Bars:
+    bars, ready = _Bars(), history.ready
+    async for partition in history.partitions():
+        verdict.take_past(partition.past, ready)
+        bars.past[partition.number] = partition.past
+        bars.published[partition.number] = partition.stored.published.get(ready.name, 0)
+        bars.predictions += (await partition.recomputed(Reading(progress, verdict.gaps))).predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"
     return bars
 
 
-def _predictions(found: Gathered, bars: _Bars) -> list[Difference]:
+def _predictions(of_log: Gathered, bars: _Bars) -> list[Difference]:
     """What is wrong with the predictions on the log; those of stretches that cannot be recomputed are left out."""
     differences = [
-        _difference("extra prediction", made)
-        for made in found.unknown
-        if not is_lost(bars.past.get(made.provenance.partition, []), made)
+        _difference("extra prediction", computed)
+        for computed in of_log.unknown
+        if not is_lost(bars.past.get(computed.provenance.partition, []), computed)
     ]
-    for made in found.absent:
-        if made.provenance.offset < bars.published[made.provenance.partition]:
-            differences.append(_difference("missing prediction", made))
-    found.absent = [m for m in found.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
-    for live, made in found.pairs:
-        if encode(bare(live)) != encode(bare(made)):
-            ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(made))
+    for computed in of_log.absent:
+        if computed.provenance.offset < bars.published[computed.provenance.partition]:
+            differences.append(_difference("missing prediction", computed))
+    of_log.absent = [m for m in of_log.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
+    for live, computed in of_log.pairs:
+        if encode(bare(live)) != encode(bare(computed)):
+            ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(computed))
             differences += [
-                _difference("differs", made, f"prediction.{name}", ours[name], theirs[name])
+                _difference("differs", computed, f"prediction.{name}", ours[name], theirs[name])
                 for name in ours
                 if ours[name] != theirs[name]
             ]
     return differences
 
 
-def is_lost(past: Sequence[Stretch], made: Prediction) -> bool:
+def is_lost(past: Sequence[Stretch], prediction: Prediction) -> bool:
     """Is it of a stretch that cannot be recomputed?"""
-    return any(stretch.fault and stretch.begin <= made.provenance.offset < stretch.end for stretch in past)
+    return any(stretch.fault and stretch.begin <= prediction.provenance.offset < stretch.end for stretch in past)
 
 
-def bare(made: Prediction) -> Prediction:
+def bare(prediction: Prediction) -> Prediction:
     """Without the version of the worker that wrote it."""
-    return msgspec.structs.replace(made, provenance=msgspec.structs.replace(made.provenance, worker=""))
+    return msgspec.structs.replace(prediction, provenance=msgspec.structs.replace(prediction.provenance, worker=""))
 
 
 def _difference(
-    kind: str, made: Prediction, name: str | None = None, live: Any = None, replayed: Any = None
+    kind: str, prediction: Prediction, name: str | None = None, live: Any = None, replayed: Any = None
 ) -> Difference:
-    place = made.provenance
+    place = prediction.provenance
     return Difference(
-        kind, made.strategy, made.symbol, made.time, place.partition, place.offset, name, live, replayed
+        kind, prediction.strategy, prediction.symbol, prediction.time, place.partition, place.offset,
+        name, live, replayed,
     )  # fmt: skip

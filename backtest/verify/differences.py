@@ -12,24 +12,24 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The first field in which what was told is not what comes out."""
+    """The first field in which what was published (or kept) is not what is recomputed."""
 
     field: str
     told: Any
     recomputed: Any
 
 
-def first_difference(told: Any, recomputed: Any, place: str = "") -> FirstDifference | None:
+def first_difference(published: Any, recomputed: Any, place: str = "") -> FirstDifference | None:
     """Depth first, in the order of `recomputed`'s fields; equal is what has equal bytes as JSON (1 is not 1.0)."""
-    return next(_differences(told, recomputed, place), None)
+    return next(_differences(published, recomputed, place), None)
 
 
-def _differences(told: Any, recomputed: Any, place: str) -> Iterator[FirstDifference]:
-    if isinstance(told, dict) and isinstance(recomputed, dict):
-        for name in [*recomputed, *(name for name in told if name not in recomputed)]:
-            yield from _differences(told.get(name, NOTHING), recomputed.get(name, NOTHING), f"{place}{name}.")
-    elif isinstance(told, list) and isinstance(recomputed, list) and len(told) == len(recomputed):
-        for number, (ours, theirs) in enumerate(zip(told, recomputed, strict=True)):
+def _differences(published: Any, recomputed: Any, place: str) -> Iterator[FirstDifference]:
+    if isinstance(published, dict) and isinstance(recomputed, dict):
+        for name in [*recomputed, *(name for name in published if name not in recomputed)]:
+            yield from _differences(published.get(name, NOTHING), recomputed.get(name, NOTHING), f"{place}{name}.")
+    elif isinstance(published, list) and isinstance(recomputed, list) and len(published) == len(recomputed):
+        for number, (ours, theirs) in enumerate(zip(published, recomputed, strict=True)):
             yield from _differences(ours, theirs, f"{place.removesuffix('.')}[{number}].")
-    elif canonical_json(told) != canonical_json(recomputed):
-        yield FirstDifference(place.removesuffix("."), told, recomputed)
+    elif canonical_json(published) != canonical_json(recomputed):
+        yield FirstDifference(place.removesuffix("."), published, recomputed)

@@ -1,4 +1,4 @@
-"""What `verify` finds: live signals against recomputed ones, field by field."""
+"""The verdict of `verify`: live signals against recomputed ones, field by field."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,11 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay.history import Stretch
+from backtest.replay.stretches import Stretch
 from plugins.strategy.ready import ReadyStrategy
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import Signal, decode, encode
-from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import topic_name
+from streams.kafka.log import Log
 from streams.recovery.state import load
 
 _decoder = msgspec.json.Decoder(Signal)
@@ -35,7 +33,7 @@ class Difference:
 
 @dataclass
 class VerifyResult:
-    """What `verify` found; `ok` when live and replay are one.
+    """The result of `verify`; `ok` when live and replay are equal.
 
     `gaps`: in words, which offsets of the bars the log lacks.
 
@@ -84,7 +82,7 @@ class Live:
 
 
 def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
-    """Without those of stretches that cannot be recomputed, which are counted or told."""
+    """Without those of stretches that cannot be recomputed, which are counted or reported."""
     lost = [stretch for stretch in past if stretch.fault]
     kept = []
     for signal in signals:
@@ -98,11 +96,9 @@ def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]
     return kept
 
 
-async def live_signals(kafka: Kafka, strategy: str, partition: int) -> Live:
-    live = Live((await load(kafka, partition)).published.get(strategy, 0))
-    async for record in read_partition_to_end(
-        kafka, topic_name(kafka, "signals"), partition, isolation="read_committed"
-    ):
+async def live_signals(log: Log, strategy: str, partition: int) -> Live:
+    live = Live((await load(log, partition)).published.get(strategy, 0))
+    async for record in log.records("signals", partition, isolation="read_committed"):
         try:
             signal = decode(_decoder, record.value)
         except BadRecord:

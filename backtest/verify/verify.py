@@ -2,16 +2,16 @@
 
 import asyncio
 
-from backtest.replay.history import recompute, stretches
 from backtest.replay.replay import signals_during
-from backtest.sources.bars import Progress
+from backtest.replay.walk import History
+from backtest.sources.bars import Progress, Reading
+from backtest.sources.log import require_log
 from backtest.sources.offsets import Offsets, check_offsets, check_whole, signals_within
 from backtest.verify.cross_sections import verify_gathered
 from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
-from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
-from streams.kafka.topics import partition_count, topic_name
-from streams.recovery.state import load
+from streams.kafka.topics import topic_name
 
 __all__ = ["Difference", "VerifyResult", "verify", "verify_topic"]
 
@@ -23,45 +23,45 @@ def verify(
     end: int | None = None,
     progress: Progress | None = None,
     offsets: Offsets | None = None,
+    source: str = "kafka",
 ) -> VerifyResult:
     """Compares all signals of strategy `name` for bars that close in [start, end), at these `offsets` (None: any),
-    with a replay of the same log.
+    with a replay of the same log: `source` is ``kafka`` or the folder of an archive.
     """
+    log = require_log(config, source)
     ready = ready_strategy(name, config.strategy(name))
+    history = History(log, config, ready)
     if offsets is not None:
         check_whole(ready)
-        asyncio.run(check_offsets(config.kafka, offsets))
+        asyncio.run(check_offsets(log, offsets))
     if ready.generator.cross_section:
-        return asyncio.run(verify_gathered(config, ready, start, end, progress))
-    return asyncio.run(verify_topic(config, ready, start, end, progress, offsets))
+        return asyncio.run(verify_gathered(history, start, end, progress))
+    return asyncio.run(verify_topic(history, start, end, progress, offsets))
 
 
 async def verify_topic(
-    config: Config,
-    ready: ReadyStrategy,
+    history: History,
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
     offsets: Offsets | None = None,
 ) -> VerifyResult:
-    kafka = config.kafka
+    log, ready = history.log, history.ready
     verdict = VerifyResult(ready.name)
-    # a worker may be at work meanwhile: first what it says is published, then that, then the bars it was made of
-    count = await partition_count(kafka)
-    live = [await live_signals(kafka, ready.name, partition) for partition in range(count)]
+    # a worker may run meanwhile, so in this order: its marker, what it published, and the bars behind that
+    live = [await live_signals(log, ready.name, partition) for partition in range(await log.partition_count())]
     ran = False
-    for partition, found in enumerate(live):
-        stored = await load(kafka, partition)
-        past = await stretches(stored, partition, ready, config)
-        verdict.take_past(past, ready)
-        ran = ran or bool(past)
-        expected = await recompute(kafka, stored, partition, count, past, progress, verdict.gaps)
-        verdict.foreign += found.foreign
+    async for partition in history.partitions():
+        verdict.take_past(partition.past, ready)
+        ran = ran or bool(partition.past)
+        expected = (await partition.recomputed(Reading(progress, verdict.gaps))).signals
+        of_live = live[partition.number]
+        verdict.foreign += of_live.foreign
         published, expected = (
-            signals_within(signals_during(some, start, end), offsets) for some in (found.signals, expected)
+            signals_within(signals_during(signals, start, end), offsets) for signals in (of_live.signals, expected)
         )
-        compare(verdict, comparable(verdict, published, past), expected, found.due)
+        compare(verdict, comparable(verdict, published, partition.past), expected, of_live.due)
     if not ran:
-        verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(kafka, 'bars')}"
+        verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(log, 'bars')}"
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict

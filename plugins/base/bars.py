@@ -29,12 +29,12 @@ class BarBatch:
 
 def between(batches: Mapping[str, BarBatch], begin: int, end: int) -> dict[str, BarBatch]:
     """The bars from offset `begin` up to, not including, `end`, by interval; an interval without any is left out."""
-    found = {}
+    parts = {}
     for interval, batch in batches.items():
         part = slice(*np.searchsorted(batch.offsets, [begin, end]).tolist())
         if batch.symbols[part]:
-            found[interval] = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
-    return found
+            parts[interval] = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
+    return parts
 
 
 def bar_dtype(more: Sequence[str] = ()) -> "np.dtype[Any]":

@@ -12,6 +12,7 @@ from plugins.base.bars import bar_dtype, bars_from_frame
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.errors import PluginError
 
+IntArray = NDArray[np.int64]
 Rows = NDArray[np.void]
 
 

@@ -28,8 +28,8 @@ def real(symbol: str, count: int | None = None) -> pd.DataFrame:
 
 def usual(count: int) -> pd.DataFrame:
     """`count` well-behaved bars: real daily ones as far as they go, else a generated walk."""
-    found = real("XOM", count)
-    return found if len(found) == count else walk(count)
+    bars = real("XOM", count)
+    return bars if len(bars) == count else walk(count)
 
 
 def walk(count: int, seed: int = 20130104, step: float = 0.01, drift: float = 0.0) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def completed(data: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:
 
 
 def edges(count: int) -> dict[str, pd.DataFrame]:
-    """Frames that a feature must live through, by what they are."""
+    """Frames that a feature must survive, by name."""
     plain = walk(count, 1)
     gaps = plain[np.random.default_rng(2).uniform(size=count) < 0.7]
     jumps = plain.copy()

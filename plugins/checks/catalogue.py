@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 NEEDED = ("computes", "shape", "dtypes", "repeatable")
-"""Unless these pass, comparing values says nothing."""
+"""Unless these pass, comparing values proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Check:
     @property
     def function(self) -> Callable[[Any], str]:
         module, _, name = self.place.partition(":")
-        found: Callable[[Any], str] = getattr(import_module(f"plugins.checks.{module}"), name)
-        return found
+        function: Callable[[Any], str] = getattr(import_module(f"plugins.checks.{module}"), name)
+        return function
 
     @property
     def did(self) -> str:

@@ -1,4 +1,4 @@
-"""Parameters that cannot be must fail, with a message that names the parameter."""
+"""Impossible parameters must fail, with a message that names the parameter."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,32 +11,32 @@ Use = Callable[[Plugin], object]
 
 
 def refused(cls: type[Plugin], params: dict[str, Any], use: Use) -> str:
-    """How many impossible parameters are refused by name; `use` does with an instance what it is for."""
+    """How many impossible parameters are refused by name; `use` makes an instance do its work."""
     if cls.Params is None:
         raise Inapplicable("it declares no Params, so it takes anything")
     schema = cls.Params.model_json_schema()
     cases = [(UNKNOWN, 1)]
-    for name, told in schema.get("properties", {}).items():
-        cases += [(name, value) for value in _impossible(told)]
+    for name, field in schema.get("properties", {}).items():
+        cases += [(name, value) for value in _impossible(field)]
     for name, value in cases:
         _refuses(cls, params, name, value)
-    for name, told in schema.get("properties", {}).items():
-        if told.get("type") == "integer" and not {"minimum", "exclusiveMinimum"} & told.keys():
+    for name, field in schema.get("properties", {}).items():
+        if field.get("type") == "integer" and not {"minimum", "exclusiveMinimum"} & field.keys():
             _works(cls, params, name, use)
     return f"{len(cases)} impossible values were refused by name"
 
 
-def _impossible(told: dict[str, Any]) -> Iterator[Any]:
+def _impossible(schema: dict[str, Any]) -> Iterator[Any]:
     """Values that the JSON Schema of a parameter excludes."""
-    if "minimum" in told:
-        yield told["minimum"] - 1
-    if "exclusiveMinimum" in told:
-        yield told["exclusiveMinimum"]
-    if "maximum" in told:
-        yield told["maximum"] + 1
-    if "exclusiveMaximum" in told:
-        yield told["exclusiveMaximum"]
-    if "enum" in told or told.get("type") in ("integer", "number", "boolean"):
+    if "minimum" in schema:
+        yield schema["minimum"] - 1
+    if "exclusiveMinimum" in schema:
+        yield schema["exclusiveMinimum"]
+    if "maximum" in schema:
+        yield schema["maximum"] + 1
+    if "exclusiveMaximum" in schema:
+        yield schema["exclusiveMaximum"]
+    if "enum" in schema or schema.get("type") in ("integer", "number", "boolean"):
         yield "no such value"
 
 

@@ -17,9 +17,9 @@ from plugins.checks.findings.outcome import Failed
 def repeatable(subject: FeatureSubject) -> str:
     """Computed twice by new instances, and once more in a process with another hash seed: the bytes were compared."""
     first = subject.compute(subject.bars, plugin=subject.new())
-    found = difference(first, subject.compute(subject.bars, plugin=subject.new()))
-    if found is not None:
-        raise Failed(f"the second time {found.text}", "no clock, no unseeded random numbers, no order of a set")
+    deviation = difference(first, subject.compute(subject.bars, plugin=subject.new()))
+    if deviation is not None:
+        raise Failed(f"the second time {deviation.text}", "no clock, no unseeded random numbers, no order of a set")
     return f"SHA-256 {digest(first)}"
 
 
@@ -45,7 +45,7 @@ def shared_state(subject: FeatureSubject) -> str:
 
 
 def _held(cls: type[Any]) -> dict[str, bytes]:
-    """The data that the plugin's classes and module hold, as bytes that tell whether it changed."""
+    """The data that the plugin's classes and module hold, as bytes, to see whether it changed."""
     places: list[tuple[str, dict[str, Any]]] = [
         (parent.__name__, dict(vars(parent))) for parent in cls.__mro__ if not parent.__module__.startswith("plugins.")
     ]

@@ -15,17 +15,21 @@ backtrader keeps orders and positions, and makes the fills: price, commission, s
 """
 
 import math
+import warnings
 from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
 from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
 from schemas.configuration import Execution
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", SyntaxWarning)  # of its docstrings, from Python 3.12 on
+    import backtrader as bt
 
 ROWS_PER_DAY = 1024
 """Rows in a day of backtrader's calendar: its last year, 9999, is then four thousand million rows away."""
@@ -78,7 +82,7 @@ class Order:
 
 @dataclass
 class Part:
-    """The reducing or the opening part of an order, sent to the broker in this row; `reason` says why it was cut."""
+    """The reducing or the opening part of an order, sent to the broker in this row; `reason` is why it was cut."""
 
     symbol: int
     decided: int
@@ -284,9 +288,9 @@ def simulate(market: Market, execution: Execution) -> Log:
     marks = market.open if execution.price == "next_open" else market.close
     row = market.row
     for number, name in enumerate(market.symbols):
-        mine = market.symbol == number
+        rows = market.symbol == number
         cerebro.adddata(
-            Feed(rows=row[mine].tolist(), marks=marks[mine].tolist(), closes=market.close[mine].tolist()), name=name
+            Feed(rows=row[rows].tolist(), marks=marks[rows].tolist(), closes=market.close[rows].tolist()), name=name
         )
     cerebro.addstrategy(Trader, market=market, execution=execution, log=log)
     cerebro.run()

@@ -56,8 +56,8 @@ class VectorbtEngine(BaseBacktestEngine):
         execution = params.execution()
         market = prepare(prices, signals, execution)
         log = _rows.simulate(market, execution, compiling=_tell)
-        found = result(market, log, execution, params.interval, params.risk_free)
-        return {**found, "portfolio": _portfolio.portfolio(market, log, execution)}
+        report = result(market, log, execution, params.interval, params.risk_free)
+        return {**report, "portfolio": _portfolio.portfolio(market, log, execution)}
 
 
 def _tell() -> None:

@@ -1,5 +1,23 @@
 """Features as folds: an initial state and a step over one bar. `compute` is that fold over a frame, so batch
 equals live.
+
+>>> class Range(FoldFeature):
+...     key, outputs, reads = "example.range", ("range", "largest"), ("high", "low")
+...
+...     def state(self):
+...         return [("largest", "f8")]
+...
+...     @staticmethod
+...     def step(state, bar, params, out):
+...         out.range = bar.high - bar.low
+...         state.largest = max(state.largest, out.range)
+...         out.largest = state.largest
+>>> prices = pd.DataFrame({"high": [11.0, 14.0, 12.0], "low": [10.0, 11.0, 11.5]})
+>>> Range().compute(prices)
+   range  largest
+0    1.0      1.0
+1    3.0      3.0
+2    0.5      3.0
 """
 
 import math

@@ -2,6 +2,14 @@
 
 Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last
 64 bars; what it lets through is strictly newer than everything before it.
+
+>>> from plugins.base.streaming import trial_bars
+>>> bars = trial_bars(4)[[0, 1, 1, 3]]
+>>> verdicts, gaps = judge(np.zeros(1, STATE), np.zeros(4, np.int64), bars, interval_ms=60_000)
+>>> [GateVerdict(verdict).name for verdict in verdicts]
+['ACCEPTED', 'ACCEPTED', 'REPEAT', 'ACCEPTED']
+>>> gaps[verdicts == GateVerdict.ACCEPTED].tolist()
+[-1, 0, 1]
 """
 
 from enum import IntEnum
@@ -77,7 +85,23 @@ def _judge(
 def judge(
     states: NDArray[np.void], slots: NDArray[np.int64], bars: NDArray[np.void], interval_ms: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    """Verdict and gap (in intervals, `FIRST` for a symbol's first bar) of each bar, in order; `states` moves on."""
+    """Judges bars in order.
+
+    Parameters
+    ----------
+    states
+        One for each slot, of dtype `STATE`; they move on.
+    slots
+        Shape (bars,): the slot of each bar's symbol.
+    bars
+        Shape (bars,), of dtype `plugins.base.bars.BAR`.
+
+    Returns
+    -------
+    tuple
+        Two arrays of shape (bars,): the `GateVerdict`, and of an accepted bar the gap before it in intervals (`FIRST`
+        for a symbol's first bar).
+    """
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
     words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
@@ -88,12 +112,23 @@ def judge(
 def begins(
     last: NDArray[np.int64], slots: NDArray[np.int64], times: NDArray[np.int64], interval_ms: int
 ) -> NDArray[np.int64]:
-    """Close of the bar before each accepted bar, of its symbol; before a symbol's first bar, its own opening. `last`:
-    each slot's last close (-1: none), which moves on.
+    """Since when the news of each accepted bar counts.
+
+    Parameters
+    ----------
+    last
+        Close of each slot's last bar, in ms since the epoch (UTC); -1: none. It moves on.
+    slots, times
+        Shape (bars,): the slot of each bar's symbol, and its close.
+
+    Returns
+    -------
+    NDArray
+        Shape (bars,): the close of the symbol's bar before; for its first bar, that bar's own opening.
     """
-    found = np.empty(len(slots), np.int64)
-    _begins(last, slots, np.ascontiguousarray(times), interval_ms, found)
-    return found
+    starts = np.empty(len(slots), np.int64)
+    _begins(last, slots, np.ascontiguousarray(times), interval_ms, starts)
+    return starts
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -102,8 +137,8 @@ def _begins(
     slots: NDArray[np.int64],
     times: NDArray[np.int64],
     interval: int,
-    found: NDArray[np.int64],
+    starts: NDArray[np.int64],
 ) -> None:
     for i in range(len(slots)):
-        found[i] = last[slots[i]] if last[slots[i]] >= 0 else times[i] - interval
+        starts[i] = last[slots[i]] if last[slots[i]] >= 0 else times[i] - interval
         last[slots[i]] = times[i]

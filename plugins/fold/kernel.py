@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -125,12 +126,13 @@ def cached_name(function: Callable[..., None]) -> str:
 
 
 def is_cached(function: Callable[..., None]) -> bool:
-    """Whether numba's cache on disk has `function` as its sources are now."""
+    """Whether numba's cache on disk has `function` as its sources are now, for this Python."""
     from numba.core.caching import FunctionCache
 
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"  # as numba names its files: each Python has its own
     try:
         folder = Path(FunctionCache(function).cache_path)
-        return any(cached_name(function) in path.name for path in folder.glob("*.nbc"))
+        return any(cached_name(function) in path.name for path in folder.glob(f"*.{tag}*.nbc"))
     except (OSError, RuntimeError):
         return False
 
@@ -156,15 +158,15 @@ def _references(function: Any) -> Iterator[tuple[str, Any]]:
 
 def _functions(step: Any) -> list[FunctionType]:
     """`step` and the plain functions that it calls by name, those that they call, and so on."""
-    found: list[FunctionType] = []
+    functions: list[FunctionType] = []
     waiting = [step]
     while waiting:
         function = waiting.pop()
-        if function in found:
+        if function in functions:
             continue
-        found.append(function)
+        functions.append(function)
         waiting += [value for _, value in _references(function) if isinstance(value, FunctionType)]
-    return found
+    return functions
 
 
 def fingerprint(step: Any) -> str:
@@ -183,12 +185,13 @@ def fingerprint(step: Any) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def _source(thing: Any) -> bytes:
+def _source(subject: Any) -> bytes:
+    """Source file of a function, class or module; else its code."""
     try:
-        return Path(inspect.getsourcefile(thing) or "").read_bytes()
+        return Path(inspect.getsourcefile(subject) or "").read_bytes()
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        return repr((code.co_code, code.co_consts, code.co_names)).encode() if code else repr(thing).encode()
+        code = getattr(subject, "__code__", None)
+        return repr((code.co_code, code.co_consts, code.co_names)).encode() if code else repr(subject).encode()
 
 
 def _reason(error: Exception) -> str:
@@ -197,8 +200,8 @@ def _reason(error: Exception) -> str:
         return f"there is no field {error} in state, bar, params or out"
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("specific error:")[2]
     lines = [line.strip().removeprefix("TypingError: ") for line in text.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Failed in", "During", ">>>"))]
+    reasons = [line for line in lines if line and not line.startswith(("Failed in", "During", ">>>"))]
     place = re.search(r'File "(.*?)", line (\d+)', text)
-    return " ".join(told[:1]).rstrip(".:") + (
+    return " ".join(reasons[:1]).rstrip(".:") + (
         f" ({place[1]}:{place[2]})" if place and "kernel.py" not in place[1] else ""
     )

@@ -42,33 +42,48 @@ class RowRing:
     def run(
         self, states: Rows, slots: IntArray, counts: IntArray, values: FloatArray, wanted: IntArray
     ) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Steps over the rows `values` in order; ``slots[i]`` is row i's symbol, ``counts[i]`` its number there (the
-        first is 1).
+        """Steps over the rows `values` in order. It must be read to the end.
 
-        For the rows `wanted` (ascending; each with a count of at least `lookback`) it gives their numbers and windows
-        (n x lookback x columns, the oldest row first), some at a time. It must be read to the end.
+        Parameters
+        ----------
+        states
+            One for each slot, of `state_dtype`; they move on.
+        slots
+            Shape (rows,): the slot of each row's symbol.
+        counts
+            Shape (rows,): the row's number among its symbol's, from 1.
+        values
+            Shape (rows, columns).
+        wanted
+            Numbers of the rows whose windows are wanted, ascending; each has a count of at least `lookback`.
+
+        Yields
+        ------
+        tuple
+            Numbers of wanted rows, and their windows: shape (n, lookback, columns), the oldest row first; in blocks, so
+            that memory stays bounded.
         """
         size = max(1, BLOCK // self.state_dtype.itemsize)
         cuts = [*wanted[size::size].tolist(), len(values)]
         first = 0
         for last in cuts:
-            some = wanted[(wanted >= first) & (wanted < last)]
-            windows = np.empty((len(some), self.lookback, self._width))
-            _step(states["rows"], slots, counts, values, first, last, some, windows)
-            if len(some):
-                yield some, windows
+            block = wanted[(wanted >= first) & (wanted < last)]
+            windows = np.empty((len(block), self.lookback, self._width))
+            _step(states["rows"], slots, counts, values, first, last, block, windows)
+            if len(block):
+                yield block, windows
             first = last
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _step(rings: Any, slots: Any, counts: Any, values: Any, first: int, last: int, wanted: Any, windows: Any) -> None:
     lookback = rings.shape[1]
-    found = 0
+    filled = 0
     for i in range(first, last):
         ring = rings[slots[i]]
         newest = (counts[i] - 1) % lookback
         ring[newest] = values[i]
-        if found < len(wanted) and wanted[found] == i:
+        if filled < len(wanted) and wanted[filled] == i:
             for age in range(lookback):
-                windows[found, age] = ring[(newest + 1 + age) % lookback]
-            found += 1
+                windows[filled, age] = ring[(newest + 1 + age) % lookback]
+            filled += 1

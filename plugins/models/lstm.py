@@ -131,21 +131,21 @@ class LSTM(SequenceModel):
         from plugins.models.recurrent.network import write
 
         self._ready()
-        told = {
+        description = {
             "params": self.params, "columns": self.columns, "mean": self._mean.tolist(), "std": self._std.tolist(),
             "target_mean": self._target[0], "target_std": self._target[1],
         }  # fmt: skip
-        write(path, self._tensors, told)
+        write(path, self._tensors, description)
 
     def load(self, path: str | Path) -> Self:
-        from plugins.models.recurrent.network import read_tensors, read_told, shapes
+        from plugins.models.recurrent.network import read_description, read_tensors, shapes
 
-        told = read_told(path)
+        description = read_description(path)
         try:
-            params = self.validate(dict(told["params"]))
-            columns = _names(told["columns"])
-            mean, std = (_numbers(told[name], len(columns)) for name in SCALES)
-            target = (_numbers([told["target_mean"]], 1)[0], _numbers([told["target_std"]], 1)[0])
+            params = self.validate(dict(description["params"]))
+            columns = _names(description["columns"])
+            mean, std = (_numbers(description[name], len(columns)) for name in SCALES)
+            target = (_numbers([description["target_mean"]], 1)[0], _numbers([description["target_std"]], 1)[0])
             if not (std > 0).all() or not target[1] > 0:
                 raise ValueError("a deviation that is not above 0")
         except (KeyError, TypeError, ValueError, OverflowError, PluginError) as error:
@@ -188,20 +188,20 @@ def scales(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _deviation(values: FloatArray) -> float:
     """Sample deviation; 1 where all are equal (their mean may differ from them in the last bit) or it cannot be."""
-    found = float(values.std(ddof=1)) if values.min() < values.max() else 0.0
-    return found if math.isfinite(found) and found > 0.0 else 1.0
+    deviation = float(values.std(ddof=1)) if values.min() < values.max() else 0.0
+    return deviation if math.isfinite(deviation) and deviation > 0.0 else 1.0
 
 
-def _names(told: Any) -> list[str]:
-    if not isinstance(told, list) or not told or not all(isinstance(name, str) for name in told):
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError("columns is no list of names")
-    return told
+    return value
 
 
-def _numbers(told: Any, count: int) -> FloatArray:
-    if not isinstance(told, list) or len(told) != count or not all(type(value) in (int, float) for value in told):
+def _numbers(values: Any, count: int) -> FloatArray:
+    if not isinstance(values, list) or len(values) != count or not all(type(value) in (int, float) for value in values):
         raise ValueError(f"{count} numbers are wanted")
-    found = np.array([float(value) for value in told])
-    if not np.isfinite(found).all():
+    numbers = np.array([float(value) for value in values])
+    if not np.isfinite(numbers).all():
         raise ValueError("a number that is not finite")
-    return found
+    return numbers

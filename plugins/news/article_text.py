@@ -50,10 +50,10 @@ def _unseen(sign: str) -> bool:
 def _without_markup(text: str) -> str:
     kept: list[str] = []
     at = 0
-    while found := _MARKUP.search(text, at):
-        kept += text[at : found.start()], " "
-        at = found.end()
-        opens = found[0] if found[2] is None else ("" if found[1] else found[2].lower())
+    while tag := _MARKUP.search(text, at):
+        kept += text[at : tag.start()], " "
+        at = tag.end()
+        opens = tag[0] if tag[2] is None else ("" if tag[1] else tag[2].lower())
         if ends := _ENDS.get(opens):
             closed = ends.search(text, at)
             at = closed.end() if closed else len(text)

@@ -60,7 +60,7 @@ class Counted(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A score as the join sees it; `text` None: copies of it are not looked for."""
+    """A score of a symbol as the join sees it; `text` None: copies of it are not looked for."""
 
     symbol: str
     score: Counted
@@ -78,6 +78,7 @@ class BarNews:
     historical: BoolArray
 
     def at(self, rows: "IntArray | BoolArray") -> "BarNews":
+        """The news of the bars `rows` (numbers, or a mask), as copies."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return BarNews(columns, self.offsets[rows], self.historical[rows])
 
@@ -106,17 +107,17 @@ class _Copies:
 
     def note(self, name: tuple[str, str], copy: tuple[int, str], memory: int) -> tuple[bool, tuple[int, str] | None]:
         """Does this one count, and which later one does not any more?"""
-        found = self.seen.setdefault(name, [])
-        place = bisect_left(found, copy)
-        before = found[place - 1][0] if place else NEVER - memory
-        after = found[place] if place < len(found) else None
-        found.insert(place, copy)
+        copies = self.seen.setdefault(name, [])
+        place = bisect_left(copies, copy)
+        before = copies[place - 1][0] if place else NEVER - memory
+        after = copies[place] if place < len(copies) else None
+        copies.insert(place, copy)
         displaces = after is not None and before < after[0] - memory <= copy[0]
         return before < copy[0] - memory, after if displaces else None
 
     def forget(self, time: int) -> None:
-        kept = ((name, found[bisect_left(found, (time, "")) :]) for name, found in self.seen.items())
-        self.seen = {name: found for name, found in kept if found}
+        recent = ((name, copies[bisect_left(copies, (time, "")) :]) for name, copies in self.seen.items())
+        self.seen = {name: copies for name, copies in recent if copies}
 
 
 class NewsJoin:
@@ -159,9 +160,9 @@ class NewsJoin:
     def _mark(self, mark: Mark) -> None:
         count = mark.news_partitions
         self._marks[mark.news_partition] = max(self._marks.get(mark.news_partition, NEVER), mark.up_to)
-        found = [up_to for partition, up_to in self._marks.items() if partition < count]
-        if len(found) == count:
-            self.low = max(self.low, min(found))
+        marks = [up_to for partition, up_to in self._marks.items() if partition < count]
+        if len(marks) == count:
+            self.low = max(self.low, min(marks))
 
     def add(self, entry: Entry) -> None:
         """The next score, of a scorer that counts."""
@@ -175,7 +176,7 @@ class NewsJoin:
             self._text_of[name] = text
             if self._is_first(symbol, text, score):
                 self.counts["scores"] += 1
-                insort(self._scores.setdefault(symbol, []), score, key=lambda one: one[:2])
+                insort(self._scores.setdefault(symbol, []), score, key=lambda counted: counted[:2])
                 self.size += 1
             else:
                 self.counts["syndicated"] += 1
@@ -188,20 +189,30 @@ class NewsJoin:
         if later is not None:
             self.counts.update(scores=-1, syndicated=1)
             own = self._scores.get(symbol, [])
-            place = bisect_left(own, later, key=lambda one: one[:2])
+            place = bisect_left(own, later, key=lambda counted: counted[:2])
             if own[place : place + 1] and own[place][:2] == later:  # else a bar without news has passed it
                 del own[place]
                 self.size -= 1
         return counts
 
     def undecided(self, offsets: IntArray, closes: IntArray) -> BoolArray:
-        """Which bars must wait."""
+        """Mask of the bars that must wait; arguments as of `of_bars`."""
         if self.off:
             return np.zeros(len(closes), np.bool_)
         return np.asarray((closes > self.low) & ~self._covered(offsets, closes), np.bool_)
 
     def of_bars(self, symbols: Sequence[str], begins: IntArray, closes: IntArray, offsets: IntArray) -> BarNews:
-        """The news in (begin, close] of each bar; one that is undecided is unknown."""
+        """The news in (begin, close] of each bar; one that is undecided is unknown.
+
+        Parameters
+        ----------
+        symbols
+            One a bar.
+        begins, closes
+            Shape (bars,), in ms since the epoch (UTC).
+        offsets
+            Shape (bars,): the bars' offsets, which an `Unknown` names.
+        """
         sums = np.zeros((len(closes), len(NEWS_COLUMNS)))
         last, historical = np.full(len(closes), -1, np.int64), np.zeros(len(closes), np.bool_)
         unknown = np.ones(len(closes), np.bool_) if self.off else (closes > self.low) | self._covered(offsets, closes)
@@ -244,11 +255,12 @@ class NewsJoin:
         self._articles.forget(self.low - self.rule.memory_ms)
         self._copies.forget(self.low - self.rule.memory_ms)
         self._text_of = {name: text for name, text in self._text_of.items() if name in self._articles.times}
-        self._unknown = [one for one in self._unknown if one[1] > offset]
+        self._unknown = [span for span in self._unknown if span[1] > offset]
         self._sweep_at = max(SWEEP, 2 * (self.size + len(self._articles.times)))
 
 
 def entry_of(record: Score, offset: int) -> Entry:
+    """The score of a record at `offset` of `news.scores`."""
     scores = (record.positive, record.negative, record.neutral, record.uncertainty)
     text = None if "empty" in record.flags else record.text_sha256
     return Entry(record.symbol, Counted(record.available_at, record.article, *scores, offset, record.historical), text)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from plugins.base.bars import BAR, COLUMNS, BarBatch
-from plugins.fold import gate
 from plugins.news.join import NewsJoin
-from plugins.pipeline.isolation import step_or_tell
+from plugins.pipeline.isolation import step_or_raise
+from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ready_strategy
@@ -23,26 +23,33 @@ def batch_from_frame(bars: pd.DataFrame) -> BarBatch:
 
 
 def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
-    """The strategy's feature columns for `bars`, indexed by (symbol, time of the close); all NaN while a symbol warms
-    up. `news`: the scores that it sees, by the rows of `bars` where those tell offsets; None: unknown.
+    """The feature columns of strategy `name` for bars of a frame.
 
-    Bars outside the universe, repeats, corrections and late bars have no row, as they have no signal live.
+    Parameters
+    ----------
+    bars
+        Columns as of `batch_from_frame`, in the order of a log.
+    news
+        The scores that it sees, with the frame's row numbers as offsets; None: unknown.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by (symbol, time of the close); all NaN while a symbol warms up. Bars outside the universe, repeats,
+        corrections and late bars have no row, as they have no signal live.
+
+    Raises
+    ------
+    PluginError
+        A feature fails; it names the first bar at which it does.
     """
     bare = strategy.model_copy(update={"model": None, "prediction": None})
     ready = ready_strategy(name, bare)
-    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news)
-    lane, run = pipeline.lanes[ready.interval], pipeline.runs[name]
-    batch = batch_from_frame(bars)
-    slots = np.array([lane.slot(symbol) for symbol in batch.symbols], np.int64)
-    rows = np.flatnonzero(slots >= 0)
-    taken, slots = batch.bars[rows], slots[rows]
-    last = lane.last_closes()
-    verdicts, _ = gate.judge(lane.gate, slots, taken, lane.interval_ms)
-    fresh = verdicts == gate.GateVerdict.ACCEPTED
-    taken, slots, offsets = taken[fresh], slots[fresh], batch.offsets[rows][fresh]
-    seen = lane.news_of(last, taken["time"], slots, offsets) if ready.uses_news else None
-    values, counts = step_or_tell(run, taken, slots, offsets, lane.symbols, seen)
-    values[counts <= ready.warmup] = np.nan
-    times = pd.DatetimeIndex(taken["time"].astype("datetime64[ms]"), tz="UTC")
-    symbols = np.array(lane.symbols, dtype=object)[slots]
-    return pd.DataFrame(values, pd.MultiIndex.from_arrays([symbols, times], names=["symbol", "time"]), ready.columns)
+    pipeline = Pipeline([ready], Source("frame", 0, ""), news=news if ready.uses_news else None)
+    accepted = pipeline.groups[ready.interval].accept(batch_from_frame(bars), Outcome())
+    features = step_or_raise(pipeline.runs[name], accepted)
+    features.values[features.counts <= ready.warmup] = np.nan
+    times = pd.DatetimeIndex(accepted.times.astype("datetime64[ms]"), tz="UTC")
+    symbols = np.array(accepted.symbols, dtype=object)[accepted.slots]
+    index = pd.MultiIndex.from_arrays([symbols, times], names=["symbol", "time"])
+    return pd.DataFrame(features.values, index, ready.columns)

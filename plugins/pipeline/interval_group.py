@@ -1,20 +1,20 @@
 """The strategies of one interval, behind the gate that they share."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base.bars import BarBatch
+from plugins.base.streaming import IntArray
 from plugins.fold import gate
-from plugins.news.join import BarNews, NewsJoin
-from plugins.pipeline.failure import Failure
-from plugins.pipeline.isolation import feed_apart
-from plugins.pipeline.shared_features import SharedFeatures
+from plugins.news.join import NewsJoin
+from plugins.pipeline.accepted_bars import AcceptedBars
+from plugins.pipeline.isolation import feed_isolated
+from plugins.pipeline.outcome import Outcome, Refusal
+from plugins.pipeline.states.shared_features import SharedFeatures
 from plugins.pipeline.strategy_run import StrategyRun
-from schemas.wire import ShadowPrediction, Signal, interval_ms
-from schemas.wire.cross_sections import Prediction
+from schemas.wire import interval_ms
 
 REFUSED = {
     gate.GateVerdict.CORRECTION: (
@@ -25,45 +25,30 @@ REFUSED = {
 }
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A well-formed bar that cannot be used."""
-
-    offset: int
-    kind: str
-    reason: str
-
-
-@dataclass
-class Outcome:
-    """What a batch came to."""
-
-    signals: list[Signal] = field(default_factory=list)
-    predictions: list[Prediction] = field(default_factory=list)
-    shadows: list[ShadowPrediction] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    """Strategies that stopped."""
-    counts: Counter[str] = field(default_factory=Counter)
-
-
 class IntervalGroup:
     """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays.
 
-    `news` is what they see of the news; None: all of it is unknown. A strategy that fails stops alone.
+    `news` is what they see of the news; None: all of it is unknown. `shared`: the features that `runs` share. A
+    strategy that fails stops alone.
     """
 
-    def __init__(self, interval: str, runs: list[StrategyRun], news: NewsJoin | None = None) -> None:
+    def __init__(
+        self,
+        interval: str,
+        runs: Sequence[StrategyRun],
+        news: NewsJoin | None = None,
+        shared: SharedFeatures | None = None,
+    ) -> None:
         self.interval = interval
-        self.news = news
         self.interval_ms = interval_ms(interval)
+        self.news = news
         self.runs = runs
-        self.sharing = SharedFeatures()
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
         self.next_offset = np.zeros(0, np.int64)
         self.dirty = np.zeros(0, np.bool_)
+        self._shared = SharedFeatures() if shared is None else shared
 
     @property
     def owner(self) -> str:
@@ -72,11 +57,11 @@ class IntervalGroup:
 
     def slot(self, symbol: str) -> int:
         """The symbol's slot, -1 when no strategy wants it."""
-        found = self.slots.get(symbol)
-        if found is None:
-            found = self._add(symbol) if any(run.wants(symbol) for run in self.runs) else -1
-            self.slots[symbol] = found
-        return found
+        slot = self.slots.get(symbol)
+        if slot is None:
+            slot = self._add(symbol) if any(run.wants(symbol) for run in self.runs) else -1
+            self.slots[symbol] = slot
+        return slot
 
     def _add(self, symbol: str) -> int:
         slot = len(self.symbols)
@@ -98,19 +83,27 @@ class IntervalGroup:
             self.slots[symbol] = self._add(symbol)
         return self.slots[symbol]
 
-    def look_again(self) -> None:
+    def renew_members(self) -> None:
         """A run has woken up: who wants which symbol is asked anew."""
         self.slots = {symbol: slot for symbol, slot in self.slots.items() if slot >= 0}
         for run in self.runs:
             run.member[: len(self.symbols)] = [run.wants(symbol) for symbol in self.symbols]
 
-    def share(self) -> None:
-        """Features that are alike are computed once a batch, where their states are."""
-        self.sharing.look_for_shared(bound.feature for run in self.runs for bound in run.strategy.features)
-        for run in self.runs:
-            run.sharing = self.sharing
-
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
+        """The next bars, in log order; what comes of them is added to `outcome`."""
+        accepted = self.accept(batch, outcome)
+        self._shared.next_batch()
+        for run in self.runs:
+            if run.failure is None:
+                result = feed_isolated(run, accepted)
+                outcome.add(result)
+                if result.failure is not None:
+                    run.stop(result.failure)
+
+    def accept(self, batch: BarBatch, outcome: Outcome) -> AcceptedBars:
+        """The bars of the batch that pass the gate, with their news. The others are counted, repeats among them, and
+        what cannot be used is added to the refusals.
+        """
         slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
         rows = np.flatnonzero(slots >= 0)
         outcome.counts["outside_universe"] += len(slots) - len(rows)
@@ -118,38 +111,23 @@ class IntervalGroup:
         bars, slots, offsets = batch.bars[rows], slots[rows], batch.offsets[rows]
         last = self.last_closes() if self.news else None
         verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
+        accepted = AcceptedBars(bars, slots, offsets, gaps, self.symbols)
         if verdicts.any():
             self._refuse(offsets, verdicts, outcome)
-            taken = verdicts == gate.GateVerdict.ACCEPTED
-            bars, slots, offsets, gaps = bars[taken], slots[taken], offsets[taken], gaps[taken]
-        outcome.counts["bars"] += len(bars)
-        self.dirty[slots] = True
-        news = None if last is None else self.news_of(last, bars["time"], slots, offsets)
-        self.sharing.begin()
-        for run in self.runs:
-            if run.failed is not None:
-                continue
-            outcome.signals += feed_apart(run, bars, slots, offsets, gaps, self.symbols, news)
-            outcome.predictions += run.take_predictions()
-            if run.shadow is not None:
-                outcome.shadows += run.shadow.take()
-            if run.failed is not None:
-                outcome.failures.append(run.failed)
+            accepted = accepted.at(verdicts == gate.GateVerdict.ACCEPTED)
+        outcome.counts["bars"] += len(accepted)
+        self.dirty[accepted.slots] = True
+        if self.news is not None and last is not None:
+            begins = gate.begins(last, accepted.slots, accepted.times, self.interval_ms)
+            accepted.news = self.news.of_bars(accepted.names, begins, accepted.times, accepted.offsets)
+        return accepted
 
-    def last_closes(self) -> NDArray[np.int64]:
+    def last_closes(self) -> IntArray:
+        """Close of each slot's last bar, in ms since the epoch (UTC); -1: none."""
         return np.where(self.gate["count"] > 0, self.gate["close_time"], -1)
 
-    def news_of(
-        self, last: NDArray[np.int64], times: NDArray[np.int64], slots: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> BarNews | None:
-        """The news of accepted bars, each since the close before it; `last`: every slot's last close before them."""
-        if self.news is None:
-            return None
-        begins = gate.begins(last, slots, times, self.interval_ms)
-        return self.news.of_bars([self.symbols[slot] for slot in slots.tolist()], begins, times, offsets)
-
     @staticmethod
-    def _refuse(offsets: NDArray[np.int64], verdicts: NDArray[np.int8], outcome: Outcome) -> None:
+    def _refuse(offsets: IntArray, verdicts: NDArray[np.int8], outcome: Outcome) -> None:
         outcome.counts["repeats"] += int((verdicts == gate.GateVerdict.REPEAT).sum())
         for verdict, (kind, reason) in REFUSED.items():
             outcome.refusals += [Refusal(offset, kind, reason) for offset in offsets[verdicts == verdict].tolist()]

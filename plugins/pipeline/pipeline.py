@@ -1,150 +1,116 @@
 """The one pure core: bars in, signals out. No clock, no Kafka, no random numbers.
 
 The live worker, the replay, the training and the tests drive this same object, so they cannot differ. A `Pipeline`
-holds one partition: a `IntervalGroup` for each interval (gate and slots), and in it a `StrategyRun` for each strategy
-(states of all symbols in arrays).
+holds one partition: an `IntervalGroup` for each interval (gate and slots), and in it a `StrategyRun` for each strategy
+(states of all symbols in arrays). A bar goes one way through::
+
+    BarBatch → gate → AcceptedBars → features → FeatureRows → prediction → decision → RunOutcome → Outcome
+
+>>> import numpy as np
+>>> from plugins.base.streaming import trial_bars
+>>> from plugins.strategy.ready import ready_strategy
+>>> from schemas.configuration import Strategy
+>>> strategy = Strategy(
+...     interval="1m", features=["technical.rsi"], prediction="rsi",
+...     signal={"key": "signal.threshold", "buy_threshold": 60.0, "sell_threshold": 40.0},
+... )
+>>> pipeline = Pipeline([ready_strategy("demo", strategy)], Source("bars", 0, "docs"))
+>>> outcome = pipeline.feed({"1m": BarBatch(["A"] * 16, trial_bars(16), np.arange(16))})
+>>> [(signal.content.signal, signal.content.reason) for signal in outcome.signals[-2:]]
+[('HOLD', '40.0 <= prediction <= 60.0'), ('HOLD', '40.0 <= prediction <= 60.0')]
+>>> [snapshot.owner for snapshot in pipeline.capture(16).snapshots()]
+['demo', ':1m']
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugins.base.bars import BarBatch
 from plugins.base.streaming import trial_bars
 from plugins.fold import gate
 from plugins.news.join import NewsJoin
-from plugins.pipeline.failure import stopped
-from plugins.pipeline.interval_group import IntervalGroup, Outcome
-from plugins.pipeline.shadow import ReadyShadow, ShadowStates
-from plugins.pipeline.strategy_run import Source, StrategyRun
+from plugins.pipeline.interval_group import IntervalGroup
+from plugins.pipeline.outcome import Outcome
+from plugins.pipeline.states.capture import Capture
+from plugins.pipeline.states.shared_features import SharedFeatures
+from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source, StrategyRun
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.wire import Snapshot
 
-
-@dataclass(frozen=True)
-class _Copy:
-    """One owner's rows at the moment of a capture."""
-
-    owner: str
-    layout: str
-    counts: NDArray[np.int64]
-    pack: "list[NDArray[np.void]]"
-    beside: ShadowStates | None = None
-
-
-class Capture:
-    """The changed states of a partition at one offset, copied at once and turned into snapshots at leisure.
-
-    The gate's snapshots come last: on the log no gate is ever ahead of a strategy behind it.
-    """
-
-    def __init__(self, pipeline: "Pipeline", offset: int) -> None:
-        self.offset = offset
-        self.strategies = sorted(name for name, run in pipeline.runs.items() if run.at_work)
-        self.counts = pipeline.counts()
-        self._partition = pipeline.source.partition
-        self._parts: list[tuple[list[str], list[_Copy]]] = []
-        for lane in pipeline.lanes.values():
-            slots = np.flatnonzero(lane.dirty)
-            lane.dirty[:] = False
-            copies = [
-                _Copy(
-                    run.strategy.name,
-                    run.strategy.layout,
-                    run.book["count"][slots],
-                    [a[slots] for a in (run.book, *run.states)],
-                    run.shadow.copy(slots) if run.shadow else None,
-                )
-                for run in lane.runs
-                if run.at_work
-            ]
-            copies.append(_Copy(lane.owner, gate.LAYOUT, lane.gate["count"][slots], [lane.gate[slots]]))
-            self._parts.append(([lane.symbols[slot] for slot in slots], copies))
-
-    def snapshots(self) -> Iterator[Snapshot]:
-        for symbols, copies in self._parts:
-            for copy in copies:
-                for row, symbol in enumerate(symbols):
-                    if count := int(copy.counts[row]):
-                        payload = b"".join(array[row].tobytes() for array in copy.pack)
-                        yield Snapshot(
-                            copy.owner,
-                            symbol,
-                            self._partition,
-                            self.offset,
-                            count,
-                            copy.layout,
-                            sha256_hex(payload),
-                            payload,
-                            copy.beside[row] if copy.beside else None,
-                        )
+__all__ = ["Pipeline", "RunSettings", "Source", "prepare"]
 
 
 class Pipeline:
-    """All strategies on one partition of the bars, some with a shadow (by the strategy's name); those in `asleep` wait
-    until another pipeline brings their states (`take_in`). `news`: scores up to where all bars that are fed are
-    decided. `isolated`: a strategy that fails on a bar stops there, and the others go on; else `feed` raises a
-    `PluginError` that names the strategy and the bar.
+    """All strategies on one partition of the bars.
+
+    Parameters
+    ----------
+    source
+        Where the bars come from, for the provenance of the signals.
+    settings
+        How each strategy runs, by its name; those that are not named run as they are configured.
+    news
+        Scores up to where all bars that are fed are decided; None: the news is unknown.
+    isolated
+        True: a strategy that fails on a bar stops there, and the others go on. False: `feed` raises a `PluginError`
+        that names the strategy and the bar.
     """
 
     def __init__(
         self,
         strategies: Iterable[ReadyStrategy],
         source: Source,
-        asleep: Container[str] = (),
-        shadows: Mapping[str, ReadyShadow] = MappingProxyType({}),
+        settings: Mapping[str, RunSettings] = MappingProxyType({}),
         news: NewsJoin | None = None,
         isolated: bool = False,
     ) -> None:
         self.source = source
         self.news = news
-        self.runs = {
-            strategy.name: StrategyRun(strategy, source, shadows.get(strategy.name)) for strategy in strategies
-        }
         self.isolated = isolated
-        self.lanes: dict[str, IntervalGroup] = {}
-        for run in self.runs.values():
-            interval = run.strategy.interval
-            run.asleep = run.strategy.name in asleep
-            self.lanes.setdefault(interval, IntervalGroup(interval, [], news)).runs.append(run)
-        for lane in self.lanes.values():
-            lane.share()
+        by_interval: dict[str, list[ReadyStrategy]] = {}
+        for strategy in strategies:
+            by_interval.setdefault(strategy.interval, []).append(strategy)
+        self.groups: dict[str, IntervalGroup] = {}
+        for interval, own in by_interval.items():
+            shared = SharedFeatures(bound.feature for strategy in own for bound in strategy.features)
+            runs = [StrategyRun(one, source, settings.get(one.name, AS_CONFIGURED), shared) for one in own]
+            self.groups[interval] = IntervalGroup(interval, runs, news, shared)
+        self.runs = {run.strategy.name: run for group in self.groups.values() for run in group.runs}
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into
         batches.
+
+        Raises
+        ------
+        PluginError
+            A strategy fails, and the pipeline is not `isolated`.
         """
         outcome = Outcome()
         for interval, batch in batches.items():
-            lane = self.lanes.get(interval)
-            if lane is None:
+            group = self.groups.get(interval)
+            if group is None:
                 outcome.counts["other_interval"] += len(batch)
             else:
-                lane.feed(batch, outcome)
+                group.feed(batch, outcome)
         if outcome.failures and not self.isolated:
-            raise stopped(outcome.failures[0])
+            raise outcome.failures[0].as_error()
         return outcome
 
-    def counts(self) -> dict[str, int]:
-        """Bars in each state, by the key of its snapshot: ``owner/symbol``."""
-        found: dict[str, int] = {}
-        for lane in self.lanes.values():
-            owners = [(run.strategy.name, run.book["count"]) for run in lane.runs if run.at_work]
-            owners.append((lane.owner, lane.gate["count"]))
-            for owner, counts in owners:
-                values = counts[: len(lane.symbols)].tolist()
-                found |= {
-                    f"{owner}/{symbol}": count for symbol, count in zip(lane.symbols, values, strict=True) if count
-                }
-        return found
+    def capture(self, offset: int) -> Capture:
+        """The states that changed since the last capture, as they are now, where the pipeline stands at `offset`."""
+        return Capture(self.groups.values(), self.source.partition, offset)
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        """Takes over states; `ValueError` when one is damaged or of another layout. Bars before a state's offset are
-        then skipped.
+        """Takes over states. Bars before a state's offset are then skipped.
+
+        Raises
+        ------
+        ValueError
+            A snapshot is damaged, or of another layout.
         """
         for snapshot in snapshots:
             if sha256_hex(snapshot.payload) != snapshot.sha256:
@@ -159,16 +125,16 @@ class Pipeline:
         if self.news is None or not self.news.full:
             return
         closes: dict[str, int] = {}
-        for lane in self.lanes.values():
-            for symbol, close in zip(lane.symbols, lane.last_closes().tolist(), strict=False):
+        for group in self.groups.values():
+            for symbol, close in zip(group.symbols, group.last_closes().tolist(), strict=False):
                 closes[symbol] = min(close, closes.get(symbol, close))
         self.news.forget(closes, offset)
 
     def knows(self, interval: str, symbol: str) -> bool:
         """Has this memory of repeats seen a bar of the symbol?"""
-        lane = self.lanes.get(interval)
-        slot = lane.slots.get(symbol, -1) if lane else -1
-        return lane is not None and slot >= 0 and bool(lane.gate["count"][slot])
+        group = self.groups.get(interval)
+        slot = group.slots.get(symbol, -1) if group else -1
+        return group is not None and slot >= 0 and bool(group.gate["count"][slot])
 
     def take_in(self, other: "Pipeline", offset: int) -> None:
         """The strategies of `other`, which sleep here, go on here; both pipelines stand at `offset`.
@@ -176,28 +142,28 @@ class Pipeline:
         The memory of repeats stays as it is for symbols that it knows: on them the two agree.
         """
         for name, run in other.runs.items():
-            self.runs[name].asleep, self.runs[name].failed = False, run.failed
-        for lane in self.lanes.values():
-            lane.look_again()
-        for snapshot in Capture(other, offset).snapshots():
+            self.runs[name].wake(run.failure)
+        for group in self.groups.values():
+            group.renew_members()
+        for snapshot in other.capture(offset).snapshots():
             is_gate = snapshot.owner.startswith(":")
-            lane = self.lanes[_interval(snapshot.owner) if is_gate else self.runs[snapshot.owner].strategy.interval]
-            if not (is_gate and self.knows(lane.interval, snapshot.symbol)):
+            group = self.groups[_interval(snapshot.owner) if is_gate else self.runs[snapshot.owner].strategy.interval]
+            if not (is_gate and self.knows(group.interval, snapshot.symbol)):
                 self.restore([snapshot])
-            lane.dirty[lane.slot(snapshot.symbol)] = True
+            group.dirty[group.slot(snapshot.symbol)] = True
 
     def _restore_gate(self, snapshot: Snapshot) -> None:
-        lane = self.lanes[_interval(snapshot.owner)]
-        slot = lane.slot_restored(snapshot.symbol)
+        group = self.groups[_interval(snapshot.owner)]
+        slot = group.slot_restored(snapshot.symbol)
         if snapshot.layout != gate.LAYOUT or len(snapshot.payload) != gate.STATE.itemsize:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
         if slot >= 0:
-            lane.gate[slot] = np.frombuffer(snapshot.payload, gate.STATE)[0]
-            lane.next_offset[slot] = snapshot.offset
+            group.gate[slot] = np.frombuffer(snapshot.payload, gate.STATE)[0]
+            group.next_offset[slot] = snapshot.offset
 
     def _restore_run(self, snapshot: Snapshot) -> None:
         run = self.runs[snapshot.owner]
-        slot = self.lanes[run.strategy.interval].slot(snapshot.symbol)
+        slot = self.groups[run.strategy.interval].slot(snapshot.symbol)
         if snapshot.layout != run.strategy.layout:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
         if slot >= 0:

@@ -1,7 +1,6 @@
 """One strategy on one partition: the states of all its symbols, and the way from bars to signals."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numba
 import numpy as np
@@ -9,44 +8,21 @@ import numpy as np
 from plugins.base import FloatArray, name_of
 from plugins.base.bars import with_columns
 from plugins.base.plugin_errors import plugin_errors
-from plugins.fold.gate import FIRST
-from plugins.news.join import BarNews
-from plugins.pipeline.failure import Failure
-from plugins.pipeline.prediction import explained, predict
-from plugins.pipeline.shadow import ReadyShadow
-from plugins.pipeline.shared_features import SharedFeatures
-from plugins.pipeline.strategy_states import IntArray, Rows, StrategyStates
+from plugins.base.streaming import IntArray, Rows
+from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
+from plugins.pipeline.outcome import Failure, RunOutcome
+from plugins.pipeline.prediction.model import explain, predict
+from plugins.pipeline.records import Decided, PublishedBars, Source, gaps_of, provenances
+from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
+from plugins.pipeline.states.shared_features import SharedFeatures
+from plugins.pipeline.states.strategy_states import StrategyStates
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.requirements import FeatureColumns
-from plugins.strategy.target_weights import none_if_nan, target_weights
+from plugins.strategy.target_weights import target_weights
 from plugins.strategy.universe import LEFT
-from schemas.canonical import signal_id
-from schemas.wire import Origin, Provenance, Signal, SignalContent
-from schemas.wire.cross_sections import Prediction
+from schemas.wire import Origin
 
-Told = tuple[int | None, bool]
-"""Of a bar's news: the offset of the last score that counts, and whether one was made later, of history."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the bars come from, for the provenance."""
-
-    topic: str
-    partition: int
-    worker: str
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a run made of some bars: `columns` (features, the generator's fold, prediction) are of the rows `loud`."""
-
-    bars: Rows
-    slots: IntArray
-    offsets: IntArray
-    loud: IntArray
-    columns: Mapping[str, FloatArray]
-    counts: IntArray
+__all__ = ["AS_CONFIGURED", "Observation", "RunSettings", "Source", "StrategyRun"]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -61,227 +37,201 @@ def _advance(book: Rows, slots: IntArray, offsets: IntArray, times: IntArray, co
 
 
 class StrategyRun(StrategyStates):
-    """A strategy at work.
+    """A strategy that runs as its `settings` say. Once it has failed, no bar is fed to it any more.
 
-    `begin` is the offset where its fold begins; signals are made for bars at or after offset `publish_from` and time
-    `start_time`, from the symbol's membership on; earlier ones are folded silently, and all while it is `paused`. While
-    it is `asleep` it wants no symbol: its states are being folded elsewhere. Once it has `failed` it is fed nothing
-    more. A `witness` is shown what became of each batch, a `shadow` what was predicted.
+    `shared`: of the runs whose features may be alike.
     """
 
-    def __init__(self, strategy: ReadyStrategy, source: Source, shadow: ReadyShadow | None = None) -> None:
-        super().__init__(strategy, shadow)
+    def __init__(
+        self,
+        strategy: ReadyStrategy,
+        source: Source,
+        settings: RunSettings = AS_CONFIGURED,
+        shared: SharedFeatures | None = None,
+    ) -> None:
+        super().__init__(strategy, settings.shadow)
         self.source = source
-        self.begin = 0
-        self.publish_from = 0
-        self.paused = False
-        self.asleep = False
-        self.failed: Failure | None = None
-        self.sharing = SharedFeatures()
-        """Shared with the runs whose features may be alike."""
-        self.witness: Callable[[Seen], None] | None = None
-        start = strategy.config["start"]
-        self.start_time = start if isinstance(start, int) else 0
+        self.failure: Failure | None = None
+        self._settings = settings
+        self._start_time = strategy.start_time if settings.start_time is None else settings.start_time
+        self._paused = settings.paused
+        self._asleep = settings.asleep
+        self._shared = SharedFeatures() if shared is None else shared
         self._origins: dict[int, Origin] = {}
-        self._predicted: list[Prediction] = []
+
+    @property
+    def active(self) -> bool:
+        """Are its states folded here?"""
+        return not self._asleep and self.failure is None
+
+    def wants(self, symbol: str) -> bool:
+        """Does it take in bars of this symbol, now?"""
+        return not self._asleep and self.strategy.universe.ever(symbol)
 
     def exchange(self, strategy: ReadyStrategy) -> None:
+        """Goes on with another model on the same states; `ValueError` when they are laid out for something else."""
         before = self.strategy
         super().exchange(strategy)
         for old, new in zip(before.features, strategy.features, strict=True):
-            self.sharing.replace(old.feature, new.feature)
+            self._shared.replace(old.feature, new.feature)
 
-    def wants(self, symbol: str) -> bool:
-        return not self.asleep and self.strategy.universe.ever(symbol)
+    def pause(self) -> None:
+        """Folds silently from the next bar on."""
+        self._paused = True
 
-    @property
-    def at_work(self) -> bool:
-        """Are its states folded here?"""
-        return not self.asleep and self.failed is None
+    def resume(self) -> None:
+        """Publishes from the next bar on."""
+        self._paused = False
 
-    def feed(
-        self,
-        bars: Rows,
-        slots: IntArray,
-        offsets: IntArray,
-        gaps: IntArray,
-        symbols: Sequence[str],
-        news: BarNews | None = None,
-    ) -> list[Signal]:
-        """Steps over `bars` in order; the signals of those that are to be published."""
-        if not self.strategy.uses_news:
-            news = None
-        mine = self.member[slots] & (offsets >= np.maximum(self.next_offset[slots], self.begin))
-        if not mine.all():
-            bars, slots, offsets, gaps = bars[mine], slots[mine], offsets[mine], gaps[mine]
-            news = news and news.at(mine)
-        if not len(bars):
-            return []
-        values, counts = self.step(bars, slots, offsets, news)
-        # a strategy that began later than the gate knows of no bar before its own first one
-        gaps = np.where(counts == 1, FIRST, gaps)
-        audible = (offsets >= self.publish_from) & (bars["time"] >= self.start_time)
-        if self.strategy.universe.changes:
-            names = [symbols[slot] for slot in slots.tolist()]
-            audible &= np.array(list(map(self.strategy.universe.concerns, names, bars["time"].tolist())), np.bool_)
-        loud = np.flatnonzero(audible & (not self.paused))
-        columns = self._columns(bars, slots, values, counts, loud, symbols, news)
-        if self.witness is not None:
-            self.witness(Seen(bars, slots, offsets, loud, columns, counts))
-        if self.shadow is not None:
-            predictions, times = columns["prediction"], bars["time"]
-            model = self.strategy.model_id
-            self.shadow.feed(times, slots, offsets, counts, values, loud, predictions, model, symbols)
-        if not len(loud):
-            return []
-        rows = bars["time"][loud], slots[loud], offsets[loud], gaps[loud]
-        told = _told(news and news.at(loud), len(loud))
-        if self.strategy.generator.cross_section:
-            self._predicted += self._predictions(*rows, columns["prediction"], counts[loud], symbols, told)
-            return []
-        return self._signals(*rows, columns, counts[loud], symbols, told)
+    def wake(self, failure: Failure | None = None) -> None:
+        """Its states come here from where they were folded; a `failure` that it met there stands."""
+        self._asleep, self.failure = False, failure
 
-    def take_predictions(self) -> list[Prediction]:
-        """What was predicted since this was last asked, of a strategy that decides about all symbols at once: its
-        `feed` gives no signals.
+    def stop(self, failure: Failure) -> None:
+        """No bar is fed to it any more."""
+        self.failure = failure
+
+    def feed(self, accepted: AcceptedBars) -> RunOutcome:
+        """Steps over the bars in order; the outcome is of those that are to be published.
+
+        Raises
+        ------
+        PluginError
+            A plugin fails. The states are undefined then; `isolation.feed_isolated` takes care of that.
         """
-        taken, self._predicted = self._predicted, []
-        return taken
+        accepted = self._own(accepted)
+        if not len(accepted):
+            return RunOutcome()
+        features = self.step(accepted)
+        published = self._published(accepted)
+        columns = self._columns(features, published)
+        if (observer := self._settings.observer) is not None:
+            observer(Observation(accepted, features.counts, published, columns))
+        outcome = RunOutcome()
+        if self.shadow is not None:
+            predictions, model = columns["prediction"], self.strategy.model_id
+            outcome.shadows = self.shadow.feed(features, published, predictions, model)
+        if len(published):
+            counts = features.counts
+            if len(published) < len(accepted):
+                accepted, counts = accepted.at(published), counts[published]
+            self._publish(accepted, counts, columns, outcome)
+        return outcome
 
-    def step(
-        self, bars: Rows, slots: IntArray, offsets: IntArray, news: BarNews | None = None
-    ) -> tuple[FloatArray, IntArray]:
-        """Feature values (bars x columns) and each bar's number among its symbol's bars, from 1."""
+    def _own(self, accepted: AcceptedBars) -> AcceptedBars:
+        """Without bars of symbols that are none of its own, and those that its states include or never will."""
+        if accepted.news is not None and not self.strategy.uses_news:
+            accepted = accepted.without_news()
+        slots = accepted.slots
+        own = self.member[slots] & (
+            accepted.offsets >= np.maximum(self.next_offset[slots], self._settings.origin_offset)
+        )
+        return accepted if own.all() else accepted.at(own)
+
+    def _published(self, accepted: AcceptedBars) -> IntArray:
+        """Numbers of the bars about which something is published: from the symbol's membership on."""
+        if self._paused:
+            return np.zeros(0, np.int64)
+        published = (accepted.offsets >= self._settings.publish_from) & (accepted.times >= self._start_time)
+        universe = self.strategy.universe
+        if universe.changes:
+            published &= np.array(list(map(universe.concerns, accepted.names, accepted.times.tolist())), np.bool_)
+        return np.flatnonzero(published)
+
+    def step(self, accepted: AcceptedBars) -> FeatureRows:
+        """The bars with their feature values; the states move on."""
+        bars, slots = accepted.bars, accepted.slots
         counts = np.empty(len(bars), np.int64)
-        _advance(self.book, slots, offsets, np.ascontiguousarray(bars["time"]), counts)
+        _advance(self.book, slots, accepted.offsets, np.ascontiguousarray(bars["time"]), counts)
         values = np.empty((len(bars), len(self.strategy.columns)))
+        news = accepted.news.columns if accepted.news else {}
         for number in self.strategy.order:
             bound = self.strategy.features[number]
-            part = self._run(bound, self.states[number], bars, slots, values, news.columns if news else {})
+            part = self._run(bound, self.states[number], accepted, values, news)
             values[:, bound.first : bound.first + len(bound.columns)] = part
-        return values, counts
+        return FeatureRows(accepted, values, counts)
 
     def _run(
         self,
         bound: FeatureColumns,
         states: Rows,
-        bars: Rows,
-        slots: IntArray,
+        accepted: AcceptedBars,
         values: FloatArray,
         given: Mapping[str, FloatArray],
     ) -> FloatArray:
-        """A feature's values for `bars`. What it requires and nobody gives is not known: NaN (as the news, where no
-        scorer is known to be up).
+        """A feature's values. What it requires and nobody gives is not known: NaN (as the news, where no scorer is
+        known to be up).
         """
-        unknown = np.full(len(bars), np.nan) if bound.origins else np.empty(0)
-        columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
+        bars, slots = accepted.bars, accepted.slots
+        if bound.origins:
+            unknown = np.full(len(bars), np.nan)
+            columns = [values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
+            bars = with_columns(bars, bound.feature.plugin.requires, columns)
         part = np.empty((len(bars), len(bound.columns)))
-        self.sharing.run(bound.feature, states, slots, with_columns(bars, bound.feature.plugin.requires, columns), part)
+        self._shared.run(bound.feature, states, slots, bars, part)
         return part
 
-    def _columns(
-        self,
-        bars: Rows,
-        slots: IntArray,
-        values: FloatArray,
-        counts: IntArray,
-        loud: IntArray,
-        symbols: Sequence[str],
-        news: BarNews | None,
-    ) -> dict[str, FloatArray]:
-        """What the generator decides by, for the bars `loud`; its fold steps over all of them."""
+    def _columns(self, features: FeatureRows, published: IntArray) -> dict[str, FloatArray]:
+        """What the generator decides by, for the published rows; its fold steps over all of them."""
         strategy, fold = self.strategy, self.strategy.fold
-        wanted = loud if fold is None else np.arange(len(values))
-        every = predict(self, values, slots, counts, wanted, symbols)
-        if fold is None:
-            more = {}
+        wanted = published if fold is None else np.arange(len(features))
+        predictions = self._predictions(features, wanted)
+        values = features.values[published]
+        columns = {name: values[:, i] for i, name in enumerate(strategy.columns)}
+        if fold is not None:
+            news = features.accepted.news
+            given = {**(news.columns if news else {}), "prediction": predictions}
+            part = self._run(fold, self.states[-1], features.accepted, features.values, given)[published]
+            columns |= {name: part[:, i] for i, name in enumerate(fold.columns)}
+        return columns | {"prediction": predictions[published]}
+
+    def _predictions(self, features: FeatureRows, wanted: IntArray) -> FloatArray:
+        """Of the `wanted` rows that are warm, NaN elsewhere; of all rows where a column is the prediction."""
+        strategy = self.strategy
+        if strategy.model is None:
+            return features.values[:, strategy.columns.index(strategy.prediction or "")]
+        windows = self.windows(features, wanted[features.counts[wanted] > strategy.warmup])
+        return predict(strategy.model, strategy.columns, features, windows)
+
+    def _publish(
+        self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray], outcome: RunOutcome
+    ) -> None:
+        """Adds the records of the published bars, which `accepted`, `counts` and `columns` are of."""
+        strategy, symbols = self.strategy, accepted.names
+        decided = None if strategy.generator.cross_section else self._decide(accepted, symbols, counts, columns)
+        origins, own = self._origins, accepted.slots.tolist()
+        origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
+        published = PublishedBars(
+            symbols, accepted.times.tolist(), gaps_of(accepted, counts), columns["prediction"].tolist(),
+            provenances(self.source, accepted, origins_of_bars),
+        )  # fmt: skip
+        if decided is not None:
+            outcome.signals = published.signals(strategy, decided)
         else:
-            given = {**(news.columns if news else {}), "prediction": every}
-            part = self._run(fold, self.states[-1], bars, slots, values, given)[loud]
-            more = {name: part[:, i] for i, name in enumerate(fold.columns)}
-        values, predictions = values[loud], every[loud]
-        return {name: values[:, i] for i, name in enumerate(strategy.columns)} | more | {"prediction": predictions}
+            reasons = explain(strategy, [""] * len(symbols), counts, symbols)
+            outcome.predictions = published.as_predictions(strategy, reasons)
 
-    def _signals(
-        self,
-        times: IntArray,
-        slots: IntArray,
-        offsets: IntArray,
-        gaps: IntArray,
-        columns: Mapping[str, FloatArray],
-        counts: IntArray,
-        symbols: Sequence[str],
-        told: Sequence[Told],
-    ) -> list[Signal]:
-        strategy, predictions = self.strategy, columns["prediction"]
-        with plugin_errors(name_of(strategy.generator), "decide"):
-            decisions = strategy.generator.decide(columns)
-        execution = strategy.execution
-        weights = target_weights(decisions, strategy.generator.scaled, execution.weight, execution.long_only)
-        source, interval = self.source, strategy.interval_ms
-        places = slots.tolist()
-        names = [symbols[slot] for slot in places]
-        reasons = explained(self, decisions.reason, counts, names)
+    def _decide(
+        self, accepted: AcceptedBars, symbols: list[str], counts: IntArray, columns: Mapping[str, FloatArray]
+    ) -> Decided:
+        """What the generator says; a symbol that has left the universe is sold."""
+        strategy, generator, execution = self.strategy, self.strategy.generator, self.strategy.execution
+        with plugin_errors(name_of(generator), "decide"):
+            decisions = generator.decide(columns)
+        decided = Decided(
+            decisions.signal,
+            target_weights(decisions, generator.scaled, execution.weight, execution.long_only),
+            explain(strategy, decisions.reason, counts, symbols),
+        )
         if strategy.universe.changes:
-            for row in np.flatnonzero(list(map(strategy.universe.left, names, times.tolist()))).tolist():
-                decisions.signal[row], weights[row], reasons[row] = "FLAT", 0.0, LEFT
-        signals = []
-        for symbol, origin, time, offset, gap, prediction, signal, weight, reason, (news_offset, historical) in zip(
-            names, [self._origin(slot) for slot in places], times.tolist(),
-            offsets.tolist(), gaps.tolist(), predictions.tolist(), decisions.signal, weights, reasons, told,
-            strict=True,
-        ):  # fmt: skip
-            content = SignalContent(
-                signal_id(strategy.name, symbol, time), strategy.name, symbol, time, signal, weight, reason,
-                none_if_nan(prediction), strategy.model_id, strategy.config_hash, None if gap == FIRST else gap,
-                time + interval,
-            )  # fmt: skip
-            provenance = Provenance(
-                source.topic, source.partition, offset, news_offset, origin, source.worker, historical
-            )
-            signals.append(Signal(content, provenance))
-        return signals
-
-    def _predictions(
-        self,
-        times: IntArray,
-        slots: IntArray,
-        offsets: IntArray,
-        gaps: IntArray,
-        predictions: FloatArray,
-        counts: IntArray,
-        symbols: Sequence[str],
-        told: Sequence[Told],
-    ) -> list[Prediction]:
-        strategy, source, interval = self.strategy, self.source, self.strategy.interval_ms
-        names = [symbols[slot] for slot in slots.tolist()]
-        reasons = explained(self, [""] * len(names), counts, names)
-        return [
-            Prediction(
-                strategy.name, symbol, time, none_if_nan(value), None if value == value else reason or None,
-                strategy.model_id, strategy.config_hash, None if gap == FIRST else gap, time + interval,
-                Provenance(
-                    source.topic, source.partition, offset, news_offset, self._origin(slot), source.worker, historical
-                ),
-            )
-            for symbol, slot, time, offset, gap, value, reason, (news_offset, historical) in zip(
-                names, slots.tolist(), times.tolist(), offsets.tolist(), gaps.tolist(), predictions.tolist(), reasons,
-                told, strict=True,
-            )
-        ]  # fmt: skip
+            left = list(map(strategy.universe.left, symbols, accepted.times.tolist()))
+            for row in np.flatnonzero(left).tolist():
+                decided.signals[row], decided.weights[row], decided.reasons[row] = "FLAT", 0.0, LEFT
+        return decided
 
     def _origin(self, slot: int) -> Origin:
-        """Where the symbol's fold began; one object for all its signals."""
-        origin = self._origins.get(slot)
-        if origin is None:
-            entry = self.book[slot]
-            origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
-            self._origins[slot] = origin
+        """Where the symbol's fold began; from now on one object for all its signals."""
+        entry = self.book[slot]
+        origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
+        self._origins[slot] = origin
         return origin
-
-
-def _told(news: BarNews | None, count: int) -> list[Told]:
-    if news is None:
-        return [(None, False)] * count
-    offsets = [offset if offset >= 0 else None for offset in news.offsets.tolist()]
-    return list(zip(offsets, news.historical.tolist(), strict=True))

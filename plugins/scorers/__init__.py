@@ -52,5 +52,5 @@ def open_scorer(settings: News) -> Scorer:
         near = difflib.get_close_matches(name, known, n=1)
         mend = f"did you mean {near[0]}?" if near else f"there is: {', '.join(known)}, none"
         raise ConfigurationError(f"news.scorer: there is no scorer {name!r}; {mend}")
-    found: Scorer = importlib.import_module(f"{__name__}.{name}").open_scorer(settings)
-    return found
+    scorer: Scorer = importlib.import_module(f"{__name__}.{name}").open_scorer(settings)
+    return scorer

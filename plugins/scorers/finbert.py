@@ -81,15 +81,15 @@ def open_scorer(settings: News) -> Finbert:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
     except Exception as error:  # of weights and tokenizers that are damaged it raises what its many parts raise
         reason = " ".join(str(error).split())[:300]
         raise ConfigurationError(f"news.model {settings.model} cannot be loaded from {folder}: {reason}") from None
-    if told["missing_keys"]:  # it would fill them in at random
-        absent = ", ".join(sorted(told["missing_keys"])[:3])
+    if loading["missing_keys"]:  # it would fill them in at random
+        absent = ", ".join(sorted(loading["missing_keys"])[:3])
         raise ConfigurationError(f"news.model {settings.model} is no trained classifier: its weights lack {absent}")
     if (tokens := 1 + max(tokenizer.get_vocab().values())) > model.config.vocab_size:
         raise ConfigurationError(

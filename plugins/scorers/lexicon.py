@@ -39,8 +39,8 @@ class Lexicon:
         return [self._one(text) for text in texts]
 
     def _one(self, text: str) -> Sentiment:
-        found = self._analyzer.polarity_scores(text[:CHARACTERS])
-        positive, negative, neutral = found["pos"], found["neg"], found["neu"]
+        scores = self._analyzer.polarity_scores(text[:CHARACTERS])
+        positive, negative, neutral = scores["pos"], scores["neg"], scores["neu"]
         total, truncated = positive + negative + neutral, len(text) > CHARACTERS
         if not total:
             return Sentiment(0.0, 0.0, 1.0, truncated)

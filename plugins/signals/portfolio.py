@@ -80,15 +80,15 @@ class Portfolio(CrossSectionGenerator):
         weights = self._long_only(predictions) if long_only else self._long_short(predictions)
         share = self.params["gross"] * (1.0 if long_only else 0.5)
         none = ": weight 0" if weights.any() else ": weight 0, all predictions are equal"
-        told = {1: _short_of(weights, share, "long"), -1: _short_of(-weights, share, "short"), 0: none}
+        reasons = {1: _short_of(weights, share, "long"), -1: _short_of(-weights, share, "short"), 0: none}
         side = np.sign(weights).astype(np.int64).tolist()
         capped = np.where(np.abs(weights) >= cap, ": at max_weight", "").tolist()
         return Ranked(
             [("FLAT", "BUY", "SELL")[place] for place in side],
             weights,
             [
-                f"rank {mine} of {len(side)}{at}{told[place]}"
-                for mine, at, place in zip(rank.tolist(), capped, side, strict=True)
+                f"rank {own_rank} of {len(side)}{at}{reasons[place]}"
+                for own_rank, at, place in zip(rank.tolist(), capped, side, strict=True)
             ],
         )
 
@@ -135,9 +135,9 @@ def shared_out(scores: FloatArray, total: float, cap: float, shares: Shares = np
     while len(free):
         parts = shares(scores[free])
         left = max(total - cap * (len(scores) - len(free)), 0.0)
-        mine = parts * (left / math.fsum(parts.tolist()))
-        over = mine > cap
-        weights[free] = np.where(over, cap, mine)
+        wanted = parts * (left / math.fsum(parts.tolist()))
+        over = wanted > cap
+        weights[free] = np.where(over, cap, wanted)
         if not over.any():
             break
         free = free[~over]

@@ -65,8 +65,8 @@ class Ranking(CrossSectionGenerator):
         top, bottom = self.sides
         if size >= top + bottom:
             return None
-        told = f"top_n {top} and bottom_n {bottom} need {top + bottom} symbols" if bottom else f"top_n is {top}"
-        return f"{told}, and the universe has {size}; rank fewer, or add symbols"
+        need = f"top_n {top} and bottom_n {bottom} need {top + bottom} symbols" if bottom else f"top_n is {top}"
+        return f"{need}, and the universe has {size}; rank fewer, or add symbols"
 
     def section(self, predictions: FloatArray, rank: NDArray[np.int64]) -> Ranked:
         present, wanted = len(predictions), self.sides
@@ -75,12 +75,15 @@ class Ranking(CrossSectionGenerator):
         kept = self.params["rest"] == "hold"
         words = {1: "BUY", -1: "SELL", 0: "HOLD" if kept else "FLAT"}
         shrunk = f" (of {sum(wanted)} wanted: {present} predictions)" if present < sum(wanted) else ""
-        told = {1: f"top {top}{shrunk}", -1: f"bottom {bottom}{shrunk}", 0: f"{_rest(top, bottom)}{shrunk}"}
+        reasons = {1: f"top {top}{shrunk}", -1: f"bottom {bottom}{shrunk}", 0: f"{_rest(top, bottom)}{shrunk}"}
         places = side.tolist()
         return Ranked(
             [words[place] for place in places],
             np.where(side == 0, np.nan if kept else 0.0, side),
-            [f"rank {mine} of {present}: {told[place]}" for mine, place in zip(rank.tolist(), places, strict=True)],
+            [
+                f"rank {number} of {present}: {reasons[place]}"
+                for number, place in zip(rank.tolist(), places, strict=True)
+            ],
         )
 
 

@@ -21,8 +21,15 @@ LARGEST = 64 * 1024 * 1024
 def read_symbols(path: Path, place: str) -> list[str]:
     """Symbols of a text file, one a line; empty lines and those that begin with ``#`` are skipped.
 
-    Raises `ConfigurationError`, which begins with `place`, for a file that cannot be read or names none, for what is no
-    symbol, and for one that is there twice; it tells the line.
+    Parameters
+    ----------
+    place
+        Of the file's name in the configuration; messages begin with it.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read or names no symbol, a line is no symbol, or a symbol is there twice. It names the line.
     """
     seen: dict[str, int] = {}
     for number, line in enumerate(_text(path, place).splitlines(), start=1):
@@ -42,11 +49,24 @@ def read_history(path: Path, place: str) -> dict[str, Periods]:
     """Periods of membership by symbol, of a CSV file with the columns symbol, from, to.
 
     A date means its midnight in UTC; a time has an offset, or is UTC. `from` is the first moment of a membership, `to`
-    the first after it; empty: it has no end. A symbol may come back. Raises `ConfigurationError`, which begins with
-    `place` and tells the line, for what is no symbol and no date, for a period that is empty, and for two of a symbol
-    that overlap.
+    the first after it; empty: it has no end. A symbol may come back.
+
+    Parameters
+    ----------
+    place
+        Of the file's name in the configuration; messages begin with it.
+
+    Returns
+    -------
+    dict
+        By symbol, ``(first, end)`` in ms since the epoch (UTC), half-open, in order.
+
+    Raises
+    ------
+    ConfigurationError
+        A field is no symbol or no date, a period is empty, or two of a symbol overlap. It names the line.
     """
-    found: dict[str, list[tuple[int, int, int]]] = {}
+    rows: dict[str, list[tuple[int, int, int]]] = {}
     for number, row in _rows(path, place):
         where = f"{place}: {path}:{number}"
         symbol, first, end = row
@@ -54,15 +74,15 @@ def read_history(path: Path, place: str) -> dict[str, Periods]:
         begin, stop = _time(first, "from", where), _time(end, "to", where) if end else END
         if begin >= stop:
             raise ConfigurationError(f"{where}: {symbol} is a member from {first} to {end}, which is no time at all")
-        found.setdefault(symbol, []).append((begin, stop, number))
-    if not found:
+        rows.setdefault(symbol, []).append((begin, stop, number))
+    if not rows:
         raise ConfigurationError(f"{place}: {path} names no symbols; write rows of symbol,from,to")
-    return {symbol: _in_order(symbol, some, f"{place}: {path}") for symbol, some in sorted(found.items())}
+    return {symbol: _in_order(symbol, own, f"{place}: {path}") for symbol, own in sorted(rows.items())}
 
 
 def digest(periods: Mapping[str, Periods]) -> str:
     """SHA-256 of who is a member when, whatever the file looked like."""
-    return sha256_hex(canonical_json({symbol: list(map(list, some)) for symbol, some in periods.items()}))
+    return sha256_hex(canonical_json({symbol: list(map(list, own)) for symbol, own in periods.items()}))
 
 
 def _text(path: Path, place: str) -> str:
@@ -82,8 +102,8 @@ def _rows(path: Path, place: str) -> Iterator[tuple[int, list[str]]]:
     try:
         header = [name.strip() for name in next(reader, [])]
         if sorted(header) != sorted(HEADER):
-            told = ",".join(header)[:80] or "nothing"
-            raise ConfigurationError(f"{place}: {path}: the first line names {told}; {wanted}")
+            columns = ",".join(header)[:80] or "nothing"
+            raise ConfigurationError(f"{place}: {path}: the first line names {columns}; {wanted}")
         places = [header.index(name) for name in HEADER]
         for row in reader:
             if not row:
@@ -114,10 +134,11 @@ def _time(text: str, column: str, where: str) -> int:
     return milliseconds
 
 
-def _in_order(symbol: str, some: list[tuple[int, int, int]], where: str) -> Periods:
-    some.sort()
-    for (_, end, line), (begin, _, other) in pairwise(some):
+def _in_order(symbol: str, rows: list[tuple[int, int, int]], where: str) -> Periods:
+    """Periods of one symbol, of rows of begin, end and line."""
+    rows.sort()
+    for (_, end, line), (begin, _, other) in pairwise(rows):
         if begin < end:
             first, second = sorted((line, other))
             raise ConfigurationError(f"{where}:{second}: {symbol} is a member already by line {first}; they overlap")
-    return tuple((begin, end) for begin, end, _ in some)
+    return tuple((begin, end) for begin, end, _ in rows)

@@ -11,9 +11,14 @@ from schemas.wire import Model
 
 
 def artifact_folder(strategy: Strategy, artifact: str, base: Path = Path()) -> Path:
-    """The folder `artifact`, which lies beside the strategy's configured one; `ArtifactError` when it lies elsewhere.
+    """The folder `artifact`, which lies beside the strategy's configured one.
 
     The name comes from the log, where anybody may have written it: it is never a path, and no link leads out.
+
+    Raises
+    ------
+    ArtifactError
+        The folder lies elsewhere, or the strategy has no model.
     """
     if strategy.model is None:
         raise ArtifactError("the strategy has no model; its prediction is a feature's column")
@@ -36,8 +41,7 @@ def with_artifact(
     Raises
     ------
     ArtifactError, ConfigurationError, PluginError
-        That say why it cannot be: also when it is another one than that of `sha256` (of its manifest), or when the
-        states cannot go on under it.
+        The model cannot be used, its manifest has another SHA-256 than `sha256`, or the states cannot go on under it.
     """
     folder = artifact_folder(strategy, artifact, base)
     assert strategy.model is not None
@@ -57,7 +61,7 @@ def with_artifact(
 def find_model(
     ready: ReadyStrategy, strategy: Strategy, model: Model, artifact: str | None, base: Path = Path()
 ) -> ReadyStrategy:
-    """`ready` with the model that was in force: the configured one, else that in the folder that the wish named."""
+    """`ready` with the model that was in force: the configured one, else that in the folder that the request named."""
     if ready.model_id == model:
         return ready
     if artifact is None:

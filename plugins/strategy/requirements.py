@@ -29,9 +29,19 @@ class FeatureColumns:
 def origins_of(
     place: str, bound: FeatureColumns, features: Sequence[FeatureColumns], given: Sequence[str] = NEWS_COLUMNS
 ) -> tuple[Origin, ...]:
-    """Where the columns are that `bound` requires; `given`: those that the pipeline itself gives.
+    """Where the columns are that `bound` requires.
 
-    Raises `ConfigurationError` when one is missing, or there are several.
+    Parameters
+    ----------
+    place
+        Of the feature in the configuration, for the message.
+    given
+        Names of the columns that the pipeline itself gives.
+
+    Raises
+    ------
+    ConfigurationError
+        A column is missing, or several features give it.
     """
     return tuple(
         wanted if wanted in given else _place(place, bound, wanted, features)
@@ -45,13 +55,13 @@ def _place(place: str, bound: FeatureColumns, wanted: str, features: Sequence[Fe
     own = [name for feature in features for name in feature.feature.columns]
     if wanted in names:
         return names.index(wanted)
-    found = [name for name, original in zip(names, own, strict=True) if original == wanted]
-    if len(found) == 1:
-        return names.index(found[0])
+    renamed = [name for name, original in zip(names, own, strict=True) if original == wanted]
+    if len(renamed) == 1:
+        return names.index(renamed[0])
     key = name_of(bound.feature.plugin)
-    if found:
+    if renamed:
         raise ConfigurationError(
-            f"{place}: {key} requires the column {wanted!r}, and {' and '.join(found)} are such columns;"
+            f"{place}: {key} requires the column {wanted!r}, and {' and '.join(renamed)} are such columns;"
             " leave out `as:` where the one that is meant comes from"
         )
     givers = [cls.key for cls in feature_registry.classes() if wanted in _outputs(cls.outputs)]
@@ -64,8 +74,12 @@ def _outputs(declared: object) -> tuple[str, ...]:
 
 
 def run_order(place: str, features: Sequence[FeatureColumns]) -> tuple[int, ...]:
-    """The features' numbers, each after those that it requires, else as they are configured; `ConfigurationError` that
-    names the circle when there is one.
+    """The features' numbers, each after those that it requires, else as they are configured.
+
+    Raises
+    ------
+    ConfigurationError
+        Features require each other in a circle; it names the circle.
     """
     needs = [_needs(bound, features) for bound in features]
     order: list[int] = []

@@ -110,7 +110,13 @@ class Universe:
 
 
 def universe_of(name: str, strategy: Strategy) -> Universe:
-    """The universe of strategy `name`; `ConfigurationError` when a file that it names cannot be used."""
+    """The universe of strategy `name`.
+
+    Raises
+    ------
+    ConfigurationError
+        A file that it names cannot be used.
+    """
     given, place = strategy.universe, f"strategies.{name}.universe"
     if given == "*":
         return Universe(None)
@@ -128,6 +134,12 @@ def universe_of(name: str, strategy: Strategy) -> Universe:
 
 
 def check_size(place: str, universe: Universe, generator: BaseSignalGenerator) -> None:
-    """Raises `ConfigurationError` when the generator cannot work for so few symbols."""
+    """Checks that the generator can work for so few symbols.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot; `place` is the generator's in the configuration.
+    """
     if universe.size is not None and (fault := generator.universe_fault(universe.size)):
         raise ConfigurationError(f"{place}: {generator.key}: {fault}")

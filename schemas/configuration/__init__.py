@@ -1,20 +1,11 @@
 """The configuration file, validated before anything starts."""
 
-from schemas.configuration.settings import (
-    Config,
-    Execution,
-    Interval,
-    Kafka,
-    ModelUse,
-    News,
-    NewsUse,
-    PluginUse,
-    Strategy,
-    Training,
-    Worker,
-    config_path,
-    load_config,
-)
+from schemas.configuration.config import Config
+from schemas.configuration.fields import Interval
+from schemas.configuration.loading import config_path, load_config
+from schemas.configuration.news import News, NewsUse
+from schemas.configuration.service import Kafka, Worker
+from schemas.configuration.strategy import Execution, ModelUse, PluginUse, Strategy, Training
 
 __all__ = [
     "Config",

@@ -48,7 +48,7 @@ def _symbols(symbols: list[str]) -> list[str]:
 
 
 def _form(value: Any) -> str | None:
-    """The tag of a value; errors do not tell it."""
+    """The tag of a value; errors do not show it."""
     if isinstance(value, list):
         return "<list>"
     if value == "*":

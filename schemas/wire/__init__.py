@@ -1,42 +1,24 @@
-"""The messages on the wire. Times are integers: milliseconds since the epoch, UTC."""
+"""The messages on the wire, one struct each. Times are integers: milliseconds since the epoch, UTC.
 
-from schemas.wire.messages import (
-    INTERVAL_UNITS,
-    UNREADABLE,
+Not yet known or undefined is ``None``, never zero.
+"""
+
+from schemas.wire.bars import Bar, check_bar, decode_bar
+from schemas.wire.control import (
     Answer,
     Applied,
-    Bar,
-    BesideState,
     ControlRecord,
-    Gathered,
-    Marker,
-    Model,
-    Origin,
     Pause,
-    PluginEntry,
-    PluginReply,
-    PluginRequest,
-    Provenance,
     Resume,
-    Roster,
-    ShadowPrediction,
-    Signal,
-    SignalContent,
-    Snapshot,
-    StateRecord,
-    Symbol,
-    Time,
     Use,
     Wish,
-    check_bar,
-    decode,
-    decode_bar,
     decode_control,
-    decode_request,
-    encode,
-    interval_ms,
-    is_symbol,
 )
+from schemas.wire.decoding import UNREADABLE, decode, encode
+from schemas.wire.fields import INTERVAL_UNITS, Symbol, Time, interval_ms, is_symbol
+from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
+from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
+from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord, decode_state
 
 __all__ = [
     "INTERVAL_UNITS",
@@ -71,6 +53,8 @@ __all__ = [
     "decode_bar",
     "decode_control",
     "decode_request",
+    "decode_signal",
+    "decode_state",
     "encode",
     "interval_ms",
     "is_symbol",

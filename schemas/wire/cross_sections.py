@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.wire import Model, Provenance, Time, decode
+from schemas.wire.decoding import decode
+from schemas.wire.fields import Time
+from schemas.wire.signals import Model, Provenance
 
 
 class Prediction(Struct, tag="prediction", tag_field="kind", gc=False):

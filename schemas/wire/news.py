@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
-from schemas.wire import Symbol, Time, decode, is_symbol
+from schemas.wire.decoding import decode
+from schemas.wire.fields import Symbol, Time, is_symbol
 
 MAX_ARTICLE_BYTES = 4 << 20
 MAX_SYMBOLS = 1_000

@@ -1,44 +1,40 @@
-"""Topics to Parquet, a segment at a time: what is complete is listed, what is not is not there.
+"""Writes topics to Parquet, a segment at a time; only a complete segment is listed.
 
-Layout and reading: `streams.kafka.parquet_log`.
+Layout and reading: `streams.archive.parquet_log`.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from schemas.configuration import Kafka
+from schemas.atomic import atomic_write
 from schemas.errors import AlphawireError, ConfigurationError
-from streams.kafka.clients import offset_range, read_batches_to_end
-from streams.kafka.gaps import Gaps
-from streams.kafka.parquet_log import (
+from streams.archive.parquet_log import (
     ABOUT,
     About,
     Segment,
-    Span,
     is_archive,
-    merged,
     read_about,
     read_kept,
     read_segment,
 )
-from streams.kafka.topics import COMPACT, TOPICS, partition_count, topic_name
+from streams.kafka.gaps import Gaps, Span, merged
+from streams.kafka.log import Log, LogRecord
+from streams.kafka.topics import COMPACT, TOPICS, topic_name
 
 DEFAULT = ("state", "signals", "control", "bars")
-"""In this order the ends are frozen: for whatever is archived, what it came from is, too."""
+"""The ends are fixed in this order, so whatever is archived, its inputs are archived, too."""
 SEGMENT_RECORDS = 100_000
 SEGMENT_BYTES = 64 << 20
 DAY_MS = 86_400_000
-Told = Callable[[int, int | None], None]
+Progress = Callable[[int, int | None], None]
 
 
 @dataclass
@@ -52,14 +48,14 @@ class Report:
 
 
 async def archive(
-    kafka: Kafka, out: Path, topics: Sequence[str] = DEFAULT, progress: Told | None = None, size: int = SEGMENT_RECORDS
+    log: Log, out: Path, topics: Sequence[str] = DEFAULT, progress: Progress | None = None, size: int = SEGMENT_RECORDS
 ) -> Report:
-    """Adds to the archive in `out` what the topics hold beyond it, up to the ends that they have now.
+    """Adds to the archive in `out` what the topics hold beyond it, up to their current ends.
 
     Parameters
     ----------
     progress
-        Told how many records were read, and the timestamp (ms) of the last.
+        Called with how many records were read, and the timestamp (ms) of the last.
     size
         Records of a segment: what one run may have to read again after a crash.
 
@@ -73,41 +69,41 @@ async def archive(
     ordered = [name for name in [*DEFAULT, *topics] if name in topics]
     ordered = list(dict.fromkeys(["bars", *ordered] if "bars" not in ordered else ordered))
     with _writing(out):
-        about = await _about(kafka, out, ordered)
+        about = await _about(log, out, ordered)
         report = Report()
         ends: dict[tuple[str, int], int] = {}
         for name in ordered:
             for partition in range(about.topics[name]):
-                _, end = await offset_range(kafka, topic_name(kafka, name), partition, "read_committed")
+                _, end = await log.offset_range(name, partition, "read_committed")
                 ends[name, partition] = end
         for (name, partition), end in ends.items():
             if name in topics:
-                await _Partition(kafka, out, name, partition, end, size, progress).run(report)
+                await _Partition(log, out, name, partition, end, size, progress).run(report)
         return report
 
 
-async def _about(kafka: Kafka, out: Path, names: Sequence[str]) -> About:
-    counts = {name: await partition_count(kafka, name) for name in names}
+async def _about(log: Log, out: Path, names: Sequence[str]) -> About:
+    counts = {name: await log.partition_count(name) for name in names}
     if not is_archive(out):
         if any(entry.name != ".lock" for entry in out.iterdir()):
             raise ConfigurationError(f"{out} holds files that are no archive; give a new or empty folder")
-        about = About(kafka.prefix, kafka.partitioner, counts)
+        about = About(log.prefix, log.partitioner, counts)
     else:
         there = read_about(out)
-        about = About(kafka.prefix, kafka.partitioner, there.topics | counts)
+        about = About(log.prefix, log.partitioner, there.topics | counts)
         same = all(there.topics.get(name, count) == count for name, count in counts.items())
         if (there.prefix, there.partitioner) != (about.prefix, about.partitioner) or not same:
             raise ConfigurationError(
                 f"{out} is an archive of topics with prefix {there.prefix!r}, partitioner {there.partitioner} and"
                 f" partitions {there.topics}; give another folder"
             )
-    _put(out / ABOUT, msgspec.json.encode(about))
+    _write_json(out / ABOUT, about)
     return about
 
 
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """The folder, for this process alone; what a crash left half done is swept away first."""
+    """Locks the folder for this process, and removes the leftovers of a crash."""
     try:
         out.mkdir(exist_ok=True)
         with (out / ".lock").open("w") as lock:
@@ -129,15 +125,15 @@ class _Partition:
     """One partition of one topic on its way into the archive."""
 
     def __init__(
-        self, kafka: Kafka, out: Path, name: str, partition: int, end: int, size: int, progress: Told | None
+        self, log: Log, out: Path, name: str, partition: int, end: int, size: int, progress: Progress | None
     ) -> None:
-        self.kafka, self.name, self.partition, self.end, self.size = kafka, name, partition, end, size
+        self.log, self.name, self.partition, self.end, self.size = log, name, partition, end, size
         self.folder = out / name
-        self.place = f"{topic_name(kafka, name)}/{partition}"
+        self.place = f"{topic_name(log, name)}/{partition}"
         self.compacted = TOPICS[name].settings == COMPACT
         self.progress = progress
         self.kept = read_kept(self.folder, partition)
-        self.holes = Gaps()
+        self.gaps = Gaps()
 
     async def run(self, report: Report) -> None:
         before = self.kept.records
@@ -151,7 +147,7 @@ class _Partition:
     async def _check_and_skip(self, report: Report) -> None:
         """Is this still the log that the archive is of, and does it reach back to where we go on?"""
         kept = self.kept
-        oldest, _ = await offset_range(self.kafka, topic_name(self.kafka, self.name), self.partition)
+        oldest, _ = await self.log.offset_range(self.name, self.partition)
         if self.end < kept.next or not await self._goes_on(oldest):
             raise ConfigurationError(
                 f"{self.folder.parent} holds other records of {self.place} before offset {kept.next} than the log has:"
@@ -172,8 +168,7 @@ class _Partition:
         last = read_segment(self.folder, filled[-1])[-1]
         if last.offset < oldest:
             return True
-        topic = topic_name(self.kafka, self.name)
-        batches = read_batches_to_end(self.kafka, topic, self.partition, last.offset, "read_committed")
+        batches = self.log.batches(self.name, self.partition, last.offset, "read_committed")
         async with contextlib.aclosing(batches):
             async for records in batches:
                 first = records[0]
@@ -181,62 +176,61 @@ class _Partition:
         return False
 
     async def _read(self) -> None:
-        waiting: list[Any] = []
+        waiting: list[LogRecord] = []
         weight = 0
         begin = self.kept.next
         if begin >= self.end:
             self._commit([], self.end)
             return
-        topic = topic_name(self.kafka, self.name)
-        batches = read_batches_to_end(self.kafka, topic, self.partition, begin, "read_committed", self.holes)
+        batches = self.log.batches(self.name, self.partition, begin, "read_committed", self.gaps)
         async with contextlib.aclosing(batches):
             async for records in batches:
-                records = [record for record in records if record.offset < self.end]
-                if not records:
+                new = [record for record in records if record.offset < self.end]
+                if not new:
                     break
-                waiting += records
-                weight += sum(len(record.value or b"") + len(record.key or b"") for record in records)
+                waiting += new
+                weight += sum(len(record.value or b"") + len(record.key or b"") for record in new)
                 if self.progress:
-                    self.progress(len(records), records[-1].timestamp)
+                    self.progress(len(new), new[-1].timestamp)
                 while len(waiting) >= self.size or weight >= SEGMENT_BYTES:
-                    some, waiting = waiting[: self.size], waiting[self.size :]
-                    await asyncio.to_thread(self._commit, some, some[-1].offset + 1)
+                    segment, waiting = waiting[: self.size], waiting[self.size :]
+                    await asyncio.to_thread(self._commit, segment, segment[-1].offset + 1)
                     weight = 0
         self._commit(waiting, self.end)
 
-    def _commit(self, records: list[Any], end: int) -> None:
+    def _commit(self, records: Sequence[LogRecord], end: int) -> None:
         """Writes the segment, then lists it: a crash before that leaves the archive as it was."""
         kept = self.kept
-        if end > kept.next:  # one without records, too: marks of transactions are no gap
+        if end > kept.next:  # a segment without records, too: markers of transactions are no gap
             files = self._write(records)
             kept.segments.append(Segment(kept.next, end, len(records), files))
         if not self.compacted:
-            kept.gaps = merged([*kept.gaps, *self.holes.within(kept.next, end)])
+            kept.gaps = merged([*kept.gaps, *self.gaps.within(kept.next, end)])
         kept.next = max(kept.next, end)
         self.folder.mkdir(exist_ok=True)
-        _put(self.folder / f"partition-{self.partition}.json", msgspec.json.encode(kept))
+        _write_json(self.folder / f"partition-{self.partition}.json", kept)
 
-    def _write(self, records: list[Any]) -> list[str]:
-        days: dict[str, list[Any]] = {}
+    def _write(self, records: Sequence[LogRecord]) -> list[str]:
+        days: dict[str, list[LogRecord]] = {}
         for day, group in itertools.groupby(records, lambda record: record.timestamp // DAY_MS):
             days.setdefault(_date(day), []).extend(group)
         files = []
-        for date, some in days.items():
+        for date, of_day in days.items():
             name = f"day={date}/{self.partition}-{self.kept.next:020d}.parquet"
-            _write_parquet(self.folder / name, some)
+            _write_parquet(self.folder / name, of_day)
             files.append(name)
         return files
 
 
 def _date(day: int) -> str:
-    """Of a day since the epoch; a producer may send any number as timestamp."""
+    """The date of a day since the epoch; a producer may send any number as timestamp."""
     try:
         return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat()
     except (OverflowError, ValueError, OSError):
         return "unknown"
 
 
-def _write_parquet(path: Path, records: list[Any]) -> None:
+def _write_parquet(path: Path, records: Sequence[LogRecord]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -250,21 +244,10 @@ def _write_parquet(path: Path, records: list[Any]) -> None:
         "headers": pa.array([[{"name": n, "value": v} for n, v in r.headers] for r in records], pa.list_(header)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as file:
-        pq.write_table(pa.table(columns), file, compression="zstd", write_page_checksum=True)
-        _to_disk(file)
-    aside.replace(path)
+    with atomic_write(path) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd", write_page_checksum=True)
 
 
-def _put(path: Path, data: bytes) -> None:
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as file:
-        file.write(data)
-        _to_disk(file)
-    aside.replace(path)
-
-
-def _to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write_json(path: Path, document: msgspec.Struct) -> None:
+    with atomic_write(path) as aside:
+        aside.write_bytes(msgspec.json.encode(document))

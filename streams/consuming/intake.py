@@ -25,7 +25,7 @@ class DeadLetter:
 
 
 @dataclass
-class Taken:
+class DecodedBars:
     """What a chunk held: a batch for each interval, and the rest."""
 
     batches: dict[str, BarBatch]
@@ -42,8 +42,8 @@ class Intake:
         self.partitioner = partitioner
         self._keys: dict[str, bytes] = {}
 
-    def read(self, records: Iterable[Any]) -> Taken:
-        taken = Taken({})
+    def read(self, records: Iterable[Any]) -> DecodedBars:
+        decoded = DecodedBars({})
         kept: dict[str, list[tuple[Bar, int]]] = defaultdict(list)
         for record in records:
             try:
@@ -51,14 +51,14 @@ class Intake:
                 if record.key is None or self._keys.get(bar.symbol) != record.key:
                     self._check_key(bar.symbol, record.key)
             except BadRecord as bad:
-                taken.dead.append(DeadLetter(record, bad.kind, bad.reason))
+                decoded.dead.append(DeadLetter(record, bad.kind, bad.reason))
                 continue
             if bar.closed:
                 kept[bar.interval].append((bar, record.offset))
             else:
-                taken.counts["unclosed"] += 1
-        taken.batches = {interval: _batch(bars) for interval, bars in kept.items()}
-        return taken
+                decoded.counts["unclosed"] += 1
+        decoded.batches = {interval: _batch(bars) for interval, bars in kept.items()}
+        return decoded
 
     def _check_key(self, symbol: str, key: bytes | None) -> None:
         if key != symbol.encode():

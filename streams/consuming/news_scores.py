@@ -13,30 +13,30 @@ from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
 from schemas.wire.news import decode_news
 from streams.consuming.transport import FetchWait
-from streams.kafka.clients import open_consumer, read_batches_to_end
+from streams.kafka.clients import open_consumer
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
-log = logging.getLogger("alphawire.news")
+logger = logging.getLogger("alphawire.news")
 WAIT_MS, SHORT_WAIT_MS = 500, 5
 AGAIN = 1.0
 """Seconds until a broker that is away is asked again."""
 
 
-async def joins(kafka: Kafka, partition: int, rules: Collection[Joining]) -> dict[Joining, NewsJoin]:
+async def joins(log: Log, partition: int, rules: Collection[Joining]) -> dict[Joining, NewsJoin]:
     """What is known of a partition's news, to the end that its log has now, by each of the rules."""
-    found = {rule: NewsJoin(rule, partition=partition) for rule in rules}
-    if not found:
-        return found
-    topic = topic_name(kafka, "news.scores")
-    async for records in read_batches_to_end(kafka, topic, partition, isolation="read_committed"):
+    joins = {rule: NewsJoin(rule, partition=partition) for rule in rules}
+    if not joins:
+        return joins
+    async for records in log.batches("news.scores", partition, isolation="read_committed"):
         for record in records:
             try:
-                taken = decode_news(record.value)
+                message = decode_news(record.value)
             except BadRecord:
                 continue
-            for join in found.values():
-                join.take(taken, record.offset)
-    return found
+            for join in joins.values():
+                join.take(message, record.offset)
+    return joins
 
 
 def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
@@ -61,7 +61,7 @@ def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
                         consumer._fetcher._fetch_max_wait_ms = wait.after(bool(records), behind)
                         yield records, end is not None and not behind
             except (BrokerError, KafkaError) as error:
-                log.warning("%s/%d cannot be read for now: %s", at.topic, partition, error)
+                logger.warning("%s/%d cannot be read for now: %s", at.topic, partition, error)
             await asyncio.sleep(AGAIN)
 
     return follow

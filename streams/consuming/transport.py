@@ -3,6 +3,15 @@
 Registered under the entry point group ``faust.transports``: ``broker="alphawire://host:port"`` picks it, and agents
 stay ordinary Faust agents whose events have a `Chunk` as their value. What it changes of the stock consumer, and why,
 is said at each method; line references are to faust-streaming 0.15.3.
+
+A chunk knows the offsets that it covers, gaps included: compaction and aborted transactions leave some. So do its
+pieces, and whoever steps over all of them has passed all of it.
+
+>>> from types import SimpleNamespace
+>>> records = [SimpleNamespace(offset=offset) for offset in (10, 11, 14, 15)]
+>>> chunk = Chunk(TP("bars", 0), generation=1, start=10, next=17, records=records)
+>>> [(piece.start, piece.next, len(piece.records)) for piece in chunk.pieces(2)]
+[(10, 14, 2), (14, 17, 2)]
 """
 
 import asyncio

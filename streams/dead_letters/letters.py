@@ -89,7 +89,7 @@ class Choice:
 
 
 @dataclass
-class Found:
+class Selection:
     """The letters of a choice in log order, partition by partition, and what became of them."""
 
     letters: list[Letter] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Found:
         return [letter for letter in self.letters if letter.place not in self.replayed]
 
 
-async def find_letters(kafka: Kafka, choice: Choice, limit: int | None = None) -> Found:
+async def find_letters(kafka: Kafka, choice: Choice, limit: int | None = None) -> Selection:
     """Reads `dead-letters` to its end. All that are chosen are counted; with `limit` only the newest so many of each
     partition are kept.
 
@@ -113,34 +113,34 @@ async def find_letters(kafka: Kafka, choice: Choice, limit: int | None = None) -
     BrokerError
         When the broker does not answer or lacks the topic.
     """
-    found = Found()
+    selection = Selection()
     name = topic_name(kafka, "dead-letters")
     for partition in filter(choice.reads, range(await partition_count(kafka, "dead-letters"))):
         kept: list[Letter] = []
         async for record in read_partition_to_end(kafka, name, partition, isolation="read_committed"):
-            letter = _take(found, record)
+            letter = _take(selection, record)
             if letter is not None and choice.takes(letter):
-                found.counts[letter.error] += 1
+                selection.counts[letter.error] += 1
                 kept.append(letter)
                 if limit is not None and len(kept) > 2 * limit:
                     del kept[:-limit]
-        found.letters += kept if limit is None else kept[-limit:]
-    return found
+        selection.letters += kept if limit is None else kept[-limit:]
+    return selection
 
 
-def _take(found: Found, record: Any) -> Letter | None:
+def _take(selection: Selection, record: Any) -> Letter | None:
     """The letter that the record is, or None: a mark is noted, and what is neither is counted."""
     try:
         headers = _headers(record.headers)
         if REPLAYED in headers:
-            found.replayed.add(Place.parse(headers[REPLAYED]))
+            selection.replayed.add(Place.parse(headers[REPLAYED]))
         elif REPLAYING in headers:
             at = Place.parse(headers["to"])
-            found.begun.setdefault(Place.parse(headers[REPLAYING]), {}).setdefault(at.partition, at.offset)
+            selection.begun.setdefault(Place.parse(headers[REPLAYING]), {}).setdefault(at.partition, at.offset)
         else:
             return _letter(record, headers)
     except (KeyError, ValueError, ConfigurationError):
-        found.foreign += 1
+        selection.foreign += 1
     return None
 
 

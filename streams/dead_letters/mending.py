@@ -132,15 +132,15 @@ def read_mended(file: Path) -> dict[Place, bytes]:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from None
-    found: dict[Place, bytes] = {}
+    values: dict[Place, bytes] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         place, value = _line(f"{file}:{number}", line)
-        if place in found:
+        if place in values:
             raise ConfigurationError(f"{file}:{number}: the letter {place} is there twice")
-        found[place] = value
-    return found
+        values[place] = value
+    return values
 
 
 class _Line(msgspec.Struct):
@@ -151,25 +151,25 @@ class _Line(msgspec.Struct):
 
 def _line(where: str, line: bytes) -> tuple[Place, bytes]:
     try:
-        found = msgspec.json.decode(line, type=_Line)
-        if bytes(found.value)[:1] != b"{":
+        decoded = msgspec.json.decode(line, type=_Line)
+        if bytes(decoded.value)[:1] != b"{":
             raise ConfigurationError(f"{where}: `value` is not a JSON object")
     except UNREADABLE as error:
         raise ConfigurationError(
             f'{where}: {error}; a line reads {{"partition": 0, "offset": 17, "value": {{…}}}}'
         ) from None
-    return Place(found.partition, found.offset), bytes(found.value)
+    return Place(decoded.partition, decoded.offset), bytes(decoded.value)
 
 
 def assignments(texts: Iterable[str]) -> dict[str, Any]:
     """``field=value`` each, the value JSON where it is that, else text; `ConfigurationError` for anything else."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ConfigurationError(f"--set {text[:80]!r}: write FIELD=VALUE, such as volume=0")
         try:
-            found[name] = json.loads(value)
+            fields[name] = json.loads(value)
         except (ValueError, RecursionError):
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields

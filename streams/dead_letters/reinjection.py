@@ -15,7 +15,16 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
-from streams.dead_letters.letters import REPLAYED, REPLAYED_FROM, REPLAYING, Choice, Found, Letter, Place, find_letters
+from streams.dead_letters.letters import (
+    REPLAYED,
+    REPLAYED_FROM,
+    REPLAYING,
+    Choice,
+    Letter,
+    Place,
+    Selection,
+    find_letters,
+)
 from streams.dead_letters.mending import Mend, Mended, mended
 from streams.kafka.clients import gives_producer_ids, offset_range, open_producer, read_partition_to_end
 from streams.kafka.topics import partition_count, topic_name
@@ -58,12 +67,12 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
     partitions = await partition_count(kafka)
     async with open_producer(kafka, **PRODUCER, **options) as producer:
         # after the start, which fences another replay: what is not marked now no one else will put back
-        found = await find_letters(kafka, choice)
-        result = _sorted_out(found, choice, mend, kafka, partitions)
+        selection = await find_letters(kafka, choice)
+        result = _sorted_out(selection, choice, mend, kafka, partitions)
         for first in range(0, len(result.replayed), BATCH):
             batch = result.replayed[first : first + BATCH]
             try:
-                await (_in_a_transaction if transactional else _with_intentions)(kafka, producer, batch, found)
+                await (_in_a_transaction if transactional else _with_intentions)(kafka, producer, batch, selection)
             except (KafkaError, TimeoutError) as error:
                 raise BrokerError(
                     f"the replay stopped after {first} letters: {error or type(error).__name__};"
@@ -72,10 +81,10 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
     return result
 
 
-def _sorted_out(found: Found, choice: Choice, mend: Mend, kafka: Kafka, partitions: int) -> Replayed:
+def _sorted_out(selection: Selection, choice: Choice, mend: Mend, kafka: Kafka, partitions: int) -> Replayed:
     result = Replayed()
-    for letter in sorted(found.letters, key=lambda letter: (letter.timestamp, letter.place)):
-        if letter.place in found.replayed:
+    for letter in sorted(selection.letters, key=lambda letter: (letter.timestamp, letter.place)):
+        if letter.place in selection.replayed:
             result.before.append(letter.place)
             continue
         try:
@@ -83,19 +92,23 @@ def _sorted_out(found: Found, choice: Choice, mend: Mend, kafka: Kafka, partitio
         except BadRecord as bad:
             result.refused.append((letter, bad.reason))
     named = choice.places | set(mend.values)
-    result.missing = sorted(named - {letter.place for letter in found.letters})
+    result.missing = sorted(named - {letter.place for letter in selection.letters})
     return result
 
 
-async def _in_a_transaction(kafka: Kafka, producer: AIOKafkaProducer, batch: Sequence[Mended], _found: Found) -> None:
+async def _in_a_transaction(
+    kafka: Kafka, producer: AIOKafkaProducer, batch: Sequence[Mended], _selection: Selection
+) -> None:
     await producer.begin_transaction()
     await _send(producer, [*_originals(kafka, batch), *_marks(kafka, batch)])
     failpoint("before_replay_commit")
     await producer.commit_transaction()
 
 
-async def _with_intentions(kafka: Kafka, producer: AIOKafkaProducer, batch: Sequence[Mended], found: Found) -> None:
-    there = await _already_there(kafka, [item.letter for item in batch], found)
+async def _with_intentions(
+    kafka: Kafka, producer: AIOKafkaProducer, batch: Sequence[Mended], selection: Selection
+) -> None:
+    there = await _already_there(kafka, [item.letter for item in batch], selection)
     fresh = [item for item in batch if item.letter.place not in there]
     await _send(producer, await _intentions(kafka, fresh))
     failpoint("after_replay_intention")
@@ -160,12 +173,12 @@ def _note(kafka: Kafka, letter: Letter, headers: tuple[tuple[str, bytes], ...]) 
     return letter.place.partition, note
 
 
-async def _already_there(kafka: Kafka, letters: Sequence[Letter], found: Found) -> set[Place]:
+async def _already_there(kafka: Kafka, letters: Sequence[Letter], selection: Selection) -> set[Place]:
     """Letters that a replay which did not come to its end had put back."""
     begins: dict[tuple[str, int], int] = {}
     wanted = {}
     for letter in letters:
-        for partition, offset in found.begun.get(letter.place, {}).items():
+        for partition, offset in selection.begun.get(letter.place, {}).items():
             target = (letter.topic, partition)
             begins[target] = min(offset, begins.get(target, offset))
             wanted[_name(kafka, letter.place)] = letter.place

@@ -12,8 +12,9 @@ from schemas.configuration import Kafka
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
-from streams.ingest.files import Refused, files_of, load, times_in
+from streams.ingest.files import Refused, files_of, load
 from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
+from streams.ingest.times import times_in
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import partition_count
 
@@ -57,7 +58,7 @@ def read_articles(paths: str | Path | Iterable[str | Path], historical: bool = F
         For a file that cannot be read, lacks a column, or whose times cannot be understood.
     """
     out = Refused()
-    found: dict[tuple[Any, ...], Article] = {}
+    versions: dict[tuple[Any, ...], Article] = {}
     for path in files_of(paths, "articles"):
         for row, values in enumerate(_rows(path), 1):
             try:
@@ -65,9 +66,9 @@ def read_articles(paths: str | Path | Iterable[str | Path], historical: bool = F
             except BadRecord as bad:
                 _refuse(out, f"{path.name}:{row}", bad)
                 continue
-            known = found.setdefault(_same(article), article)
+            known = versions.setdefault(_same(article), article)
             known.symbols += [symbol for symbol in article.symbols if symbol not in known.symbols]
-    return sorted(found.values(), key=lambda article: (article.published_at, article.id)), out
+    return sorted(versions.values(), key=lambda article: (article.published_at, article.id)), out
 
 
 def _rows(path: Path) -> Iterable[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Bars from CSV and Parquet files as people have them: other column names, other clocks, rows with holes.
+"""Bars from CSV and Parquet files as people have them: other column names, other clocks, rows with gaps.
 
 Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
 """
@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from plugins.base.bars import COLUMNS, PRICES
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms, is_symbol
+from streams.ingest.times import times_in
 
 TIMES = ("open_time", "timestamp", "datetime", "time", "date")
 SYMBOLS = ("symbol", "ticker")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 FRAME = ("symbol", "interval", "open_time", "close_time", *COLUMNS)
 MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "none", "-"]
-LATEST = 253_402_300_799_999
 EXAMPLES = 5
-EARLIEST = 100_000_000_000
 
 
 @dataclass
@@ -261,42 +260,6 @@ def _length(path: Path, interval: str) -> int:
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def times_in(path: Path, raw: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The times of the column `name` in ms, and which rows have none."""
-    column = raw[name]
-    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)):
-        column = _parsed(column)
-    if pd.api.types.is_numeric_dtype(column):
-        return _milliseconds(path, name, column.to_numpy(np.float64, na_value=np.nan))
-    times = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
-    unknown = times.isna().to_numpy()
-    if len(times) and unknown.all():
-        seen = raw[name].iloc[0]
-        raise ConfigurationError(f"{path}: column {name} holds {seen!r}, which is no time such as 2013-10-04T14:30:00Z")
-    filled = times.fillna(pd.Timestamp(0)).dt.as_unit("ms").to_numpy().astype(np.int64)
-    return filled, unknown
-
-
-def _parsed(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().any():
-        return numbers
-    return pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
-
-
-def _milliseconds(path: Path, name: str, numbers: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    unknown = ~np.isfinite(numbers)
-    known = numbers[~unknown]
-    # seconds, days or yyyymmdd are below what milliseconds were in 1973, microseconds and nanoseconds above those
-    # of the year 9999
-    if len(known) and (known.min() < EARLIEST or known.max() > LATEST):
-        raise ConfigurationError(
-            f"{path}: column {name} holds {known[0]:.0f}, which is no time in milliseconds since the epoch; "
-            "convert it, or write ISO 8601"
-        )
-    return np.where(unknown, 0, numbers).astype(np.int64), unknown
-
-
 def _faults(frame: pd.DataFrame) -> dict[str, Any]:
     """Which rows are no bars, and why; as `schemas.wire.check_bar` has it."""
     low, high, volume = (frame[name].to_numpy() for name in ("low", "high", "volume"))
@@ -317,8 +280,8 @@ def _faults(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused) -> pd.DataFrame:
     good = np.ones(len(frame), bool)
-    for reason, found in faults.items():
-        rows = np.nonzero(found & good)[0]
+    for reason, faulty in faults.items():
+        rows = np.nonzero(faulty & good)[0]
         if len(rows):
             out.reasons[reason] = out.reasons.get(reason, 0) + len(rows)
             out.examples += [f"{path.name}:{row + 1}: {reason}" for row in rows[: EXAMPLES - len(out.examples)]]

@@ -59,7 +59,7 @@ async def produce_bars(
     ----------
     frame
         symbol, open_time, close_time (ms), open, high, low, close, volume, as `streams.ingest.files.read_bars` gives
-        it; `interval`, where missing, is told by the two times.
+        it; a missing `interval` follows from the two times.
     rate
         Bars a second; None: as fast as the broker takes them.
     speed

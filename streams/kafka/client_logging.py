@@ -1,4 +1,4 @@
-"""aiokafka's own log, out of the way of our one clear line."""
+"""Keeps aiokafka's log from the terminal, where an error is one clear line, and passwords out of that log."""
 
 import contextlib
 import logging
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 class _Listen(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.heard: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 class _Redact(logging.Filter):
@@ -32,7 +32,7 @@ _redact = _Redact()
 
 
 def keep_secrets() -> None:
-    """No credentials in aiokafka's log, whatever its level; no harm when it is so already."""
+    """No credentials in aiokafka's log, whatever its level. Idempotent."""
     logging.getLogger("aiokafka.conn").addFilter(_redact)
 
 
@@ -41,14 +41,14 @@ _hushed = 0
 
 @contextlib.contextmanager
 def quiet_aiokafka() -> Iterator[list[str]]:
-    """Keep what aiokafka logs from the terminal; the value is the list of its warnings and errors so far."""
+    """Keeps what aiokafka logs from the terminal; yields the list of its warnings and errors so far."""
     global _hushed
     logger = logging.getLogger("aiokafka")
     listener = _Listen()
     logger.addHandler(listener)
     _hushed, logger.propagate = _hushed + 1, False
     try:
-        yield listener.heard
+        yield listener.messages
     finally:
         _hushed -= 1
         logger.propagate = _hushed == 0

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.credentials import credentials
 from streams.kafka.gaps import Gaps
-from streams.kafka.parquet_log import Archived
 from streams.kafka.refusals import refusal
 
 if TYPE_CHECKING:
@@ -113,14 +112,16 @@ async def _opened(client: Any, kafka: Kafka) -> AsyncIterator[Any]:
 async def _start(client: Any, kafka: Kafka) -> None:
     from aiokafka.errors import KafkaConnectionError, KafkaError
 
-    with quiet_aiokafka() as heard:
+    with quiet_aiokafka() as warnings:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await client.start()
         except (KafkaConnectionError, OSError, TimeoutError) as error:
-            raise unreachable(kafka, heard[-1] if heard else str(error)) from None
+            raise unreachable(kafka, warnings[-1] if warnings else str(error)) from None
         except KafkaError as error:
-            raise BrokerError(f"the broker at {kafka.bootstrap} refuses: {heard[-1] if heard else error}") from error
+            raise BrokerError(
+                f"the broker at {kafka.bootstrap} refuses: {warnings[-1] if warnings else error}"
+            ) from error
         except AssertionError:
             if _connections(client).cluster.brokers():
                 raise
@@ -134,7 +135,7 @@ def _connections(client: Any) -> Any:
 
 
 async def gives_producer_ids(kafka: Kafka) -> bool:
-    """Does the broker know producers one from another, as transactions and idempotent sends need? (Tansu does not.)
+    """Does the broker give producers ids, as transactions and idempotent sends need? (Tansu does not.)
 
     Raises
     ------
@@ -195,8 +196,6 @@ async def offset_range(
     """
     from aiokafka import TopicPartition
 
-    if isinstance(kafka, Archived):
-        return kafka.offset_range(topic, partition)
     async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=500) as consumer:
         return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
 
@@ -231,51 +230,45 @@ async def read_batches_to_end(
     partition: int,
     start: int = 0,
     isolation: str = "read_uncommitted",
-    holes: Gaps | None = None,
+    gaps: Gaps | None = None,
 ) -> AsyncGenerator[list["ConsumerRecord[bytes | None, bytes | None]"], None]:
-    """As `read_partition_to_end`, a list of records at a time, which costs less; `holes` learns what is gone from
-    offset `start` on.
+    """Like `read_partition_to_end`, but a list of records at a time, which costs less; `gaps` collects the offsets from
+    `start` on that hold no records any more.
     """
     from aiokafka import TopicPartition
 
-    if isinstance(kafka, Archived):
-        if holes:
-            holes.found += kafka.holes(topic, partition, start)
-        for archived in kafka.batches(topic, partition, start):
-            yield cast("list[ConsumerRecord[bytes | None, bytes | None]]", archived)
-        return
     at = TopicPartition(topic, partition)
-    # Tansu takes the wait as the time that it may search for records, longer with each batch on the log: a short one
-    # would find nothing in the end. All that is asked for is there, so only the last, idle fetch ever waits
+    # Tansu searches for records only as long as the wait lasts, and takes longer with each batch on the log: a short
+    # wait would end with nothing. All that is asked for is there, so only the last, idle fetch ever waits
     options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 500, "auto_offset_reset": "earliest"}
-    if holes:
-        from streams.kafka.gap_detection import watch_holes
+    if gaps:
+        from streams.kafka.gap_detection import watch_gaps
 
-        watch_holes()
-        options["key_deserializer"] = holes
+        watch_gaps()
+        options["key_deserializer"] = gaps
     async with open_consumer(kafka, isolation_level=isolation, **options) as consumer:
         oldest, end = await _range(consumer, at, isolation, kafka)
         position = max(start, oldest)
-        if holes:
-            holes.begin(start, position, end)
+        if gaps:
+            gaps.begin(start, position, end)
         if position < end:
             consumer.seek(at, position)
         clock = asyncio.get_running_loop().time
-        heard = clock()
+        progressed = clock()
         while position < end:
             fetched = await consumer.getmany(at, timeout_ms=200)
             if records := [record for record in fetched.get(at, ()) if record.offset < end]:
                 yield records
-            # the position also passes what is never given out: control records, aborted transactions, holes
+            # the position also passes what is never given out: control records, aborted transactions, gaps
             if (reached := await consumer.position(at)) > position:
-                position, heard = reached, clock()
-            elif clock() - heard > READ_TIMEOUT:
+                position, progressed = reached, clock()
+            elif clock() - progressed > READ_TIMEOUT:
                 raise unreachable(
                     kafka,
                     f"{topic}/{partition}: nothing for {READ_TIMEOUT:.0f} s at offset {position}, which ends at {end}",
                 )
-        if holes:
-            holes.reach(end, end)
+        if gaps:
+            gaps.reach(end, end)
 
 
 async def read_partition_to_end(
@@ -283,7 +276,7 @@ async def read_partition_to_end(
 ) -> AsyncGenerator["ConsumerRecord[bytes | None, bytes | None]", None]:
     """Records of one partition from offset `start` up to the end that it had when this began.
 
-    It ends on empty topics, on compacted ones with holes, and where the last records are a transaction's markers; with
+    It ends on empty topics, on compacted ones with gaps, and where the last records are a transaction's markers; with
     ``isolation="read_committed"`` the end is that of the last transaction that is complete.
 
     Raises

@@ -1,61 +1,78 @@
-"""Which offsets of a partition hold no record any more: what a compaction or a deletion took.
+"""Gaps in a log: offsets of a partition whose records a compaction or a deletion took away.
 
-How they are found: `streams.kafka.gap_detection`. What is no record (a mark of a transaction) or never counted (what
-an aborted one wrote) is no hole.
+`streams.kafka.gap_detection` finds them. A transaction's marker, and what an aborted transaction wrote, are no gap.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from streams.kafka.parquet_log import Span
+import msgspec
 
 SHOWN = 5
-"""Holes of a partition that are told one by one."""
+"""Up to so many gaps of a partition are listed one by one."""
+
+
+class Span(msgspec.Struct):
+    """Offsets from `begin` up to, not including, `end`."""
+
+    begin: int
+    end: int
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In order; spans that touch become one."""
+    result: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.begin):
+        if result and span.begin <= result[-1].end:
+            result[-1] = Span(result[-1].begin, max(result[-1].end, span.end))
+        else:
+            result.append(span)
+    return result
 
 
 class Gaps:
-    """Found while a partition is read, in their order.
+    """The gaps of a partition, in order, collected while it is read.
 
-    A consumer takes it as its `key_deserializer`: of what one can give to a consumer, that alone is handed on to where
-    aiokafka takes the batches apart.
+    A consumer takes it as its `key_deserializer`: of all options of a consumer, aiokafka hands only that one on to
+    where it parses the batches.
     """
 
     def __init__(self) -> None:
-        self.found: list[Span] = []
+        self.spans: list[Span] = []
         self.reached = 0
         self.end = sys.maxsize
 
     def begin(self, start: int, first: int, end: int) -> None:
-        """It is read from `start` on, nothing being there before `first`, up to `end`; earlier sights are forgotten."""
-        self.found, self.reached, self.end = [], start, end
+        """Starts over: the partition is read from `start` to `end`, and holds nothing before `first`."""
+        self.spans, self.reached, self.end = [], start, end
         self.reach(first, first)
 
     def add(self, begin: int, end: int) -> None:
-        """Nothing is at [begin, end), as far as that is before `self.end`; no harm where it is empty."""
+        """[begin, end) holds nothing, as far as it lies before `self.end`; it may be empty."""
         if begin >= (end := min(end, self.end)):
             return
-        if self.found and self.found[-1].end == begin:
-            begin = self.found.pop().begin
-        self.found.append(Span(begin, end))
+        if self.spans and self.spans[-1].end == begin:
+            begin = self.spans.pop().begin
+        self.spans.append(Span(begin, end))
 
     def reach(self, begin: int, end: int) -> None:
-        """The log goes on at `begin`, up to `end`; what lies between there and what was reached before is a hole."""
+        """The log continues from `begin` to `end`; what lies between `begin` and the last end is a gap."""
         self.add(self.reached, begin)
         self.reached = max(self.reached, end)
 
     def within(self, begin: int, end: int) -> list[Span]:
-        """The part of the holes that lies in [begin, end)."""
-        cut = (Span(max(hole.begin, begin), min(hole.end, end)) for hole in self.found)
-        return [hole for hole in cut if hole.begin < hole.end]
+        """The parts of the gaps that lie in [begin, end)."""
+        cut = (Span(max(gap.begin, begin), min(gap.end, end)) for gap in self.spans)
+        return [gap for gap in cut if gap.begin < gap.end]
 
 
-def told(place: str, holes: Sequence[Span]) -> list[str]:
-    """In words, for ``bars/0`` as `place`; many holes in one sentence."""
-    if len(holes) <= SHOWN:
-        return [f"{place}: offsets {hole.begin} to {hole.end - 1} hold no records ({_size(hole)})" for hole in holes]
-    total, span = sum(map(_size, holes)), f"{holes[0].begin} to {holes[-1].end - 1}"
-    return [f"{place}: {total} of the offsets {span} hold no records, in {len(holes)} places"]
+def describe_gaps(place: str, gaps: Sequence[Span]) -> list[str]:
+    """One line for each gap of ``bars/0``, the `place`; one line for all where there are many."""
+    if len(gaps) <= SHOWN:
+        return [f"{place}: offsets {gap.begin} to {gap.end - 1} hold no records ({_size(gap)})" for gap in gaps]
+    total, span = sum(map(_size, gaps)), f"{gaps[0].begin} to {gaps[-1].end - 1}"
+    return [f"{place}: {total} of the offsets {span} hold no records, in {len(gaps)} places"]
 
 
-def _size(hole: Span) -> int:
-    return hole.end - hole.begin
+def _size(gap: Span) -> int:
+    return gap.end - gap.begin

@@ -1,10 +1,9 @@
-"""Reading records whose header names are no UTF-8.
+"""Reads records whose header names are not UTF-8.
 
 Kafka's brokers and its Java client take any bytes there, aiokafka raises in the middle of a fetch, at the same offset
 each time: whoever may write to `bars` could stop a partition for ever. Here such bytes become question marks.
 """
 
-import struct
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -13,9 +12,6 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
-
-_COUNT, _COUNT_AT = struct.Struct(">i"), 57
-"""The number of records, in the head of a batch (Kafka's protocol guide, magic 2)."""
 
 
 class RepairedRecords(_MemoryRecordsPy):  # type: ignore[misc]  # marked final, for its own type checks
@@ -40,7 +36,8 @@ class _Batch:
     @property
     def whole(self) -> bool:
         """Has it a record for each of its offsets? After a compaction it may not."""
-        return bool(_COUNT.unpack_from(self._raw, _COUNT_AT)[0] == self._batch.last_offset_delta + 1)
+        *_, count = _DefaultRecordBatchPy.HEADER_STRUCT.unpack_from(self._raw)
+        return bool(count == self._batch.last_offset_delta + 1)
 
     def __next__(self) -> Any:
         """The marker of a batch that is a transaction's end; that one the broker wrote."""
@@ -95,5 +92,5 @@ def _field(data: bytearray, position: int) -> tuple[int, int]:
 
 
 def read_tolerantly() -> None:
-    """All consumers of this process from here on; no harm when it is so already."""
+    """Patches aiokafka for all consumers of this process. Idempotent."""
     fetcher.MemoryRecords = RepairedRecords

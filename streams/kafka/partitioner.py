@@ -2,25 +2,9 @@
 
 import zlib
 
+from aiokafka.partitioner import murmur2
+
 from schemas.errors import ConfigurationError
-
-_M = 0x5BD1E995
-_MASK = 0xFFFFFFFF
-
-
-def murmur2(data: bytes) -> int:
-    """32-bit MurmurHash2 (Austin Appleby) with the seed 0x9747b28c, as in Kafka's Java client; 0 to 2**32 - 1."""
-    length = len(data)
-    h = 0x9747B28C ^ length
-    whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
-        k = (k ^ k >> 24) * _M & _MASK
-        h = h * _M & _MASK ^ k
-    if length > whole:
-        h = (h ^ int.from_bytes(data[whole:], "little")) * _M & _MASK
-    h = (h ^ h >> 13) * _M & _MASK
-    return h ^ h >> 15
 
 
 def partition_of(key: bytes, partitions: int, kind: str) -> int:
@@ -40,7 +24,7 @@ def partition_of(key: bytes, partitions: int, kind: str) -> int:
         For ``as_is``, where the key tells no partition, or another kind.
     """
     if kind == "murmur2":
-        return (murmur2(key) & 0x7FFFFFFF) % partitions
+        return int(murmur2(key) & 0x7FFFFFFF) % partitions
     if kind == "crc32":
         return zlib.crc32(key) % partitions
     raise ConfigurationError(f"kafka.partitioner {kind} does not tell a key's partition; choose murmur2 or crc32")

@@ -1,4 +1,4 @@
-"""Why a broker does not let a client in, and what mends it: told from what the client library says."""
+"""Why a broker refuses a client, and the mend, from the message of the client library."""
 
 from schemas.configuration import Kafka
 
@@ -22,17 +22,17 @@ REFUSALS = (
 """A part of what aiokafka or OpenSSL says, and what it means; the first that fits."""
 
 
-def refusal(kafka: Kafka, heard: str) -> str | None:
-    """What is wrong and how to mend it, or None where `heard` says nothing of the kind."""
+def refusal(kafka: Kafka, message: str) -> str | None:
+    """What is wrong and how to mend it, or None where `message` says nothing of the kind."""
     for part, meaning in REFUSALS:
-        if part in heard:
+        if part in message:
             return meaning
     tls = kafka.security.endswith("SSL")
     # a broker that gets another protocol than it expects says nothing and closes
-    if heard.endswith(" closed"):
+    if message.endswith(" closed"):
         certificate = "" if kafka.cert_file or not tls else " or a client's certificate (kafka.cert_file)"
         wants = "a password" if tls else "TLS or a password"
         return f"it closed the connection at once, so it may want {wants}{certificate}; check kafka.security"
-    if tls and ("SSL" in heard or heard.endswith('": ')):
+    if tls and ("SSL" in message or message.endswith('": ')):
         return "it does not speak TLS on this port; set kafka.security, or choose another port"
     return None

@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.clients import open_admin
-from streams.kafka.parquet_log import Archived
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-UNKNOWN_TOPIC, TOPIC_ALREADY_EXISTS = 3, 36
 VISIBLE_TIMEOUT = 10.0
 PARTITION_CHECK = 10.0
 """Seconds between looks at the topics' partitions."""
@@ -81,17 +79,24 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Created:
-    """Full names of the topics that were made, and of those that were there."""
+    """Full names of the topics that were created, and of those that existed."""
 
     created: list[str]
     existing: list[str]
 
 
-def topic_name(kafka: Kafka, name: str) -> str:
-    """Full name of the topic `name` (``bars``): the configured prefix before it."""
+class Prefixed(Protocol):
+    """What says the prefix of its topics: the configuration of Kafka, and a log."""
+
+    @property
+    def prefix(self) -> str: ...
+
+
+def topic_name(of: Prefixed, name: str) -> str:
+    """Full name of the topic `name` (``bars``): the prefix before it."""
     if name not in TOPICS:
         raise KeyError(f"{name!r} is none of our topics: {', '.join(TOPICS)}")
-    return kafka.prefix + name
+    return of.prefix + name
 
 
 def partitions_wanted(kafka: Kafka, name: str) -> int:
@@ -147,15 +152,15 @@ def _check_counts(kafka: Kafka, there: dict[str, int]) -> None:
     _check_equal(kafka, there)
     for name, spec in TOPICS.items():
         full, wanted = topic_name(kafka, name), partitions_wanted(kafka, name)
-        if (found := there.get(full, wanted)) == wanted:
+        if (count := there.get(full, wanted)) == wanted:
             continue
         if spec.equal:
             mend = f"kafka.partitions says {wanted}; set it to what {bars} has, or choose another kafka.prefix"
         elif spec.count is not None:
-            mend = f"kafka.{spec.count} says {wanted}; set it to {found}, or choose another kafka.prefix"
+            mend = f"kafka.{spec.count} says {wanted}; set it to {count}, or choose another kafka.prefix"
         else:
             mend = f"needs {wanted}; delete that topic, or choose another kafka.prefix"
-        raise ConfigurationError(f"topic {full} has {found} partitions and {mend}")
+        raise ConfigurationError(f"topic {full} has {count} partitions and {mend}")
 
 
 def _check_equal(kafka: Kafka, there: dict[str, int]) -> None:
@@ -186,8 +191,10 @@ async def watch_partitions(kafka: Kafka, every: float = PARTITION_CHECK) -> None
 
 
 def _check_errors(kafka: Kafka, reply: Any) -> None:
+    from aiokafka.errors import NoError, TopicAlreadyExistsError
+
     for topic, code, *message in reply.topic_errors:
-        if code not in (0, TOPIC_ALREADY_EXISTS):
+        if code not in (NoError.errno, TopicAlreadyExistsError.errno):
             reason = message[0] if message and message[0] else f"error {code}"
             raise BrokerError(f"{kafka.bootstrap} does not create topic {topic}: {reason}")
 
@@ -199,19 +206,19 @@ async def _partition_counts(admin: "AIOKafkaAdminClient") -> dict[str, int]:
 
 async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
     """All topics with their number of partitions, None while one of these has no leader."""
+    from aiokafka.errors import UnknownTopicOrPartitionError
+
     return {
         topic["topic"]: None
         if topic["error_code"] or any(part["leader"] < 0 for part in topic["partitions"])
         else len(topic["partitions"])
         for topic in await admin.describe_topics()
-        if topic["error_code"] != UNKNOWN_TOPIC
+        if topic["error_code"] != UnknownTopicOrPartitionError.errno
     }
 
 
 async def list_topics(kafka: Kafka) -> dict[str, int | None]:
     """Our topics by full name, each with its number of partitions, or None when it is not there."""
-    if isinstance(kafka, Archived):
-        return {topic_name(kafka, name): kafka.topics.get(name) for name in TOPICS}
     async with open_admin(kafka) as admin:
         there = await _partition_counts(admin)
     return {full: there.get(full) for full in (topic_name(kafka, name) for name in TOPICS)}
@@ -253,10 +260,6 @@ async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[
 async def partition_count(kafka: Kafka, name: str = "bars") -> int:
     """How many partitions the topic `name` has; `BrokerError` when it is not there, or gets no leader."""
     full = topic_name(kafka, name)
-    if isinstance(kafka, Archived):
-        if (count := kafka.topics.get(name)) is None:
-            raise ConfigurationError(f"{kafka.folder} holds no topic {name}; archive it with --topic {name}")
-        return count
     async with open_admin(kafka) as admin:
         there = await _with_leaders(admin, kafka, [full])
     if (count := there.get(full)) is None:

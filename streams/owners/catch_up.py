@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.configuration import Kafka
 from streams.kafka.clients import read_batches_to_end
-from streams.owners.partition import Behind, Partition
+from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 
 log = logging.getLogger("alphawire.catchup")
 
@@ -24,7 +24,9 @@ def log_reader(kafka: Kafka, topic: str, partition: int) -> Reader:
     return lambda start: read_batches_to_end(kafka, topic, partition, start, isolation="read_committed")
 
 
-async def catch_up(part: Partition, read: Reader, pending: int, clock: Callable[[], float] = time.monotonic) -> None:
+async def catch_up(
+    part: BarsPartition, read: Reader, pending: int, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Feeds those that are behind, in small pieces between which the others go on, and returns when they have joined
     them: from the log as far back as needed, and from what the others have just read.
     """
@@ -42,7 +44,7 @@ async def catch_up(part: Partition, read: Reader, pending: int, clock: Callable[
     )  # fmt: skip
 
 
-async def _from_log(part: Partition, behind: Behind, read: Reader, pending: int) -> None:
+async def _from_log(part: BarsPartition, behind: LaggingStrategies, read: Reader, pending: int) -> None:
     upto, batches = part.position, read(behind.position)
     async with contextlib.aclosing(batches):
         async for batch in batches:
@@ -54,11 +56,11 @@ async def _from_log(part: Partition, behind: Behind, read: Reader, pending: int)
                     await _breathe(part, pending)
                 if len(piece) < len(records) or part.behind is None:
                     return
-    if behind.position < upto:  # the log ends in a hole
+    if behind.position < upto:  # the log ends in a gap
         part.feed_behind([], upto)
 
 
-async def _from_memory(part: Partition, behind: Behind, pending: int) -> None:
+async def _from_memory(part: BarsPartition, behind: LaggingStrategies, pending: int) -> None:
     piece = list(islice((record for record in behind.recent if record.offset >= behind.position), PIECE))
     part.feed_behind(piece, piece[-1].offset + 1 if len(piece) == PIECE else part.position)
     await _breathe(part, pending)
@@ -67,7 +69,7 @@ async def _from_memory(part: Partition, behind: Behind, pending: int) -> None:
         await part.moved.wait()
 
 
-async def _breathe(part: Partition, pending: int) -> None:
+async def _breathe(part: BarsPartition, pending: int) -> None:
     await asyncio.sleep(0)
     while part.waiting > pending:
         part.drained.clear()

@@ -1,9 +1,9 @@
-"""One partition of `predictions` in its owner's hands: the cross-sections of its strategies, and what they come to.
+"""An owned partition of `predictions`: the cross-sections of its strategies, and their signals.
 
-All that is published follows from the log alone: from predictions and closings, in their order. What the owner adds of
-its own, by its clock, are closings. They hold when they are read back, and their signals are made then; or at once,
-where nobody else can have written one before (a fenced owner that has read all that there was when it came), and both
-are written in one transaction.
+All that is published follows from the log alone: from predictions and closings, in their order. What the owner adds, by
+its clock, are closings. A closing holds once it is read back, and its signals are decided then. Where nobody else can
+have written one before (a fenced owner that has read all that the log held when it came), they are decided at once, and
+both are written in one transaction.
 """
 
 import logging
@@ -13,20 +13,21 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.closing import Decider
-from plugins.pipeline.cross_section import CrossSections, Made
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.cross_sections.closing import Decider
+from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
+from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Gathered, Marker, encode
 from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from streams.consuming.intake import DeadLetter
 from streams.consuming.transport import Chunk
-from streams.owners.partition import Names
+from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import PendingOutput, Reached
-from streams.publishing.writer import Record, dead_record, gathered_signal_record, home, prediction_record
-from streams.recovery.cross_section_state import CrossSectionState, gathered_key
+from streams.publishing.pending_output import Progress
+from streams.publishing.topic_names import TopicNames
+from streams.publishing.writer import Record, cross_section_signal_record, dead_record, home, prediction_record
+from streams.recovery.cross_section_state import CrossSectionState, cross_section_state_key
 from streams.recovery.failures import log_failure, stopped_at
 from streams.recovery.state import marker_key
 
@@ -35,7 +36,7 @@ LOOK_AGAIN = 0.1
 log = logging.getLogger("alphawire.gathering")
 
 
-class _Strategy:
+class _StrategyFold:
     """One strategy's fold, and where it goes on: records before `known` are in its state already."""
 
     def __init__(self, strategy: ReadyStrategy, stored: CrossSectionState, clock: Callable[[], float]) -> None:
@@ -44,7 +45,7 @@ class _Strategy:
         self.decider = Decider(strategy, self.sections, clock)
         self.known = state.offset if state else 0
         self.floor = state.floor if state else 0
-        self.loud_from = stored.published(strategy.name)
+        self.publish_from = stored.published(strategy.name)
         self.offsets: dict[int, int] = {}
         """By pending time, the offset of its first prediction."""
         self._graced: tuple[int, int] | None = None
@@ -63,15 +64,13 @@ class _Strategy:
         return position >= self._graced[1]
 
 
-class CrossSectionPartition(PendingOutput):
-    """State and books of one partition; `feed` never awaits. `fenced`: each write is a transaction of its only
-    owner.
-    """
+class CrossSectionPartition(FedPartition):
+    """State and pending output of one partition. `fenced`: each write is a transaction of its only owner."""
 
     def __init__(
         self,
         number: int,
-        names: Names,
+        names: TopicNames,
         strategies: Iterable[ReadyStrategy],
         partitions: int,
         stored: CrossSectionState,
@@ -81,8 +80,8 @@ class CrossSectionPartition(PendingOutput):
         self.names = names
         self.partitions = partitions
         self.clock = clock
-        mine = [strategy for strategy in strategies if home(strategy.name, partitions) == number]
-        self.strategies = {strategy.name: _Strategy(strategy, stored, clock) for strategy in mine}
+        at_home = [strategy for strategy in strategies if home(strategy.name, partitions) == number]
+        self.strategies = {strategy.name: _StrategyFold(strategy, stored, clock) for strategy in at_home}
         self.counts: Counter[str] = Counter()
         self.wrote = False
         self._owes_marker = False
@@ -90,95 +89,96 @@ class CrossSectionPartition(PendingOutput):
         self._marker = stored.marker.offset if stored.marker else 0
         self._live_from = stored.end
         self._alone_from = stored.written if fenced else None
-        self._strangers: set[str] = set()
-        every = self.strategies.values()
-        position = max(min((s.floor for s in every), default=stored.end), stored.begin)
-        marked = min((s.loud_from for s in every), default=stored.end)
+        self._unknown: set[str] = set()
+        folds = self.strategies.values()
+        position = max(min((fold.floor for fold in folds), default=stored.end), stored.begin)
+        marked = min((fold.publish_from for fold in folds), default=stored.end)
         super().__init__(f"predictions/{number}", number, position, marked)
 
     @property
     def restored(self) -> bool:
         """Is all read again that the log says was dealt with?"""
-        return all(self.position >= mine.loud_from for mine in self.strategies.values())
+        return all(self.position >= fold.publish_from for fold in self.strategies.values())
 
-    def feed(self, chunk: Chunk) -> None:
-        """Steps over a chunk; what it comes to waits until the publisher takes it."""
-        if chunk.next <= self.position:
-            return
-        if chunk.start > self.position:
-            raise AssertionError(f"{self.place}: a gap from {self.position} to {chunk.start}")
-        made: list[tuple[str, Made]] = []
+    def _step_over(self, chunk: Chunk) -> None:
+        outcomes: list[tuple[str, SectionOutcome]] = []
         dead: list[DeadLetter] = []
         for record in chunk.records:
             if record.offset >= self.position:
                 try:
-                    made += self._read(record)
+                    outcomes += self._read(record)
                 except BadRecord as bad:
                     if record.offset >= self._marker:
                         dead.append(DeadLetter(record, bad.kind, bad.reason))
         self.position = chunk.next
-        self._say(made, dead)
+        self._put_outcomes(outcomes, dead)
 
-    def _read(self, record: Any) -> Iterator[tuple[str, Made]]:
+    def _read(self, record: Any) -> Iterator[tuple[str, SectionOutcome]]:
         value = decode_prediction_record(record.value)
         if record.key != value.strategy.encode():
             raise BadRecord("wrong_key", f"the key is not the strategy {value.strategy!r}")
         if home(value.strategy, self.partitions) != self.number:
             raise BadRecord("wrong_partition", f"{value.strategy} is gathered on another partition")
-        mine = self.strategies.get(value.strategy)
-        if mine is None:
-            self._stranger(value.strategy)
-        elif mine.failed is not None:
+        fold = self.strategies.get(value.strategy)
+        if fold is None:
+            self._count_unknown(value.strategy)
+        elif fold.failed is not None:
             return
         elif isinstance(value, Prediction):
-            yield from self._take(mine, record.offset, value)
-        elif isinstance(value, Closing) and record.offset >= mine.known:
-            yield from self._close(mine, record.offset, value)
+            yield from self._take(fold, record.offset, value)
+        elif isinstance(value, Closing) and record.offset >= fold.known:
+            yield from self._close(fold, record.offset, value)
 
-    def _close(self, mine: _Strategy, offset: int, closing: Closing) -> Iterator[tuple[str, Made]]:
+    def _close(self, fold: _StrategyFold, offset: int, closing: Closing) -> Iterator[tuple[str, SectionOutcome]]:
         try:
-            made = mine.sections.close(closing, told=closing.with_signals)
+            outcome = fold.sections.close(closing, published=closing.with_signals)
         except Exception as error:  # foreign code, whatever it raises
-            self._stop(mine, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
+            self._fail(fold, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
         failpoint("mid_gather")
-        if offset >= mine.loud_from:
+        if offset >= fold.publish_from:
             self.counts["cross_sections"] += 1
-            yield closing.strategy, made
+            yield closing.strategy, outcome
 
-    def _stop(self, mine: _Strategy, failure: Failure) -> None:
-        """Its state is not written any more, and the marker keeps where it stopped: so the next owner goes on there."""
-        mine.failed = failure
+    def _fail(self, fold: _StrategyFold, failure: Failure) -> None:
+        """The strategy stops: its state is no longer written, and the marker keeps where it stopped, so that the next
+        owner goes on there.
+        """
+        fold.failed = failure
         self.counts["failed"] += 1
         log_failure(log, self.place, self.number, failure)
 
     @property
     def failures(self) -> dict[str, Failure]:
         """Strategies that stopped."""
-        return {name: mine.failed for name, mine in self.strategies.items() if mine.failed}
+        return {name: fold.failed for name, fold in self.strategies.items() if fold.failed}
 
-    def _take(self, mine: _Strategy, offset: int, prediction: Prediction) -> Iterator[tuple[str, Made]]:
-        if offset < mine.known:
-            mine.sections.collect_again(prediction)
-            made = Made()
+    def _take(self, fold: _StrategyFold, offset: int, prediction: Prediction) -> Iterator[tuple[str, SectionOutcome]]:
+        if offset < fold.known:
+            fold.sections.collect_again(prediction)
+            outcome = SectionOutcome()
         else:
-            made = mine.sections.take(prediction)
-        mine.decider.saw(prediction)
-        mine.offsets.setdefault(prediction.time, offset)
-        if made.signals and offset >= mine.loud_from:
-            yield prediction.strategy, made
+            outcome = fold.sections.take(prediction)
+        fold.decider.saw(prediction)
+        fold.offsets.setdefault(prediction.time, offset)
+        if outcome.signals and offset >= fold.publish_from:
+            yield prediction.strategy, outcome
 
-    def _stranger(self, name: str) -> None:
+    def _count_unknown(self, name: str) -> None:
         self.counts["unknown_strategy"] += 1
-        if name not in self._strangers:
-            self._strangers.add(name)
-            log.warning("%s: predictions of %s are left alone: no such cross-section here", self.place, name[:80])
+        if name not in self._unknown:
+            self._unknown.add(name)
+            log.warning("%s: predictions of %s are ignored: it has no cross-section here", self.place, name[:80])
 
-    def _say(self, made: list[tuple[str, Made]], dead: list[DeadLetter]) -> None:
-        output = [gathered_signal_record(self.names.signals, signal) for _, part in made for signal in part.signals]
+    def _put_outcomes(self, outcomes: list[tuple[str, SectionOutcome]], dead: list[DeadLetter]) -> None:
+        output = [
+            cross_section_signal_record(self.names.signals, signal)
+            for _, outcome in outcomes
+            for signal in outcome.signals
+        ]
         late: dict[tuple[str, int], list[str]] = defaultdict(list)
-        for name, part in made:
-            for prediction in part.late:
+        for name, outcome in outcomes:
+            for prediction in outcome.late:
                 late[name, prediction.time].append(prediction.symbol)
         self.counts["gathered_signals"] += len(output)
         self.counts["late_predictions"] += sum(map(len, late.values()))
@@ -199,36 +199,39 @@ class CrossSectionPartition(PendingOutput):
         """
         if self.position < self._live_from and (log_end is None or self.position < log_end):
             return LOOK_AGAIN
-        waits = [self._decide(mine, log_end) for mine in self.strategies.values() if mine.failed is None]
+        waits = [self._decide(fold, log_end) for fold in self.strategies.values() if fold.failed is None]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _decide(self, mine: _Strategy, log_end: int | None) -> float | None:
-        while (found := mine.decider.next()) is not None:
-            time, due = found
+    def _decide(self, fold: _StrategyFold, log_end: int | None) -> float | None:
+        while (candidate := fold.decider.next()) is not None:
+            time, due = candidate
             if due is not None and (wait := due - self.clock()) > 0:
                 return wait
-            if due is not None and not mine.has_read(time, self.position, log_end):
+            if due is not None and not fold.has_read(time, self.position, log_end):
                 return LOOK_AGAIN
             failpoint("before_closing")
             self.counts["closed_by_grace" if due is not None else "closed_complete"] += 1
-            self._put(self._proposal(mine, mine.decider.close(time)))
+            self._put(self._proposal(fold, fold.decider.close(time)))
         return None
 
-    def _proposal(self, mine: _Strategy, closing: Closing) -> list[Record]:
+    def _proposal(self, fold: _StrategyFold, closing: Closing) -> list[Record]:
         """The closing, and its signals where it holds for certain. What cannot be decided stops the strategy when the
         closing is read back.
         """
         if self._alone_from is None or self.position < self._alone_from:
             return [self._record(closing)]
         try:
-            signals = mine.sections.decided(closing)
+            signals = fold.sections.decided(closing)
         except Exception:  # foreign code, whatever it raises
             return [self._record(closing)]
         self.counts["gathered_signals"] += len(signals)
-        told = msgspec.structs.replace(closing, with_signals=True)
-        return [self._record(told), *(gathered_signal_record(self.names.signals, signal) for signal in signals)]
+        complete = msgspec.structs.replace(closing, with_signals=True)
+        return [
+            self._record(complete),
+            *(cross_section_signal_record(self.names.signals, signal) for signal in signals),
+        ]
 
-    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
         records, reached = super().take(limit, together)
         self.wrote = bool(records)
         self._owes_marker |= self.wrote
@@ -237,18 +240,18 @@ class CrossSectionPartition(PendingOutput):
     @property
     def unmarked(self) -> bool:
         """What only waits for its closing would be read again whatever a marker said."""
-        waits = any(mine.sections.pending for mine in self.strategies.values() if mine.failed is None)
+        waits = any(fold.sections.pending for fold in self.strategies.values() if fold.failed is None)
         return super().unmarked and (self._owes_marker or not waits)
 
-    def note(self, reached: Reached) -> None:
-        super().note(reached)
+    def note_marker(self, reached: Progress) -> None:
+        super().note_marker(reached)
         self._owes_marker = False
 
-    def marker_record(self, reached: Reached) -> Record:
+    def marker_record(self, reached: Progress) -> Record:
         """What is reached is on the log. Strategies that are not here stay where they were."""
         published = {
-            name: max(mine.loud_from, stopped_at(mine.failed, reached.position))
-            for name, mine in self.strategies.items()
+            name: max(fold.publish_from, stopped_at(fold.failed, reached.position))
+            for name, fold in self.strategies.items()
         }
         topic = self.names.predictions
         value = Marker(topic, self.number, max(self._marker, reached.position), self._published | published)
@@ -257,16 +260,16 @@ class CrossSectionPartition(PendingOutput):
     def state_records(self) -> list[Record]:
         """The states as they are now."""
         self.snapshot_position = self.position
-        return [self._state_record(name, mine) for name, mine in self.strategies.items() if mine.failed is None]
+        return [self._state_record(name, fold) for name, fold in self.strategies.items() if fold.failed is None]
 
-    def _state_record(self, name: str, mine: _Strategy) -> Record:
-        sections, position = mine.sections, self.position
+    def _state_record(self, name: str, fold: _StrategyFold) -> Record:
+        sections, position = fold.sections, self.position
         state = Gathered(
-            name, self.names.predictions, self.number, position, mine.floor_at(position), sections.closed,
+            name, self.names.predictions, self.number, position, fold.floor_at(position), sections.closed,
             sections.last, list(sections.times),
         )  # fmt: skip
-        return Record(self.names.state, gathered_key(state), encode(state))
+        return Record(self.names.state, cross_section_state_key(state), encode(state))
 
     def round_ready(self) -> bool:
         """Not while some of the records are read again that a state includes."""
-        return all(self.position >= mine.known for mine in self.strategies.values())
+        return all(self.position >= fold.known for fold in self.strategies.values())

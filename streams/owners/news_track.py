@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from plugins.news.join import NewsJoin
-from plugins.pipeline.interval_group import Outcome
+from plugins.pipeline.outcome import Outcome
+from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
 from schemas.wire import decode_bar, encode
 from schemas.wire.news import Score, Unknown, decode_news
-from streams.consuming.intake import DeadLetter, Taken
+from streams.consuming.intake import DeadLetter, DecodedBars, Intake
 from streams.consuming.transport import Chunk
+from streams.owners.bars_partition import BarsPartition
 from streams.owners.catch_up import Reader
-from streams.owners.partition import Partition
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record
+from streams.recovery.plan import ResumePlan
 
 log = logging.getLogger("alphawire.news")
 
@@ -41,27 +43,32 @@ NewsSource = Callable[[int], AsyncGenerator[tuple[list[Any], bool], None]]
 """Records of the partition of ``news.scores``, for ever, in lists; with each, whether the log held no more then."""
 
 
-class NewsPartition(Partition):
-    """The second track. `first` speaks for all records that any of its own strategies wants, or nobody can read."""
+class NewsPartition(BarsPartition):
+    """The second track. The `first` reports all records that any of its own strategies wants, or that nobody can
+    read.
+    """
 
-    first: Partition
-    scores_topic: str
+    def __init__(
+        self, first: BarsPartition, intake: Intake, pipeline: Pipeline, plan: ResumePlan, on_failure: Callable[[], None]
+    ) -> None:
+        super().__init__(first.number, first.names, intake, pipeline, plan, on_failure=on_failure)
+        self.first = first
 
     def propose(self, unknown: Unknown, timestamp: int) -> None:
         """Onto the log, after all that came before."""
         failpoint("before_unknown")
-        self._put([Record(self.scores_topic, b":unknown", encode(unknown), timestamp)], apart=True)
+        self._put([Record(self.names.news_scores, b":unknown", encode(unknown), timestamp)], apart=True)
 
-    def _say(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
-        super()._say(outcome, [letter for letter in dead if not self._told_by_first(letter)])
+    def _put_outcome(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
+        super()._put_outcome(outcome, [letter for letter in dead if not self._reported_by_first(letter)])
 
-    def _told_by_first(self, letter: DeadLetter) -> bool:
+    def _reported_by_first(self, letter: DeadLetter) -> bool:
         try:
             bar = decode_bar(letter.record.value)
         except BadRecord:
             return True
-        lane = self.first.pipeline.lanes.get(bar.interval)
-        return lane is not None and any(run.wants(bar.symbol) for run in lane.runs)
+        group = self.first.pipeline.groups.get(bar.interval)
+        return group is not None and any(run.wants(bar.symbol) for run in group.runs)
 
 
 @dataclass
@@ -92,13 +99,13 @@ class NewsTrack:
         self._recent: deque[tuple[Any, float]] = deque()
         self._recent_from = self._end = part.first.position
         self._opened = clock()
-        self._heard_end: float | None = None
+        self._scores_end_at: float | None = None
         self._proposed = 0
         self.wake = asyncio.Event()
-        self._hungry = asyncio.Event()
+        self._needs_scores = asyncio.Event()
 
     def hold(self, chunk: Chunk) -> None:
-        """What the first track was just fed."""
+        """Keeps what the first track was just fed."""
         now = self._clock()
         self._recent.extend((record, now) for record in chunk.records if record.offset >= self._end)
         self._end = chunk.next
@@ -112,41 +119,41 @@ class NewsTrack:
         return self.part.position < self._end
 
     async def run(self) -> None:
-        """For as long as it is let."""
-        await asyncio.gather(self._hear(), self._follow())
+        """Reads scores and feeds bars, until it is cancelled."""
+        await asyncio.gather(self._read_scores(), self._feed_bars())
 
-    async def _hear(self) -> None:
+    async def _read_scores(self) -> None:
         async with contextlib.aclosing(self._source(0)) as batches:
             async for records, at_end in batches:
                 for record in records:
                     self._take(record)
                 failpoint("in_news_read")
                 if at_end:
-                    self._heard_end = self._clock()
+                    self._scores_end_at = self._clock()
                 self.wake.set()
-                while self.join.size > AHEAD and not self._hungry.is_set():
-                    await self._hungry.wait()
+                while self.join.size > AHEAD and not self._needs_scores.is_set():
+                    await self._needs_scores.wait()
 
     def _take(self, record: Any) -> None:
         try:
-            found = decode_news(record.value)
+            message = decode_news(record.value)
         except BadRecord as bad:
             self.part.counts["foreign_news"] += 1
             log.warning("the record %d of %s/%d is ignored: %s", record.offset, record.topic, record.partition, bad)
             return
-        if isinstance(found, Score) and not self._wanted(found.symbol):
+        if isinstance(message, Score) and not self._wanted(message.symbol):
             return
-        self.join.take(found, record.offset)
-        if isinstance(found, Unknown):
+        self.join.take(message, record.offset)
+        if isinstance(message, Unknown):
             failpoint("after_unknown")
 
     def _wanted(self, symbol: str) -> bool:
-        return any(lane.slot(symbol) >= 0 for lane in self.part.pipeline.lanes.values())
+        return any(group.slot(symbol) >= 0 for group in self.part.pipeline.groups.values())
 
-    async def _follow(self) -> None:
+    async def _feed_bars(self) -> None:
         async with contextlib.aclosing(self._pieces()) as pieces:
             async for piece in pieces:
-                await self._through(piece)
+                await self._feed(piece)
 
     async def _pieces(self) -> AsyncGenerator[_Piece, None]:
         """What comes after the position, in order: from memory, or from the log."""
@@ -158,12 +165,13 @@ class NewsTrack:
                 async with contextlib.aclosing(self._from_log(upto)) as pieces:
                     async for piece in pieces:
                         yield piece
-                if part.position < upto:  # the log ends in a hole
+                if part.position < upto:  # the log ends in a gap
                     yield _Piece([], upto, self._opened)
             elif self._recent:
-                some = [self._recent.popleft() for _ in range(min(PIECE, len(self._recent)))]
-                self._recent_from = some[-1][0].offset + 1
-                yield _Piece([record for record, _ in some], self._recent_from, some[-1][1])
+                held = [self._recent.popleft() for _ in range(min(PIECE, len(self._recent)))]
+                last, arrived = held[-1]
+                self._recent_from = last.offset + 1
+                yield _Piece([record for record, _ in held], self._recent_from, arrived)
             elif part.position < self._end:
                 self._recent_from = self._end
                 yield _Piece([], self._end, self._clock())
@@ -180,57 +188,57 @@ class NewsTrack:
                 if batch[-1].offset + 1 >= upto:
                     return
 
-    async def _through(self, piece: _Piece) -> None:
+    async def _feed(self, piece: _Piece) -> None:
         part = self.part
-        taken = part.intake.read(piece.records)
+        decoded = part.intake.read(piece.records)
         while part.position < piece.next:
             self.wake.clear()
-            upto = self._decided(taken, piece.next)
+            upto = self._decided(decoded, piece.next)
             if upto > part.position:
-                part.advance(piece.records, taken, upto)
+                part.advance(piece.records, decoded, upto)
                 part.pipeline.forget_news(part.position)
                 await asyncio.sleep(0)
                 while part.waiting > self._pending:
                     part.drained.clear()
                     await part.drained.wait()
             else:
-                await self._wait(taken, piece)
+                await self._wait(decoded, piece)
 
-    def _decided(self, taken: Taken, following: int) -> int:
+    def _decided(self, decoded: DecodedBars, following: int) -> int:
         """The offset of the first bar that must wait, else `following`."""
-        position, found = self.part.position, following
-        for interval, batch in taken.batches.items():
-            lane = self.part.pipeline.lanes.get(interval)
-            if lane is None:
+        position, first = self.part.position, following
+        for interval, batch in decoded.batches.items():
+            group = self.part.pipeline.groups.get(interval)
+            if group is None:
                 continue
             waits = self.join.undecided(batch.offsets, batch.bars["time"]) & (batch.offsets >= position)
-            rows = [row for row in np.flatnonzero(waits).tolist() if lane.slot(batch.symbols[row]) >= 0]
-            found = min([found, *batch.offsets[rows[:1]].tolist()])
-        return found
+            rows = [row for row in np.flatnonzero(waits).tolist() if group.slot(batch.symbols[row]) >= 0]
+            first = min([first, *batch.offsets[rows[:1]].tolist()])
+        return first
 
-    async def _wait(self, taken: Taken, piece: _Piece) -> None:
+    async def _wait(self, decoded: DecodedBars, piece: _Piece) -> None:
         """For the scorers' marks; after the grace, for the log to say that these bars are decided without."""
         failpoint("after_news_held")
-        self._hungry.set()
+        self._needs_scores.set()
         now, due = self._clock(), piece.arrived + self._grace
-        at_end = self._heard_end is not None and self._heard_end >= piece.arrived
+        at_end = self._scores_end_at is not None and self._scores_end_at >= piece.arrived
         if now >= due and at_end and self._proposed <= self.part.position:
-            self._give_up(taken, piece, now)
+            self._propose_unknown(decoded, piece, now)
         waiting = due - now if now < due else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(waiting):
                 await self.wake.wait()
-        self._hungry.clear()
+        self._needs_scores.clear()
 
-    def _give_up(self, taken: Taken, piece: _Piece, now: float) -> None:
+    def _propose_unknown(self, decoded: DecodedBars, piece: _Piece, now: float) -> None:
         until = piece.next
         for record, arrived in islice(self._recent, HELD):
             if arrived + self._grace > now:
                 break
             until = record.offset + 1
         first, self._proposed = self.part.position, until
-        times = [int(batch.bars["time"].max()) for batch in taken.batches.values()]
-        lasts = [int(lane.last_closes().max(initial=0)) for lane in self.part.pipeline.lanes.values()]
+        times = [int(batch.bars["time"].max()) for batch in decoded.batches.values()]
+        lasts = [int(group.last_closes().max(initial=0)) for group in self.part.pipeline.groups.values()]
         log.warning(
             "bars/%d: no news is known for the bars from offset %d to %d: no scorer's mark came within %g s",
             self.part.number, first, until - 1, self._grace, extra={"partition": self.part.number, "offset": first},

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from schemas.configuration import Worker as Settings
-from streams.owners.partition import Partition
+from streams.owners.bars_partition import BarsPartition
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import PendingOutput
@@ -28,7 +28,7 @@ BARS_BETWEEN_ROUNDS = 500_000
 P = TypeVar("P", bound=PendingOutput)
 
 
-class Publishing(Generic[P]):
+class PartitionPublisher(Generic[P]):
     """The writing side of an owner's partition, from `start` to `close`."""
 
     def __init__(
@@ -50,8 +50,10 @@ class Publishing(Generic[P]):
 
     async def start(self) -> None:
         """Returns when what was applied is on the log: before the first signal that it affects."""
-        await self._publish()
-        self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
+        self._task = asyncio.create_task(self._publish(), name=f"publish-{self.part.place}")
+        await self._task
+        if not self._closing:
+            self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
 
     async def close(self, deadline: float) -> None:
         """Publishes and marks what was fed; after `deadline` seconds it is given up, and what is not marked is
@@ -117,7 +119,7 @@ class Publishing(Generic[P]):
         part = self.part
         records, reached = part.take(WRITE_RECORDS, self.writer.transactional)
         switched = part.switched
-        together = self.writer.transactional and bool(records) and part.news(reached)
+        together = self.writer.transactional and bool(records) and part.advances(reached)
         if together:
             records.append(part.marker_record(reached))
         if records:
@@ -128,14 +130,14 @@ class Publishing(Generic[P]):
                 failpoint("after_swap_applied")
         part.reached = reached
         if together:
-            part.note(reached)
+            part.note_marker(reached)
             self._marked_at = self._clock()
 
     async def _mark(self, *first: Record) -> None:
         part, reached = self.part, self.part.reached
         await self.writer.write(part.number, [*first, part.marker_record(reached)])
         failpoint("after_marker")
-        part.note(reached)
+        part.note_marker(reached)
 
     def _round_due(self, now: float) -> bool:
         part = self.part
@@ -152,7 +154,7 @@ class Publishing(Generic[P]):
         raise NotImplementedError
 
 
-class Publisher(Publishing[Partition]):
+class BarsPublisher(PartitionPublisher[BarsPartition]):
     """That of a partition of the bars."""
 
     async def _snapshot(self) -> None:

@@ -36,11 +36,11 @@ class Die(Protocol):
 
 def cause(error: BaseException) -> Exit:
     """Of a failed write: fenced, or an answer of the broker whose outcome is unknown."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, (ProducerFenced, InvalidProducerEpoch)):
+    fault: BaseException | None = error
+    while fault is not None:
+        if isinstance(fault, (ProducerFenced, InvalidProducerEpoch)):
             return Exit.FENCED
-        found = found.__cause__ or found.__context__
+        fault = fault.__cause__ or fault.__context__
     return Exit.BROKER
 
 

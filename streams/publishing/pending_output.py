@@ -1,4 +1,4 @@
-"""What the owner of a partition has to write, in order, and how far it is; the same whatever it reads."""
+"""What the owner of a partition has to write, in order, and how far it is, whatever it reads."""
 
 import asyncio
 from collections import deque
@@ -9,29 +9,29 @@ from streams.publishing.writer import Record
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How far a partition is: everything before `position` is dealt with; for the strategies that are folded by
-    themselves (None: there are none), before `behind`.
+class Progress:
+    """How far a partition is: everything before `position` is dealt with; for the strategies that are behind the others
+    (None: there are none), everything before `behind`.
     """
 
     position: int
     behind: int | None = None
 
 
-class Output(NamedTuple):
+class OutputBatch(NamedTuple):
     """Records to write, and what is reached then; `apart`: not before all earlier ones are on the log, and no later one
     before these.
     """
 
     records: list[Record]
-    reached: Reached
+    reached: Progress
     apart: bool
 
 
 class PendingOutput:
     """The output of the owner of a partition, called `place` (``bars/3``), until its publisher takes it.
 
-    Offsets, in the order in which a record passes them: `position` (fed), `published` (what it came to is
+    Offsets, in the order in which a record passes them: `position` (fed), `published` (what it led to is
     acknowledged), `marked` (the log says so).
     """
 
@@ -39,13 +39,13 @@ class PendingOutput:
         self.place = place
         self.number = number
         self.position = position
-        self.reached = Reached(position, behind)
-        self.noted = Reached(marked, behind)
+        self.reached = Progress(position, behind)
+        self.marked_progress = Progress(marked, behind)
         self.snapshot_position = position
         self.switched = False
-        """Is an `applied` among what was taken last?"""
+        """Is an `applied` record in what was taken last?"""
         self.waiting = 0
-        self._output: deque[Output] = deque()
+        self._output: deque[OutputBatch] = deque()
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
 
@@ -55,26 +55,26 @@ class PendingOutput:
 
     @property
     def marked(self) -> int:
-        return self.noted.position
+        return self.marked_progress.position
 
     @property
     def unmarked(self) -> bool:
         """Is more published than the log says?"""
-        return self.news(self.reached)
+        return self.advances(self.reached)
 
     def acknowledged(self, offset: int) -> bool:
         """Is all on the log that states at this offset include?"""
         return self.published >= offset
 
-    def note(self, reached: Reached) -> None:
+    def note_marker(self, reached: Progress) -> None:
         """A marker of what is `reached` is on the log."""
-        self.noted = Reached(max(self.noted.position, reached.position), reached.behind)
+        self.marked_progress = Progress(max(self.marked_progress.position, reached.position), reached.behind)
 
-    def news(self, reached: Reached) -> bool:
+    def advances(self, reached: Progress) -> bool:
         """Would a marker of what is `reached` say more than the last one?"""
-        return reached.position > self.noted.position or reached.behind != self.noted.behind
+        return reached.position > self.marked_progress.position or reached.behind != self.marked_progress.behind
 
-    def marker_record(self, reached: Reached) -> Record:
+    def marker_record(self, reached: Progress) -> Record:
         """What is reached is on the log."""
         raise NotImplementedError
 
@@ -87,15 +87,15 @@ class PendingOutput:
         """Is one wanted before its time?"""
         return False
 
-    def _now(self) -> Reached:
-        return Reached(self.position)
+    def _now(self) -> Progress:
+        return Progress(self.position)
 
     def _put(self, records: list[Record], apart: bool = False) -> None:
-        self._output.append(Output(records, self._now(), apart))
+        self._output.append(OutputBatch(records, self._now(), apart))
         self.waiting += len(records)
         self.wake.set()
 
-    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
         """What waits, whole chunks up to about `limit` records, and what is reached once it is written; `together`: all
         of it arrives, or nothing.
         """

@@ -1,4 +1,4 @@
-"""What a partition has to say, and the producer that says it: every future is kept and awaited."""
+"""Records, and the writers that put them on the log: every future is kept and awaited."""
 
 import asyncio
 import contextlib
@@ -43,23 +43,23 @@ def signal_record(topic: str, signal: Signal) -> Record:
     return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time)
 
 
-def shadow_record(topic: str, said: ShadowPrediction) -> Record:
-    return Record(topic, said.strategy.encode(), encode(said), said.time)
+def shadow_record(topic: str, prediction: ShadowPrediction) -> Record:
+    return Record(topic, prediction.strategy.encode(), encode(prediction), prediction.time)
 
 
 @lru_cache(maxsize=1024)
 def home(strategy: str, partitions: int) -> int:
-    """The partition of `predictions` on which a strategy's cross-sections are gathered, whatever produces the bars."""
+    """The partition of `predictions` that holds a strategy's cross-sections, whatever produces the bars."""
     return partition_of(strategy.encode(), partitions, "murmur2")
 
 
-def prediction_record(topic: str, partitions: int, made: PredictionRecord) -> Record:
-    """On the partition where its strategy's are gathered."""
-    key, partition = made.strategy.encode(), home(made.strategy, partitions)
-    return Record(topic, key, encode(made), made.time, partition=partition)
+def prediction_record(topic: str, partitions: int, value: PredictionRecord) -> Record:
+    """On the home partition of its strategy."""
+    key, partition = value.strategy.encode(), home(value.strategy, partitions)
+    return Record(topic, key, encode(value), value.time, partition=partition)
 
 
-def gathered_signal_record(topic: str, signal: Signal) -> Record:
+def cross_section_signal_record(topic: str, signal: Signal) -> Record:
     """On the partition of the symbol's bars, wherever it was decided."""
     place = signal.provenance.partition
     return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time, partition=place)
@@ -94,9 +94,9 @@ class Writer:
     """Writes an owner's records, in order on each partition, and returns when the broker has acknowledged them all: at
     least once.
 
-    OwnerGroup that share a producer take turns at a partition. The producer holds one batch of it at a time, and
-    whoever waits for that among others is given up long before its time: aiokafka subtracts all of the wait anew at
-    each batch that goes before.
+    Owners that share a producer take turns at a partition. The producer holds one batch of it at a time, and a sender
+    that waits behind others times out long before its time: aiokafka subtracts the whole wait again for each batch that
+    goes first.
     """
 
     transactional = False

@@ -3,15 +3,10 @@
 import asyncio
 from dataclasses import dataclass, field
 
-import msgspec
-
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
-from schemas.wire import Gathered, Marker, StateRecord, decode
-from streams.kafka.clients import offset_range, read_partition_to_end
+from schemas.wire import Gathered, Marker, decode_state
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
-
-_decoder = msgspec.json.Decoder(StateRecord)
 
 
 @dataclass
@@ -31,7 +26,7 @@ class CrossSectionState:
     def take(self, value: bytes | None) -> None:
         """A record of `state`, in log order."""
         try:
-            record = decode(_decoder, value)
+            record = decode_state(value)
         except BadRecord:
             return
         if isinstance(record, Marker) and record.topic == self.topic:
@@ -46,23 +41,23 @@ class CrossSectionState:
         return max([marked, *(state.offset for state in self.strategies.values())])
 
     def published(self, strategy: str) -> int:
-        """What the strategy's records before this offset came to is on the log."""
+        """What the strategy's records before this offset led to is on the log."""
         state = self.strategies.get(strategy)
         marked = self.marker.published.get(strategy, 0) if self.marker else 0
         return max(marked, state.offset if state else 0)
 
 
-def gathered_key(state: Gathered) -> bytes:
+def cross_section_state_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_gathered(kafka: Kafka, partition: int) -> CrossSectionState:
+async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
     """Reads the partition of `state` to its end."""
-    found = CrossSectionState(topic_name(kafka, "predictions"))
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
-        found.take(record.value)
-    (found.begin, found.end), (_, found.written) = await asyncio.gather(
-        offset_range(kafka, found.topic, partition, isolation="read_committed"),
-        offset_range(kafka, found.topic, partition),
+    stored = CrossSectionState(topic_name(log, "predictions"))
+    async for record in log.records("state", partition, isolation="read_committed"):
+        stored.take(record.value)
+    (stored.begin, stored.end), (_, stored.written) = await asyncio.gather(
+        log.offset_range("predictions", partition, isolation="read_committed"),
+        log.offset_range("predictions", partition),
     )
-    return found
+    return stored

@@ -2,7 +2,7 @@
 
 import logging
 
-from plugins.pipeline.failure import Failure
+from plugins.pipeline.outcome import Failure
 from schemas.errors import AlphawireError
 
 

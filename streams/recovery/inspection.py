@@ -1,4 +1,4 @@
-"""What the log holds of states, for people to see; and the way to have a strategy's states folded anew."""
+"""States on the log, as operators see them; and the way to have a strategy's states folded anew."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -9,10 +9,11 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.clients import gives_producer_ids, offset_range, open_admin, open_producer
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
-from streams.recovery.plan import NEWS_TRACK, of_track, plan
-from streams.recovery.state import Stored, load, snapshot_key
+from streams.recovery.plan import NEWS_TRACK, of_track, resume_plan
+from streams.recovery.state import StoredState, load, snapshot_key
 
 
 @dataclass
@@ -51,7 +52,7 @@ async def overview(kafka: Kafka, strategies: Sequence[ReadyStrategy]) -> list[Pa
 
 async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrategy]) -> PartitionState:
     bars = topic_name(kafka, "bars")
-    stored = await load(kafka, number)
+    stored = await load(KafkaLog(kafka), number)
     begin, end = await offset_range(kafka, bars, number)
     marker = stored.marker
     state = PartitionState(
@@ -61,15 +62,15 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     )  # fmt: skip
     try:
         for track in ("", NEWS_TRACK):
-            if some := of_track(strategies, track):
-                planned = plan(stored.of_track(track), some, bars, number, begin, end)
+            if ready := of_track(strategies, track):
+                planned = resume_plan(stored.of_track(track), ready, bars, number, begin, end)
                 state.rebuilt |= planned.behind or ({track or "*": planned.why_rebuilt} if planned.why_rebuilt else {})
     except ConfigurationError as error:
         state.refused = str(error)
     return state
 
 
-def _owners(stored: Stored) -> dict[str, OwnerState]:
+def _owners(stored: StoredState) -> dict[str, OwnerState]:
     owners: dict[str, OwnerState] = defaultdict(OwnerState)
     for snapshot in stored.snapshots.values():
         owner = owners[snapshot.owner]
@@ -113,7 +114,7 @@ async def rebuild(kafka: Kafka, strategy: str, partitions: Collection[int] | Non
     topic, taken = topic_name(kafka, "state"), dict[int, int]()
     async with open_producer(kafka, **PRODUCER) as producer:
         for number in sorted(partitions or range(count)):
-            snapshots = [s for s in (await load(kafka, number)).snapshots.values() if s.owner == strategy]
+            snapshots = [s for s in (await load(KafkaLog(kafka), number)).snapshots.values() if s.owner == strategy]
             await Writer(producer).write(number, [Record(topic, snapshot_key(s), None) for s in snapshots])
             taken[number] = len(snapshots)
     return taken

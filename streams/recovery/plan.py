@@ -6,27 +6,29 @@ holds for all, the partition is read again from there.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from packaging.version import InvalidVersion, Version
 
 from plugins.fold import gate
-from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.prediction.shadow import ReadyShadow
+from plugins.pipeline.strategy_run import RunSettings
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
-from streams.recovery.state import Stored
+from streams.recovery.state import StoredState
 
 NEWS_TRACK = "news"
 """The track of the strategies that wait for news; that of the others has no name."""
 
 
 @dataclass
-class Plan:
+class ResumePlan:
     """How a partition goes on: read from `position`, with these states, and what to write first.
 
     Everything before offset `marked` is on the log already; for a strategy (also for those that do not run here):
@@ -50,10 +52,13 @@ class Plan:
     """Each as it goes on."""
     track: str = ""
     switch_from: dict[str, int] = field(default_factory=dict)
-    """By strategy, the offset before which all is on the log, beyond the marker too: no wish takes effect before it."""
+    """By strategy, the offset before which all is on the log, beyond the marker too. No request takes
+    effect before it."""
 
 
-def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int) -> Plan:
+def resume_plan(
+    stored: StoredState, strategies: Iterable[ReadyStrategy], topic: str, partition: int, begin: int, end: int
+) -> ResumePlan:
     """Where each strategy goes on; `begin` and `end` are the offsets that the log of the bars holds now. Strategies
     that wait for news are folded again together, as they share what is known of it.
 
@@ -63,40 +68,42 @@ def plan(stored: Stored, strategies: Iterable[ReadyStrategy], topic: str, partit
     ready = list(strategies)
     marker = stored.marker or Marker(topic, partition, 0, {}, track=stored.track)
     check_not_shorter(f"{topic}/{partition}", end, marker.offset)
-    wishes = _Wishes(stored, marker, topic, partition, begin, end)
-    applied = {strategy.name: wishes.in_force(strategy) for strategy in ready}
+    configured = _Configured(stored, marker, topic, partition, begin, end)
+    applied = {strategy.name: configured.in_force(strategy) for strategy in ready}
     snapshots, faults = _usable(stored, ready, applied, partition, begin)
     if faults and stored.track:
         snapshots, faults = [], dict.fromkeys(applied, "; ".join(f"{name}: {why}" for name, why in faults.items()))
     together = marker.floor is None or (len(faults) == len(ready) and bool(ready))
     for name in applied if together else faults:
         if applied[name].origin.offset < begin:
-            applied[name] = _moved(applied[name], max(begin, wishes.published(applied[name])), begin)
+            applied[name] = _moved(applied[name], max(begin, configured.published(applied[name])), begin)
             why = faults.get(name, "there are no snapshots")
             faults[name] = f"{why}; it has a new origin, as the log no longer reaches its old one"
     new = [entry for name, entry in applied.items() if entry is not stored.applied.get(name)]
-    published = marker.published | {name: wishes.published(entry) for name, entry in applied.items()}
+    published = marker.published | {name: configured.published(entry) for name, entry in applied.items()}
     back = max(begin, _memory_begin(stored, applied.values(), end) if ready else marker.offset)
     if together or marker.floor is None:
         reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
-        found = Plan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
+        planned = ResumePlan(back, [], applied, new, published, marker.offset, back, why_rebuilt=reasons or None)
     else:
         floor = marker.floor
         settled = max((snapshot.offset for snapshot in snapshots), default=floor)
-        found = Plan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
-    found.strategies, found.track = ready, stored.track
-    found.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
-    if faults and found.floor is not None:
-        found.behind = faults
-        found.behind_from = min(found.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end)))
-    return found
+        planned = ResumePlan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
+    planned.strategies, planned.track = ready, stored.track
+    planned.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
+    if faults and planned.floor is not None:
+        planned.behind = faults
+        planned.behind_from = min(
+            planned.floor, max(begin, _memory_begin(stored, [applied[name] for name in faults], end))
+        )
+    return planned
 
 
-def check_not_shorter(place: str, end: int, published: int) -> None:
+def check_not_shorter(place: str, end: int, published: int, what: str = "signals") -> None:
     """`ConfigurationError` when the log ends before what was published of it."""
     if published > end:
         raise ConfigurationError(
-            f"{place} ends at offset {end}, but its signals up to offset {published} are published:"
+            f"{place} ends at offset {end}, but its {what} up to offset {published} are published:"
             " the topic was made anew, or has lost records; choose another kafka.prefix"
         )
 
@@ -106,7 +113,7 @@ def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrat
     return [strategy for strategy in strategies if strategy.uses_news == bool(track)]
 
 
-def _memory_begin(stored: Stored, entries: Iterable[Applied], end: int) -> int:
+def _memory_begin(stored: StoredState, entries: Iterable[Applied], end: int) -> int:
     """The oldest origin of these strategies, and of all that ever shared their memory of repeats."""
     entries = list(entries)
     remembered = stored.memory_begin({str(entry.config.get("interval")) for entry in entries})
@@ -115,10 +122,10 @@ def _memory_begin(stored: Stored, entries: Iterable[Applied], end: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Wishes:
-    """What the configuration wishes, against what is in force on a partition."""
+class _Configured:
+    """What the configuration asks for, against what is in force on a partition."""
 
-    stored: Stored
+    stored: StoredState
     marker: Marker
     topic: str
     partition: int
@@ -133,8 +140,8 @@ class _Wishes:
         """What is in force for the strategy from now on; a new record where that is not on the log yet."""
         known = self.stored.applied.get(strategy.name)
         if known is None:
-            origin = self.begin if strategy.config["origin"] == "earliest" else self.end
-            begin = max(origin, self.end) if strategy.config["start"] == "now" else origin
+            origin = self.begin if strategy.origin == "earliest" else self.end
+            begin = max(origin, self.end) if strategy.start == "now" else origin
             return self._entry(strategy, begin, origin, begin)
         if known.config_hash == strategy.config_hash:
             return known
@@ -142,7 +149,7 @@ class _Wishes:
         at = max(self.published(known), self.stored.beyond.get(strategy.name, 0))
         if keeps_state(known, strategy):
             return self._entry(strategy, at, known.origin.offset, known.publish_from)
-        return self._entry(strategy, at, self.begin if strategy.config["origin"] == "earliest" else at, at)
+        return self._entry(strategy, at, self.begin if strategy.origin == "earliest" else at, at)
 
     def _entry(self, strategy: ReadyStrategy, offset: int, origin: int, publish_from: int) -> Applied:
         return Applied(
@@ -163,7 +170,7 @@ class _Wishes:
 
 def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
     """A model or a threshold may change under a state; features, and which symbols they were folded for, may not."""
-    return known.layout == strategy.layout and known.config.get("universe") == strategy.config["universe"]
+    return known.layout == strategy.layout and known.config.get("universe") == strategy.universe.resolved
 
 
 def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
@@ -174,20 +181,20 @@ def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
 
 def _refuse_older(known: Applied, strategy: ReadyStrategy) -> None:
     """A worker that was not updated yet must not take a partition back to old plugins."""
-    there = {str(plugin.get("key")): str(plugin.get("version")) for plugin in _plugins(known.config)}
+    in_force = {str(plugin.get("key")): str(plugin.get("version")) for plugin in _plugins(known.config)}
     for plugin in _plugins(strategy.config):
         key, version = plugin["key"], plugin["version"]
-        if key in there and _older(version, there[key]):
+        if key in in_force and _older(version, in_force[key]):
             raise ConfigurationError(
-                f"strategy {strategy.name} runs with {key} version {there[key]} on {known.topic}/{known.partition},"
+                f"strategy {strategy.name} runs with {key} version {in_force[key]} on {known.topic}/{known.partition},"
                 f" and this worker has version {version}: update it (`alphawire plugins` shows what it has)"
             )
 
 
 def _plugins(config: dict[str, Any]) -> list[dict[str, Any]]:
     features = config.get("features")
-    found = [*(features if isinstance(features, list) else []), config.get("model"), config.get("signal")]
-    return [plugin for plugin in found if isinstance(plugin, dict)]
+    plugins = [*(features if isinstance(features, list) else []), config.get("model"), config.get("signal")]
+    return [plugin for plugin in plugins if isinstance(plugin, dict)]
 
 
 def _older(a: str, b: str) -> bool:
@@ -198,7 +205,7 @@ def _older(a: str, b: str) -> bool:
 
 
 def _usable(
-    stored: Stored, strategies: list[ReadyStrategy], applied: dict[str, Applied], partition: int, begin: int
+    stored: StoredState, strategies: list[ReadyStrategy], applied: dict[str, Applied], partition: int, begin: int
 ) -> tuple[list[Snapshot], dict[str, str]]:
     """The states to go on with: those of the last complete round, and later ones; and the strategies that cannot, each
     with the reason.
@@ -230,29 +237,29 @@ def _usable(
         )
         if fault:
             faults[strategy.name] = fault
-    good = {strategy.name for strategy in strategies} - faults.keys()
-    owners = good | {strategy.memory for strategy in strategies if strategy.name in good}
+    sound = {strategy.name for strategy in strategies} - faults.keys()
+    owners = sound | {strategy.memory for strategy in strategies if strategy.name in sound}
     return [snapshot for owner in owners for snapshot in states.of(owner).values()], faults
 
 
 class _States:
     """The snapshots of a partition, by owner and symbol, against the roster of the last complete round."""
 
-    def __init__(self, stored: Stored, roster: Roster, partition: int) -> None:
+    def __init__(self, stored: StoredState, roster: Roster, partition: int) -> None:
         self._floor = roster.floor
         self._strategies = roster.strategies
         self._partition = partition
         self._counts: dict[str, dict[str, int]] = defaultdict(dict)
-        self._found: dict[str, dict[str, Snapshot]] = defaultdict(dict)
+        self._snapshots: dict[str, dict[str, Snapshot]] = defaultdict(dict)
         for key, count in roster.counts.items():
             owner, _, symbol = key.partition("/")
             self._counts[owner][symbol] = count
         for snapshot in stored.snapshots.values():
             if snapshot.offset > self._floor or snapshot.symbol in self._counts[snapshot.owner]:
-                self._found[snapshot.owner][snapshot.symbol] = snapshot
+                self._snapshots[snapshot.owner][snapshot.symbol] = snapshot
 
     def of(self, owner: str) -> dict[str, Snapshot]:
-        return self._found[owner]
+        return self._snapshots[owner]
 
     def absent(self, name: str, origin: int) -> str | None:
         """It began before the round, which does not know it."""
@@ -261,11 +268,11 @@ class _States:
         return None
 
     def fault(self, owner: str, layout: str) -> str | None:
-        found = self._found[owner]
+        snapshots = self._snapshots[owner]
         for symbol, count in self._counts[owner].items():
-            if self._stale(found.get(symbol), count):
+            if self._stale(snapshots.get(symbol), count):
                 return f"the snapshot {owner}/{symbol} is missing or stale"
-        for symbol, snapshot in found.items():
+        for symbol, snapshot in snapshots.items():
             if snapshot.partition != self._partition:
                 return f"the snapshot {owner}/{symbol} is of partition {snapshot.partition}"
             if sha256_hex(snapshot.payload) != snapshot.sha256:
@@ -281,8 +288,8 @@ class _States:
 
     def order_fault(self, strategy: ReadyStrategy) -> str | None:
         """A gate ahead of a strategy behind it would take that strategy's next bars for repeats."""
-        mine = self._found[strategy.name]
-        for symbol, memory in self._found[strategy.memory].items():
+        mine = self._snapshots[strategy.name]
+        for symbol, memory in self._snapshots[strategy.memory].items():
             if memory.offset <= self._floor or not strategy.universe.ever(symbol):
                 continue
             if symbol not in mine or mine[symbol].offset < memory.offset:
@@ -290,15 +297,19 @@ class _States:
         return None
 
 
-def restore(pipeline: Pipeline, plan: Plan) -> None:
-    """Puts the plan's states into a fresh pipeline and tells its runs where they begin and what is published."""
-    begin_where_planned(pipeline, plan)
-    pipeline.restore(plan.snapshots)
-
-
-def begin_where_planned(pipeline: Pipeline, plan: Plan) -> None:
-    """Tells the pipeline's runs where they begin and what is published."""
-    for name, run in pipeline.runs.items():
-        run.begin = plan.applied[name].origin.offset
-        run.publish_from = plan.published[name]
-        run.paused = plan.applied[name].paused
+def run_settings(
+    plan: ResumePlan, shadows: Mapping[str, ReadyShadow] = MappingProxyType({}), asleep: Container[str] = ()
+) -> dict[str, RunSettings]:
+    """How each strategy of the plan runs: where its fold begins, and what is published already. Those in `asleep` wait
+    for states that another pipeline folds.
+    """
+    return {
+        name: RunSettings(
+            origin_offset=entry.origin.offset,
+            publish_from=plan.published[name],
+            paused=entry.paused,
+            asleep=name in asleep,
+            shadow=shadows.get(name),
+        )
+        for name, entry in plan.applied.items()
+    }

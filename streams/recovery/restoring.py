@@ -1,4 +1,4 @@
-"""How the bars partitions that come to a worker are to be taken over, by what the log says of each."""
+"""Where the owner of a partition of `bars` goes on, by what the log says of it."""
 
 import asyncio
 import logging
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
-from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import WriterFactory, home
-from streams.recovery.plan import NEWS_TRACK, Plan, of_track, plan
-from streams.recovery.state import Stored, load, look_beyond, look_beyond_predictions
+from streams.recovery.plan import NEWS_TRACK, ResumePlan, of_track, resume_plan
+from streams.recovery.state import StoredState, load, look_beyond, look_beyond_predictions
 from streams.requests.control_requests import ControlRequests
 
 log = logging.getLogger("alphawire.restoring")
 
 
 class Restorer:
-    """Of a worker with these `strategies`, and `count` partitions of bars."""
+    """Plans for a worker with these `strategies`, and `count` partitions of bars."""
 
     def __init__(
         self,
@@ -26,58 +26,59 @@ class Restorer:
         strategies: Sequence[ReadyStrategy],
         count: int,
         factory: WriterFactory,
-        wishes: ControlRequests,
+        requests: ControlRequests,
     ) -> None:
         self.config = config
+        self.log = KafkaLog(config.kafka)
         self.strategies = strategies
         self.partition_count = count
         self.factory = factory
-        self.wishes = wishes
+        self.requests = requests
         uses_news = any(strategy.uses_news for strategy in strategies)
         self.tracks = ["", NEWS_TRACK] if uses_news else [""]
-        """A partition's: the second one is there where strategies use news."""
+        """Of each partition. The second one is there where strategies use news."""
 
-    async def plans(self, number: int) -> list[Plan]:
+    async def plans(self, number: int) -> list[ResumePlan]:
         """One for each track."""
-        kafka = self.config.kafka
-        bars = topic_name(kafka, "bars")
-        stored = await load(kafka, number)
+        bars = topic_name(self.log, "bars")
+        stored = await load(self.log, number)
         failpoint("in_load")
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
-        looked_for = _changed(stored, ready) | (self.wishes.names & stored.applied.keys())
+        looked_for = _changed(stored, ready) | (self.requests.names & stored.applied.keys())
         if not self.factory.exactly_once and looked_for:
             stored.beyond = await self._beyond(number, looked_for)
-        begin, end = await offset_range(kafka, bars, number)
+        begin, end = await self.log.offset_range("bars", number)
         if not self.factory.exactly_once:
-            # signals may be on the log up to here, so a wish that comes later takes effect after that
+            # signals may be on the log up to here, so a request that comes later takes effect after that
             stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
-        found = [
-            plan(stored.of_track(track), of_track(ready, track), bars, number, begin, end) for track in self.tracks
+        planned = [
+            resume_plan(stored.of_track(track), of_track(ready, track), bars, number, begin, end)
+            for track in self.tracks
         ]
-        for restored in found:
-            _tell(number, restored)
-        return found
+        for restored in planned:
+            _log_plan(number, restored)
+        return planned
 
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
-        gathered = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
-        found = await look_beyond(self.config.kafka, number, names - gathered) if names - gathered else {}
-        for name in gathered:
+        cross_sectional = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
+        beyond = await look_beyond(self.log, number, names - cross_sectional) if names - cross_sectional else {}
+        for name in cross_sectional:
             at = home(name, self.partition_count)
-            found |= await look_beyond_predictions(self.config.kafka, number, name, at)
-        return found
+            beyond |= await look_beyond_predictions(self.log, number, name, at)
+        return beyond
 
-    async def _going_on(self, name: str, stored: Stored) -> ReadyStrategy:
-        return await asyncio.to_thread(self.wishes.at_start, name, stored.applied.get(name))
+    async def _going_on(self, name: str, stored: StoredState) -> ReadyStrategy:
+        return await asyncio.to_thread(self.requests.at_start, name, stored.applied.get(name))
 
 
-def _changed(stored: Stored, ready: Sequence[ReadyStrategy]) -> set[str]:
+def _changed(stored: StoredState, ready: Sequence[ReadyStrategy]) -> set[str]:
     """The strategies that ran with another configuration until now."""
     ours = {strategy.name: strategy.config_hash for strategy in ready}
     return {name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]}
 
 
-def _tell(number: int, restored: Plan) -> None:
+def _log_plan(number: int, restored: ResumePlan) -> None:
     if restored.why_rebuilt:
         log.warning(
             "bars/%d: states are folded again from offset %d: %s",

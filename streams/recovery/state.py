@@ -11,24 +11,20 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from schemas.canonical import sha256_hex
-from schemas.configuration import Kafka
 from schemas.errors import BadRecord
-from schemas.wire import Applied, Marker, Roster, Signal, Snapshot, StateRecord, decode
+from schemas.wire import Applied, Marker, Roster, Snapshot, decode_control, decode_signal, decode_state
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
-from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
-log = logging.getLogger("alphawire.state")
-_state_decoder = msgspec.json.Decoder(StateRecord)
-_applied_decoder = msgspec.json.Decoder(Applied)
-_signal_decoder = msgspec.json.Decoder(Signal)
+logger = logging.getLogger("alphawire.state")
 TAIL = 2_000
 ROSTERS = 4
 
 
 @dataclass
-class Stored:
-    """The latest of each record, as found on the log."""
+class StoredState:
+    """The latest of each record on the log."""
 
     marker: Marker | None = None
     rosters: dict[str, Roster] = field(default_factory=dict)
@@ -41,27 +37,27 @@ class Stored:
     bars: str | None = None
     """The topic that markers are taken of; None: of any."""
     track: str = ""
-    tracks: dict[str, "Stored"] = field(default_factory=dict)
+    tracks: dict[str, "StoredState"] = field(default_factory=dict)
     """Marker and rosters of the other tracks."""
 
-    def of_track(self, track: str) -> "Stored":
+    def of_track(self, track: str) -> "StoredState":
         """The same as the owner of a track sees it: its marker and rosters, what is published on any of them."""
-        everyone = [one.marker for one in (self, *self.tracks.values()) if one.marker]
-        own = self if not track else self.tracks.get(track) or Stored()
+        markers = [other.marker for other in (self, *self.tracks.values()) if other.marker]
+        own = self if not track else self.tracks.get(track) or StoredState()
         marker = own.marker
-        if everyone:
-            marker = marker or Marker(everyone[0].topic, everyone[0].partition, 0, {}, track=track)
+        if markers:
+            marker = marker or Marker(markers[0].topic, markers[0].partition, 0, {}, track=track)
             marker = msgspec.structs.replace(marker, published=self.published)
         return replace(self, marker=marker, rosters=own.rosters, track=track)
 
     @property
     def published(self) -> dict[str, int]:
         """By strategy: everything before this offset is on the log."""
-        found: dict[str, int] = {}
-        for one in (self, *self.tracks.values()):
-            for name, offset in (one.marker.published if one.marker else {}).items():
-                found[name] = max(offset, found.get(name, 0))
-        return found
+        published: dict[str, int] = {}
+        for track in (self, *self.tracks.values()):
+            for name, offset in (track.marker.published if track.marker else {}).items():
+                published[name] = max(offset, published.get(name, 0))
+        return published
 
     @property
     def roster(self) -> Roster | None:
@@ -84,12 +80,12 @@ class Stored:
             self.snapshots.pop((key or b"").decode("utf-8", "replace"), None)
             return
         try:
-            record = decode(_state_decoder, value)
+            record = decode_state(value)
         except BadRecord as error:
-            log.warning("a foreign record on the state topic is ignored: %s", error)
+            logger.warning("a foreign record on the state topic is ignored: %s", error)
             return
         if isinstance(record, Marker | Roster) and record.track != self.track:
-            other = self.tracks.setdefault(record.track, Stored(bars=self.bars, track=record.track))
+            other = self.tracks.setdefault(record.track, StoredState(bars=self.bars, track=record.track))
             other.take_state(value, key)
         elif isinstance(record, Marker):
             self.marker = record if self.bars in (None, record.topic) else self.marker
@@ -118,14 +114,12 @@ def snapshot_key(snapshot: Snapshot) -> bytes:
     return f"{snapshot.owner}/{snapshot.symbol}".encode()
 
 
-async def load(kafka: Kafka, partition: int) -> Stored:
+async def load(log: Log, partition: int) -> StoredState:
     """Reads the partition of `state` and `control` to their ends."""
-    stored = Stored(bars=topic_name(kafka, "bars"))
-    async for record in read_partition_to_end(kafka, topic_name(kafka, "state"), partition, isolation="read_committed"):
+    stored = StoredState(bars=topic_name(log, "bars"))
+    async for record in log.records("state", partition, isolation="read_committed"):
         stored.take_state(record.value, record.key)
-    async for record in read_partition_to_end(
-        kafka, topic_name(kafka, "control"), partition, isolation="read_committed"
-    ):
+    async for record in log.records("control", partition, isolation="read_committed"):
         stored.take_control(record.value)
     return stored
 
@@ -133,54 +127,55 @@ async def load(kafka: Kafka, partition: int) -> Stored:
 def decode_applied(value: bytes | None) -> Applied | None:
     """The `applied` record, or None for anything else on `control`."""
     try:
-        return decode(_applied_decoder, value)
+        record = decode_control(value)
     except BadRecord:
         return None
+    return record if isinstance(record, Applied) else None
 
 
-async def look_beyond(kafka: Kafka, partition: int, names: Collection[str]) -> dict[str, int]:
+async def look_beyond(log: Log, partition: int, names: Collection[str]) -> dict[str, int]:
     """By strategy, the offset after the bar of its last signal on the log, which without transactions may lie beyond
     the marker.
     """
 
     def place(value: bytes | None) -> tuple[str, int]:
-        signal = decode(_signal_decoder, value)
+        signal = decode_signal(value)
         return signal.content.strategy, signal.provenance.offset
 
-    return await _look_back(kafka, topic_name(kafka, "signals"), partition, names, place)
+    return await _look_back(log, "signals", partition, names, place)
 
 
-async def look_beyond_predictions(kafka: Kafka, partition: int, name: str, gathered_on: int) -> dict[str, int]:
-    """The same for a strategy whose bars come to predictions first, which lie on their own partition."""
+async def look_beyond_predictions(log: Log, partition: int, name: str, home: int) -> dict[str, int]:
+    """The same for a strategy with cross-sections: its predictions lie on their own partition, its `home`."""
 
     def place(value: bytes | None) -> tuple[str, int] | None:
-        made = decode_prediction_record(value)
-        if isinstance(made, Prediction) and made.provenance.partition == partition:
-            return made.strategy, made.provenance.offset
+        record = decode_prediction_record(value)
+        if isinstance(record, Prediction) and record.provenance.partition == partition:
+            return record.strategy, record.provenance.offset
         return None
 
-    return await _look_back(kafka, topic_name(kafka, "predictions"), gathered_on, [name], place)
+    return await _look_back(log, "predictions", home, [name], place)
 
 
 async def _look_back(
-    kafka: Kafka,
+    log: Log,
     topic: str,
     partition: int,
     names: Collection[str],
     place: Callable[[bytes | None], tuple[str, int] | None],
 ) -> dict[str, int]:
     """Looks back from the end until each has been seen; `place` tells strategy and offset of the bar."""
-    begin, end = await offset_range(kafka, topic, partition)
+    begin, end = await log.offset_range(topic, partition)
     start, beyond = end, dict[str, int]()
     while start > begin and not beyond.keys() >= set(names):
         start = max(begin, end - 2 * max(end - start, TAIL // 2))
         beyond = {}
-        async for record in read_partition_to_end(kafka, topic, partition, start):
+        async for record in log.records(topic, partition, start):
             try:
-                found = place(record.value)
+                placed = place(record.value)
             except BadRecord:
                 continue
-            if found is not None:
-                name, offset = found
+            if placed is not None:
+                name, offset = placed
                 beyond[name] = max(beyond.get(name, 0), offset + 1)
     return beyond

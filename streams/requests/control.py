@@ -1,11 +1,11 @@
-"""The topic `control`, partition 0: wishes are sent there, followed by every worker, and answered."""
+"""The topic `control`, partition 0: control requests are sent there, read by every worker, and answered."""
 
 import asyncio
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -27,52 +27,50 @@ AGAIN = 1.0
 LOOK = 0.2
 
 
-class Follower:
-    """Hands each wish to the worker's book of them, and answers it; by hand up to the end of the log, and in the
-    background.
-
-    `fulfil` is called with the strategy of each accepted wish.
+class RequestFollower:
+    """Hands each control request to the worker's `ControlRequests`, and answers it: up to the end of the log when it is
+    asked to, and in the background.
     """
 
-    def __init__(self, kafka: Kafka, wishes: ControlRequests, fulfil: Callable[[str], None], writer: Writer) -> None:
-        self._kafka, self._wishes, self._fulfil, self._writer = kafka, wishes, fulfil, writer
+    def __init__(self, kafka: Kafka, requests: ControlRequests, writer: Writer) -> None:
+        self._kafka, self._requests, self._writer = kafka, requests, writer
         self._topic = topic_name(kafka, "control")
         self._name = f"{socket.gethostname()[:100]}-{os.getpid()}"
         self._next = 0
         self._lock = asyncio.Lock()
 
     async def begin(self) -> None:
-        """What was wished before the start. A wish that was accepted somewhere is not answered once more."""
-        wishes: list[Wish] = []
+        """Reads what was requested before the start. A request that some worker accepted is not answered once more."""
+        requests: list[Wish] = []
         answered: set[str] = set()
         async for record in read_partition_to_end(self._kafka, self._topic, 0, isolation="read_committed"):
             self._next = record.offset + 1
-            found = _control(record)
-            if isinstance(found, Answer):
-                answered.add(found.wish)
-            elif found is not None and self._wishes.concerns(found):
-                wishes.append(found)
-        reasons = await asyncio.to_thread(self._wishes.begin, wishes)
-        for wish in wishes:
-            reason = reasons.get(wish.id)
-            if reason is not None or (wish.id in reasons and wish.id not in answered):
-                await self._answer(wish, reason)
+            message = _request_or_answer(record)
+            if isinstance(message, Answer):
+                answered.add(message.wish)
+            elif message is not None and self._requests.concerns(message):
+                requests.append(message)
+        reasons = await asyncio.to_thread(self._requests.begin, requests)
+        for request in requests:
+            reason = reasons.get(request.id)
+            if reason is not None or (request.id in reasons and request.id not in answered):
+                await self._answer(request, reason)
 
     async def catch_up(self) -> None:
-        """All that the log holds now is heard, and judged."""
+        """Reads and judges all that the log holds now."""
         async with self._lock:
             async for record in read_partition_to_end(
                 self._kafka, self._topic, 0, self._next, isolation="read_committed"
             ):
-                await self._hear(record)
+                await self._read(record)
 
     async def follow(self) -> None:
-        """For as long as it is let."""
+        """Reads and judges what comes, until it is cancelled."""
         while True:
             try:
                 await self._follow()
             except (BrokerError, KafkaError) as error:
-                log.warning("wishes cannot be heard for now: %s", error)
+                log.warning("control requests cannot be read for now: %s", error)
             await asyncio.sleep(AGAIN)
 
     async def _follow(self) -> None:
@@ -85,76 +83,73 @@ class Follower:
                 fetched = await consumer.getmany(at, timeout_ms=2 * WAIT_MS)
                 async with self._lock:
                     for record in fetched.get(at, ()):
-                        await self._hear(record)
+                        await self._read(record)
 
-    async def _hear(self, record: Any) -> None:
-        if record.offset < self._next:  # heard already, at a rebalance
+    async def _read(self, record: Any) -> None:
+        if record.offset < self._next:  # read already, at a rebalance
             return
         self._next = record.offset + 1
-        wish = _control(record)
-        if wish is None or isinstance(wish, Answer) or not self._wishes.concerns(wish):
+        request = _request_or_answer(record)
+        if request is None or isinstance(request, Answer) or not self._requests.concerns(request):
             return
         began = time.monotonic()
-        reason = await asyncio.to_thread(self._wishes.take, wish)
+        reason = await asyncio.to_thread(self._requests.take, request)
         if reason is None:
-            log.info("%s: accepted after %.2f s: %s", wish.strategy, time.monotonic() - began, told(wish))
-            self._fulfil(wish.strategy)
-        await self._answer(wish, reason)
+            log.info("%s: accepted after %.2f s: %s", request.strategy, time.monotonic() - began, describe(request))
+            self._requests.announce(request.strategy)
+        await self._answer(request, reason)
 
-    async def _answer(self, wish: Wish, reason: str | None) -> None:
+    async def _answer(self, request: Wish, reason: str | None) -> None:
         if reason is not None:
-            log.warning("%s: refused: %s: %s", wish.strategy, told(wish), reason)
-        answer = Answer(wish.id, wish.strategy, self._name, reason is None, reason and reason[:1000])
-        await self._writer.write(0, [Record(self._topic, wish.strategy.encode(), encode(answer))])
+            log.warning("%s: refused: %s: %s", request.strategy, describe(request), reason)
+        answer = Answer(request.id, request.strategy, self._name, reason is None, reason and reason[:1000])
+        await self._writer.write(0, [Record(self._topic, request.strategy.encode(), encode(answer))])
 
 
-def _control(record: Any) -> Wish | Answer | None:
-    """A wish or an answer; what is neither, and not `applied`, is told and ignored."""
+def _request_or_answer(record: Any) -> Wish | Answer | None:
+    """What else than `applied` is on the topic; a record that cannot be read is logged and ignored."""
     try:
-        found: ControlRecord = decode_control(record.value)
+        message: ControlRecord = decode_control(record.value)
     except BadRecord as bad:
-        log.warning("the record %d of %s/0 is no wish, and is ignored: %s", record.offset, record.topic, bad)
+        log.warning("the record %d of %s/0 is no control request; ignored: %s", record.offset, record.topic, bad)
         return None
-    return None if isinstance(found, Applied) else found
+    return None if isinstance(message, Applied) else message
 
 
-def told(wish: Wish) -> str:
-    """The wish in words."""
-    kind = str(wish.__struct_config__.tag)
-    what = f" {getattr(wish, 'artifact', None) or 'the configured model'}" if kind == "use" else ""
-    when = "at once" if wish.from_time is None else f"from time {wish.from_time} on"
-    return f"{kind}{what} {when}"
+def describe(request: Wish) -> str:
+    """The request in words."""
+    kind = str(request.__struct_config__.tag)
+    model = f" {getattr(request, 'artifact', None) or 'the configured model'}" if kind == "use" else ""
+    when = "at once" if request.from_time is None else f"from time {request.from_time} on"
+    return f"{kind}{model} {when}"
 
 
-async def send(kafka: Kafka, wish: Wish) -> int:
-    """Its offset on `control`, partition 0."""
+async def send(kafka: Kafka, request: Wish) -> int:
+    """Sends a control request; its offset on `control`, partition 0."""
     async with open_producer(kafka, **PRODUCER) as producer:
-        return await send_by(producer, kafka, wish)
+        return await send_by(producer, kafka, request)
 
 
-async def send_by(producer: AIOKafkaProducer, kafka: Kafka, wish: Wish) -> int:
-    """The same by a producer that is there already."""
+async def send_by(producer: AIOKafkaProducer, kafka: Kafka, request: Wish) -> int:
+    """The same by a producer that is open already."""
     topic = topic_name(kafka, "control")
-    sent = await producer.send_and_wait(topic, encode(wish), wish.strategy.encode(), partition=0)
+    sent = await producer.send_and_wait(topic, encode(request), request.strategy.encode(), partition=0)
     offset: int = sent.offset
     return offset
 
 
 async def answers(
-    kafka: Kafka, wish: Wish, offset: int, workers: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    kafka: Kafka, request: Wish, offset: int, workers: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> list[Answer]:
-    """The answers to the wish at `offset`, until there are as many as `workers` or `seconds` have passed."""
-    end, found = clock() + seconds, list[Answer]()
-    while len(found) < workers and clock() < end:
+    """The answers to the request at `offset`, until there are as many as `workers` or `seconds` have passed."""
+    end, heard = clock() + seconds, list[Answer]()
+    while len(heard) < workers and clock() < end:
         async for record in read_partition_to_end(
             kafka, topic_name(kafka, "control"), 0, offset, isolation="read_committed"
         ):
             offset = record.offset + 1
-            found += _to(wish.id, [record])
+            message = _request_or_answer(record)
+            if isinstance(message, Answer) and message.wish == request.id:
+                heard.append(message)
         await asyncio.sleep(LOOK)
-    return found
-
-
-def _to(identity: str, records: Iterable[Any]) -> list[Answer]:
-    found = [_control(record) for record in records]
-    return [answer for answer in found if isinstance(answer, Answer) and answer.wish == identity]
+    return heard

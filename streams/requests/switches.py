@@ -1,4 +1,4 @@
-"""Wishes that wait on one partition for the offset from which they are in force."""
+"""Accepted requests that wait, on one partition, for the offset from which they are in force."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from schemas.wire import Applied
 
 
 @dataclass(frozen=True)
-class Switch:
+class StrategySwitch:
     """A strategy goes on with another model (`ready`), or is `paused`, or no longer: at once (`from_time` None), or
     from the first bar on that closes at `from_time` (ms) or later.
     """
@@ -39,13 +39,15 @@ class Switch:
         return (then.config_hash, then.paused) != (entry.config_hash, entry.paused)
 
     def carry_out(self, run: StrategyRun) -> None:
-        if self.ready is None:
-            run.paused = bool(self.paused)
-        else:
+        if self.ready is not None:
             run.exchange(self.ready)
+        elif self.paused:
+            run.pause()
+        else:
+            run.resume()
 
 
-class Switches:
+class PendingSwitches:
     """Those that wait. A later one for the same thing, the model or the pause, takes the place of an earlier one.
 
     `floors`: by strategy, the offset before which all is published already, so that nothing may change.
@@ -53,9 +55,9 @@ class Switches:
 
     def __init__(self, floors: Mapping[str, int]) -> None:
         self._floors = floors
-        self._waiting: dict[tuple[str, bool], Switch] = {}
+        self._waiting: dict[tuple[str, bool], StrategySwitch] = {}
 
-    def want(self, switch: Switch, entry: Applied) -> None:
+    def add(self, switch: StrategySwitch, entry: Applied) -> None:
         """`entry` is in force now: what it says already need not be done."""
         key = (switch.strategy, switch.ready is None)
         self._waiting.pop(key, None)
@@ -64,24 +66,24 @@ class Switches:
 
     def due(
         self, position: int, end: int, batches: Mapping[str, BarBatch], runs: Mapping[str, StrategyRun]
-    ) -> Iterator[tuple[int, Switch]]:
+    ) -> Iterator[tuple[int, StrategySwitch]]:
         """Each with its offset, in the order of these, as far as bars up to `end` tell; they wait no longer."""
         while self._waiting:
             places = {key: self._place(switch, position, batches, runs) for key, switch in self._waiting.items()}
-            found = [(offset, key) for key, offset in places.items() if offset is not None and offset < end]
-            if not found:
+            due = [(offset, key) for key, offset in places.items() if offset is not None and offset < end]
+            if not due:
                 return
-            position, key = min(found)
+            position, key = min(due)
             yield position, self._waiting.pop(key)
 
     def _place(
-        self, switch: Switch, position: int, batches: Mapping[str, BarBatch], runs: Mapping[str, StrategyRun]
+        self, switch: StrategySwitch, position: int, batches: Mapping[str, BarBatch], runs: Mapping[str, StrategyRun]
     ) -> int | None:
         """Not while the strategy's states are folded elsewhere: there it publishes with what was in force before; nor
         once it has failed.
         """
         run, first = runs[switch.strategy], max(position, self._floors[switch.strategy])
-        if not run.at_work:
+        if not run.active:
             return None
         if switch.from_time is None:
             return first

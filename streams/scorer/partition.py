@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from streams.kafka.clients import offset_range, read_partition_to_end
 from streams.kafka.partitioner import partition_of
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record, Writer, dead_record
-from streams.scorer.scoring import Batch
+from streams.scorer.scoring import ScoredBatch
 
 log = logging.getLogger("alphawire.scorer")
 
@@ -32,8 +32,8 @@ FIRST_LOOK = 2_000
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a desk writes: names and partitions of the topics, and what decides them."""
+class ScoreDestination:
+    """Where scores are written: names and partitions of the topics, and what decides them."""
 
     scores: str
     dead_letters: str
@@ -45,34 +45,45 @@ class Place:
     """From the publication of a historical article until its score counts."""
 
 
-@dataclass
-class ScorerPartition:
-    """One partition of `news`, `number`, scored up to the offset `position`; `clock` gives milliseconds."""
+@dataclass(frozen=True)
+class Resume:
+    """Where the owner of a partition goes on: at the offset `position`, after marks up to the time `up_to` (ms)."""
 
-    number: int
-    writer: Writer
-    place: Place
-    clock: Callable[[], int]
     position: int = 0
     up_to: int = 0
     backlog: int = 0
     """Where `news` ended when its scorer first began: until there its marks promise nothing, so that history which was
     sent before counts for bars that come after.
     """
-    closed: bool = False
-    counts: Counter[str] = field(default_factory=Counter)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def publish(self, batch: Batch) -> None:
+
+class ScorerPartition:
+    """One partition of `news`, `number`, scored up to the offset `position`; `clock` gives milliseconds."""
+
+    def __init__(
+        self, number: int, writer: Writer, destination: ScoreDestination, clock: Callable[[], int], resume: Resume
+    ) -> None:
+        self.number = number
+        self.writer = writer
+        self.destination = destination
+        self.clock = clock
+        self.position = resume.position
+        self.up_to = resume.up_to
+        self.backlog = resume.backlog
+        self.closed = False
+        self.counts: Counter[str] = Counter()
+        self._lock = asyncio.Lock()
+
+    async def publish(self, batch: ScoredBatch) -> None:
         """The scores and dead letters of `batch`, and the mark after them: in one transaction where there are such."""
-        async with self.lock:
+        async with self._lock:
             if self.closed:
                 return
             scores = [self._timed(score) for score in batch.scores]
             records = list(map(self._score_record, scores))
-            home = self.number % self.place.partitions
+            home = self.number % self.destination.partitions
             for dead in batch.dead:
-                records.append(dead_record(self.place.dead_letters, dead, home))
+                records.append(dead_record(self.destination.dead_letters, dead, home))
             latest = max((score.available_at for score in scores if not score.historical), default=0)
             await self._write(records, batch.next, latest)
             self.counts += batch.counts
@@ -80,13 +91,13 @@ class ScorerPartition:
 
     async def mark(self) -> None:
         """How far it is, now: while nothing comes, too."""
-        async with self.lock:
+        async with self._lock:
             if not self.closed:
                 await self._write([], self.position, 0)
 
     async def close(self) -> None:
         """When what is being written is written; nothing after that."""
-        async with self.lock:
+        async with self._lock:
             self.closed = True
 
     async def _write(self, records: list[Record], following: int, latest: int) -> None:
@@ -96,9 +107,11 @@ class ScorerPartition:
             failpoint("after_scores")
             records = []
         up_to = max(self.clock(), self.up_to, latest) if following >= self.backlog else self.up_to
-        mark = Mark(self.number, self.place.news_partitions, up_to, following)
+        mark = Mark(self.number, self.destination.news_partitions, up_to, following)
         key, value = mark_key(self.number), encode(mark)
-        marks = [Record(self.place.scores, key, value, up_to, partition=n) for n in range(self.place.partitions)]
+        marks = [
+            Record(self.destination.scores, key, value, up_to, partition=n) for n in range(self.destination.partitions)
+        ]
         await self.writer.write(self.number, [*records, *marks])
         failpoint("after_scorer_marks")
         self.up_to, self.position = up_to, following
@@ -107,7 +120,7 @@ class ScorerPartition:
         """When it counts. A historical one that would count in the future is an article of today."""
         now = self.clock()
         flags = [*score.flags, "future"] if score.published_at > now else score.flags
-        known = score.published_at + self.place.delay_ms
+        known = score.published_at + self.destination.delay_ms
         if score.historical and known <= now:
             return msgspec.structs.replace(score, available_at=known, flags=flags)
         available = max(now, self.up_to + 1)
@@ -115,15 +128,15 @@ class ScorerPartition:
 
     def _score_record(self, score: Score) -> Record:
         key = score.symbol.encode()
-        home = partition_of(key, self.place.partitions, self.place.partitioner)
-        return Record(self.place.scores, key, encode(score), score.available_at, partition=home)
+        home = partition_of(key, self.destination.partitions, self.destination.partitioner)
+        return Record(self.destination.scores, key, encode(score), score.available_at, partition=home)
 
 
 def mark_key(number: int) -> bytes:
     return f":mark/{number}".encode()
 
 
-async def last_marks(kafka: Kafka, place: Place, numbers: Iterable[int]) -> dict[int, Mark]:
+async def last_marks(kafka: Kafka, destination: ScoreDestination, numbers: Iterable[int]) -> dict[int, Mark]:
     """The last mark on the log of each of these partitions of `news`, as far as there is one.
 
     Without transactions it may be on some partitions of `news.scores` alone, and is good all the same: what it covers
@@ -131,35 +144,35 @@ async def last_marks(kafka: Kafka, place: Place, numbers: Iterable[int]) -> dict
     """
     wanted = set(numbers)
     per_partition = await asyncio.gather(
-        *(_marks_at_end(kafka, place.scores, n, wanted) for n in range(place.partitions))
+        *(_marks_at_end(kafka, destination.scores, n, wanted) for n in range(destination.partitions))
     )
-    found: dict[int, Mark] = {}
+    latest: dict[int, Mark] = {}
     for marks in per_partition:
         for number, mark in marks.items():
-            if number not in found or (mark.up_to, mark.next) > (found[number].up_to, found[number].next):
-                found[number] = mark
-    return found
+            if number not in latest or (mark.up_to, mark.next) > (latest[number].up_to, latest[number].next):
+                latest[number] = mark
+    return latest
 
 
 async def _marks_at_end(kafka: Kafka, topic: str, partition: int, wanted: set[int]) -> Mapping[int, Mark]:
     begin, end = await offset_range(kafka, topic, partition, "read_committed")
     look, start = FIRST_LOOK, end
-    found: dict[int, Mark] = {}
-    while start > begin and not wanted <= found.keys():
+    marks: dict[int, Mark] = {}
+    while start > begin and not wanted <= marks.keys():
         start, look = max(begin, end - look), look * 16
-        found = {}
+        marks = {}
         async for record in read_partition_to_end(kafka, topic, partition, start, isolation="read_committed"):
             if (mark := _mark(record)) is not None and mark.news_partition in wanted:
-                found[mark.news_partition] = mark
-    return found
+                marks[mark.news_partition] = mark
+    return marks
 
 
 def _mark(record: Any) -> Mark | None:
     if not (record.key or b"").startswith(b":mark/"):
         return None
     try:
-        found = decode_news(record.value)
+        mark = decode_news(record.value)
     except BadRecord as bad:
         log.warning("the record %d of %s/%d is no mark: %s", record.offset, record.topic, record.partition, bad)
         return None
-    return found if isinstance(found, Mark) and mark_key(found.news_partition) == record.key else None
+    return mark if isinstance(mark, Mark) and mark_key(mark.news_partition) == record.key else None

@@ -1,30 +1,31 @@
 """The scorer: articles in, scores and marks out. Several of a group share the partitions of `news`.
 
 A plain consumer, and not a Faust app: there is no state to restore but one mark, no order between partitions, and each
-step (fetch, score, write) waits for the one before. What makes it safe is few lines here: a desk writes nothing after
-its partition was taken away, the place to go on from comes from the log and not from the group's offsets, and an error
-with an unknown outcome ends the process.
+step (fetch, score, write) waits for the one before. Three rules make it safe: nothing is written for a partition after
+it was revoked, the log and not the group's offsets say where to go on, and an error with an unknown outcome ends the
+process.
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from schemas.configuration import Config
-from schemas.errors import BrokerError
+from schemas.wire.news import Mark
 from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
+from streams.owners.life_cycle import PartitionOwner
 from streams.process.exits import Die, Exit, cause
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Writer, WriterFactory
-from streams.scorer.partition import Place, ScorerPartition, last_marks
-from streams.scorer.scoring import Batch, Scoring
+from streams.recovery.plan import check_not_shorter
+from streams.scorer.partition import Resume, ScoreDestination, ScorerPartition, last_marks
+from streams.scorer.scoring import ScoredBatch, Scoring
 
 log = logging.getLogger("alphawire.scorer")
 
@@ -39,50 +40,63 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
+class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener):  # type: ignore[misc]
     """Owner of partitions of `news`; `die` ends the process, `clock` gives milliseconds."""
 
     def __init__(
         self,
         config: Config,
         scoring: Scoring,
-        place: Place,
+        destination: ScoreDestination,
         factory: WriterFactory,
         die: Die,
         clock: Callable[[], int] = wall_clock,
     ) -> None:
+        super().__init__("news", factory, die, config.worker.delivery_timeout)
         self.config = config
         self.scoring = scoring
-        self.place = place
-        self.factory = factory
-        self.die = die
+        self.destination = destination
         self.clock = clock
         self.topic = topic_name(config.kafka, "news")
-        self.desks: dict[int, ScorerPartition] = {}
-        self.counts: Counter[str] = Counter()
         self.consumer: Any = None
         self.assigned: set[int] | None = None
         """The partitions that the group gave; None: it has not given any out, or is about to anew. The consumer's own
         `assignment` still has the old ones then.
         """
         self._changed = asyncio.Event()
-        self._epoch = 0
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing is written after this; what was being scored is scored by the next owner."""
         self.assigned = None
-        self._epoch += 1
-        gone = [self.desks.pop(tp.partition) for tp in revoked if tp.partition in self.desks]
-        await asyncio.gather(*(self._let_go(desk) for desk in gone))
+        await self.let_go([tp.partition for tp in revoked])
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self.assigned = {tp.partition for tp in assigned}
         self._changed.set()
 
-    async def _let_go(self, desk: ScorerPartition) -> None:
-        await desk.close()
-        self.counts += desk.counts
-        await self.factory.close(desk.writer)
+    async def restore(self, numbers: Sequence[int]) -> Sequence[Resume]:
+        failpoint("in_load")
+        marks = await last_marks(self.config.kafka, self.destination, numbers)
+        return [await self._resume(number, marks.get(number)) for number in numbers]
+
+    async def _resume(self, number: int, mark: Mark | None) -> Resume:
+        begin, end = await offset_range(self.config.kafka, self.topic, number, "read_committed")
+        check_not_shorter(f"{self.topic}/{number}", end, mark.next if mark else 0, "scores")
+        if mark is None:
+            return Resume(begin, 0, end)
+        return Resume(max(begin, mark.next), mark.up_to, end if mark.up_to == 0 else 0)
+
+    def open(self, number: int, restored: Resume, writers: Sequence[Writer]) -> ScorerPartition:
+        (writer,) = writers
+        part = ScorerPartition(number, writer, self.destination, self.clock, restored)
+        self.consumer.seek(TopicPartition(self.topic, number), part.position)
+        log.info("news/%d is scored from offset %d on", number, part.position)
+        return part
+
+    async def finish(self, part: ScorerPartition) -> Sequence[Writer]:
+        await part.close()
+        self.counts += part.counts
+        return [part.writer]
 
     async def run(self, consumer: Any, stop: asyncio.Event) -> None:
         """Until `stop` is set; then what is scored is written."""
@@ -95,28 +109,28 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._step(consumer)
         finally:
             # first what is being written is written: a transaction that is left open would hold readers up
-            await self.on_partitions_revoked([TopicPartition(self.topic, number) for number in self.desks])
+            await self.on_partitions_revoked([TopicPartition(self.topic, number) for number in self.partitions])
             marking.cancel()
 
     async def _step(self, consumer: Any) -> None:
-        if fresh := sorted((self.assigned or set()) - self.desks.keys()):
-            await self._take_over(consumer, fresh)
-        here = [TopicPartition(self.topic, number) for number in sorted(self.desks)]
+        if fresh := sorted((self.assigned or set()) - self.partitions.keys()):
+            await self.take_over(fresh)
+        here = [TopicPartition(self.topic, number) for number in sorted(self.partitions)]
         if not here:
             await self._wait_for_change()
             return
         for tp, records in (await self._fetched(consumer, here)).items():
-            if (desk := self.desks.get(tp.partition)) is not None:
-                await self._work(desk, [record for record in records if record.offset >= desk.position])
+            if (part := self.partitions.get(tp.partition)) is not None:
+                await self._work(part, [record for record in records if record.offset >= part.position])
 
     async def _fetched(self, consumer: Any, here: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
         """Of each partition up to a batch: asked for all at once, the consumer would empty one before the next, which
         would stand still meanwhile, and with it the least of the marks.
         """
-        most, found = self.config.news.batch_size, dict[TopicPartition, list[Any]]()
+        most, fetched = self.config.news.batch_size, dict[TopicPartition, list[Any]]()
         for tp in here:
-            found |= await consumer.getmany(tp, max_records=most)
-        return found or await consumer.getmany(*here, timeout_ms=FETCH_MS, max_records=most)
+            fetched |= await consumer.getmany(tp, max_records=most)
+        return fetched or await consumer.getmany(*here, timeout_ms=FETCH_MS, max_records=most)
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()
@@ -126,39 +140,39 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             return
 
-    async def _work(self, desk: ScorerPartition, records: list[Any]) -> None:
-        while records and not desk.closed:
+    async def _work(self, part: ScorerPartition, records: list[Any]) -> None:
+        while records and not part.closed:
             try:
                 batch, done = await asyncio.to_thread(self.scoring.score, records)
             except Exception as error:
-                log.exception("news/%d: scoring failed", desk.number)
-                where = {"partition": desk.number, "offset": records[0].offset}
-                self.die(Exit.PLUGIN, f"news/{desk.number}: the scorer failed: {error!r}", **where)
+                log.exception("news/%d: scoring failed", part.number)
+                where = {"partition": part.number, "offset": records[0].offset}
+                self.die(Exit.PLUGIN, f"news/{part.number}: the scorer failed: {error!r}", **where)
             failpoint("after_scoring")
-            await self._written(desk, batch)
+            await self._written(part, batch)
             records = records[done:]
 
-    async def _written(self, desk: ScorerPartition, batch: Batch | None) -> None:
+    async def _written(self, part: ScorerPartition, batch: ScoredBatch | None) -> None:
         """The batch, or (None) how far it is, within `worker.delivery_timeout`; an error ends the process."""
         try:
             async with asyncio.timeout(self.config.worker.delivery_timeout):
-                await (desk.mark() if batch is None else desk.publish(batch))
+                await (part.mark() if batch is None else part.publish(batch))
         except TimeoutError:
             seconds = self.config.worker.delivery_timeout
-            self._fail(desk, Exit.BROKER, f"no acknowledgement within {seconds:g} s")
+            self._fail(part, Exit.BROKER, f"no acknowledgement within {seconds:g} s")
         except Exception as error:
-            log.exception("news/%d: writing failed", desk.number)
-            self._fail(desk, cause(error), f"writing failed: {error!r}")
+            log.exception("news/%d: writing failed", part.number)
+            self._fail(part, cause(error), f"writing failed: {error!r}")
 
-    def _fail(self, desk: ScorerPartition, code: Exit, reason: str) -> None:
-        self.die(code, f"news/{desk.number}: {reason}", partition=desk.number, offset=desk.position)
+    def _fail(self, part: ScorerPartition, code: Exit, reason: str) -> None:
+        self.die(code, f"news/{part.number}: {reason}", partition=part.number, offset=part.position)
 
     async def _mark_forever(self) -> None:
         committed = 0.0
         while True:
             await asyncio.sleep(self.config.news.mark_interval)
-            for desk in list(self.desks.values()):
-                await self._written(desk, None)
+            for part in list(self.partitions.values()):
+                await self._written(part, None)
             if time.monotonic() - committed >= COMMIT_EVERY:
                 committed = time.monotonic()
                 await self._commit()
@@ -169,50 +183,19 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self) -> None:
         """The group's offsets, which tell lag only."""
-        offsets = {TopicPartition(self.topic, desk.number): desk.position for desk in self.desks.values()}
+        offsets = {TopicPartition(self.topic, part.number): part.position for part in self.partitions.values()}
         try:
             await self.consumer.commit(offsets)
         except (KafkaError, CommitFailedError, ValueError) as error:
             log.debug("the group's offsets are not committed: %r", error)
 
-    async def _take_over(self, consumer: Any, numbers: list[int]) -> None:
-        """First the writers, which with transactions fences the former owner, then its last marks."""
-        kafka, epoch = self.config.kafka, self._epoch
-        writers: list[Writer] = []
-        try:
-            async with asyncio.timeout(self.config.worker.delivery_timeout):
-                for number in numbers:
-                    writers.append(await self.factory.open(number))
-                failpoint("in_load")
-                marks = await last_marks(kafka, self.place, numbers)
-                ends = [await offset_range(kafka, self.topic, number, "read_committed") for number in numbers]
-        except (BrokerError, KafkaError, TimeoutError) as error:
-            self.die(cause(error), f"news/{numbers} cannot be taken over: {error or 'no answer in time'!r}")
-        if epoch != self._epoch:  # another may have owned them meanwhile
-            await asyncio.gather(*map(self.factory.close, writers))
-            return
-        for number, writer, (begin, end) in zip(numbers, writers, ends, strict=True):
-            mark = marks.get(number)
-            position = max(begin, mark.next if mark else 0)
-            if position > end:
-                self.die(
-                    Exit.CONFIGURATION,
-                    f"{self.topic}/{number} ends at {end}, and its scores go up to {position}: the topic was made anew;"
-                    " choose another kafka.prefix",
-                )
-            up_to = mark.up_to if mark else 0
-            backlog = end if up_to == 0 else 0
-            self.desks[number] = ScorerPartition(number, writer, self.place, self.clock, position, up_to, backlog)
-            consumer.seek(TopicPartition(self.topic, number), position)
-            log.info("news/%d is scored from offset %d on", number, position)
-
     def lags(self) -> dict[int, int | None]:
         """Articles of each owned partition that are on the log and not scored; None before the first fetch."""
-        found: dict[int, int | None] = {}
-        for number, desk in sorted(self.desks.items()):
+        lags: dict[int, int | None] = {}
+        for number, part in sorted(self.partitions.items()):
             end = self._end(number)
-            found[number] = None if end is None else max(end - desk.position, 0)
-        return found
+            lags[number] = None if end is None else max(end - part.position, 0)
+        return lags
 
     def _end(self, number: int) -> int | None:
         tp = TopicPartition(self.topic, number)
@@ -221,7 +204,3 @@ class Scorer(ConsumerRebalanceListener):  # type: ignore[misc]
         end: int | None = self.consumer.highwater(tp)
         stable: int | None = self.consumer.last_stable_offset(tp)
         return end if end is None or stable is None or stable < 0 else min(end, stable)
-
-    def totals(self) -> Counter[str]:
-        """What became of the records read since the start."""
-        return sum((desk.counts for desk in self.desks.values()), self.counts.copy())

@@ -22,7 +22,7 @@ PIECE_SECONDS = 0.2
 
 
 @dataclass
-class Batch:
+class ScoredBatch:
     """What some records came to: everything before the offset `next` is dealt with."""
 
     next: int
@@ -39,10 +39,10 @@ class Scoring:
         self._clock = clock
         self._known: OrderedDict[str, Sentiment] = OrderedDict()
 
-    def score(self, records: Sequence[Any]) -> tuple[Batch, int]:
+    def score(self, records: Sequence[Any]) -> tuple[ScoredBatch, int]:
         """The first records, until `PIECE_SECONDS` have passed, and how many they are; at least one."""
         began = self._clock()
-        batch, done = Batch(records[0].offset), 0
+        batch, done = ScoredBatch(records[0].offset), 0
         for record in records:
             self._take(batch, record)
             done += 1
@@ -51,7 +51,7 @@ class Scoring:
                 break
         return batch, done
 
-    def _take(self, batch: Batch, record: Any) -> None:
+    def _take(self, batch: ScoredBatch, record: Any) -> None:
         try:
             article = decode_article(record.value)
             if record.key is not None and record.key != article.id.encode():
@@ -73,10 +73,10 @@ class Scoring:
 
     def _scores(self, article: Article, text: str, record: Any, counts: Counter[str]) -> list[Score]:
         digest = text_sha256(text)
-        found = self._sentiment(digest, text, counts)
-        shares = found.positive, found.negative, found.neutral
+        sentiment = self._sentiment(digest, text, counts)
+        shares = sentiment.positive, sentiment.negative, sentiment.neutral
         doubt = float(uncertainty(*(np.array([share]) for share in shares))[0])
-        flags = ["truncated"] if found.truncated else []
+        flags = ["truncated"] if sentiment.truncated else []
         if language_of(article, text) not in ("en", None):
             flags.append("other_language")
         counts.update(flags)
@@ -89,11 +89,11 @@ class Scoring:
         ]  # fmt: skip
 
     def _sentiment(self, digest: str, text: str, counts: Counter[str]) -> Sentiment:
-        found = self._known.get(digest)
-        if found is None:
-            found = self._known[digest] = self.scorer.score([text])[0]
+        sentiment = self._known.get(digest)
+        if sentiment is None:
+            sentiment = self._known[digest] = self.scorer.score([text])[0]
             counts["texts"] += 1
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(digest)
-        return found
+        return sentiment

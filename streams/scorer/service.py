@@ -19,7 +19,7 @@ from streams.kafka.clients import gives_producer_ids, open_consumer, open_produc
 from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
 from streams.process.exits import Die, Exit
 from streams.publishing.writer import PRODUCER, Writer
-from streams.scorer.partition import Place
+from streams.scorer.partition import ScoreDestination
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
 from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration
@@ -43,16 +43,16 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     log.info("scorer: %s", scoring.scorer.stamp)
     async with open_producer(kafka, **PRODUCER) as producer:
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
-        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
+        scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
         async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
             await _serve(scorer, consumer)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
 
 
-async def place_of(config: Config) -> Place:
+async def destination_of(config: Config) -> ScoreDestination:
     """Where the scores go, as the broker's topics are."""
     kafka = config.kafka
-    return Place(
+    return ScoreDestination(
         topic_name(kafka, "news.scores"), topic_name(kafka, "dead-letters"), await partition_count(kafka),
         await partition_count(kafka, "news"), kafka.partitioner, round(config.news.delay * 1000),
     )  # fmt: skip
@@ -109,7 +109,7 @@ async def watch_lag(
     while True:
         await asyncio.sleep(stall_timeout / 10)
         for number, lag in scorer.lags().items():
-            position, now = scorer.desks[number].position, clock()
+            position, now = scorer.partitions[number].position, clock()
             known, began = since.get(number, (-1, now))
             since[number] = (position, now if not lag or known != position else began)
             if now - since[number][1] > stall_timeout:
@@ -124,8 +124,8 @@ def status(scorer: Scorer) -> dict[str, Any]:
         "scorer": scorer.scoring.scorer.stamp,
         "exactly_once": scorer.factory.exactly_once,
         "partitions": {
-            str(number): {"position": desk.position, "up_to": desk.up_to, "lag": lags.get(number)}
-            for number, desk in sorted(scorer.desks.items())
+            str(number): {"position": part.position, "up_to": part.up_to, "lag": lags.get(number)}
+            for number, part in sorted(scorer.partitions.items())
         },
         "counts": dict(sorted(scorer.totals().items())),
     }
@@ -135,7 +135,7 @@ def unready(scorer: Scorer) -> dict[str, str]:
     """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready."""
     if scorer.assigned is None:
         return {"assigned": "the group has not given out its partitions yet"}
-    if missing := sorted(scorer.assigned - scorer.desks.keys()):
+    if missing := sorted(scorer.assigned - scorer.partitions.keys()):
         return {"restored": f"news/{', '.join(map(str, missing))}: its last mark is being looked for"}
     bound = scorer.config.worker.ready_lag
     late = [

@@ -1,4 +1,4 @@
-"""The Faust app: one agent for bars, one for listing requests, and the read-only pages."""
+"""The Faust app: an agent for bars, one for listing requests, one for predictions, and the read-only pages."""
 
 import logging
 from typing import Any
@@ -13,8 +13,8 @@ from streams.consuming.transport import ChunkSchema, FetchWait, Owner
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import client_settings
 from streams.kafka.topics import topic_name
+from streams.owners.bars_owner import BarsOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
-from streams.owners.worker import Worker
 from streams.process.exits import no_silent_end
 from streams.publishing.writer import Writer
 from streams.service.listing import reply_records
@@ -27,7 +27,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
     owner: Owner
-    gatherer: CrossSectionOwner | None
+    cross_sections: CrossSectionOwner | None
     chunk_records: int
     fetch_wait: FetchWait
 
@@ -36,10 +36,10 @@ class SignalApp(faust.App):  # type: ignore[misc]
 
 
 def create_app(
-    config: Config, worker: Worker, writer: Writer, fetch_wait: FetchWait, gatherer: CrossSectionOwner | None = None
+    config: Config, bars: BarsOwner, writer: Writer, fetch_wait: FetchWait, cross_sections: CrossSectionOwner | None
 ) -> SignalApp:
-    """An app that feeds `worker`, and `gatherer` where there are cross-sections; topics must exist. Resumption is by
-    their positions, so the group's offsets tell lag only.
+    """An app that feeds the owner of the bars, and that of cross-sections where there are any; topics must exist. They
+    resume by their own positions, so the group's offsets tell lag only.
     """
     kafka, settings = config.kafka, config.worker
     app = SignalApp(
@@ -69,14 +69,14 @@ def create_app(
         web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )
-    app.owner = OwnerGroup(worker.die, [worker, gatherer] if gatherer else [worker])
+    app.owner = OwnerGroup(bars.die, [bars, cross_sections] if cross_sections else [bars])
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
-    _add_agents(app, config, worker, writer)
-    app.gatherer = gatherer
-    if gatherer is not None:
-        _add_gatherer(app, gatherer)
-    add_pages(app, worker)
+    _add_agents(app, config, bars, writer)
+    app.cross_sections = cross_sections
+    if cross_sections is not None:
+        _add_predictions_agent(app, cross_sections)
+    add_pages(app, bars)
     return app
 
 
@@ -93,13 +93,13 @@ def _credentials(config: Config) -> Any:
     return faust.SSLCredentials(context) if context else None
 
 
-def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) -> None:
+def _add_agents(app: SignalApp, config: Config, owner: BarsOwner, writer: Writer) -> None:
     bars_topic = app.topic(topic_name(config.kafka, "bars"), schema=ChunkSchema())
 
     @app.agent(bars_topic, name="bars")  # type: ignore[untyped-decorator]
     async def bars(stream: Any) -> None:
         async for chunk in stream:
-            await worker.feed(chunk)
+            await owner.feed(chunk)
 
     requests_topic = app.topic(topic_name(config.kafka, "plugins.requests"), schema=ChunkSchema())
 
@@ -110,22 +110,20 @@ def _add_agents(app: SignalApp, config: Config, worker: Worker, writer: Writer) 
 
     async def restore(_app: Any, **_: Any) -> None:
         assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
-        with no_silent_end(worker.die, "taking partitions over"):
+        with no_silent_end(owner.die, "taking partitions over"):
             await app.owner.on_assigned(assigned, app.consumer_generation_id)
 
     app.on_rebalance_complete.connect(restore, weak=False)
 
 
-def _add_gatherer(app: SignalApp, gatherer: CrossSectionOwner) -> None:
-    topic = gatherer.names.predictions
-
-    @app.agent(app.topic(topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]
+def _add_predictions_agent(app: SignalApp, owner: CrossSectionOwner) -> None:
+    @app.agent(app.topic(owner.topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]
     async def predictions(stream: Any) -> None:
         async for chunk in stream:
-            await gatherer.feed(chunk)
+            await owner.feed(chunk)
 
     def log_end(number: int) -> int | None:
-        end: int | None = app.consumer.log_end(TP(topic, number)) if app.consumer else None
+        end: int | None = app.consumer.log_end(TP(owner.topic, number)) if app.consumer else None
         return end
 
-    gatherer.log_end = log_end
+    owner.log_end = log_end

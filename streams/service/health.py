@@ -8,13 +8,14 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.owners.worker import Worker
+from streams.owners.bars_owner import BarsOwner
+from streams.owners.chunk_owner import ChunkOwner
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Of an owned partition, of bars or of predictions: read up to `position`, on the log is what everything before
-    `published` came to; its log ends at `end`, as the last fetch told it (None: none since the partition came).
+class PartitionStatus:
+    """How far an owned partition of bars or of predictions is. It is read up to `position`; what everything before
+    `published` led to is on the log; its own log ends at `end`, by the last fetch (None: none since it was assigned).
 
     `restored`: its state is what the log says, and it goes on from there.
     """
@@ -37,87 +38,79 @@ class Standing:
         return self.position > self.published or (self.end is not None and self.end > self.position)
 
 
-def standings(app: Any, worker: Worker) -> dict[str, list[Standing]]:
-    """Those of all partitions that the process owns, by number: of `bars`, and of `predictions` where cross-sections
-    are gathered.
+def partition_statuses(app: Any, bars: BarsOwner) -> dict[str, list[PartitionStatus]]:
+    """Those of all partitions that the process owns, in the order of their numbers: of `bars`, and of `predictions`
+    where there are cross-sections.
     """
-
-    def end(topic: str, number: int) -> int | None:
-        found: int | None = app.consumer.log_end(TP(topic, number)) if app.consumer else None
-        return found
-
-    bars, predictions = worker.names.bars, worker.names.predictions
-    found = {
-        "bars": [
-            Standing(
-                part.place, number, max(one.position for one in worker.parts(number)), worker.published(number),
-                end(bars, number), part.position >= part.plan.marked,
-            )
-            for number, part in sorted(worker.partitions.items())
-        ]
-    }  # fmt: skip
-    if app.gatherer:
-        found["predictions"] = [
-            Standing(part.place, number, part.position, part.published, end(predictions, number), part.restored)
-            for number, part in sorted(app.gatherer.partitions.items())
-        ]
-    return found
+    return {owner.kind: _statuses(app, owner) for owner in _owners(app, bars)}
 
 
-def unready(app: Any, worker: Worker) -> dict[str, str]:
+def _owners(app: Any, bars: BarsOwner) -> list[ChunkOwner[Any, Any]]:
+    return [bars, app.cross_sections] if app.cross_sections else [bars]
+
+
+def _statuses(app: Any, owner: ChunkOwner[Any, Any]) -> list[PartitionStatus]:
+    def end(number: int) -> int | None:
+        offset: int | None = app.consumer.log_end(TP(owner.topic, number)) if app.consumer else None
+        return offset
+
+    return [
+        PartitionStatus(
+            part.place, number, max(track.position for track in owner.tracks_of(part)), owner.published(number),
+            end(number), part.restored,
+        )
+        for number, part in sorted(owner.partitions.items())
+    ]  # fmt: skip
+
+
+def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
     """The conditions that fail, of `assigned`, `restored`, `strategies` and `lag`, each with the reason; empty when
     ready.
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
-    if worker.generation < 0 and not app.assignor.assigned_actives():
+    if bars.generation < 0 and not app.assignor.assigned_actives():
         return {"assigned": "the group has not given out its partitions yet"}
-    if nobodys := _given_to_nobody(app, worker):
-        return {"assigned": f"the group gave {'; '.join(nobodys)} to no worker, its leader did not know of them yet"}
-    owned = standings(app, worker)
-    if missing := [part for name, some in owned.items() for part in _not_restored(app, worker, name, some)]:
+    owners = _owners(app, bars)
+    if unowned := [place for owner in owners if (place := _given_to_nobody(app, owner, bars.partition_count))]:
+        return {"assigned": f"the group gave {'; '.join(unowned)} to no worker, its leader did not know of them yet"}
+    statuses = partition_statuses(app, bars)
+    if missing := [place for owner in owners if (place := _not_restored(app, owner, statuses[owner.kind]))]:
         return {"restored": f"{'; '.join(missing)}: the state is being restored"}
-    bound = worker.config.worker.ready_lag
+    bound = bars.config.worker.ready_lag
     late = [
-        f"{one.place} is {'not fetched yet' if one.lag is None else f'{one.lag} {name} behind'}"
-        for name, some in owned.items()
-        for one in some
-        if one.lag is None or one.lag > bound
+        f"{status.place} is {'not fetched yet' if status.lag is None else f'{status.lag} {kind} behind'}"
+        for kind, own in statuses.items()
+        for status in own
+        if status.lag is None or status.lag > bound
     ]
     lag = {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
-    return _stopped(app, worker) | lag
+    return _stopped(owners) | lag
 
 
-def _given_to_nobody(app: Any, worker: Worker) -> list[str]:
-    """The partitions of each topic, in one text, that no member of the group was given: Faust's leader leaves out what
-    its client does not know of at that moment.
+def _given_to_nobody(app: Any, owner: ChunkOwner[Any, Any], count: int) -> str | None:
+    """The partitions of a topic, in one text, that no member of the group was given: Faust's leader leaves out what its
+    client does not know of at that moment.
     """
-    nobodys = []
-    for topic in (worker.names.bars, *([worker.names.predictions] if app.gatherer else [])):
-        given = app.assignor.external_topic_distribution.values()
-        left = set(range(worker.partition_count)).difference(*(topics.get(topic, ()) for topics in given))
-        nobodys += [f"{topic}/{', '.join(map(str, sorted(left)))}"] if left else []
-    return nobodys
+    given = app.assignor.external_topic_distribution.values()
+    left = set(range(count)).difference(*(topics.get(owner.topic, ()) for topics in given))
+    return f"{owner.topic}/{', '.join(map(str, sorted(left)))}" if left else None
 
 
-def _stopped(app: Any, worker: Worker) -> dict[str, str]:
-    """Strategies that failed, on the bars and where cross-sections are gathered."""
-    told = [
-        f"{f.strategy} stopped on bars/{number}, at offset {f.offset}, {f.reason}" for number, f in worker.failures()
+def _stopped(owners: Iterable[ChunkOwner[Any, Any]]) -> dict[str, str]:
+    """Strategies that failed, on the bars and on cross-sections."""
+    lines = [
+        f"{failure.strategy} stopped on {owner.kind}/{number}, at offset {failure.offset}, {failure.reason}"
+        for owner in owners
+        for number, failure in owner.failures()
     ]
-    if app.gatherer is not None:
-        told += [
-            f"{f.strategy} stopped on predictions/{number}, at offset {f.offset}, {f.reason}"
-            for number, f in app.gatherer.failures()
-        ]
-    return {"strategies": "; ".join(told)} if told else {}
+    return {"strategies": "; ".join(lines)} if lines else {}
 
 
-def _not_restored(app: Any, worker: Worker, name: str, owned: Iterable[Standing]) -> list[str]:
+def _not_restored(app: Any, owner: ChunkOwner[Any, Any], statuses: Iterable[PartitionStatus]) -> str | None:
     """The partitions of a topic, in one text, that the group gave to this process and that it has not taken over, or
     whose states it still folds silently. The client's own assignment is empty while the group rebalances.
     """
-    topic = getattr(worker.names, name)
-    given = {tp.partition for tp in app.assignor.assigned_actives() if tp.topic == topic}
-    missing = given - {one.number for one in owned if one.restored}
-    return [f"{name}/{', '.join(map(str, sorted(missing)))}"] if missing else []
+    given = {tp.partition for tp in app.assignor.assigned_actives() if tp.topic == owner.topic}
+    missing = given - {status.number for status in statuses if status.restored}
+    return owner.place(sorted(missing)) if missing else None

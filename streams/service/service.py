@@ -18,12 +18,13 @@ from schemas.errors import ConfigurationError
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
+from streams.owners.bars_owner import BarsOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
-from streams.owners.worker import Worker
 from streams.process.exits import Exit, of_crash
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
-from streams.requests.control import Follower
+from streams.requests.control import RequestFollower
+from streams.requests.control_requests import ControlRequests
 from streams.service.app import SignalApp, create_app
 from streams.service.listing import publish_listing
 from streams.service.watchdog import Pulse, watch
@@ -87,31 +88,35 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         writer = Writer(producer)
         has_transactions = await gives_producer_ids(kafka)
         factory = choose_writer_factory(kafka, writer, has_transactions)
-        worker = Worker(config, strategies, partitions, version, factory, die, shadows=shadows)
         await publish_listing(kafka, writer)
-        follower = Follower(kafka, worker.wishes, worker.fulfil, writer)
+        requests = ControlRequests(strategies, config.strategies)
+        follower = RequestFollower(kafka, requests, writer)
         await follower.begin()
-        worker.hear_wishes = follower.catch_up
+        bars = BarsOwner(
+            config, strategies, partitions, version, factory, die,
+            requests=requests, hear_requests=follower.catch_up, shadows=shadows,
+        )  # fmt: skip
         shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
         following = asyncio.ensure_future(follower.follow())
         following.add_done_callback(_die_of_silence)
-        gatherer = _gatherer(worker, writer)
-        await _serve(create_app(config, worker, writer, FetchWait(shortest, longest), gatherer), worker, config, stop)
+        cross_sections = _cross_section_owner(bars, writer)
+        app = create_app(config, bars, writer, FetchWait(shortest, longest), cross_sections)
+        await _serve(app, bars, config, stop)
         following.cancel()
 
 
-def _gatherer(worker: Worker, writer: Writer) -> CrossSectionOwner | None:
+def _cross_section_owner(bars: BarsOwner, writer: Writer) -> CrossSectionOwner | None:
     """The owner of predictions, where a strategy decides about all symbols at once."""
-    strategies = [strategy for strategy in worker.strategies if strategy.generator.cross_section]
+    strategies = [strategy for strategy in bars.strategies if strategy.generator.cross_section]
     if not strategies:
         return None
-    kafka, names = worker.config.kafka, worker.names
+    kafka, names = bars.config.kafka, bars.names
     factory = (
         TransactionalWriterFactory(kafka, names.predictions)
-        if worker.factory.exactly_once
+        if bars.factory.exactly_once
         else SharedWriterFactory(writer)
     )
-    return CrossSectionOwner(worker.config, strategies, worker.partition_count, names, factory, die)
+    return CrossSectionOwner(bars.config, strategies, bars.partition_count, names, factory, die)
 
 
 def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
@@ -175,15 +180,15 @@ def die_of_configuration(task: "asyncio.Future[None]") -> None:
 
 
 def _die_of_silence(task: "asyncio.Future[None]") -> None:
-    """A worker that hears no wishes any more would go on with what others were wished to leave."""
+    """A worker that no longer hears control requests would go on with what others were asked to leave."""
     if not task.cancelled():
-        die(Exit.FAILED, f"wishes are not followed any more: {task.exception()!r}")
+        die(Exit.FAILED, f"control requests are not followed any more: {task.exception()!r}")
 
 
-async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.Event) -> None:
+async def _serve(app: SignalApp, bars: BarsOwner, config: Config, stop: asyncio.Event) -> None:
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
-    watching = asyncio.ensure_future(watch(app, worker, config.worker.stall_timeout, die))
+    watching = asyncio.ensure_future(watch(app, bars, config.worker.stall_timeout, die))
     pulse = Pulse(config.worker.stall_timeout, die)
     pulse.start()
     beating = asyncio.ensure_future(pulse.beat())
@@ -208,6 +213,6 @@ async def _serve(app: SignalApp, worker: Worker, config: Config, stop: asyncio.E
     finally:
         for task in (watching, partitions, beating):
             task.cancel()
-    worker.shadows.tell()
-    totals = worker.totals() + (app.gatherer.totals() if app.gatherer else Counter())
+    bars.shadows.log_status()
+    totals = bars.totals() + (app.cross_sections.totals() if app.cross_sections else Counter())
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(totals.items())))

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from streams.owners.worker import Worker
+from streams.owners.bars_owner import BarsOwner
 from streams.process.exits import Die, Exit
-from streams.service.health import standings
+from streams.service.health import partition_statuses
 
 
 async def watch(
     app: Any,
-    worker: Worker,
+    bars: BarsOwner,
     stall_timeout: float,
     die: Die,
     clock: Callable[[], float] = time.monotonic,
@@ -31,16 +31,16 @@ async def watch(
     while True:
         await asyncio.sleep(period)
         elapsed, last = min(clock() - last, 2 * period), clock()
-        owned = {one.place: one for some in standings(app, worker).values() for one in some}
-        behind = {place for place, one in owned.items() if one.behind}
-        moved = {place for place, one in owned.items() if seen.get(place) != one.published}
-        for place, one in owned.items():
+        owned = {status.place: status for own in partition_statuses(app, bars).values() for status in own}
+        behind = {place for place, status in owned.items() if status.behind}
+        moved = {place for place, status in owned.items() if seen.get(place) != status.published}
+        for place, status in owned.items():
             still = place in behind and not moved & behind
             stalled[place] = stalled.get(place, 0.0) + elapsed if still else 0.0
             if stalled[place] > stall_timeout:
-                reason = f"{place} stands at {one.published} for {stalled[place]:.0f} s and is behind"
-                die(Exit.STALLED, reason, partition=one.number, offset=one.published)
-        seen = {place: one.published for place, one in owned.items()}
+                reason = f"{place} stands at {status.published} for {stalled[place]:.0f} s and is behind"
+                die(Exit.STALLED, reason, partition=status.number, offset=status.published)
+        seen = {place: status.published for place, status in owned.items()}
         stalled = {place: stalled[place] for place in owned}
 
 

@@ -1,4 +1,4 @@
-"""The worker's read-only pages: the plugins that it has, how it stands, and whether it is fit to work."""
+"""The worker's read-only pages: its plugins, its status, and whether it is fit to work."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from aiohttp import web
 from faust.web.base import BlueprintManager
 
 from plugins.base.loading.listing import entries
+from streams.owners.bars_owner import BarsOwner
+from streams.owners.bars_partition import BarsPartition
 from streams.owners.cross_section_owner import CrossSectionOwner
-from streams.owners.cross_section_partition import CrossSectionPartition
-from streams.owners.partition import Partition
-from streams.owners.worker import Worker
-from streams.service.health import standings, unready
+from streams.owners.fed_partition import FedPartition
+from streams.service.health import partition_statuses, unready
 
 log = logging.getLogger("alphawire.web")
 
@@ -50,51 +50,47 @@ def keys(category: str) -> list[str]:
     return sorted(entry.key for entry in entries() if entry.category == category)
 
 
-def status(app: Any, worker: Worker) -> dict[str, Any]:
+def status(app: Any, bars: BarsOwner) -> dict[str, Any]:
     """How far each partition is that the worker owns (offsets, each the next one), and what became of the records that
     it read since it started.
     """
-    totals = worker.totals()
-    lags = {name: {one.number: one.lag for one in some} for name, some in standings(app, worker).items()}
+    totals = bars.totals()
+    lags = {kind: {status.number: status.lag for status in own} for kind, own in partition_statuses(app, bars).items()}
     return {
-        "version": worker.version,
-        "strategies": sorted(strategy.name for strategy in worker.strategies),
-        "exactly_once": worker.factory.exactly_once,
+        "version": bars.version,
+        "strategies": sorted(strategy.name for strategy in bars.strategies),
+        "exactly_once": bars.factory.exactly_once,
         "partitions": {
-            str(number): {
-                "position": part.position,
-                "published": part.published,
-                "marked": part.marked,
-                "lag": lags["bars"][number],
-                **_in_force(part),
-                "failed": _failed(worker.parts(number)),
-            }
-            for number, part in sorted(worker.partitions.items())
+            str(number): _progress(part, lags["bars"]) | _in_force(part) | {"failed": _failed(bars.tracks_of(part))}
+            for number, part in sorted(bars.partitions.items())
         },
-        "shadows": worker.shadows.standing(),
+        "shadows": bars.shadows.status(),
         "counts": {name: totals[name] for name in COUNTS},
-        **_gathered(app.gatherer, lags),
+        **_cross_sections(app.cross_sections, lags),
     }
 
 
-def _gathered(gatherer: CrossSectionOwner | None, lags: Mapping[str, Mapping[int, int | None]]) -> dict[str, Any]:
-    """The same of the partitions on which cross-sections are gathered."""
-    if gatherer is None:
+def _cross_sections(owner: CrossSectionOwner | None, lags: Mapping[str, Mapping[int, int | None]]) -> dict[str, Any]:
+    """The same of the partitions of predictions."""
+    if owner is None:
         return {}
     partitions = {
-        str(number): {
-            "position": part.position,
-            "published": part.published,
-            "marked": part.marked,
-            "lag": lags["predictions"][number],
-            "failed": _failed([part]),
-        }
-        for number, part in sorted(gatherer.partitions.items())
+        str(number): _progress(part, lags["predictions"]) | {"failed": _failed([part])}
+        for number, part in sorted(owner.partitions.items())
     }
-    return {"predictions": {"partitions": partitions, "counts": dict(sorted(gatherer.totals().items()))}}
+    return {"predictions": {"partitions": partitions, "counts": dict(sorted(owner.totals().items()))}}
 
 
-def _in_force(part: Partition) -> dict[str, Any]:
+def _progress(part: FedPartition, lags: Mapping[int, int | None]) -> dict[str, int | None]:
+    return {
+        "position": part.position,
+        "published": part.published,
+        "marked": part.marked,
+        "lag": lags[part.number],
+    }
+
+
+def _in_force(part: BarsPartition) -> dict[str, Any]:
     """By strategy the SHA-256 of its model (none: its prediction is a feature's column); and those that are paused."""
     applied = sorted(part.plan.applied.items())
     return {
@@ -103,7 +99,7 @@ def _in_force(part: Partition) -> dict[str, Any]:
     }
 
 
-def _failed(parts: Sequence[Partition | CrossSectionPartition]) -> dict[str, Any]:
+def _failed(parts: Sequence[FedPartition]) -> dict[str, Any]:
     """By strategy that stopped: at which offset, and why."""
     return {
         name: {"offset": failure.offset, "reason": failure.reason}
@@ -112,7 +108,7 @@ def _failed(parts: Sequence[Partition | CrossSectionPartition]) -> dict[str, Any
     }
 
 
-def add_pages(app: Any, worker: Worker) -> None:
+def add_pages(app: Any, bars: BarsOwner) -> None:
     """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry;
     ``GET /status``, ``GET /health/live``, ``GET /health/ready``.
     """
@@ -127,8 +123,8 @@ def add_pages(app: Any, worker: Worker) -> None:
         return view.json({"plugins": msgspec.to_builtins(entries())})
 
     @app.page("/status", name="status")  # type: ignore[untyped-decorator]
-    async def standing(view: Any, request: Any) -> Any:
-        return view.json(status(app, worker))
+    async def status_page(view: Any, request: Any) -> Any:
+        return view.json(status(app, bars))
 
     @app.page("/health/live", name="live")  # type: ignore[untyped-decorator]
     async def live(view: Any, request: Any) -> Any:
@@ -137,7 +133,7 @@ def add_pages(app: Any, worker: Worker) -> None:
 
     @app.page("/health/ready", name="ready")  # type: ignore[untyped-decorator]
     async def ready(view: Any, request: Any) -> Any:
-        failed = unready(app, worker)
+        failed = unready(app, bars)
         return view.json({"ready": not failed, "failed": failed}, status=503 if failed else 200)
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from backtest.engines.backtest import run_backtest
-from backtest.replay.history import recreated
 from backtest.replay.replay import replay_file
 from backtest.replay.shared_features import signals_of
+from backtest.replay.stretches import recreated
 from backtest.sources.bars import file_steps
 from backtest.sweep.sweep import sweep
 from backtest.training import make_samples

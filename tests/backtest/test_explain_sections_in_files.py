@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from alphawire.commands.research.explain import show
+from alphawire.display.explanation import show
 from backtest.explain.explain import Explanation, explain_many
 from backtest.replay.replay import replay, write_signals
 from backtest.verify.differences import FirstDifference

@@ -16,6 +16,7 @@ from schemas.errors import ConfigurationError
 from schemas.wire import encode
 from streams.archive.writer import archive
 from streams.kafka.brokers import TansuBroker
+from streams.kafka.log import KafkaLog
 from tests.support.live import minute_bars, topics_and_bars, write_config
 
 BARS = minute_bars(400)
@@ -41,7 +42,7 @@ def test_a_range_of_each_partition(config: Config, tmp_path: Path) -> None:
     ]
     assert len(wanted) == 45
     offsets = parse_offsets(f"{first}:50-80,{second}:{last}-")
-    asyncio.run(archive(config.kafka, tmp_path / "history"))
+    asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "history"))
     for source in ("kafka", str(tmp_path / "history")):
         some = replay(config, "demo", source, offsets=offsets)
         assert [encode(signal) for signal in some.raw] == wanted

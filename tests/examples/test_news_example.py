@@ -21,7 +21,7 @@ from schemas.configuration import Config, load_config
 from schemas.wire import Signal
 from streams.kafka.brokers import TansuBroker
 from streams.scorer.partition import last_marks
-from streams.scorer.service import place_of
+from streams.scorer.service import destination_of
 from tests.support.deadlines import deadline
 from tests.support.feature_bars import ROOT, SHARED, needs_shared
 from tests.support.forked import Forked
@@ -77,7 +77,7 @@ def run(path: Path, *words: object) -> str:
 
 def scored(config: Config, articles: int) -> bool:
     async def marks() -> int:
-        found = await last_marks(config.kafka, await place_of(config), [0, 1])
+        found = await last_marks(config.kafka, await destination_of(config), [0, 1])
         return sum(mark.next for mark in found.values())
 
     return asyncio.run(marks()) == articles

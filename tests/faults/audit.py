@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.pipeline import Capture, Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Marker, Roster, Snapshot, StateRecord
 from streams.consuming.intake import Intake
@@ -30,10 +30,9 @@ def snapshot_faults(
     control: Sequence[Any],
 ) -> Iterator[str]:
     """Every snapshot on the log against a fresh fold of the bars from its origin up to its offset."""
-    pipeline, position = Pipeline(strategies, Source("bars", intake.partition, "")), 0
-    for record in control:
-        if (entry := decode_applied(record.value)) is not None:
-            pipeline.runs[entry.strategy].begin = entry.origin.offset
+    entries = [entry for record in control if (entry := decode_applied(record.value)) is not None]
+    settings = {entry.strategy: RunSettings(entry.origin.offset) for entry in entries}
+    pipeline, position = Pipeline(strategies, Source("bars", intake.partition, ""), settings), 0
     by_offset: dict[int, list[Snapshot]] = {}
     for record in state:
         if record.value and isinstance(found := _decode_state(record.value), Snapshot):
@@ -50,9 +49,9 @@ def snapshot_faults(
 
 def fresh_states(pipeline: Pipeline, offset: int) -> dict[str, tuple[int, bytes]]:
     """Count and payload of all states there are."""
-    for lane in pipeline.lanes.values():
-        lane.dirty[: len(lane.symbols)] = True
-    return {f"{s.owner}/{s.symbol}": (s.count, s.payload) for s in Capture(pipeline, offset).snapshots()}
+    for group in pipeline.groups.values():
+        group.dirty[: len(group.symbols)] = True
+    return {f"{s.owner}/{s.symbol}": (s.count, s.payload) for s in pipeline.capture(offset).snapshots()}
 
 
 def roster_faults(partition: int, state: Sequence[Any]) -> Iterator[str]:

@@ -7,25 +7,28 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from plugins.pipeline.strategy_run import RunSettings
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
+from streams.owners import bars_owner, publisher
+from streams.owners import bars_partition as partition
 from streams.owners import cross_section_owner as gatherer
 from streams.owners import cross_section_partition as gathering
-from streams.owners import partition, publisher, worker
 from streams.publishing import pending_output as outbox
 from streams.publishing import writer as outlet
-from streams.publishing.pending_output import Reached
+from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
-from streams.recovery import state
+from streams.recovery import restoring
 from streams.requests import control_requests as wishes
 from streams.service import service
 
@@ -47,13 +50,15 @@ class Mutation:
         self.mutate(setattr)
 
 
-def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[Any]] = publisher.Publisher) -> None:
+def marker_before_signals(
+    patch: Patch, publishing: type[publisher.PartitionPublisher[Any]] = publisher.BarsPublisher
+) -> None:
     async def publish(self: Any) -> None:
         part = self.part
         records, reached = part.take(publisher.WRITE_RECORDS, self.writer.transactional)
-        if part.news(reached):
+        if part.advances(reached):
             await self.writer.write(part.number, [part.marker_record(reached)])
-            part.note(reached)
+            part.note_marker(reached)
         if records:
             await self.writer.write(part.number, records)
         part.reached = reached
@@ -61,10 +66,10 @@ def marker_before_signals(patch: Patch, publishing: type[publisher.Publishing[An
     patch(publishing, "_publish", publish)
 
 
-def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = partition.Partition) -> None:
+def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = partition.BarsPartition) -> None:
     original = part.take
 
-    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Progress]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -72,14 +77,13 @@ def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = par
 
 
 def publish_while_folding(patch: Patch) -> None:
-    original = planning.restore
+    original = planning.run_settings
 
-    def restore(pipeline: Any, plan: Any) -> None:
-        original(pipeline, plan)
-        for run in pipeline.runs.values():
-            run.publish_from = run.begin
+    def run_settings(*arguments: Any) -> dict[str, RunSettings]:
+        planned = original(*arguments)
+        return {name: replace(run, publish_from=run.origin_offset) for name, run in planned.items()}
 
-    patch(partition, "restore", restore)
+    patch(bars_owner, "run_settings", run_settings)
 
 
 def stale_snapshot_used(patch: Patch) -> None:
@@ -87,7 +91,7 @@ def stale_snapshot_used(patch: Patch) -> None:
 
 
 def snapshot_ahead_of_published(patch: Patch) -> None:
-    async def snapshot(self: publisher.Publisher) -> None:
+    async def snapshot(self: publisher.BarsPublisher) -> None:
         part = self.part
         capture = part.capture()
         snapshots = part.snapshot_records(capture)
@@ -98,11 +102,11 @@ def snapshot_ahead_of_published(patch: Patch) -> None:
         part.complete(capture, roster)
         await self._mark()
 
-    patch(publisher.Publisher, "_snapshot", snapshot)
+    patch(publisher.BarsPublisher, "_snapshot", snapshot)
 
 
 def round_named_before_it_is_whole(patch: Patch) -> None:
-    async def snapshot(self: publisher.Publisher) -> None:
+    async def snapshot(self: publisher.BarsPublisher) -> None:
         part = self.part
         capture = part.capture()
         while not part.acknowledged(capture.offset):
@@ -112,39 +116,39 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
         await self._mark()
         await self.writer.write(part.number, [*part.snapshot_records(capture), roster])
 
-    patch(publisher.Publisher, "_snapshot", snapshot)
+    patch(publisher.BarsPublisher, "_snapshot", snapshot)
 
 
 def marker_covers_those_behind(patch: Patch) -> None:
-    original = partition.Partition.marker_record
+    original = partition.BarsPartition.marker_record
 
-    def marker_record(self: partition.Partition, reached: Reached) -> Record:
-        return original(self, Reached(reached.position))
+    def marker_record(self: partition.BarsPartition, reached: Progress) -> Record:
+        return original(self, Progress(reached.position))
 
-    patch(partition.Partition, "marker_record", marker_record)
+    patch(partition.BarsPartition, "marker_record", marker_record)
 
 
 def joined_too_early(patch: Patch) -> None:
-    original = partition.Partition.feed_behind
+    original = partition.BarsPartition.feed_behind
 
-    def feed_behind(self: partition.Partition, records: list[Any], following: int) -> None:
+    def feed_behind(self: partition.BarsPartition, records: list[Any], following: int) -> None:
         self.plan.settled = 0
         original(self, records, following)
 
-    patch(partition.Partition, "feed_behind", feed_behind)
+    patch(partition.BarsPartition, "feed_behind", feed_behind)
 
 
 def agent_raises(patch: Patch) -> None:
-    original = partition.Partition.feed
+    original = partition.BarsPartition.feed
 
-    def feed(self: partition.Partition, chunk: transport.Chunk) -> None:
+    def feed(self: partition.BarsPartition, chunk: transport.Chunk) -> None:
         if chunk.next % 7 == 0:  # it raised, and Faust acks the chunk all the same
             self.position = max(self.position, chunk.next)
             self._put([])
         else:
             original(self, chunk)
 
-    patch(partition.Partition, "feed", feed)
+    patch(partition.BarsPartition, "feed", feed)
 
 
 def new_configuration_keeps_the_state(patch: Patch) -> None:
@@ -152,33 +156,33 @@ def new_configuration_keeps_the_state(patch: Patch) -> None:
 
 
 def applied_with_its_first_signals(patch: Patch) -> None:
-    original = partition.Partition._put
+    original = partition.BarsPartition._put
 
-    def put(self: partition.Partition, records: list[Record], apart: bool = False) -> None:
+    def put(self: partition.BarsPartition, records: list[Record], apart: bool = False) -> None:
         original(self, records)
 
-    patch(partition.Partition, "_put", put)
+    patch(partition.BarsPartition, "_put", put)
 
 
 def applied_with_signals_before_it(patch: Patch) -> None:
     """One write holds what must be on the log first, and then what says that it is."""
-    original = partition.Partition.take
+    original = partition.BarsPartition.take
 
-    def take(self: partition.Partition, limit: int, together: bool = False) -> tuple[list[Record], Reached]:
+    def take(self: partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
         records, reached = original(self, limit, together)
         if not together and self._output and self._output[0].apart:
             more, reached = original(self, limit)
             records += more
         return records, reached
 
-    patch(partition.Partition, "take", take)
+    patch(partition.BarsPartition, "take", take)
 
 
 def switches_without_applied(patch: Patch) -> None:
-    def switch(self: partition.Partition, wanted: Any) -> None:
+    def switch(self: partition.BarsPartition, wanted: Any) -> None:
         wanted.carry_out(self.pipeline.runs[wanted.strategy])
 
-    patch(partition.Partition, "_switch", switch)
+    patch(partition.BarsPartition, "_switch", switch)
 
 
 def model_in_force_forgotten(patch: Patch) -> None:
@@ -248,13 +252,18 @@ def load_before_fencing(patch: Patch) -> None:
     patch(outlet.TransactionalWriterFactory, "close", close)
 
 
+class UncommittedLog(KafkaLog):
+    def records(self, *args: Any, **options: Any) -> Any:
+        return super().records(*args, **options | {"isolation": "read_uncommitted"})
+
+
 def load_uncommitted(patch: Patch) -> None:
-    original = state.read_partition_to_end
+    original = restoring.load
 
-    def read(*args: Any, **options: Any) -> Any:
-        return original(*args, **options | {"isolation": "read_uncommitted"})
+    async def load(log: KafkaLog, partition: int) -> Any:
+        return await original(UncommittedLog(log.kafka), partition)
 
-    patch(state, "read_partition_to_end", read)
+    patch(restoring, "load", load)
 
 
 def seek_to_group_offset(patch: Patch) -> None:
@@ -330,8 +339,8 @@ def gathered_ack_ahead_of_open_chunk(patch: Patch) -> None:
 def gathered_marker_ahead_of_published(patch: Patch) -> None:
     original = gathering.CrossSectionPartition.marker_record
 
-    def marker_record(self: gathering.CrossSectionPartition, _reached: Reached) -> Record:
-        return original(self, Reached(self.position))
+    def marker_record(self: gathering.CrossSectionPartition, _reached: Progress) -> Record:
+        return original(self, Progress(self.position))
 
     patch(gathering.CrossSectionPartition, "marker_record", marker_record)
 
@@ -348,7 +357,7 @@ async def _hangs(_self: Any, _chunk: Any) -> None:
 
 
 def feed_hangs(patch: Patch) -> None:
-    patch(worker.Worker, "feed", _hangs)
+    patch(bars_owner.BarsOwner, "feed", _hangs)
 
 
 def gathering_hangs(patch: Patch) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from schemas.configuration import Config, load_config
 from streams.kafka.clients import open_producer
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import create_topics, topic_name
 from streams.recovery.state import load
 from tests.faults.bars import SYMBOLS
@@ -76,7 +77,7 @@ async def _copy(calm: Config, bars: dict[int, list[Any]]) -> None:
 
 def _done(calm: Config, bars: dict[int, list[Any]]) -> bool:
     async def run() -> bool:
-        markers = [(await load(calm.kafka, partition)).marker for partition in bars]
+        markers = [(await load(KafkaLog(calm.kafka), partition)).marker for partition in bars]
         return all(
             not some or (marker is not None and marker.offset >= len(some))
             for marker, some in zip(markers, bars.values(), strict=True)

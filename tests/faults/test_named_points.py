@@ -18,6 +18,7 @@ from schemas.errors import ConfigurationError
 from schemas.wire import Signal, Use
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker, TansuBroker
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import create_topics
 from streams.process.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.recovery.inspection import rebuild
@@ -166,7 +167,7 @@ def through_news(folder: Path, broker: Broker) -> Config:
 
 def has_rounds(config: Config) -> bool:
     """Each partition has a whole round of snapshots."""
-    markers = [asyncio.run(load(config.kafka, number)).marker for number in range(config.kafka.partitions)]
+    markers = [asyncio.run(load(KafkaLog(config.kafka), number)).marker for number in range(config.kafka.partitions)]
     return all(marker is not None and marker.floor is not None for marker in markers)
 
 

@@ -93,7 +93,7 @@ def test_a_hundred_swaps_and_kills(kafka: Broker, tmp_path: Path) -> None:
         for worker in workers.values():
             worker.__exit__(None, None, None)
     examine(config, BARS, models, set(bad))
-    assert all("is no wish, and is ignored" in log.read_text() for log in tmp_path.glob("worker-*.log"))
+    assert all("is no control request; ignored" in log.read_text() for log in tmp_path.glob("worker-*.log"))
 
 
 def swaps_applied(config: Config) -> int:

@@ -23,11 +23,11 @@ from schemas import wire as m
 from schemas.configuration import load_config
 from schemas.errors import ArtifactError, BadRecord, ConfigurationError
 from streams.consuming.intake import Intake
-from streams.dead_letters.letters import Found, _take
+from streams.dead_letters.letters import Selection, _take
 from streams.dead_letters.mending import read_mended
 from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
-from streams.recovery.plan import plan
-from streams.recovery.state import Stored
+from streams.recovery.plan import resume_plan
+from streams.recovery.state import StoredState
 from streams.service.listing import reply_records
 from tests.fuzz.hostile import mutated
 from tests.fuzz.hostile_news import NEWS_TARGETS
@@ -132,19 +132,19 @@ def check_intake(data: bytes) -> None:
         letter = dead_record("dead-letters", dead)
         assert letter.size <= 2 * MAX_DEAD_LETTER + 64
         again = _take(
-            Found(), SimpleNamespace(partition=0, offset=0, key=b"", value=b"", timestamp=0, headers=letter.headers)
+            Selection(), SimpleNamespace(partition=0, offset=0, key=b"", value=b"", timestamp=0, headers=letter.headers)
         )
         assert again is not None
         assert again.error in KINDS
 
 
 def check_state(data: bytes) -> None:
-    stored = Stored()
+    stored = StoredState()
     for value in (*STATES, *APPLIED, data):
         stored.take_state(value)
         stored.take_control(value)
     try:
-        plan(stored, [READY], "bars", 0, 0, 1000)
+        resume_plan(stored, [READY], "bars", 0, 0, 1000)
     except ConfigurationError as error:
         assert_one_line(error)
 
@@ -178,13 +178,13 @@ def check_request(data: bytes) -> None:
 
 def check_letter(data: bytes) -> None:
     """Headers of somebody else's records on dead-letters."""
-    found = Found()
+    selection = Selection()
     names = ("topic", "partition", "offset", "error", "reason", "truncated", "replayed", "replaying", "to")
     rng = random.Random(len(data))
     headers = [(name, rng.choice((data, b"0", b"0:1", data[:9]))) for name in names if rng.random() < 0.7]
     record = SimpleNamespace(partition=0, offset=3, key=data, value=data, timestamp=0, headers=headers)
-    letter = _take(found, record)
-    assert letter is not None or found.foreign or found.replayed or found.begun
+    letter = _take(selection, record)
+    assert letter is not None or selection.foreign or selection.replayed or selection.begun
 
 
 def assert_one_line(error: Exception) -> None:
@@ -280,7 +280,7 @@ def test_what_is_valid_is_taken(name: str, tmp_path: Path) -> None:
     if name in ("bars", "intake"):
         assert all(m.decode_bar(data) for data in valid)
     if name == "state and control":
-        stored = Stored()
+        stored = StoredState()
         for data in valid:
             stored.take_state(data)
             stored.take_control(data)

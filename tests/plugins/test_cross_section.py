@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from plugins.base import BaseSignalGenerator
-from plugins.pipeline.cross_section import LATE, LEFT, CrossSections, Made, decide, signals_of
+from plugins.pipeline.cross_sections.cross_section import LATE, LEFT, CrossSections, SectionOutcome, decide, signals_of
 from schemas.errors import PluginError
 from schemas.wire import Origin, Provenance, encode
 from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
@@ -44,7 +44,7 @@ def fold() -> CrossSections:
     return CrossSections(generator_of=lambda _: Best())
 
 
-def told(made: Made) -> list[tuple[str, Any, float | None, str]]:
+def told(made: SectionOutcome) -> list[tuple[str, Any, float | None, str]]:
     return [(s.content.symbol, s.content.signal, s.content.weight, s.content.reason) for s in made.signals]
 
 
@@ -100,16 +100,16 @@ def test_the_first_closing_of_a_time_holds() -> None:
     sections.take(prediction("A", 60))
     sections.take(prediction("B", 60))
     assert len(sections.close(closing(60, "AB")).signals) == 2
-    assert sections.close(closing(60, "A")) == Made()
-    assert sections.close(closing(30, "A")) == Made()
+    assert sections.close(closing(60, "A")) == SectionOutcome()
+    assert sections.close(closing(30, "A")) == SectionOutcome()
 
 
 def test_repeats_are_dropped_and_counted() -> None:
     sections = fold()
     sections.take(prediction("A", 60))
-    assert sections.take(prediction("A", 60)) == Made()
+    assert sections.take(prediction("A", 60)) == SectionOutcome()
     sections.close(closing(60, "A"))
-    assert sections.take(prediction("A", 60)) == Made()
+    assert sections.take(prediction("A", 60)) == SectionOutcome()
     assert sections.repeats == 2
 
 
@@ -125,7 +125,7 @@ def test_one_that_left_the_universe_is_flat() -> None:
 
 def test_a_closing_of_what_never_came_is_harmless() -> None:
     sections = fold()
-    assert sections.close(closing(60, "XYZ")) == Made()
+    assert sections.close(closing(60, "XYZ")) == SectionOutcome()
     assert sections.closed == 60
 
 

@@ -1,7 +1,7 @@
 """When a cross-section is closed, by a clock that the test sets."""
 
-from plugins.pipeline.closing import BACKLOG, Decider
-from plugins.pipeline.cross_section import CrossSections
+from plugins.pipeline.cross_sections.closing import BACKLOG, Decider
+from plugins.pipeline.cross_sections.cross_section import CrossSections
 from tests.plugins.test_cross_section import prediction
 from tests.support.memory import ready
 

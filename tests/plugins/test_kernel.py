@@ -14,7 +14,7 @@ import pytest
 
 from plugins.base.streaming import trial_bars
 from plugins.features import feature_registry
-from plugins.fold.kernel import compile_kernel
+from plugins.fold.kernel import compile_function, compile_kernel, is_cached
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = """
@@ -115,6 +115,19 @@ def test_a_damaged_cache_does_no_harm(cache):
         file.write_bytes(whole[: len(whole) // 2])
         assert last_rsi() == (0, value)
         file.write_bytes(whole)
+
+
+def add_one(values):
+    values[0] += 1.0
+
+
+def test_what_another_python_compiled_is_not_taken_for_ours(cache):
+    assert not is_cached(add_one)
+    compile_function(add_one, np.zeros(1))
+    assert is_cached(add_one)
+    for file in cache.rglob("*add_one*"):
+        file.rename(file.with_name(file.name.replace(f".py3{sys.version_info.minor}", ".py310")))
+    assert not is_cached(add_one)
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(cache, monkeypatch):

@@ -12,8 +12,8 @@ import pytest
 
 from plugins.base import BaseFeature
 from plugins.features import feature_registry
-from plugins.pipeline.pipeline import Capture, Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Signal, Snapshot, encode
 from streams.consuming.intake import Intake
@@ -56,8 +56,10 @@ def strategies() -> list[ReadyStrategy]:
     ]
 
 
-def pipeline(*which: ReadyStrategy) -> Pipeline:
-    return Pipeline(which or strategies(), Source("bars", 0, "v"))
+def pipeline(*which: ReadyStrategy, **settings: int) -> Pipeline:
+    """`settings`: of all its runs."""
+    chosen = which or strategies()
+    return Pipeline(chosen, Source("bars", 0, "v"), {ready.name: RunSettings(**settings) for ready in chosen})
 
 
 def fed(target: Pipeline, records: Sequence[Fetched]) -> list[Signal]:
@@ -75,9 +77,9 @@ def whole() -> list[bytes]:
 
 
 def states(target: Pipeline) -> dict[str, Snapshot]:
-    for lane in target.lanes.values():
-        lane.dirty[: len(lane.symbols)] = True
-    return {f"{s.owner}/{s.symbol}": s for s in Capture(target, 0).snapshots()}
+    for group in target.groups.values():
+        group.dirty[: len(group.symbols)] = True
+    return {f"{s.owner}/{s.symbol}": s for s in target.capture(0).snapshots()}
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
@@ -106,7 +108,7 @@ def test_saved_and_restored_at_any_bar_it_goes_on_to_the_byte(cut: int) -> None:
     first = pipeline()
     before = fed(first, BARS[:cut])
     second = pipeline()
-    second.restore(list(Capture(first, cut).snapshots()))
+    second.restore(list(first.capture(cut).snapshots()))
     assert text(before + fed(second, BARS[cut:])) == whole()
     assert states(second) == final_states()
 
@@ -121,10 +123,10 @@ def final_states() -> dict[str, Snapshot]:
 def test_a_capture_is_not_moved_by_what_comes_after() -> None:
     target = pipeline()
     fed(target, BARS[:80])
-    early = list(Capture(target, 80).snapshots())
+    early = list(target.capture(80).snapshots())
     again = pipeline()
     fed(again, BARS[:80])
-    late = Capture(again, 80)
+    late = again.capture(80)
     fed(again, BARS[80:])
     assert list(late.snapshots()) == early
 
@@ -132,26 +134,23 @@ def test_a_capture_is_not_moved_by_what_comes_after() -> None:
 def test_only_what_changed_is_captured() -> None:
     target = pipeline()
     fed(target, BARS[:80])
-    Capture(target, 80)
-    assert list(Capture(target, 80).snapshots()) == []
+    target.capture(80)
+    assert list(target.capture(80).snapshots()) == []
     fed(target, fetched([bar("B", 10_000, 100.0)]))
-    assert {(s.owner, s.symbol) for s in Capture(target, 81).snapshots()} == {("one", "B"), (":1m", "B")}
+    assert {(s.owner, s.symbol) for s in target.capture(81).snapshots()} == {("one", "B"), (":1m", "B")}
 
 
 def test_the_gate_comes_last_in_a_capture() -> None:
     """So on a log that breaks off no gate is ahead of a strategy behind it."""
     target = pipeline()
     fed(target, BARS)
-    owners = [s.owner for s in Capture(target, COUNT).snapshots()]
+    owners = [s.owner for s in target.capture(COUNT).snapshots()]
     assert owners == sorted(owners, key=lambda o: ["one", "some", ":1m", "slow", ":5m"].index(o))
 
 
 @pytest.mark.parametrize("publish_from", [0, 1, 60, COUNT])
 def test_folded_silently_then_published_is_the_end_of_the_whole(publish_from: int) -> None:
-    target = pipeline()
-    for run in target.runs.values():
-        run.publish_from = publish_from
-    signals = fed(target, BARS)
+    signals = fed(pipeline(publish_from=publish_from), BARS)
     loud = [s for s in fed(pipeline(), BARS) if s.provenance.offset >= publish_from]
     assert text(signals) == text(loud)
 
@@ -159,17 +158,12 @@ def test_folded_silently_then_published_is_the_end_of_the_whole(publish_from: in
 def test_bars_before_the_start_time_are_folded_silently() -> None:
     every = fed(pipeline(), BARS)
     start = int(np.median([s.content.time for s in every]))
-    target = pipeline()
-    for run in target.runs.values():
-        run.start_time = start
-    assert text(fed(target, BARS)) == text([s for s in every if s.content.time >= start])
+    assert text(fed(pipeline(start_time=start), BARS)) == text([s for s in every if s.content.time >= start])
 
 
 def test_a_state_begins_at_its_own_offset() -> None:
     """A strategy that began at record 50 does not know of the bars before, whatever the gate remembers."""
-    target = pipeline(ready("one"))
-    target.runs["one"].begin = 50
-    signals = fed(target, BARS)
+    signals = fed(pipeline(ready("one"), origin_offset=50), BARS)
     assert min(s.provenance.offset for s in signals) >= 50
     assert {s.provenance.origin.offset for s in signals} <= {s.provenance.offset for s in signals}
     first = {s.content.symbol: s for s in reversed(signals)}
@@ -180,7 +174,7 @@ def test_bars_that_a_restored_state_includes_are_passed_over() -> None:
     first = pipeline()
     fed(first, BARS[:60])
     second = pipeline()
-    second.restore(list(Capture(first, 60).snapshots()))
+    second.restore(list(first.capture(60).snapshots()))
     outcome = second.feed(Intake(0, 1, "murmur2").read(BARS).batches)
     assert min(s.provenance.offset for s in outcome.signals) >= 60
     assert outcome.refusals
@@ -199,7 +193,7 @@ def test_bars_that_a_restored_state_includes_are_passed_over() -> None:
 def test_a_snapshot_that_does_not_fit_is_refused(owner: str, changes: dict[str, Any], reason: str) -> None:
     first = pipeline()
     fed(first, BARS)
-    snapshot = next(s for s in Capture(first, COUNT).snapshots() if s.owner == owner)
+    snapshot = next(s for s in first.capture(COUNT).snapshots() if s.owner == owner)
     with pytest.raises(ValueError, match=reason):
         pipeline().restore([msgspec.structs.replace(snapshot, **changes)])
 

@@ -11,7 +11,7 @@ from plugins.base import BaseFeature
 from plugins.features import feature_registry
 from plugins.fold import FoldFeature
 from plugins.fold.windowed import batch
-from plugins.pipeline.pipeline import Capture, Pipeline
+from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from schemas.errors import ConfigurationError, PluginError
 from streams.consuming.intake import Intake
@@ -178,7 +178,7 @@ def test_saved_and_restored_it_goes_on_to_the_byte():
     for cut in range(0, 61, 5):
         first, second = new(), new()
         before = fed(first, records[:cut])
-        second.restore(list(Capture(first, cut).snapshots()))
+        second.restore(list(first.capture(cut).snapshots()))
         assert before + fed(second, records[cut:]) == whole
 
 

@@ -19,9 +19,10 @@ from plugins.models import model_registry
 from plugins.models.artifacts.artifact import TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.pipeline.frames import feature_frame
-from plugins.pipeline.pipeline import Capture, Pipeline, prepare
-from plugins.pipeline.strategy_run import Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.pipeline.pipeline import Pipeline, prepare
+from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import Signal
@@ -103,8 +104,8 @@ def make(tmp_path: Path) -> Any:
     return made
 
 
-def pipeline(strategy: ReadyStrategy) -> Pipeline:
-    return Pipeline([strategy], Source("bars", 0, "v"))
+def pipeline(strategy: ReadyStrategy, settings: RunSettings = AS_CONFIGURED) -> Pipeline:
+    return Pipeline([strategy], Source("bars", 0, "v"), {strategy.name: settings})
 
 
 def fed(target: Pipeline, records: Sequence[Fetched], size: int = 1_000) -> list[Signal]:
@@ -163,15 +164,14 @@ def test_saved_and_restored_at_any_bar_it_goes_on_to_the_byte(make: Any, signal:
     strategy = make(signal=signal)
     first, second = pipeline(strategy), pipeline(strategy)
     before = fed(first, BARS[:cut])
-    second.restore(list(Capture(first, cut).snapshots()))
+    second.restore(list(first.capture(cut).snapshots()))
     assert before + fed(second, BARS[cut:]) == fed(pipeline(strategy), BARS)
 
 
 def test_bars_that_nothing_is_published_for_count_as_well(make: Any) -> None:
     strategy = make()
-    quiet = pipeline(strategy)
-    quiet.runs["one"].publish_from = 120
-    assert fed(quiet, BARS, 40) == [s for s in fed(pipeline(strategy), BARS) if s.provenance.offset >= 120]
+    silent = pipeline(strategy, RunSettings(publish_from=120))
+    assert fed(silent, BARS, 40) == [s for s in fed(pipeline(strategy), BARS) if s.provenance.offset >= 120]
 
 
 def test_a_model_with_predict_alone_sees_the_same_windows(make: Any) -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from plugins.features import BaseFeature, feature_registry
-from plugins.pipeline.pipeline import Capture, Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Snapshot, encode
 from streams.consuming.intake import Intake
@@ -62,7 +62,7 @@ def fed(pipeline: Pipeline, bars: list[Fetched]) -> tuple[set[bytes], int]:
 
 
 def states(pipeline: Pipeline, names: set[str]) -> dict[tuple[str, str], Snapshot]:
-    return {(s.owner, s.symbol): s for s in Capture(pipeline, 0).snapshots() if s.owner in names}
+    return {(s.owner, s.symbol): s for s in pipeline.capture(0).snapshots() if s.owner in names}
 
 
 def test_it_is_computed_once_and_changes_nothing() -> None:
@@ -86,9 +86,8 @@ def test_not_with_another_origin() -> None:
     """Even where the windows hold the same bars, the states tell how many there were."""
     bars, source = fetched(messy_bars(random.Random(6), ["A"], 45)), Source("bars", 0, "v")
     both = [ready(name, features=["test.counted"], prediction="mean") for name in ("one", "late")]
-    together, alone = Pipeline(both, source), Pipeline(both[1:], source)
-    for pipeline in (together, alone):
-        pipeline.runs["late"].begin = 20
+    settings = {"late": RunSettings(origin_offset=20)}
+    together, alone = Pipeline(both, source, settings), Pipeline(both[1:], source, settings)
     found, asked = fed(together, bars)
     late, more = fed(alone, bars)
     first, other = fed(Pipeline(both[:1], source), bars)

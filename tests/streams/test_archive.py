@@ -12,24 +12,28 @@ import pyarrow.parquet as pq
 import pytest
 
 import streams.archive.writer as writing
+from schemas import atomic
 from schemas.errors import AlphawireError, ConfigurationError
+from streams.archive.parquet_log import Kept, ParquetLog, read_kept
 from streams.archive.writer import Report, archive
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.clients import open_producer
-from streams.kafka.parquet_log import Archived, Kept, archived, read_kept
+from streams.kafka.log import KafkaLog, Log
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import minute_bars, records, topics_and_bars, write_config
 
 DAYS = {1_380_844_800_000: "2013-10-04", 1_380_931_200_000: "2013-10-05", -1: "1969-12-31", 2**62: "unknown"}
 
 
-def run(kafka: Any, out: Path, *topics: str, **options: Any) -> Report:
-    return asyncio.run(archive(kafka, out, topics or ("bars",), **options))
+def run(log: Log, out: Path, *topics: str, **options: Any) -> Report:
+    return asyncio.run(archive(log, out, topics or ("bars",), **options))
 
 
-def contents(source: Archived, topic: str = "bars", partition: int = 0) -> list[tuple[Any, ...]]:
-    name = topic_name(source, topic)
-    return [tuple(record) for records in source.batches(name, partition) for record in records]
+def contents(source: ParquetLog, topic: str = "bars", partition: int = 0) -> list[tuple[Any, ...]]:
+    async def read() -> list[tuple[Any, ...]]:
+        return [plain(record) async for record in source.records(topic, partition)]
+
+    return asyncio.run(read())
 
 
 def plain(record: Any) -> tuple[Any, ...]:
@@ -38,7 +42,7 @@ def plain(record: Any) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def source(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Archived:
+def source(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> ParquetLog:
     """An archive of some 400 odd records, in segments of 50: itself a source for others, without a broker."""
     folder = tmp_path_factory.mktemp("source")
     config = write_config(folder / "a.yaml", tansu.bootstrap, "archive.")
@@ -58,14 +62,14 @@ def source(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Arch
                 )
 
     asyncio.run(produce())
-    run(config.kafka, folder / "archive", size=50)
-    found = archived(folder / "archive")
+    run(KafkaLog(config.kafka), folder / "archive", size=50)
+    found = ParquetLog(folder / "archive")
     assert contents(found) == [plain(record) for record in records(config, "bars")]
     assert len(contents(found)) == 400
     return found
 
 
-def test_files_lie_by_the_day_of_their_records(source: Archived) -> None:
+def test_files_lie_by_the_day_of_their_records(source: ParquetLog) -> None:
     files = list((source.folder / "bars").rglob("*.parquet"))
     assert {path.parent.name for path in files} == {f"day={day}" for day in DAYS.values()}
     for path in files:
@@ -78,20 +82,20 @@ def test_a_second_run_goes_on_after_the_last_offset(tansu: TansuBroker, tmp_path
     config = write_config(tmp_path / "a.yaml", tansu.bootstrap, "archive-twice.")
     topics_and_bars(config, bars.iloc[:250])
     seen: list[tuple[int, int | None]] = []
-    first = run(config.kafka, tmp_path / "out", progress=lambda more, at: seen.append((more, at)))
+    first = run(KafkaLog(config.kafka), tmp_path / "out", progress=lambda more, at: seen.append((more, at)))
     assert sum(more for more, _ in seen) == sum(first.records.values()) == 250
     assert max(at or 0 for _, at in seen) == int(bars["close_time"].iloc[:250].max())
     files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
     topics_and_bars(config, bars.iloc[250:])
-    assert sum(run(config.kafka, tmp_path / "out").records.values()) == 350
-    assert sum(run(config.kafka, tmp_path / "out").records.values()) == 0
+    assert sum(run(KafkaLog(config.kafka), tmp_path / "out").records.values()) == 350
+    assert sum(run(KafkaLog(config.kafka), tmp_path / "out").records.values()) == 0
     assert all(path.read_bytes() == was for path, was in files.items())
-    there = archived(tmp_path / "out")
+    there = ParquetLog(tmp_path / "out")
     found = contents(there, "bars", 0) + contents(there, "bars", 1)
     assert found == [plain(record) for record in records(config, "bars")]
 
 
-def killed_at(step: int, source: Archived, out: Path) -> bool:
+def killed_at(step: int, source: ParquetLog, out: Path) -> bool:
     """An archiving process that is killed at its `step`-th write or rename; False: it came to its end."""
     child = os.fork()
     if child == 0:
@@ -103,8 +107,8 @@ def killed_at(step: int, source: Archived, out: Path) -> bool:
             if done == step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        to_disk, replace = writing._to_disk, Path.replace
-        writing._to_disk = lambda file: (maybe(), to_disk(file), maybe())[1]  # type: ignore[assignment]
+        to_disk, replace = atomic._to_disk, Path.replace
+        atomic._to_disk = lambda file: (maybe(), to_disk(file), maybe())[1]  # type: ignore[assignment]
         Path.replace = lambda self, to: (maybe(), replace(self, to), maybe())[1]  # type: ignore[assignment, method-assign]
         code = 1
         try:
@@ -119,28 +123,28 @@ def killed_at(step: int, source: Archived, out: Path) -> bool:
     return False
 
 
-def test_killed_at_any_moment_it_leaves_no_half_file_and_goes_on(source: Archived, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_leaves_no_half_file_and_goes_on(source: ParquetLog, tmp_path: Path) -> None:
     whole, step, kills = contents(source), 1, 0
     while killed_at(step, source, out := tmp_path / f"out-{step}"):
         kills += 1
-        there = contents(archived(out)) if (out / "archive.json").exists() else []
+        there = contents(ParquetLog(out)) if (out / "archive.json").exists() else []
         assert there == whole[: len(there)]
         report = run(source, out, size=60)
         assert sum(report.records.values()) == len(whole) - len(there)
-        assert contents(archived(out)) == whole
+        assert contents(ParquetLog(out)) == whole
         assert not list(out.rglob("*.part"))
         step += 8
     assert kills > 12
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(source: Archived, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(source: ParquetLog, tmp_path: Path) -> None:
     import shutil
 
     half, out = tmp_path / "half", tmp_path / "out"
     shutil.copytree(source.folder, half)
     _keep(half, Kept(200, read_kept(half / "bars", 0).segments[:4]))
-    run(archived(half), out, size=60)
-    before = contents(archived(out))
+    run(ParquetLog(half), out, size=60)
+    before = contents(ParquetLog(out))
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
@@ -149,16 +153,16 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(source: Archived, tmp
             run(source, out, size=200)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    assert contents(archived(out)) == before
+    assert contents(ParquetLog(out)) == before
     run(source, out)
-    assert contents(archived(out)) == contents(source)
+    assert contents(ParquetLog(out)) == contents(source)
 
 
 def _keep(folder: Path, kept: Kept) -> None:
     (folder / "bars" / "partition-0.json").write_bytes(msgspec.json.encode(kept))
 
 
-def test_what_the_log_dropped_meanwhile_is_told(source: Archived, tmp_path: Path) -> None:
+def test_what_the_log_dropped_meanwhile_is_told(source: ParquetLog, tmp_path: Path) -> None:
     """The log as it was with 100 records, then as it is without its first 200."""
     import shutil
 
@@ -166,28 +170,28 @@ def test_what_the_log_dropped_meanwhile_is_told(source: Archived, tmp_path: Path
     shutil.copytree(source.folder, log)
     kept = read_kept(log / "bars", 0)
     _keep(log, Kept(100, kept.segments[:2]))
-    assert not run(archived(log), out).gaps
+    assert not run(ParquetLog(log), out).gaps
     _keep(log, Kept(400, kept.segments[4:]))
-    report = run(archived(log), out)
+    report = run(ParquetLog(log), out)
     assert report.lost == ["archive.bars/0: offsets 100 to 199 were gone before this run"]
     assert [(gap.begin, gap.end) for gap in report.gaps["archive.bars/0"]] == [(100, 200)]
-    assert contents(archived(out)) == contents(source)[:100] + contents(source)[200:]
-    again = run(archived(log), out)
+    assert contents(ParquetLog(out)) == contents(source)[:100] + contents(source)[200:]
+    again = run(ParquetLog(log), out)
     assert (again.lost, len(again.gaps["archive.bars/0"])) == ([], 1)
 
 
-def test_a_hole_in_the_log_is_told(source: Archived, tmp_path: Path) -> None:
+def test_a_hole_in_the_log_is_told(source: ParquetLog, tmp_path: Path) -> None:
     import shutil
 
     log = tmp_path / "log"
     shutil.copytree(source.folder, log)
     kept = read_kept(log / "bars", 0)
     _keep(log, Kept(400, [*kept.segments[:3], *kept.segments[5:]]))
-    report = run(archived(log), tmp_path / "out")
+    report = run(ParquetLog(log), tmp_path / "out")
     assert [(gap.begin, gap.end) for gap in report.gaps["archive.bars/0"]] == [(150, 250)]
 
 
-def test_folders_that_will_not_do(source: Archived, tmp_path: Path) -> None:
+def test_folders_that_will_not_do(source: ParquetLog, tmp_path: Path) -> None:
     import shutil
 
     (tmp_path / "full").mkdir()
@@ -195,8 +199,10 @@ def test_folders_that_will_not_do(source: Archived, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds files that are no archive"):
         run(source, tmp_path / "full")
     run(source, tmp_path / "out")
+    other = ParquetLog(source.folder)
+    other.about.partitioner = "crc32"
     with pytest.raises(ConfigurationError, match=r"is an archive of topics with prefix 'archive\.'"):
-        run(source.model_copy(update={"partitioner": "crc32"}), tmp_path / "out")
+        run(other, tmp_path / "out")
     with pytest.raises(ConfigurationError, match="holds no topic signals; archive it with --topic signals"):
         run(source, tmp_path / "out", "signals")
     with writing._writing(tmp_path / "out"), pytest.raises(ConfigurationError, match="is being written to by another"):
@@ -204,16 +210,16 @@ def test_folders_that_will_not_do(source: Archived, tmp_path: Path) -> None:
     shutil.copytree(source.folder, tmp_path / "other")
     _keep(tmp_path / "other", Kept(300, read_kept(tmp_path / "other" / "bars", 0).segments[:6]))
     with pytest.raises(ConfigurationError, match="the topic was made anew; give another folder"):
-        run(archived(tmp_path / "other"), tmp_path / "out")
+        run(ParquetLog(tmp_path / "other"), tmp_path / "out")
 
 
-def test_a_damaged_file_is_named(source: Archived, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(source: ParquetLog, tmp_path: Path) -> None:
     run(source, tmp_path / "out")
     file = next((tmp_path / "out" / "bars").rglob("*.parquet"))
     whole = file.read_bytes()
     file.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
     with pytest.raises(ConfigurationError, match=rf"{file.name} is damaged or missing"):
-        contents(archived(tmp_path / "out"))
+        contents(ParquetLog(tmp_path / "out"))
     file.unlink()
     with pytest.raises(ConfigurationError, match=rf"{file.name} is damaged or missing"):
-        contents(archived(tmp_path / "out"))
+        contents(ParquetLog(tmp_path / "out"))

@@ -9,9 +9,10 @@ import pytest
 from backtest.replay.replay import replay
 from schemas.errors import BrokerError
 from schemas.wire import encode
+from streams.archive.parquet_log import read_kept
 from streams.archive.writer import DEFAULT, archive
 from streams.kafka.brokers import TansuBroker
-from streams.kafka.parquet_log import read_kept
+from streams.kafka.log import KafkaLog
 from tests.support.live import minute_bars, topics_and_bars, write_config
 
 BARS = minute_bars(2_000)
@@ -32,7 +33,7 @@ def test_what_was_archived_before_the_broker_died_stays(tmp_path: Path) -> None:
 
         began = time.monotonic()
         with pytest.raises(BrokerError, match=r"127.0.0.1:\d+"):
-            asyncio.run(archive(config.kafka, out, DEFAULT, told, SIZE))
+            asyncio.run(archive(KafkaLog(config.kafka), out, DEFAULT, told, SIZE))
         assert time.monotonic() - began < 60
     assert not list(out.rglob("*.part"))
     records = [read_kept(out / "bars", partition).records for partition in (0, 1)]

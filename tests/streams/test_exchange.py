@@ -21,6 +21,7 @@ from schemas.wire import Applied, Signal, Use
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.clients import open_producer
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER
 from streams.recovery.state import decode_applied, load
@@ -55,7 +56,7 @@ def found(config: Config) -> tuple[list[Applied], list[Signal]]:
 def through(config: Config) -> int:
     """How many bars the worker is through with, whatever they came to."""
     partitions = range(config.kafka.partitions)
-    return sum(asyncio.run(load(config.kafka, partition)).published.get(NAME, 0) for partition in partitions)
+    return sum(asyncio.run(load(KafkaLog(config.kafka), partition)).published.get(NAME, 0) for partition in partitions)
 
 
 def test_models_come_and_go_under_a_running_worker(tansu: TansuBroker, tmp_path: Path, models: dict[str, str]) -> None:
@@ -95,7 +96,7 @@ def test_models_come_and_go_under_a_running_worker(tansu: TansuBroker, tmp_path:
         assert worker.stop() == 0
     log = file.with_suffix(".log").read_text()
     assert "moving: the model c" in log
-    assert "is no wish, and is ignored" in log
+    assert "is no control request; ignored" in log
     applied, live = found(config)
     assert list(demanded_faults(applied, live)) == []
     assert {entry.artifact for entry in applied} == {None, "b", "c"}

@@ -21,8 +21,6 @@ from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.kafka.clients import open_producer
 from streams.process.exits import Exit, cause, no_silent_end, of_crash
-from streams.recovery.plan import plan
-from streams.recovery.state import Stored
 from tests.support.deadlines import deadline, limit
 from tests.support.live import (
     ROOT,
@@ -35,7 +33,7 @@ from tests.support.live import (
     wait_for,
     write_config,
 )
-from tests.support.memory import Log, Writer, bar, fetched, live, ready
+from tests.support.memory import Log, bar, fetched, live, ready
 
 FAULTY = '''
 from pathlib import Path
@@ -227,8 +225,7 @@ def test_what_nobody_foresaw() -> None:
 
 async def _feed_a_gap(worker: Any, bars: Any, told: list[Any]) -> None:
     worker.die = lambda code, _reason, /, **where: told.append((code, where))
-    restored = plan(Stored(), worker.strategies, "bars", 0, 0, 0)
-    await worker.open(0, restored, Writer(Log(), random.Random(1), None, False))
+    await worker.take_over([0], 1)
     await worker.feed(Chunk(TP("bars", 0), 1, 5, 10, list(bars[5:])))
 
 

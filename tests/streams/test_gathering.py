@@ -20,6 +20,7 @@ from schemas.wire import Marker, Signal
 from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
+from streams.owners.bars_owner import BarsOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.cross_section_partition import CrossSectionPartition
 from streams.process.exits import Exit
@@ -172,7 +173,7 @@ def test_predictions_that_wait_are_not_worth_a_marker() -> None:
     part.decide(4)
     said, part.reached = part.take(1_000)
     assert (len(said), part.unmarked) == (5, True)
-    part.note(part.reached)
+    part.note_marker(part.reached)
     assert not part.unmarked
 
 
@@ -193,7 +194,7 @@ def test_predictions_that_are_gone_are_told_not_passed_over(written: int, said: 
     gatherer = CrossSectionOwner(
         CONFIG, [], PARTITIONS, NAMES, NoWriters(), lambda code, reason, **_: told.append((code, reason)), load=load
     )
-    plan = gatherer._plan(0)
+    plan = gatherer._restore(0)
     if said:
         with pytest.raises(ConfigurationError, match=r"/0 ends at offset 4, .* up to offset 5 are published"):
             asyncio.run(plan)
@@ -239,20 +240,25 @@ def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -
     part = CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
     there = records(log)
     append(log, made_at(2, "ABCD"))
-    worker = SimpleNamespace(
-        names=NAMES, partitions={}, partition_count=PARTITIONS, generation=1, config=CONFIG, failures=list
-    )
+
+    def die(_code: Exit, _reason: str, /, **_where: int) -> None:
+        """Nothing ends here."""
+
+    bars = BarsOwner(CONFIG, [], PARTITIONS, "v", WriterFactory(), die)
+    bars.generation = 1
+    cross_sections = CrossSectionOwner(CONFIG, [ranking()], PARTITIONS, NAMES, WriterFactory(), die)
+    cross_sections.partitions[number] = part
     given = {TP("bars", 5), tp}
     consumer = SimpleNamespace(log_end=lambda _: len(log.of("predictions")))
     others = {"all": {"bars": range(PARTITIONS), "predictions": range(PARTITIONS)}}
     app = SimpleNamespace(
         consumer=consumer,
-        gatherer=SimpleNamespace(partitions={number: part}, failures=list),
+        cross_sections=cross_sections,
         assignor=SimpleNamespace(external_topic_distribution=others, assigned_actives=lambda: given),
     )
 
     def failed() -> dict[str, str]:
-        return unready(app, worker)  # type: ignore[arg-type]
+        return unready(app, bars)
 
     assert failed() == {"restored": f"bars/5; {place}: the state is being restored"}
     given.remove(TP("bars", 5))
@@ -260,7 +266,7 @@ def test_a_worker_is_ready_when_its_cross_sections_are_restored_and_gathered() -
     assert failed() == {"restored": f"{place}: the state is being restored"}
     part.feed(Chunk(tp, 1, 3, len(there), there[3:]))
     assert failed() == {}
-    worker.config = CONFIG.model_copy(update={"worker": CONFIG.worker.model_copy(update={"ready_lag": 3})})
+    bars.config = CONFIG.model_copy(update={"worker": CONFIG.worker.model_copy(update={"ready_lag": 3})})
     part.take(1_000)
     late = len(log.of("predictions")) - part.published
     assert failed() == {"lag": f"{place} is {late} predictions behind; worker.ready_lag is 3"}

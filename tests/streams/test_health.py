@@ -23,10 +23,11 @@ from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
+from streams.owners.bars_owner import BarsOwner
 from streams.service.health import unready
 from tests.support.deadlines import limit
 from tests.support.live import WorkerProcess, minute_bars, topics_and_bars, wait_for, write_config
-from tests.support.memory import bar, fetched
+from tests.support.memory import WriterFactory, bar, fetched
 
 
 def page(config: Config, path: str) -> tuple[int, Any]:
@@ -147,20 +148,14 @@ def test_a_worker_without_partitions_is_no_spare_while_they_are_nobodys() -> Non
     and both. Nor is it one while the group is on the way to give out anew what it has.
     """
     assignor = PartitionAssignor(faust.App("health-nobody", broker="memory://"))
-    worker: Any = SimpleNamespace(
-        names=SimpleNamespace(bars="bars", predictions=""),
-        partition_count=2,
-        partitions={},
-        generation=-1,
-        failures=list,
-    )
-    app = SimpleNamespace(consumer=None, gatherer=None, assignor=assignor)
-    said = [unready(app, worker)]
+    owner = BarsOwner(Config(), [], 2, "v", WriterFactory(), lambda _code, _reason, /, **_where: None)
+    app = SimpleNamespace(consumer=None, cross_sections=None, assignor=assignor)
+    said = [unready(app, owner)]
     for topics in ({}, {"bars": 1}, {"bars": 2}):
         given = assignor.assign(cluster(**topics), {"one": assignor.metadata({"bars"})})["one"]
         assignor.on_assignment(given)
-        worker.generation = 1
-        said.append(unready(app, worker))
+        owner.generation = 1
+        said.append(unready(app, owner))
     assert said == [
         {"assigned": "the group has not given out its partitions yet"},
         {"assigned": "the group gave bars/0, 1 to no worker, its leader did not know of them yet"},

@@ -6,8 +6,8 @@ from typing import Any
 
 from plugins.news.join import NEVER, Joining, NewsJoin
 from schemas.wire.news import Mark, Score, decode_news
-from streams.scorer.partition import Place, ScorerPartition
-from streams.scorer.scoring import Batch
+from streams.scorer.partition import Resume, ScoreDestination, ScorerPartition
+from streams.scorer.scoring import ScoredBatch
 
 NOW = 1_700_000_000_000
 PUBLISHED = 1_380_000_000_000
@@ -34,13 +34,13 @@ def article(number: int, historical: bool = True) -> Score:
 
 def test_marks_promise_nothing_before_the_backlog_is_scored() -> None:
     kept, counts = Kept(), Counter[str]()
-    place = Place("news.scores", "dead-letters", 1, 1, "murmur2", 60_000)
-    desk = ScorerPartition(0, kept, place, lambda: NOW, backlog=3)  # type: ignore[arg-type]
+    destination = ScoreDestination("news.scores", "dead-letters", 1, 1, "murmur2", 60_000)
+    part = ScorerPartition(0, kept, destination, lambda: NOW, Resume(backlog=3))  # type: ignore[arg-type]
 
     async def work() -> None:
         for number in range(5):
-            await desk.publish(Batch(number + 1, [article(number)], [], counts))
-            await desk.mark()
+            await part.publish(ScoredBatch(number + 1, [article(number)], [], counts))
+            await part.mark()
 
     asyncio.run(work())
     found, join = [decode_news(record.value) for record in kept.records], NewsJoin(Joining("lexicon"))

@@ -3,10 +3,10 @@
 import zlib
 
 import pytest
+from aiokafka.partitioner import murmur2
 
 from schemas.wire import encode
 from streams.consuming.intake import Intake
-from streams.kafka.partitioner import murmur2
 from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
 from tests.support.memory import Fetched, bar
 

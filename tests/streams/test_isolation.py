@@ -23,7 +23,7 @@ from streams.consuming.intake import Intake
 from streams.process.exits import Exit
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
 from tests.streams.test_shadow_lives import MODEL, Looking, shadows
-from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
+from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed, with_shadows
 from tests.support.moody import Mood, MoodyFeature, MoodyModel, MoodySignal
 from tests.support.registries import untouched_registries
 
@@ -119,7 +119,7 @@ def test_a_changed_strategy_is_in_force_from_the_bar_at_which_the_old_one_stoppe
 def test_the_shadow_of_one_that_stops_says_nothing_twice_and_nothing_else(seed: int) -> None:
     rng, log, stops = random.Random(seed), Log(), replace(MODEL, model=MoodyModel())
     bars, beside = fetched(messy_bars(rng, SYMBOLS, COUNT)), shadows(Looking())
-    pipeline = Pipeline([stops], Source("bars", 0, "v"), shadows=beside.ready)
+    pipeline = Pipeline([stops], Source("bars", 0, "v"), with_shadows(beside))
     said = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches).shadows
     for Mood.broken in (True, True, False):
         asyncio.run(live(log, bars, [*OTHERS, stops], rng, transactional=True, shadows=beside))

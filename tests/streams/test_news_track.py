@@ -111,7 +111,7 @@ def test_a_strategy_without_news_never_waits(monkeypatch: pytest.MonkeyPatch) ->
     held: list[int] = []
 
     def look(worker: Any) -> None:
-        held.append(len(worker.tracks[0]._recent) if worker.tracks else 0)
+        held.append(len(worker.news_tracks[0]._recent) if worker.news_tracks else 0)
         if held[-1:] and worker.partitions[0].published == 300 and not any(r.key == b":mark/0" for r in log.records):
             assert len(predictions(log, "plain")) == 300
             assert predictions(log, "news") == {}

@@ -1,12 +1,12 @@
 """Expected: Apache Kafka's `UtilsTest.testMurmur2`, librdkafka's `tests/0048-partitioner.c`, aiokafka itself."""
 
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import DefaultPartitioner, murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
-from streams.kafka.partitioner import murmur2, partition_of
+from streams.kafka.partitioner import partition_of
 
 MURMUR2 = {  # signed, as Java prints them
     b"21": -973932308,

@@ -139,12 +139,14 @@ def test_marks_go_on_while_nothing_comes_and_never_back_when_the_clock_does(
         await create_topics(config.kafka)
         clock = Clock(NOW)
         async with running(config, clock) as scorer:
-            await until(scorer, lambda: len(scorer.desks) == 2 and all(d.up_to == NOW for d in scorer.desks.values()))
+            await until(
+                scorer, lambda: len(scorer.partitions) == 2 and all(d.up_to == NOW for d in scorer.partitions.values())
+            )
             clock.now = NOW + 700
-            await until(scorer, lambda: all(desk.up_to == NOW + 700 for desk in scorer.desks.values()))
+            await until(scorer, lambda: all(part.up_to == NOW + 700 for part in scorer.partitions.values()))
         clock.now = NOW - 3_600_000
         async with running(config, clock) as scorer:
-            await until(scorer, lambda: len(scorer.desks) == 2)
+            await until(scorer, lambda: len(scorer.partitions) == 2)
             await send(config, article("a", "BAC", "AAPL", "C", "MSFT"))
             await until(scorer, lambda: scorer.totals()["scores"] == 4)
         parts = await written(config.kafka)
@@ -166,11 +168,11 @@ def test_two_share_the_partitions_and_each_article_is_scored_by_one(broker: Brok
         async with running(config, Clock(NOW)) as first:
             await until(first, lambda: first.totals()["scores"] == 200)
             async with running(config, Clock(NOW)) as second:
-                await until(second, lambda: len(first.desks) == len(second.desks) == 1)
+                await until(second, lambda: len(first.partitions) == len(second.partitions) == 1)
                 await send(config, *(article(f"b{n}", "BAC", "AAPL") for n in range(100)))
                 await until(second, lambda: first.totals()["scores"] + second.totals()["scores"] == 400)
                 assert second.totals()["scores"] > 0
-            await until(first, lambda: len(first.desks) == 2)
+            await until(first, lambda: len(first.partitions) == 2)
         parts = await written(config.kafka)
         found = [(score.article, score.symbol) for score in scores(parts)]
         assert len(found) == len(set(found)) == 400
@@ -184,7 +186,7 @@ def test_the_last_mark_is_found_behind_many_other_records(
     records: int, tansu: Broker, kafka_config: MakeConfig
 ) -> None:
     from streams.scorer.partition import last_marks
-    from tests.support.news_records import place_of
+    from tests.support.news_records import destination_of
 
     config = config_of(kafka_config(tansu, partitions=1, news_partitions=2))
 
@@ -196,6 +198,6 @@ def test_the_last_mark_is_found_behind_many_other_records(
             for _ in range(records):
                 await producer.send(topic, b"foreign", b":mark/0")
             await producer.flush()
-        assert await last_marks(config.kafka, await place_of(config), [0, 1]) == {1: Mark(1, 2, NOW, 7)}
+        assert await last_marks(config.kafka, await destination_of(config), [0, 1]) == {1: Mark(1, 2, NOW, 7)}
 
     asyncio.run(run())

@@ -27,6 +27,7 @@ from streams.kafka.brokers import Broker
 from streams.kafka.topics import create_topics, topic_name
 from streams.owners.shadows import load_shadows
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, wait_for, write_config
+from tests.support.memory import with_shadows
 from tests.support.swaps import bad_artifacts, modelled, save_model
 
 COUNT = 400
@@ -49,12 +50,12 @@ def strategies(folder: Path) -> dict[str, Any]:
 def at_once(config: Config) -> tuple[set[bytes], set[bytes]]:
     """Signals without shadows, and what shadows say beside them, of all partitions."""
     ready = [ready_strategy(name, strategy) for name, strategy in config.strategies.items()]
-    beside = load_shadows(ready, config.strategies).ready
+    beside = with_shadows(load_shadows(ready, config.strategies))
     signals, said, topic = set[bytes](), set[bytes](), topic_name(config.kafka, "bars")
     bars = records(config, "bars")
     for number in range(config.kafka.partitions):
         batches = Intake(number, config.kafka.partitions, "murmur2").read([r for r in bars if r.partition == number])
-        alone, shadowed = (Pipeline(ready, Source(topic, number, __version__), shadows=s) for s in ({}, beside))
+        alone, shadowed = (Pipeline(ready, Source(topic, number, __version__), s) for s in ({}, beside))
         signals |= {encode(signal) for signal in alone.feed(batches.batches).signals}
         said |= {encode(one) for one in shadowed.feed(batches.batches).shadows}
     return signals, said

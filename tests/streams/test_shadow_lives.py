@@ -16,16 +16,17 @@ from plugins.base import BaseModel, FloatArray
 from plugins.fold.row_ring import RowRing
 from plugins.fold.sequence import SequenceModel
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.shadow import ReadyShadow, ready_shadow
+from plugins.pipeline.prediction.shadow import ReadyShadow, ready_shadow
 from plugins.pipeline.strategy_run import Source
-from plugins.strategy.ready import ReadyStrategy, ready_strategy, ring_of
+from plugins.strategy.parts import ring_of
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import ModelUse, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, Signal, encode
 from streams.consuming.intake import Intake
 from streams.owners.shadows import Shadows
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
-from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed
+from tests.support.memory import Fetched, Log, fetched, live, messy_bars, ready, undisturbed, with_shadows
 from tests.support.swaps import NAME, settings, shelf, with_model
 
 LOOKBACK = 6
@@ -76,7 +77,7 @@ def promoted(model: BaseModel) -> ReadyStrategy:
 
 
 def said_at_once(bars: Sequence[Fetched], model: BaseModel) -> dict[str, bytes]:
-    pipeline = Pipeline([MODEL], Source("bars", 0, "v"), shadows=shadows(model).ready)
+    pipeline = Pipeline([MODEL], Source("bars", 0, "v"), with_shadows(shadows(model)))
     outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
     return {f"{said.strategy} {said.symbol} {said.time}": encode(said) for said in outcome.shadows}
 
@@ -142,12 +143,12 @@ def test_it_predicts_what_it_would_predict_in_force(model: BaseModel) -> None:
 def test_where_it_fails_the_rows_beside_it_do_not_suffer() -> None:
     bars = fetched(messy_bars(random.Random(2), SYMBOLS, COUNT))
     beside = shadows(Moody())
-    pipeline = Pipeline([MODEL], Source("bars", 0, "v"), shadows=beside.ready)
+    pipeline = Pipeline([MODEL], Source("bars", 0, "v"), with_shadows(beside))
     outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
     failed = [said for said in outcome.shadows if said.fault]
     assert {(said.shadow, said.fault) for said in failed} == {(None, "LookupError")}
     assert sum(said.shadow is not None for said in outcome.shadows) > 20
-    standing = beside.standing()[NAME]
+    standing = beside.status()[NAME]
     assert standing["failures"] == len(failed) > 20
     assert standing["fault"].startswith("LookupError: none of ")
 

@@ -14,13 +14,14 @@ from schemas.errors import ConfigurationError
 from schemas.wire import Marker, Snapshot, encode
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
-from streams.owners.partition import Behind, Names, Partition
+from streams.owners.bars_partition import BarsPartition, LaggingStrategies
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record
-from streams.recovery.plan import Plan, plan
-from streams.recovery.state import Stored
+from streams.recovery.plan import ResumePlan, resume_plan, run_settings
+from streams.recovery.state import StoredState
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready, undisturbed
 
-NAMES = Names("bars", "signals", "state", "control", "dead-letters")
+NAMES = TopicNames("bars", "signals", "state", "control", "dead-letters")
 BARS = fetched(messy_bars(random.Random(7), ["A", "B", "C"], 300))
 END = len(BARS)
 ONE = ready("one")
@@ -30,13 +31,18 @@ TORN = Snapshot("one", "D", 0, 170, 1, ONE.layout, sha256="", payload=b"")
 class Owner:
     """A partition in its owner's hands, whose records go to `stored`; `work` publishes and marks up to an offset."""
 
-    def __init__(self, stored: Stored, *strategies: ReadyStrategy, begin: int = 0, bars: list[Fetched] = BARS) -> None:
+    def __init__(
+        self, stored: StoredState, *strategies: ReadyStrategy, begin: int = 0, bars: list[Fetched] = BARS
+    ) -> None:
         self.stored, self.bars = stored, bars
-        self.plan = plan(stored, strategies, "bars", 0, begin, len(bars))
+        self.plan = resume_plan(stored, strategies, "bars", 0, begin, len(bars))
         source, late = Source("bars", 0, "v"), [s for s in strategies if s.name in self.plan.behind]
-        behind = Behind(Pipeline(late, source), Intake(0, 1, "murmur2"), self.plan) if late else None
-        pipeline = Pipeline(strategies, source, self.plan.behind)
-        self.part = Partition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, behind)
+        lagging = None
+        if late:
+            own = Pipeline(late, source, run_settings(self.plan))
+            lagging = LaggingStrategies(own, Intake(0, 1, "murmur2"), self.plan)
+        pipeline = Pipeline(strategies, source, run_settings(self.plan, asleep=self.plan.behind))
+        self.part = BarsPartition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, lagging)
         self.signals: dict[str, bytes] = {}
 
     def write(self, records: list[Record]) -> None:
@@ -82,18 +88,18 @@ class Owner:
         return self
 
 
-def stored_at_200(*strategies: ReadyStrategy) -> Stored:
+def stored_at_200(*strategies: ReadyStrategy) -> StoredState:
     """A round at offset 150, published up to 200."""
-    stored = Stored()
+    stored = StoredState()
     Owner(stored, *(strategies or (ONE,))).work(150).round().work(200)
     return stored
 
 
-def planned(stored: Stored, *strategies: ReadyStrategy, begin: int = 0, end: int = END) -> Plan:
-    return plan(stored, strategies or (ONE,), "bars", 0, begin, end)
+def planned(stored: StoredState, *strategies: ReadyStrategy, begin: int = 0, end: int = END) -> ResumePlan:
+    return resume_plan(stored, strategies or (ONE,), "bars", 0, begin, end)
 
 
-def going_on(stored: Stored, *strategies: ReadyStrategy) -> dict[str, bytes]:
+def going_on(stored: StoredState, *strategies: ReadyStrategy) -> dict[str, bytes]:
     """The signals of an owner that takes over from here."""
     return Owner(stored, *(strategies or (ONE,))).work().signals
 
@@ -105,10 +111,10 @@ def from_offset(offset: int, *strategies: ReadyStrategy) -> dict[str, bytes]:
 
 
 def test_an_empty_log() -> None:
-    found = planned(Stored())
+    found = planned(StoredState())
     assert (found.position, found.marked, found.snapshots, found.why_rebuilt) == (0, 0, [], None)
     assert [entry.strategy for entry in found.new] == ["one"]
-    assert going_on(Stored()) == from_offset(0)
+    assert going_on(StoredState()) == from_offset(0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,7 @@ def test_an_empty_log() -> None:
     ],
 )
 def test_a_new_strategy_begins_as_configured(changes: dict[str, Any], origin: int, publish_from: int) -> None:
-    found = planned(Stored(), ready("one", **changes), begin=20)
+    found = planned(StoredState(), ready("one", **changes), begin=20)
     (entry,) = found.new
     assert (entry.origin.offset, entry.publish_from, entry.offset) == (origin, publish_from, publish_from)
     assert (found.position, found.published) == (origin, {"one": publish_from})
@@ -130,14 +136,14 @@ def test_a_new_strategy_begins_as_configured(changes: dict[str, Any], origin: in
 
 def test_a_start_time_publishes_from_that_time() -> None:
     start = 1_380_000_000_000 + 30 * 60_000
-    signals = going_on(Stored(), ready("one", start=start))
+    signals = going_on(StoredState(), ready("one", start=start))
     times = [msgspec.json.decode(value)["content"]["time"] for value in signals.values()]
     every = [msgspec.json.decode(value)["content"]["time"] for value in undisturbed(BARS, [ready("one")]).values()]
     assert sorted(times) == sorted(time for time in every if time >= start)
 
 
 def test_a_marker_without_a_round() -> None:
-    stored = Stored()
+    stored = StoredState()
     Owner(stored, ONE).work(120)
     found = planned(stored)
     assert (found.position, found.marked, found.floor, found.why_rebuilt) == (0, 120, None, None)
@@ -154,18 +160,18 @@ def test_a_good_round() -> None:
     assert going_on(stored) == from_offset(200)
 
 
-def altered(stored: Stored, key: str, **changes: Any) -> None:
+def altered(stored: StoredState, key: str, **changes: Any) -> None:
     stored.snapshots[key] = msgspec.structs.replace(stored.snapshots[key], **changes)
 
 
-def old_roster(stored: Stored) -> None:
+def old_roster(stored: StoredState) -> None:
     """The roster of the round before, as a reader of a torn log sees it."""
-    before = Stored()
+    before = StoredState()
     Owner(before, ONE).work(100).round()
     stored.rosters = before.rosters
 
 
-def gate_ahead(stored: Stored) -> None:
+def gate_ahead(stored: StoredState) -> None:
     """Of a round at 200 only the gate's snapshots are there."""
     owner = Owner(stored, ONE).work(200)
     owner.write([r for r in owner.snapshots() if (r.key or b"").startswith(b":1m/")])
@@ -190,7 +196,7 @@ def gate_ahead(stored: Stored) -> None:
         (gate_ahead, "older than the memory of repeats"),
     ],
 )  # fmt: skip
-def test_a_round_that_is_not_whole_is_folded_again(damage: Callable[[Stored], Any], reason: str) -> None:
+def test_a_round_that_is_not_whole_is_folded_again(damage: Callable[[StoredState], Any], reason: str) -> None:
     stored = stored_at_200()
     damage(stored)
     found = planned(stored)
@@ -326,7 +332,7 @@ def test_markers_are_of_the_bars_and_told_apart_by_track() -> None:
     news = Marker("bars", 0, 5, {"two": 5}, track="news")
     gathered = Marker("predictions", 0, 90, {"two": 90})
     for markers in ([bars, news, gathered], [gathered, news, bars], [news, bars, gathered]):
-        stored = Stored(bars="bars")
+        stored = StoredState(bars="bars")
         for marker in markers:
             stored.take_state(encode(marker))
         assert stored.marker == bars
@@ -336,7 +342,7 @@ def test_markers_are_of_the_bars_and_told_apart_by_track() -> None:
 
 def test_a_strategy_knows_of_no_bar_before_its_own_first_one() -> None:
     """The memory of repeats is older than the strategy, but its first bar follows nothing: gap is null."""
-    stored, bars = Stored(), fetched([bar("A", minute, 100.0) for minute in (0, 1, 5, 6)])
+    stored, bars = StoredState(), fetched([bar("A", minute, 100.0) for minute in (0, 1, 5, 6)])
     Owner(stored, ready("old"), bars=bars[:3]).work(3).round()
     late = Owner(stored, ready("old"), ready("late", origin="now"), bars=bars[:3])
     late.bars = bars
@@ -356,3 +362,22 @@ def test_a_round_waits_for_the_signals_of_those_that_have_just_joined() -> None:
     assert not part.acknowledged(END)
     owner.publish_once()
     assert part.acknowledged(END)
+
+
+def test_what_a_strategy_publishes_below_the_last_marker_has_a_marker_of_its_own() -> None:
+    """The partition is folded silently, from the round at 150 on, up to its marker at 200. A strategy that joins there,
+    or was away until then, publishes meanwhile: without a marker the next owner would publish it once more.
+    """
+    part = Owner(stored_at_200(), ONE, ready("two")).part
+    part.feed(Chunk(TP("bars", 0), 1, part.position, 180, BARS[part.position : 180]))
+    part.feed_behind(BARS[:180], 180)
+    assert part.behind is None
+    _, joined = part.take(1_000)
+    part.note_marker(joined)
+    assert not part.advances(joined)
+    part.feed(Chunk(TP("bars", 0), 1, 180, 190, BARS[180:190]))
+    records, reached = part.take(1_000)
+    assert {msgspec.json.decode(record.value or b"")["content"]["strategy"] for record in records} == {"two"}
+    assert part.advances(reached)
+    published = msgspec.json.decode(part.marker_record(reached).value or b"", type=Marker).published
+    assert published == {"one": 200, "two": 190}

@@ -15,13 +15,15 @@ from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
 from streams.kafka.clients import offset_range, open_producer
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics, topic_name
+from streams.owners.bars_owner import BarsOwner
+from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.process.exits import Exit
 from streams.service.watchdog import watch
 from tests.streams.test_cross_sections_live import in_time, ranking
 from tests.support.deadlines import deadline, limit
 from tests.support.forked import Forked
 from tests.support.live import SignalCount, WorkerProcess, strategy, topics_and_bars, wait_for, write_config
-from tests.support.memory import bar
+from tests.support.memory import WriterFactory, bar
 
 BARS = 5
 STALL = limit(1.0)
@@ -59,24 +61,8 @@ class Part:
     restored = True
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.place, self.number = place, int(place[-1])
         self.position = self.published = 0
-        self.plan = SimpleNamespace(marked=0)
-
-
-class Stub:
-    """A worker as the watchdog sees it."""
-
-    names = SimpleNamespace(bars="bars", predictions="predictions")
-
-    def __init__(self, partitions: dict[int, Part]) -> None:
-        self.partitions = partitions
-
-    def published(self, number: int) -> int:
-        return self.partitions[number].published
-
-    def parts(self, number: int) -> list[Part]:
-        return [self.partitions[number]]
 
 
 class Log:
@@ -95,19 +81,19 @@ def stalls(moves: dict[str, list[int]], stall: float = 0.2, end: int = 1_000_000
     """
     said, now = list[str](), [0.0]
     parts = {place: Part(place) for place in moves}
-    owned = {
-        topic: {int(place[-1]): part for place, part in parts.items() if place.startswith(topic)}
-        for topic in ("bars", "predictions")
-    }
-    app = SimpleNamespace(
-        consumer=Log(dict.fromkeys(moves, end)), gatherer=SimpleNamespace(partitions=owned["predictions"])
-    )
 
     def die(_code: Any, reason: str, **_where: int) -> None:
         said.append(reason)
 
+    bars: Any = BarsOwner(Config(), [], 2, "v", WriterFactory(), die)
+    cross_sections: Any = CrossSectionOwner(Config(), [], 2, bars.names, WriterFactory(), die)
+    for place, part in parts.items():
+        owner = bars if place.startswith("bars") else cross_sections
+        owner.partitions[part.number] = part
+    app = SimpleNamespace(consumer=Log(dict.fromkeys(moves, end)), cross_sections=cross_sections)
+
     async def run() -> None:
-        watching = asyncio.create_task(watch(app, Stub(owned["bars"]), stall, die, lambda: now[0]))  # type: ignore[arg-type]
+        watching = asyncio.create_task(watch(app, bars, stall, die, lambda: now[0]))
         for look in range(len(next(iter(moves.values())))):
             for place, published in moves.items():
                 parts[place].published = parts[place].position = published[look]

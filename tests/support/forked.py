@@ -2,7 +2,7 @@
 
 Each has its own memory, pid, signals, exit code and output, and can be killed as any; only Python's seconds of
 importing are spared, of which the suites would otherwise mostly consist. That the command starts from nothing is shown
-by the tests that run it as users do (`test_demo`, `test_five_minutes`, `test_installed_plugin`).
+by the tests that run it as users do (`test_demo`, `tests.docs`, `test_installed_plugin`).
 """
 
 import multiprocessing
@@ -82,10 +82,10 @@ def run(
         return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
 
 
-def started(*words: str, log: Path) -> "subprocess.Popen[bytes]":
-    """The same by an interpreter of its own, as a user starts it."""
+def started(*words: str, log: Path, python: str = "") -> "subprocess.Popen[bytes]":
+    """The same by an interpreter of its own, as a user starts it; `python` may be that of another environment."""
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "alphawire", *words]
+        command = [python or sys.executable, "-m", "alphawire", *words]
         return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=ROOT)
 
 

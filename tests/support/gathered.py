@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from plugins.pipeline.cross_section import CrossSections
+from plugins.pipeline.cross_sections.cross_section import CrossSections
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
@@ -15,8 +15,8 @@ from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_r
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
 from streams.owners.cross_section_owner import CrossSectionOwner
-from streams.owners.partition import Names
 from streams.process.exits import Exit
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record, home, prediction_record
 from streams.recovery.cross_section_state import CrossSectionState
 from tests.support.memory import (
@@ -28,12 +28,13 @@ from tests.support.memory import (
     Writer,
     WriterFactory,
     bar,
+    end_tasks,
     fetched,
     ready,
     yield_if_throttled,
 )
 
-NAMES = Names("bars", "signals", "state", "control", "dead-letters", "predictions")
+NAMES = TopicNames("bars", "signals", "state", "control", "dead-letters", "predictions")
 PARTITIONS = 2
 RANKING = {"key": "signal.ranking", "top_n": 1, "bottom_n": 1}
 
@@ -104,13 +105,16 @@ async def gather(
         died = True
 
     clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
-    gatherer = CrossSectionOwner(config, strategies, PARTITIONS, NAMES, WriterFactory(), die, clock)
-    gatherer.generation = 1
+
+    async def load(_number: int) -> CrossSectionState:
+        return stored(log, rng.random() < 0.5)
+
     number = home(strategies[0].name, PARTITIONS)
-    writer: Any = Writer(log, rng, dies_at, transactional, after_state=dies_after_state)
+    factory = WriterFactory(Writer(log, rng, dies_at, transactional, after_state=dies_after_state))
+    gatherer = CrossSectionOwner(config, strategies, PARTITIONS, NAMES, factory, die, clock, load)
     gatherer.log_end = lambda _: len(log.of("predictions"))
     try:
-        await gatherer.open(number, stored(log, rng.random() < 0.5), writer)
+        await gatherer.take_over([number], 1)
     except Crash:
         return gatherer
     part = gatherer.partitions[number]
@@ -134,11 +138,7 @@ async def gather(
             break
     if not died:
         await gatherer.on_revoke({TP("predictions", number)})
-    left = [task for publisher in gatherer._publishers.values() if (task := publisher._task)]
-    left += gatherer._deciding.values()
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    await end_tasks(gatherer)
     return gatherer
 
 

@@ -103,13 +103,18 @@ def digest(config: Config) -> list[bytes]:
 
 
 class WorkerProcess:
-    """``alphawire worker`` as a process of its own; `fresh`: by an interpreter that has imported nothing yet."""
+    """``alphawire worker`` as a process of its own; `fresh`: by an interpreter that has imported nothing yet; `python`:
+    by one of another environment.
+    """
 
-    def __init__(self, config: Path, *options: str, log: Path | None = None, fresh: bool = False) -> None:
+    def __init__(
+        self, config: Path, *options: str, log: Path | None = None, fresh: bool = False, python: str = ""
+    ) -> None:
         self._log = log or config.with_suffix(".log")
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
         words = ("worker", "-c", str(config), *options)
-        self.process = started(*words, log=self._log) if fresh else Forked(*words, log=self._log)
+        own = fresh or python
+        self.process = started(*words, log=self._log, python=python) if own else Forked(*words, log=self._log)
 
     def ready(self) -> bool:
         """It owns partitions, or has ended: before that, SIGTERM ends it as it would end any process."""
@@ -194,10 +199,12 @@ class SignalCount:
             return {}
 
 
-def run_to_end(config_file: Path, config: Config, count: int, *options: str, seconds: float = 90.0) -> None:
+def run_to_end(
+    config_file: Path, config: Config, count: int, *options: str, seconds: float = 90.0, python: str = ""
+) -> None:
     """One undisturbed worker until `count` signals are there."""
     signals = SignalCount(config)
-    with WorkerProcess(config_file, *options) as worker:
+    with WorkerProcess(config_file, *options, python=python) as worker:
         wait_for(worker.ready, seconds)
         wait_for(lambda: signals() >= count or worker.process.poll() is not None, seconds)
         assert worker.stop() == 0

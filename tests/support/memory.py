@@ -13,8 +13,9 @@ import pandas as pd
 
 from plugins.base.streaming import trial_bars
 from plugins.news.join import NewsJoin
+from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord
@@ -22,13 +23,13 @@ from schemas.wire import Applied, ShadowPrediction, Signal, encode
 from schemas.wire.news import decode_news
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
+from streams.owners.bars_owner import BarsOwner
 from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
-from streams.owners.worker import Worker
 from streams.process.exits import Exit
 from streams.publishing.writer import Record
-from streams.recovery.plan import of_track, plan
-from streams.recovery.state import Stored
+from streams.recovery.plan import ResumePlan, of_track, resume_plan
+from streams.recovery.state import StoredState
 from streams.requests.control_requests import ControlRequests
 
 MINUTE = 60_000
@@ -61,6 +62,11 @@ def ready(name: str, **changes: Any) -> ReadyStrategy:
     return ready_strategy(name, Strategy.model_validate(settings | changes))
 
 
+def with_shadows(shadows: Shadows) -> dict[str, RunSettings]:
+    """Runs as they are configured, each with its shadow."""
+    return {name: RunSettings(shadow=shadow) for name, shadow in shadows.ready.items()}
+
+
 def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change") -> pd.DataFrame:
     """The strategy's columns, bar by bar, as its run steps over them."""
     strategy = ready("one", features=features, prediction=prediction)
@@ -70,7 +76,9 @@ def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change"
     parts = []
     for first in range(0, count, 7):
         chunk = bars[first : first + 7]
-        parts.append(run.step(chunk, np.zeros(len(chunk), np.int64), np.arange(first, first + len(chunk)))[0])
+        none = np.zeros(len(chunk), np.int64)
+        accepted = AcceptedBars(chunk, none, np.arange(first, first + len(chunk)), none, ["X"])
+        parts.append(run.step(accepted).values)
     return pd.DataFrame(np.concatenate(parts), columns=strategy.columns)
 
 
@@ -126,8 +134,8 @@ class Log:
     def of(self, topic: str) -> list[Record]:
         return [record for record in self.records if record.topic == topic]
 
-    def stored(self, compacted: bool = False) -> Stored:
-        stored = Stored(bars="bars")
+    def stored(self, compacted: bool = False) -> StoredState:
+        stored = StoredState(bars="bars")
         state = self.of("state")
         for record in {r.key: r for r in state}.values() if compacted else state:
             stored.take_state(record.value)
@@ -206,12 +214,15 @@ async def yield_if_throttled(rng: random.Random) -> None:
 
 
 class WriterFactory:
-    """None: each life gets its writer."""
+    """Each life has one writer."""
 
     exactly_once = False
 
+    def __init__(self, writer: Any = None) -> None:
+        self._writer = writer
+
     async def open(self, partition: int, track: str = "") -> Any:
-        raise AssertionError(partition)
+        return self._writer
 
     async def close(self, writer: Any) -> None:
         """Nothing to close."""
@@ -228,12 +239,33 @@ class Clock:
         return self._now
 
 
+class MemoryOwner(BarsOwner):
+    """Restores from a `log` in memory, whose bars are at offsets from `begin` to `end`."""
+
+    def __init__(self, log: Log, rng: random.Random, begin: int, end: int, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._memory, self._rng, self._begin, self._end = log, rng, begin, end
+
+    async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
+        stored = self._memory.stored(self._rng.random() < 0.5)
+        ready = [self.requests.at_start(s.name, stored.applied.get(s.name)) for s in self.strategies]
+        tracks = ("", "news") if self.uses_news else ("",)
+        return [
+            [
+                resume_plan(stored.of_track(track), of_track(ready, track), "bars", number, self._begin, self._end)
+                for track in tracks
+            ]
+            for number in numbers
+        ]
+
+
 async def live(
     log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy], rng: random.Random, *,
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
-    dies_at_control: bool = False, wishes: ControlRequests | None = None, meanwhile: Callable[[Worker], None] | None =
-    None, shadows: Shadows | None = None, ends: list[Any] | None = None, config: Config = CONFIG,
-) -> Worker:  # fmt: skip
+    dies_at_control: bool = False, requests: ControlRequests | None = None,
+    meanwhile: Callable[[BarsOwner], None] | None = None, shadows: Shadows | None = None,
+    ends: list[Any] | None = None, config: Config = CONFIG,
+) -> BarsOwner:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
     """
@@ -255,16 +287,13 @@ async def live(
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
     news = lambda _: news_of(log, rng)  # noqa: E731
-    worker = Worker(config, strategies, 1, "v", WriterFactory(), die, clock, reader, wishes, shadows, news)
-    worker.generation = 1
-    writer: Any = Writer(log, rng, dies_at, transactional, dies_at_control)
-    stored = log.stored(rng.random() < 0.5)
-    going_on = [worker.wishes.at_start(strategy.name, stored.applied.get(strategy.name)) for strategy in strategies]
-    plans = [
-        plan(stored.of_track(track), of_track(going_on, track), "bars", 0, begin, len(bars)) for track in ("", "news")
-    ]
+    factory = WriterFactory(Writer(log, rng, dies_at, transactional, dies_at_control))
+    worker = MemoryOwner(
+        log, rng, begin, len(bars), config, strategies, 1, "v", factory, die, clock,
+        requests=requests, shadows=shadows, reader=reader, news=news,
+    )  # fmt: skip
     try:
-        await worker.open(0, plans[0], writer, plans[1] if worker.uses_news else None, writer)
+        await worker.take_over([0], 1)
     except Crash:
         return worker
     part = worker.partitions[0]
@@ -280,21 +309,26 @@ async def live(
         if meanwhile and not died:
             meanwhile(worker)
         await yield_if_throttled(rng)
-    while part.behind and stops_at is None and part.position >= part.plan.settled and not died:
+    while part.behind and stops_at is None and not died:
         await asyncio.sleep(0)
-    while worker.tracks and worker.tracks[0].behind and stops_at is None and not died:
-        worker.tracks[0].wake.set()
+    while worker.news_tracks and worker.news_tracks[0].behind and stops_at is None and not died:
+        worker.news_tracks[0].wake.set()
         if meanwhile:
             meanwhile(worker)
         await asyncio.sleep(0)
     if not died:
         await worker.on_revoke({TP("bars", 0)})
-    left = [publisher._task for publisher in worker._publishers.values() if publisher._task]
-    left += [*worker._catching_up.values(), *worker._following.values()]
+    await end_tasks(worker)
+    return worker
+
+
+async def end_tasks(owner: Any) -> None:
+    """As the end of the process would."""
+    left = [publisher._task for own in owner._publishers.values() for publisher in own if publisher._task]
+    left += [task for own in owner._tasks.values() for task in own]
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
-    return worker
 
 
 def news_of(log: Log, rng: random.Random) -> NewsSource:
@@ -335,10 +369,10 @@ def undisturbed(
     found: dict[str, bytes] = {}
     for strategy in strategies:
         join = news_join(log, strategy) if log and strategy.uses_news else None
-        pipeline = Pipeline([strategy], Source("bars", 0, "v"), news=join)
-        if applied is not None:
-            run = pipeline.runs[strategy.name]
-            run.begin, run.publish_from = applied[strategy.name].origin.offset, applied[strategy.name].publish_from
+        settings = {
+            name: RunSettings(entry.origin.offset, entry.publish_from) for name, entry in (applied or {}).items()
+        }
+        pipeline = Pipeline([strategy], Source("bars", 0, "v"), settings, join)
         outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
         found |= {signal.content.id: encode(signal) for signal in outcome.signals}
     return found

@@ -15,7 +15,7 @@ from streams.process.exits import Exit
 from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.scorer import Scorer
 from streams.scorer.scoring import Scoring
-from streams.scorer.service import consumer_options, place_of
+from streams.scorer.service import consumer_options, destination_of
 from streams.service.service import choose_writer_factory
 from tests.support.deadlines import deadline
 
@@ -53,7 +53,7 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
     ):
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scoring = scoring or Scoring(open_scorer(config.news))
-        scorer = Scorer(config, scoring, await place_of(config), factory, die, clock)
+        scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
         stop = asyncio.Event()
         task = asyncio.create_task(scorer.run(consumer, stop))
         try:

@@ -23,7 +23,7 @@ from schemas.canonical import file_sha256
 from schemas.configuration import Strategy
 from schemas.wire import Applied, Pause, Resume, Signal, Use, Wish, decode_control, encode
 from streams.consuming.intake import Intake
-from streams.owners.worker import Worker
+from streams.owners.bars_owner import BarsOwner
 from streams.publishing.writer import Record
 from streams.requests.control_requests import ControlRequests
 from tests.support.memory import FEATURES, Fetched, Log, fetched, live, messy_bars
@@ -133,10 +133,10 @@ async def swapping_lives(
         log.records.append(Record("control", NAME.encode(), encode(wish)))
         return wish
 
-    def meanwhile(worker: Worker) -> None:
+    def meanwhile(worker: BarsOwner) -> None:
         if rng.random() < 0.15:
             wish = sent()
-            if worker.wishes.take(wish) is None:
+            if worker.requests.take(wish) is None:
                 worker.fulfil(wish.strategy)
 
     reached = 0
@@ -148,13 +148,13 @@ async def swapping_lives(
         await live(
             log, bars[:reached], strategies, rng, dies_at=rng.choice([None, rng.randint(0, 4 if at_a_swap else 25)]),
             stops_at=rng.choice([None, None, rng.randint(0, reached)]), dies_at_control=at_a_swap,
-            transactional=transactional, wishes=book, meanwhile=meanwhile,
+            transactional=transactional, requests=book, meanwhile=meanwhile,
         )  # fmt: skip
         if rng.random() < 0.3:
             sent()
     book = Book(strategies)
     book.begin(wishes_on(log))
-    await live(log, bars, strategies, rng, transactional=transactional, wishes=book)
+    await live(log, bars, strategies, rng, transactional=transactional, requests=book)
 
 
 def swaps(log: Log) -> list[Applied]:
@@ -184,7 +184,7 @@ async def forgetful_lives(log: Log, rng: random.Random, transactional: bool) -> 
     begins.
     """
     bars, strategies = fetched(messy_bars(rng, ["A", "B"], 120)), [with_model(ARTIFACTS[0])]
-    await live(log, bars[:60], strategies, rng, transactional=transactional, wishes=Book(strategies))
+    await live(log, bars[:60], strategies, rng, transactional=transactional, requests=Book(strategies))
     for number, (name, time) in enumerate((("b", None), ("c", 4_000_000_000_000))):
         model = with_model(name).model_id
         assert model is not None
@@ -192,7 +192,7 @@ async def forgetful_lives(log: Log, rng: random.Random, transactional: bool) -> 
         log.records.append(Record("control", NAME.encode(), encode(wish)))
         book = Book(strategies)
         book.begin(wishes_on(log))
-        await live(log, bars[: 90 + 30 * number], strategies, rng, transactional=transactional, wishes=book)
+        await live(log, bars[: 90 + 30 * number], strategies, rng, transactional=transactional, requests=book)
 
 
 async def torn_swaps(log: Log, bars: Sequence[Fetched], rng: random.Random, transactional: bool) -> None:
@@ -211,11 +211,11 @@ async def torn_swaps(log: Log, bars: Sequence[Fetched], rng: random.Random, tran
         book.begin(wishes_on(log))
         await live(
             log, bars[:reached], strategies, rng, dies_at=0 if number else None, dies_at_control=True,
-            transactional=transactional, wishes=book,
+            transactional=transactional, requests=book,
         )  # fmt: skip
     book = Book(strategies)
     book.begin(wishes_on(log))
-    await live(log, bars, strategies, rng, transactional=transactional, wishes=book)
+    await live(log, bars, strategies, rng, transactional=transactional, requests=book)
 
 
 def times_of(bars: Sequence[Fetched]) -> list[int]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, plugins_option, topics_option
-from alphawire.commands.progress import counted, tell_gaps
-from alphawire.commands.research.score_text import interval_text
+from alphawire.commands.progress import counted, show_gaps
+from alphawire.display.scores import interval_text
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 @json_option
 def compare(strategy: str, start: int | None, end: int | None, source: str, config: Config, as_json: bool) -> None:
     """STRATEGY's model and its shadow side by side: what both predicted live, and what came of it."""
-    from backtest.sources.bars import with_topics
     from backtest.training.shadow_comparison import compare_shadow
 
     with counted("bars") as progress:
-        report = compare_shadow(with_topics(config, source), strategy, start, end, progress)
-    tell_gaps(report.gaps)
+        report = compare_shadow(config, strategy, start, end, progress, source)
+    show_gaps(report.gaps)
     if as_json:
         plain = {"strategy": report.strategy, "target": report.target, "foreign": report.foreign, "gaps": report.gaps}
         click.echo(json.dumps(plain | {"pairs": [pair.plain() for pair in report.pairs]}))

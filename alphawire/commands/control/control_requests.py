@@ -1,4 +1,4 @@
-"""Wishes on `control`, from the command line: another model, a pause, an end of it."""
+"""Control requests from the command line: another model, a pause, the end of a pause."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def wish_options(command: F) -> F:
+def request_options(command: F) -> F:
     """``--from``, ``--wait`` and what every command has."""
     for option in (
         json_option,
@@ -42,7 +42,7 @@ def wish_options(command: F) -> F:
 @click.argument("artifact", required=False)
 @click.option("--back", is_flag=True, help="the configured model again")
 @click.option("--sha256", help="of the artifact's manifest, where the artifact is not on this machine")
-@wish_options
+@request_options
 def use(
     strategy: str, artifact: str | None, back: bool, sha256: str | None,
     config: Config, from_time: int | None, wait: float, as_json: bool,
@@ -62,7 +62,7 @@ def use(
 
 @click.command("pause")
 @click.argument("strategy")
-@wish_options
+@request_options
 def pause(strategy: str, config: Config, from_time: int | None, wait: float, as_json: bool) -> None:
     """Have all workers publish nothing for STRATEGY, while its states go on."""
     config.strategy(strategy)
@@ -71,7 +71,7 @@ def pause(strategy: str, config: Config, from_time: int | None, wait: float, as_
 
 @click.command("resume")
 @click.argument("strategy")
-@wish_options
+@request_options
 def resume(strategy: str, config: Config, from_time: int | None, wait: float, as_json: bool) -> None:
     """Have all workers publish STRATEGY's signals again, from the next bar on."""
     config.strategy(strategy)
@@ -87,11 +87,11 @@ def list_models(strategy: str, config: Config, as_json: bool) -> None:
     """The artifacts that STRATEGY could use: those that lie beside its configured one (*) on this machine; its shadow's
     is marked ~.
     """
-    found = _artifacts(config.strategy(strategy), strategy)
+    artifacts = _artifacts(config.strategy(strategy), strategy)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(artifacts))
         return
-    for one in found:
+    for one in artifacts:
         mark = "*" if one["configured"] else "~" if one["shadow"] else " "
         click.echo(f"{mark} {one['artifact']:<24} {one['sha256'] or '':<12.12} {one['key'] or ''} {one['fault'] or ''}")
 
@@ -103,7 +103,7 @@ def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
         raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
     configured = settings.model.artifact.absolute()
     shadow = settings.shadow.artifact.absolute() if settings.shadow else None
-    found = []
+    artifacts = []
     for manifest in sorted(configured.parent.glob("*/manifest.json")):
         one: dict[str, Any] = {"artifact": manifest.parent.name, "configured": manifest.parent == configured}
         one["shadow"] = manifest.parent == shadow
@@ -113,8 +113,8 @@ def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
             one |= {"sha256": what.sha256, "key": what.key, "fault": "another model's" if wrong else None}
         except ArtifactError as error:
             one |= {"sha256": None, "key": None, "fault": str(error)}
-        found.append(one)
-    return found
+        artifacts.append(one)
+    return artifacts
 
 
 def _checked(strategy: str, settings: Strategy, artifact: str, sha256: str | None) -> str:
@@ -133,29 +133,29 @@ def _checked(strategy: str, settings: Strategy, artifact: str, sha256: str | Non
     return wanted
 
 
-def _send(config: Config, wish: Wish, wait: float, as_json: bool) -> None:
+def _send(config: Config, request: Wish, wait: float, as_json: bool) -> None:
     """Exit code 1 when a worker refuses."""
     from schemas.errors import BadRecord
     from schemas.wire import decode_control, encode
 
     try:
-        decode_control(encode(wish))
+        decode_control(encode(request))
     except BadRecord as bad:
-        raise ConfigurationError(f"that is no wish: {bad}") from None
-    heard = asyncio.run(_sent(config, wish, wait))
-    refused = [answer for answer in heard if not answer.accepted]
+        raise ConfigurationError(f"not a valid control request: {bad}") from None
+    received = asyncio.run(_answers(config, request, wait))
+    refused = [answer for answer in received if not answer.accepted]
     if as_json:
-        said = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in heard]
-        click.echo(json.dumps({"wish": wish.id, "answers": said}))
+        answers = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in received]
+        click.echo(json.dumps({"wish": request.id, "answers": answers}))
     else:
-        for answer in heard:
+        for answer in received:
             click.echo(f"{answer.worker}: {'accepted' if answer.accepted else f'refused: {answer.reason}'}")
-        if not heard:
+        if not received:
             click.echo("sent; no worker has answered" if wait else "sent")
     sys.exit(1 if refused else 0)
 
 
-async def _sent(config: Config, wish: Wish, wait: float) -> "list[Answer]":
+async def _answers(config: Config, request: Wish, wait: float) -> "list[Answer]":
     from streams.recovery.inspection import running
     from streams.requests.control import answers, send
 
@@ -163,5 +163,5 @@ async def _sent(config: Config, wish: Wish, wait: float) -> "list[Answer]":
         workers = max(1, await running(config.kafka)) if wait else 0
     except AlphawireError:
         workers = 1
-    offset = await send(config.kafka, wish)
-    return await answers(config.kafka, wish, offset, workers, wait)
+    offset = await send(config.kafka, request)
+    return await answers(config.kafka, request, offset, workers, wait)

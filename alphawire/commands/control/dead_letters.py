@@ -4,25 +4,30 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, prefix_option
+from alphawire.display.dead_letters import (
+    absent_text,
+    details,
+    letter_text,
+    one_line,
+    outcome,
+    result_text,
+    summary,
+    time_text,
+)
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from streams.dead_letters.letters import Choice, Letter, Place
-    from streams.dead_letters.reinjection import Replayed
+    from streams.dead_letters.letters import Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHOWN_REASON = 100
-SHOWN_REFUSALS = 20
-HEX_ROW = 32
-MAX_HEX_ROWS = 32
 
 
 @click.group("dead-letters")
@@ -65,22 +70,22 @@ def show_list(config: Config, limit: int, out: Path | None, as_json: bool, **val
     """How many there are of each class of error, and the newest."""
     from streams.dead_letters.letters import find_letters
 
-    found = asyncio.run(find_letters(config.kafka, _choice(values), limit))
+    results = asyncio.run(find_letters(config.kafka, _choice(values), limit))
     if out is not None:
-        lines = (json.dumps(described(letter, letter.place in found.replayed)) for letter in found.letters)
+        lines = (json.dumps(details(letter, letter.place in results.replayed)) for letter in results.letters)
         out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     if as_json:
-        letters = [summary(letter, letter.place in found.replayed) for letter in found.letters]
-        click.echo(json.dumps({"counts": dict(found.counts), "foreign": found.foreign, "letters": letters}))
+        letters = [summary(letter, letter.place in results.replayed) for letter in results.letters]
+        click.echo(json.dumps({"counts": dict(results.counts), "foreign": results.foreign, "letters": letters}))
         return
-    for letter in found.letters:
-        state = "replayed" if letter.place in found.replayed else ""
-        time, reason = written(letter.timestamp), one_line(letter.reason, SHOWN_REASON)
+    for letter in results.letters:
+        state = "replayed" if letter.place in results.replayed else ""
+        time, reason = time_text(letter.timestamp), one_line(letter.reason, SHOWN_REASON)
         click.echo(f"{letter.place!s:>12}  {time}  {letter.error:<15}  {state:<8}  {reason}")
-    counts = ", ".join(f"{count} {error}" for error, count in sorted(found.counts.items()))
-    click.echo(f"{found.counts.total()} dead letters{f': {counts}' if counts else ''}")
-    if found.foreign:
-        click.echo(f"{found.foreign} records on the topic are no letters of alphawire")
+    counts = ", ".join(f"{count} {error}" for error, count in sorted(results.counts.items()))
+    click.echo(f"{results.counts.total()} dead letters{f': {counts}' if counts else ''}")
+    if results.foreign:
+        click.echo(f"{results.foreign} records on the topic are no letters of alphawire")
 
 
 @command.command("show")
@@ -93,16 +98,12 @@ def show(places: tuple[str, ...], config: Config, as_json: bool) -> None:
     from streams.dead_letters.letters import Choice, Place, find_letters
 
     wanted = frozenset(map(Place.parse, places))
-    found = asyncio.run(find_letters(config.kafka, Choice(places=wanted)))
-    if absent := sorted(wanted - {letter.place for letter in found.letters}):
-        raise ConfigurationError(_absent(absent))
-    for letter in found.letters:
-        about = described(letter, letter.place in found.replayed)
-        click.echo(json.dumps(about) if as_json else in_lines(about, letter))
-
-
-def _absent(places: "list[Place]") -> str:
-    return f"there is no dead letter {', '.join(map(str, places))}; `alphawire dead-letters list` shows what there is"
+    results = asyncio.run(find_letters(config.kafka, Choice(places=wanted)))
+    if absent := sorted(wanted - {letter.place for letter in results.letters}):
+        raise ConfigurationError(absent_text(absent))
+    for letter in results.letters:
+        about = details(letter, letter.place in results.replayed)
+        click.echo(json.dumps(about) if as_json else letter_text(about, letter))
 
 
 @command.command("replay")
@@ -132,95 +133,5 @@ def replay(
         raise ConfigurationError("which letters? Name them, give --file, --error or another condition, or --all")
     mend = Mend(mended, assignments(fields), frozenset(unset))
     result = asyncio.run(replay_letters(config.kafka, _choice(values, chosen), mend, dry_run))
-    click.echo(json.dumps(outcome(result, dry_run)) if as_json else told(result, dry_run))
+    click.echo(json.dumps(outcome(result, dry_run)) if as_json else result_text(result, dry_run))
     sys.exit(1 if result.refused or result.missing else 0)
-
-
-def outcome(result: "Replayed", dry_run: bool) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "replayed": [
-            {"letter": str(item.letter.place), "topic": item.record.topic, "partition": item.partition}
-            for item in result.replayed
-        ],
-        "replayed_before": list(map(str, result.before)),
-        "refused": [{"letter": str(letter.place), "reason": reason} for letter, reason in result.refused],
-        "missing": list(map(str, result.missing)),
-    }
-
-
-def told(result: "Replayed", dry_run: bool) -> str:
-    lines = [f"{letter.place}: stays: {one_line(reason)}" for letter, reason in result.refused[:SHOWN_REFUSALS]]
-    if len(result.refused) > SHOWN_REFUSALS:
-        lines.append(f"and {len(result.refused) - SHOWN_REFUSALS} more stay")
-    if result.missing:
-        lines.append(_absent(result.missing))
-    back = f"{len(result.replayed)} {'would be' if dry_run else 'were'} put back"
-    before = f", {len(result.before)} had been put back before" if result.before else ""
-    return "\n".join([*lines, f"{back}{before}, {len(result.refused)} stay"])
-
-
-def summary(letter: "Letter", replayed: bool) -> dict[str, Any]:
-    """What is known of a letter, without its bytes."""
-    return {
-        "partition": letter.place.partition, "offset": letter.place.offset, "timestamp": letter.timestamp,
-        "error": letter.error, "reason": letter.reason, "replayed": replayed,
-        "from": {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset},
-        "truncated": letter.truncated, "sha256": letter.sha256,
-    }  # fmt: skip
-
-
-def described(letter: "Letter", replayed: bool) -> dict[str, Any]:
-    """`summary` with key and value: JSON where the value is that, else text, else hexadecimal."""
-    about = summary(letter, replayed)
-    about |= {"key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")}
-    if letter.value is None:
-        return about | {"value": None}
-    try:
-        text = letter.value.decode()
-    except UnicodeDecodeError:
-        return about | {"hex": letter.value.hex()}
-    try:
-        return about | {"value": json.loads(text, parse_constant=_no_json)}
-    except (ValueError, RecursionError):
-        return about | {"text": text}
-
-
-def _no_json(name: str) -> Any:
-    raise ValueError(name)
-
-
-def in_lines(about: dict[str, Any], letter: "Letter") -> str:
-    lines = [f"letter     {letter.place}{'  (put back already)' if about['replayed'] else ''}"]
-    lines += [
-        f"from       {one_line(letter.topic)}/{letter.partition} offset {letter.offset}",
-        f"time       {written(letter.timestamp)}",
-        f"error      {one_line(letter.error)}",
-        f"reason     {one_line(letter.reason)}",
-        f"key        {'none' if about['key'] is None else one_line(about['key'])}",
-    ]
-    if letter.truncated is not None:
-        lines.append(f"truncated  of {letter.truncated} bytes with SHA-256 {letter.sha256}")
-    if "hex" in about:
-        return "\n".join([*lines, "value", *_hex_rows(letter.value or b"")])
-    value = json.dumps(about["value"], indent=2) if "value" in about else one_line(about["text"])
-    return "\n".join([*lines, f"value      {value}"])
-
-
-def _hex_rows(data: bytes) -> list[str]:
-    starts = range(0, len(data), HEX_ROW)[:MAX_HEX_ROWS]
-    rows = [f"  {start:08x}  {data[start : start + HEX_ROW].hex(' ')}" for start in starts]
-    return rows if len(data) <= HEX_ROW * MAX_HEX_ROWS else [*rows, f"  … {len(data)} bytes; --json has them all"]
-
-
-def one_line(text: str, length: int = 2000) -> str:
-    """What comes from a record may not move the terminal's cursor, nor turn its text round."""
-    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-    return shown if len(shown) <= length else shown[: length - 1] + "…"
-
-
-def written(time: int) -> str:
-    try:
-        return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{time} ms"

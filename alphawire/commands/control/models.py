@@ -44,8 +44,8 @@ def pull(strategy: str, run: str | None, out: Path | None, experiment: str, conf
     from plugins.models.artifacts.mlflow_store import pull
 
     folder = out or _artifact(config, strategy)
-    found, manifest = pull(strategy, folder, run, experiment)
-    click.echo(f"{folder} is {manifest.sha256} ({manifest.key}) from run {found}")
+    run_id, manifest = pull(strategy, folder, run, experiment)
+    click.echo(f"{folder} is {manifest.sha256} ({manifest.key}) from run {run_id}")
 
 
 def _artifact(config: Config, strategy: str) -> Path:

@@ -27,11 +27,11 @@ def show(config: Config, as_json: bool) -> None:
     from streams.recovery.inspection import overview
 
     ready = [ready_strategy(name, strategy) for name, strategy in config.strategies.items()]
-    found = asyncio.run(overview(config.kafka, ready))
+    states = asyncio.run(overview(config.kafka, ready))
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(state) for state in found]))
+        click.echo(json.dumps([dataclasses.asdict(state) for state in states]))
         return
-    for state in found:
+    for state in states:
         floor = "none yet" if state.floor is None else f"at {state.floor}"
         click.echo(
             f"bars/{state.partition}: log {state.begin} to {state.end}, published up to {state.marked},"

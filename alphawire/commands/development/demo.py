@@ -36,7 +36,7 @@ def command(folder: Path, as_json: bool) -> None:
         from alphawire.demo.table import show_end
 
         story = Story(folder, screen)
-        held = story.tell()
+        held = story.run()
     except KeyboardInterrupt:
         click.echo("\nstopped; nothing is left running", err=True)
         end_interrupted()

@@ -38,13 +38,13 @@ def command(category: str | None, as_json: bool, key: str | None) -> None:
 
 
 def _schema(key: str, chosen: list[PluginEntry]) -> dict[str, Any]:
-    found = [entry for entry in chosen if entry.key == key]
-    if not found:
+    entries = [entry for entry in chosen if entry.key == key]
+    if not entries:
         raise ConfigurationError(f"there is no plugin {key!r}; {_options(key, [entry.key for entry in chosen])}")
-    if len(found) > 1:
-        categories = " and ".join(entry.category for entry in found)
+    if len(entries) > 1:
+        categories = " and ".join(entry.category for entry in entries)
         raise ConfigurationError(f"{key} is in {categories}; name the category as well")
-    return found[0].parameters or UNTOLD
+    return entries[0].parameters or UNTOLD
 
 
 def _options(wrong: str, names: Any) -> str:
@@ -77,8 +77,11 @@ def _parameters(entry: PluginEntry) -> str:
     """``name=default`` for each parameter, the bare name where one must be given."""
     if entry.parameters is None:
         return "any"
-    told = entry.parameters.get("properties", {})
-    return ", ".join(f"{name}={_short(told[name]['default'])}" if "default" in told[name] else name for name in told)
+    properties = entry.parameters.get("properties", {})
+    return ", ".join(
+        f"{name}={_short(declared['default'])}" if "default" in declared else name
+        for name, declared in properties.items()
+    )
 
 
 def _short(value: Any) -> str:

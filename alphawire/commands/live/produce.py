@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, prefix_option
-from alphawire.commands.progress import NO_NEWS, counted, tell_left_out
+from alphawire.commands.progress import NO_NEWS, counted, show_left_out
 from schemas.configuration import Config
 
 
@@ -59,7 +59,7 @@ def bars(
             json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
         )
         return
-    tell_left_out(left, "rows are no bars and were")
+    show_left_out(left, "rows are no bars and were")
     pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
@@ -104,10 +104,10 @@ def news(
         done = asyncio.run(produce_news(config.kafka, articles, rate, speed, progress))
     topic = topic_name(config.kafka, "news")
     if as_json:
-        told = {"topic": topic, "refused": left.reasons, "examples": left.examples}
-        click.echo(json.dumps(dataclasses.asdict(done) | told))
+        report = {"topic": topic, "refused": left.reasons, "examples": left.examples}
+        click.echo(json.dumps(dataclasses.asdict(done) | report))
         return
-    tell_left_out(left, NO_NEWS)
+    show_left_out(left, NO_NEWS)
     where = f"{topic} at {config.kafka.bootstrap}"
     click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
     if not done.articles:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from alphawire.commands.options import config_option, json_option, prefix_option
-from alphawire.commands.progress import counted, tell_gaps
+from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 from streams.kafka.topics import TOPICS
 
@@ -30,11 +30,12 @@ def command(topics: tuple[str, ...], out: Path, config: Config, as_json: bool) -
     Exit code 1: the log had dropped records before they were archived.
     """
     from streams.archive.writer import DEFAULT, archive
-    from streams.kafka.gaps import told
+    from streams.kafka.gaps import describe_gaps
+    from streams.kafka.log import KafkaLog
 
     with counted("records") as progress:
-        report = asyncio.run(archive(config.kafka, out, topics or DEFAULT, progress))
-    tell_gaps([text for place, spans in report.gaps.items() for text in told(place, spans)])
+        report = asyncio.run(archive(KafkaLog(config.kafka), out, topics or DEFAULT, progress))
+    show_gaps([text for place, spans in report.gaps.items() for text in describe_gaps(place, spans)])
     if as_json:
         gaps = {place: [[span.begin, span.end] for span in spans] for place, spans in report.gaps.items()}
         plain = {"out": str(out), "added": report.records, "records": report.total, "gaps": gaps, "lost": report.lost}

@@ -15,7 +15,7 @@ from alphawire.commands.options import (
     offsets_option,
     plugins_option,
 )
-from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.progress import counted, show_absent, show_data
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
-    data = tell_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
-    tell_absent(config, strategy, replayed.bars)
+    data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
+    show_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(
@@ -106,15 +106,15 @@ def command(
             name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
             notes=[*_notes(replayed), *told_in_sample(chosen, replayed.signals)],
         )  # fmt: skip
-    told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
-        click.echo(json.dumps(told | {"out": str(out)} | data))
+        click.echo(json.dumps(summary | {"out": str(out)} | data))
     else:
-        _show(told, out)
+        _show(summary, out)
 
 
 def _notes(replayed: "ReplayResult") -> list[str]:
-    """What the page says of the data, before all else."""
+    """Notes on the data, for the top of the page."""
     notes = [f"A gap in the log: {gap}." for gap in replayed.gaps]
     for what, left in (("bars", replayed.left_out), ("rows of news", replayed.news_left_out)):
         notes += [f"Of the {what}, {left.rows} were left out: {left}."] if left.rows else []
@@ -128,19 +128,19 @@ def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
     check_file(out)
     results = compare(*folders, out)
     if as_json:
-        click.echo(json.dumps({str(result.folder): result.told for result in results}))
+        click.echo(json.dumps({str(result.folder): result.summary for result in results}))
     else:
         _show_table({str(result.folder): result.metrics for result in results})
         click.echo(f"{out}: the two side by side")
 
 
-def _show(told: dict[str, Any], out: Path) -> None:
-    columns = {key: engine["metrics"] for key, engine in told["engines"].items()} | {
-        "buy and hold": told["buy_and_hold"]
+def _show(summary: dict[str, Any], out: Path) -> None:
+    columns = {key: engine["metrics"] for key, engine in summary["engines"].items()} | {
+        "buy and hold": summary["buy_and_hold"]
     }
     _show_table(columns)
-    click.echo(trusted(told["overfitting"]))
-    for text in [found["text"] for found in told["agreement"]] + told["warnings"]:
+    click.echo(trusted(summary["overfitting"]))
+    for text in [finding["text"] for finding in summary["agreement"]] + summary["warnings"]:
         click.echo(text)
     click.echo(f"{out / 'report.html'}: the report; beside it metrics.json and, by engine, trades, equity, fills, cuts")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.progress import counted
-from alphawire.commands.research.score_text import interval_text, verdict_lines
+from alphawire.display.scores import interval_text, verdict_lines
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def validate(
     as_json: bool,
     news: "NewsOf | None" = None,
 ) -> None:
-    """Cross-validates and tells; the picture goes to `out`, a folder (by default the working directory)."""
+    """Cross-validates and shows the scores; the picture goes to `out`, a folder (by default the working directory)."""
     from backtest.training import cross_validate
     from backtest.training.picture import page
 

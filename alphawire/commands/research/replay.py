@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
-from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.progress import counted, show_absent, show_data
 from schemas.configuration import Config
 
 
@@ -45,13 +45,13 @@ def command(
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
     write_signals(result.raw, out)
-    data = tell_data(result.gaps, result.left_out, result.news_left_out)
+    data = show_data(result.gaps, result.left_out, result.news_left_out)
     for fault in result.lacking:
         click.echo(f"not recomputed: {fault}", err=True)
     if result.other and not as_configured:
-        told = f"in force is configuration {result.other}, another one than here; --as-configured replays with this one"
-        click.echo(told, err=True)
-    tell_absent(config, strategy, result.bars)
+        warning = f"configuration {result.other} is in force, not the one here; --as-configured replays with this one"
+        click.echo(warning, err=True)
+    show_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
     summary |= {"out": str(out), "lacking": result.lacking} | data
     click.echo(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.commands.progress import counted, tell_absent, tell_data
+from alphawire.commands.progress import counted, show_absent, show_data
 from alphawire.commands.research.backtest import trusted
-from alphawire.commands.research.news_scores import news_of
+from alphawire.news_scores import news_of
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def command(
     **options: Any,
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
-    from backtest.sources.bars import located, log_gaps
+    from backtest.sources.bars import log_gaps
+    from backtest.sources.log import find_log
     from backtest.sweep.folder import SUMMARY
     from backtest.sweep.grid import parse_grid, points
     from backtest.sweep.sweep import sweep
@@ -70,10 +71,10 @@ def command(
 
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
-    tell_absent(config, strategy, bars)
+    show_absent(config, strategy, bars)
     unused = Refused()
-    seen = news_of(config, strategy, located(config, source), news, unused)
-    data = tell_data(log_gaps(bars), refused(bars), unused)
+    seen = news_of(config, strategy, find_log(config, source), news, unused)
+    data = show_data(log_gaps(bars), refused(bars), unused)
     ledger = Ledger(config_folder())
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:
@@ -96,13 +97,14 @@ def command(
 
 
 def _bars(config: Config, strategy: str, source: str, start: int | None, end: int | None) -> "pd.DataFrame":
-    from backtest.sources.bars import file_bars, located, topic_bars
+    from backtest.sources.bars import file_bars, topic_bars
+    from backtest.sources.log import find_log
     from streams.ingest.files import select_bars
 
     interval = config.strategy(strategy).interval
-    topics = located(config, source)
+    log = find_log(config, source)
     with counted("bars") as progress:
-        bars = topic_bars(topics, interval, progress) if topics else file_bars(source, interval)
+        bars = topic_bars(log, interval, progress) if log else file_bars(source, interval)
     return select_bars(bars, start=start, end=end)
 
 

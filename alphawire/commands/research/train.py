@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.commands.progress import counted, stages, tell_absent, tell_data
-from alphawire.commands.research.news_scores import news_of
-from alphawire.commands.research.score_text import verdict_lines
+from alphawire.commands.progress import counted, show_absent, show_data, stages
+from alphawire.display.scores import verdict_lines
+from alphawire.news_scores import news_of
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -83,16 +83,17 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
-    from backtest.sources.bars import located, log_gaps
+    from backtest.sources.bars import log_gaps
+    from backtest.sources.log import find_log
     from streams.ingest.files import Refused, refused
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
-    tell_absent(config, strategy, bars)
-    topics = next((found for source in sources if (found := located(config, source))), None)
+    show_absent(config, strategy, bars)
+    log = next(filter(None, (find_log(config, source) for source in sources)), None)
     unused = Refused()
-    seen = news_of(config, strategy, topics, news, unused)
-    data = tell_data(log_gaps(bars), refused(bars), unused)
+    seen = news_of(config, strategy, log, news, unused)
+    data = show_data(log_gaps(bars), refused(bars), unused)
 
     if cv:
         from alphawire.commands.research.cross_validation import validate
@@ -121,17 +122,19 @@ def _count(strategy: str, done: "Training") -> None:
 
 
 def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    from backtest.sources.bars import located, topic_bars, with_topics
+    from backtest.sources.bars import topic_bars
+    from backtest.sources.log import find_log
 
-    alone = next((source for source in sources if located(config, source)), None)
-    if alone is None:
+    logs = {source: log for source in sources if (log := find_log(config, source))}
+    if not logs:
         from streams.ingest.files import read_bars
 
         return read_bars(sources, interval)
+    source, log = next(iter(logs.items()))
     if len(sources) > 1:
-        raise click.UsageError(f"--bars {alone} stands alone; leave out the files, or {alone}")
+        raise click.UsageError(f"--bars {source} stands alone; leave out the files, or {source}")
     with counted("bars") as progress:
-        return topic_bars(with_topics(config, alone), interval, progress)
+        return topic_bars(log, interval, progress)
 
 
 def _summary(strategy: str, done: "Training") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from alphawire.commands.options import TIME, config_option, json_option, offsets_option, plugins_option, topics_option
-from alphawire.commands.progress import counted, tell_gaps
+from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 
 SHOWN = 10
@@ -35,12 +35,11 @@ def command(
     """Live signals of STRATEGY on the topic against a replay of the same log, byte for byte; exit code 1 when they
     differ.
     """
-    from backtest.sources.bars import with_topics
     from backtest.verify.verify import verify
 
     with counted("bars") as progress:
-        verdict = verify(with_topics(config, source), strategy, start, end, progress, offsets)
-    tell_gaps(verdict.gaps)
+        verdict = verify(config, strategy, start, end, progress, offsets, source)
+    show_gaps(verdict.gaps)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
     else:

@@ -55,12 +55,12 @@ def import_folder(package: str, registry: PluginRegistry[Any]) -> None:
 
 def registries() -> dict[str, PluginRegistry[Any]]:
     """Category → its registry, filled with the built-in plugins."""
-    found = {}
+    by_category = {}
     for category in CATEGORIES:
         package = importlib.import_module(f"plugins.{category}")
         registry = next(value for value in vars(package).values() if isinstance(value, PluginRegistry))
-        found[category] = registry
-    return found
+        by_category[category] = registry
+    return by_category
 
 
 def discover(paths: Iterable[Path | str] = ()) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from plugins.base import BaseBacktestEngine, Plugin
 from plugins.checks.engines.cases import CASES, Case
 from plugins.checks.features.checks import judged
-from plugins.checks.features.subject import told
+from plugins.checks.features.subject import describe
 from plugins.checks.findings.compare import difference
 from plugins.checks.findings.outcome import Failed
 from plugins.checks.parameters import refused
@@ -20,11 +20,11 @@ from plugins.engines.results.metrics import metrics
 
 REPORTED = ("trades", "equity_curve", "metrics")
 EXACT = 1e-8
-"""Of the equity: how far engines may be apart."""
+"""Largest distance between engines, as a fraction of the equity."""
 
 
 class EngineSubject:
-    """What the checks of an engine share: a longer market, and what it made of it."""
+    """What the checks of an engine share: a longer market, and the engine's report on it."""
 
     def __init__(self, cls: type[BaseBacktestEngine], params: dict[str, Any]) -> None:
         self.cls, self.params = cls, params
@@ -34,22 +34,22 @@ class EngineSubject:
         try:
             return self.cls(**{**self.params, **config})
         except Exception as error:
-            raise Failed(f"it cannot be created: {told(error)}", "take the settings of `execution`") from error
+            raise Failed(f"it cannot be created: {describe(error)}", "take the settings of `execution`") from error
 
     def run(
         self, prices: pd.DataFrame, signals: pd.DataFrame, what: str, config: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         try:
-            found = self.new(config or {}).run(prices.copy(), signals.copy())
+            report = self.new(config or {}).run(prices.copy(), signals.copy())
         except (Exception, SystemExit) as error:
-            raise Failed(f"run raised {told(error)} for {what}", "see what it does with these few bars") from error
-        missing = [name for name in REPORTED if not isinstance(found, dict) or name not in found]
+            raise Failed(f"run raised {describe(error)} for {what}", "see what it does with these few bars") from error
+        missing = [name for name in REPORTED if not isinstance(report, dict) or name not in report]
         if missing:
             raise Failed(f"run returned no {', '.join(missing)}", f"return a dict with {', '.join(REPORTED)}")
-        curve = found["equity_curve"]
+        curve = report["equity_curve"]
         if not isinstance(curve, pd.DataFrame) or "equity" not in curve:
             raise Failed("equity_curve is no frame with a column equity", "return one row for each time of the prices")
-        return found
+        return report
 
     @cached_property
     def baseline(self) -> dict[str, Any]:
@@ -76,25 +76,25 @@ def reads_its_input_alone(subject: EngineSubject) -> str:
 
 def computes(subject: EngineSubject) -> str:
     """It ran on sixty bars of two symbols."""
-    found = subject.baseline
-    return f"{len(found['trades'])} trades, {len(found['equity_curve'])} times"
+    report = subject.baseline
+    return f"{len(report['trades'])} trades, {len(report['equity_curve'])} times"
 
 
 def execution_contract(subject: EngineSubject) -> str:
     """Seventeen small cases, whose equity was computed by hand, were run."""
-    broken = [said for case in CASES if (said := _broken(subject, case))]
+    broken = [fault for case in CASES if (fault := _broken(subject, case))]
     if broken:
         raise Failed("; ".join(broken), "follow the execution contract; plugins.engines.contract holds its arithmetic")
     return f"{len(CASES)} cases, to 1e-8"
 
 
 def _broken(subject: EngineSubject, case: Case) -> str | None:
-    """What an engine did otherwise than the case says; None: nothing."""
+    """How an engine departs from the case; None: it does not."""
     try:
-        found = subject.run(case.prices(), case.decided(), f"the case '{case.rule}'", case.settings())
+        report = subject.run(case.prices(), case.decided(), f"the case '{case.rule}'", case.settings())
     except Failed as failed:
         return failed.saw
-    equity = found["equity_curve"]["equity"].to_numpy(np.float64)
+    equity = report["equity_curve"]["equity"].to_numpy(np.float64)
     if len(equity) == len(case.equity) and np.allclose(equity, case.equity, rtol=EXACT, atol=0.0):
         return None
     return f"{case.rule}: the equity was {_few(equity)}, by hand it is {_few(np.array(case.equity))}"
@@ -106,16 +106,16 @@ def _few(values: Any) -> str:
 
 def reports(subject: EngineSubject) -> str:
     """Its metrics were compared with those that `plugins.engines.results.metrics` makes of its equity curve."""
-    found, given = subject.baseline, subject.baseline["metrics"]
+    report, given = subject.baseline, subject.baseline["metrics"]
     for name, value in given.items():
         if isinstance(value, float) and not np.isfinite(value):
             raise Failed(f"the metric {name} is {value}", "undefined is None, never infinite or NaN")
-    if "fills" not in found or not {"long", "short"} <= set(found["equity_curve"]):
-        curve = found["equity_curve"]["equity"].to_numpy(np.float64)
+    if "fills" not in report or not {"long", "short"} <= set(report["equity_curve"]):
+        curve = report["equity_curve"]["equity"].to_numpy(np.float64)
         wanted: dict[str, Any] = {"final_equity": curve[-1]}
     else:
         capital = subject.new({}).config.get("capital", 100_000.0)
-        wanted = dict(metrics(found["equity_curve"], found["trades"], found["fills"], capital=capital))
+        wanted = dict(metrics(report["equity_curve"], report["trades"], report["fills"], capital=capital))
     for name in ("final_equity", "total_return", "max_drawdown", "volatility"):
         if name not in wanted:
             continue
@@ -140,9 +140,9 @@ def repeatable(subject: EngineSubject) -> str:
     """Run twice, and once in a process with another hash seed: the equity curves were compared."""
     first = subject.baseline["equity_curve"][["equity"]]
     second = subject.run(subject.prices, subject.signals, "the second time")["equity_curve"][["equity"]]
-    found = difference(first, second)
-    if found is not None:
-        raise Failed(f"the second time {found.text}", "no clock, no unseeded random numbers, no order of a set")
+    deviation = difference(first, second)
+    if deviation is not None:
+        raise Failed(f"the second time {deviation.text}", "no clock, no unseeded random numbers, no order of a set")
     return f"SHA-256 {digest(first)}"
 
 
@@ -158,10 +158,10 @@ def no_look_ahead(subject: EngineSubject) -> str:
             ("were cut off", subject.prices.iloc[:rows], subject.signals.iloc[:rows]),
         ):
             seen = subject.run(prices, signals, "changed futures")["equity_curve"][["equity"]]
-            found = difference(curve.iloc[: last + 1], seen.iloc[: last + 1], 1e-12)
-            if found is not None:
+            deviation = difference(curve.iloc[: last + 1], seen.iloc[: last + 1], 1e-12)
+            if deviation is not None:
                 raise Failed(
-                    f"when the bars after time {last} {what}, {found.text}",
+                    f"when the bars after time {last} {what}, {deviation.text}",
                     "fill an order at bars after its decision, and value positions at closes that are known",
                 )
     return "8 changed futures changed nothing before them"

@@ -34,7 +34,7 @@ def shape(subject: FeatureSubject) -> str:
 
 
 def dtypes(subject: FeatureSubject) -> str:
-    """The dtypes of the columns were looked at."""
+    """The dtypes of the columns were inspected."""
     result = subject.compute(_few_bars(subject))
     for name, dtype in result.dtypes.items():
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
@@ -51,17 +51,18 @@ def input_untouched(subject: FeatureSubject) -> str:
     subject.plugin.compute(given)
     if not given.index.equals(data.index):
         raise Failed("compute changed the index of the frame that it was given", "work on data.copy()")
-    found = difference(data, given)
-    if found is not None:
+    deviation = difference(data, given)
+    if deviation is not None:
         raise Failed(
-            f"compute changed the frame that it was given: {found.text}", "work on data.copy(), or on data.assign(…)"
+            f"compute changed the frame that it was given: {deviation.text}",
+            "work on data.copy(), or on data.assign(…)",
         )
     return "the frame is as it was"
 
 
 def edge_cases(subject: FeatureSubject) -> str:
     """Trends, jumps, constant prices, no volume, gaps, huge and tiny prices, one bar and none were computed."""
-    frames = edges(subject.some)
+    frames = edges(subject.frequent)
     if subject.plugin.requires:
         holes = subject.completed(subject.bars)
         holes.loc[holes.index[::3], list(subject.plugin.requires)] = np.nan
@@ -104,10 +105,10 @@ def columns_read(subject: FeatureSubject) -> str:
     """A foreign column was added to the bars, and columns that it does not declare to read were changed."""
     data = subject.completed(subject.bars)
     result = subject.compute(data.assign(vwap=data["close"] * 3.0), "bars with one more column")
-    found = difference(subject.baseline, result, subject.tolerance)
-    if found is not None:
+    deviation = difference(subject.baseline, result, subject.tolerance)
+    if deviation is not None:
         raise Failed(
-            f"with a foreign column in the frame {found.text}",
+            f"with a foreign column in the frame {deviation.text}",
             "name the columns that you use: data['close'], not all of data",
         )
     reads = getattr(subject.plugin, "reads", None)
@@ -115,9 +116,9 @@ def columns_read(subject: FeatureSubject) -> str:
         return "a foreign column changes nothing"
     reads += subject.plugin.requires
     other = [name for name in data.columns if name not in reads]
-    found = difference(subject.baseline, subject.compute(data.assign(**{name: data[name] * 7.0 for name in other})))
-    if found is not None:
-        raise Failed(f"it declares to read {', '.join(reads)}; when {', '.join(other)} changed, {found.text}",
+    deviation = difference(subject.baseline, subject.compute(data.assign(**{name: data[name] * 7.0 for name in other})))
+    if deviation is not None:
+        raise Failed(f"it declares to read {', '.join(reads)}; when {', '.join(other)} changed, {deviation.text}",
                      "name every column that the step uses in `reads`")  # fmt: skip
     return f"it depends on {', '.join(reads)} alone"
 
@@ -133,9 +134,11 @@ def missing_values(subject: FeatureSubject) -> str:
     result = subject.compute(pd.concat([data.iloc[:middle], hole, data.iloc[middle:]]), "bars with a hole")
     if not result.iloc[middle].isna().all():
         raise Failed("a bar without prices got a value", "leave `out` alone, and declare all that is read in `reads`")
-    found = difference(subject.baseline, _without(result, middle))
-    if found is not None:
-        raise Failed(f"after a bar without prices {found.text}", "declare every column that the step uses in `reads`")
+    deviation = difference(subject.baseline, _without(result, middle))
+    if deviation is not None:
+        raise Failed(
+            f"after a bar without prices {deviation.text}", "declare every column that the step uses in `reads`"
+        )
     return "NaN there, and the same bytes after it"
 
 

@@ -21,10 +21,8 @@ def _with_future(data: pd.DataFrame, first: int, future: pd.DataFrame) -> pd.Dat
 
 def _other(data: pd.DataFrame, first: int) -> pd.DataFrame:
     """Another walk, on another level and falling."""
-    found = walk(len(data), 99, 0.03, -0.02).iloc[first:] * 0.5
-    return _with_future(
-        data, first, found[list(data.columns)] if set(data.columns) <= set(found) else data.iloc[first:]
-    )
+    bars = walk(len(data), 99, 0.03, -0.02).iloc[first:] * 0.5
+    return _with_future(data, first, bars[list(data.columns)] if set(data.columns) <= set(bars) else data.iloc[first:])
 
 
 POISONS: dict[str, Poison] = {
@@ -41,7 +39,7 @@ OPTIONAL = "became NaN"
 def no_look_ahead(subject: FeatureSubject) -> str:
     """What comes after a bar was multiplied by 1000, cut off, replaced, made NaN: nothing up to it may change."""
     done = _futures(subject, _Before(subject, "daily bars", subject.bars, subject.baseline), len(POISONS), 4 * BUDGET)
-    if subject.cost < 0.1:  # what a day is can only be told from bars within one
+    if subject.cost < 0.1:  # the length of a day shows only in bars within one
         minutes = walk(len(subject.bars), 6)
         done += _futures(subject, _Before(subject, "minute bars", minutes, subject.compute(minutes)), 3, BUDGET)
     return f"{done} changed futures changed nothing before them"
@@ -49,7 +47,7 @@ def no_look_ahead(subject: FeatureSubject) -> str:
 
 @dataclass(frozen=True)
 class _Before:
-    """Bars, and a plugin's columns for them as they are."""
+    """Bars, and a plugin's columns for them unchanged."""
 
     subject: FeatureSubject
     what: str
@@ -78,19 +76,21 @@ def _look(before: _Before, place: int, what: str, data: pd.DataFrame) -> None:
         if what == OPTIONAL:
             return
         raise
-    found = difference(before.result.iloc[: place + 1], result.iloc[: place + 1], subject.tolerance)
-    if found is not None:
-        raise Failed(f"when the {before.what} after row {place} {what}, {found.text}", _mend(before, place, found))
+    deviation = difference(before.result.iloc[: place + 1], result.iloc[: place + 1], subject.tolerance)
+    if deviation is not None:
+        raise Failed(
+            f"when the {before.what} after row {place} {what}, {deviation.text}", _mend(before, place, deviation)
+        )
 
 
-def _mend(before: _Before, place: int, found: Difference) -> str:
-    if found.row < 0:
+def _mend(before: _Before, place: int, deviation: Difference) -> str:
+    if deviation.row < 0:
         return (
             "the columns and their dtypes must not depend on the data: name them yourself, no dropna(axis=1), "
             "no get_dummies"
         )
-    ahead, first = place - found.row + 1, int(np.argmax(before.result.notna().any(axis=1).to_numpy()))
-    if found.row > first and ahead <= 60:
+    ahead, first = place - deviation.row + 1, int(np.argmax(before.result.notna().any(axis=1).to_numpy()))
+    if deviation.row > first and ahead <= 60:
         return (
             f"it reaches {ahead} bar{'s' * (ahead > 1)} ahead: look for shift(-n), center=True, bfill, interpolate, "
             "or resampling that labels a bin before its end"

@@ -17,7 +17,7 @@ from plugins.checks.process import outside
 LIMITS = {"compiled": 2.0, "fast": 100.0}
 """Microseconds of a bar in each cost class; what takes more is slow."""
 TOLERANCE = 5.0
-"""A busy machine is slower: only what is so many times over its class is a fault."""
+"""A busy machine is slower: only a plugin this many times over its class is at fault."""
 
 
 def reads_its_input_alone(subject: FeatureSubject) -> str:
@@ -32,9 +32,9 @@ def parameters(subject: FeatureSubject) -> str:
         assert isinstance(plugin, subject.cls)
         data = usual(80)
         whole, cut = subject.compute(data, plugin=plugin), subject.compute(data.iloc[:50], plugin=plugin)
-        found = difference(whole.iloc[:50], cut, 1e-9)
-        if found is not None:
-            raise Failed(f"it looks ahead: {found.text} when later bars were cut off", "")
+        deviation = difference(whole.iloc[:50], cut, 1e-9)
+        if deviation is not None:
+            raise Failed(f"it looks ahead: {deviation.text} when later bars were cut off", "")
 
     return refused(subject.cls, subject.params, use)
 
@@ -61,7 +61,7 @@ def speed(subject: FeatureSubject) -> str:
 
 
 def judged(cost: str, microseconds: float, unit: str, state: int | None = None) -> str:
-    """What was measured of the processor (what else runs is no fault of a plugin), against the declared cost class."""
+    """The processor time measured (other processes are no fault of a plugin) against the declared cost class."""
     size = "" if state is None else f", {state:,} bytes of state a symbol"
     saw = f"{microseconds:.3g} µs a {unit}{size}; declared {cost}"
     if microseconds > TOLERANCE * LIMITS.get(re.split(r"\W", cost)[0], np.inf):

@@ -11,7 +11,7 @@ from plugins.base import FloatArray
 from plugins.base.bars import bars_from_frame
 from plugins.base.streaming import Rows, StreamingFeature
 from plugins.checks.bars import completed, real, usual, walk
-from plugins.checks.features.subject import FeatureSubject, told
+from plugins.checks.features.subject import FeatureSubject, describe
 from plugins.checks.findings.compare import difference
 from plugins.checks.findings.outcome import Failed
 from schemas.errors import PluginError
@@ -56,14 +56,14 @@ def restart(subject: FeatureSubject) -> str:
 
 def symbols(subject: FeatureSubject) -> str:
     """Bars of three symbols, interleaved, were compared with each symbol alone; and one instance with a fresh one."""
-    frames = _three(subject.some)
+    frames = _three(subject.frequent)
     used = subject.new()
     for name, data in frames.items():
         seen = subject.compute(data, name, used)
-        found = difference(subject.compute(data, name, subject.new()), seen)
-        if found is not None:
+        deviation = difference(subject.compute(data, name, subject.new()), seen)
+        if deviation is not None:
             raise Failed(
-                f"for {name}, after other symbols, {found.text}",
+                f"for {name}, after other symbols, {deviation.text}",
                 "keep nothing on the instance that a later frame can see: compute starts anew each time",
             )
     frames = {name: data.iloc[: len(_live_bars(subject))] for name, data in frames.items()}
@@ -71,9 +71,9 @@ def symbols(subject: FeatureSubject) -> str:
     for name, data in frames.items():
         stream = subject.stream()
         alone = _frame(_run(stream, stream.new_states(1), data), data, stream)
-        found = difference(alone, _frame(mixed[name], data, stream))
-        if found is not None:
-            raise Failed(f"{name} among other symbols: {found.text}", "keep everything in the state of the symbol")
+        deviation = difference(alone, _frame(mixed[name], data, stream))
+        if deviation is not None:
+            raise Failed(f"{name} among other symbols: {deviation.text}", "keep everything in the state of the symbol")
     return f"{', '.join(frames)}: each as if alone"
 
 
@@ -89,7 +89,7 @@ def state_size(subject: FeatureSubject) -> str:
     plugin = subject.new()
     sizes = []
     for _ in range(3):
-        subject.compute(subject.bars.iloc[: subject.some], plugin=plugin)
+        subject.compute(subject.bars.iloc[: subject.frequent], plugin=plugin)
         sizes.append(_instance_size(plugin))
     if sizes[0] < sizes[1] < sizes[2]:
         raise Failed(
@@ -137,7 +137,7 @@ def _step(stream: StreamingFeature, states: Rows, slots: NDArray[np.int64], bars
     try:
         stream.run(states, slots, bars, outs)
     except PluginError as error:
-        raise Failed(f"bar by bar it fails: {told(error)}", "see what it does with few bars") from error
+        raise Failed(f"bar by bar it fails: {describe(error)}", "see what it does with few bars") from error
 
 
 def _interleaved(stream: StreamingFeature, frames: dict[str, pd.DataFrame]) -> dict[str, FloatArray]:
@@ -165,9 +165,9 @@ def _frame(outs: FloatArray, data: pd.DataFrame, stream: StreamingFeature) -> pd
 
 
 def _same(subject: FeatureSubject, whole: pd.DataFrame, other: pd.DataFrame, how: str) -> None:
-    found = difference(whole.astype(np.float64), other)
-    if found is not None:
+    deviation = difference(whole.astype(np.float64), other)
+    if deviation is not None:
         raise Failed(
-            f"{how}, {found.text}",
+            f"{how}, {deviation.text}",
             "let compute be the fold itself (do not override it), and keep everything in the state",
         )

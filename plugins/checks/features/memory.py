@@ -24,16 +24,16 @@ def lookback(subject: FeatureSubject) -> str:
         fault = history.fault(declared)
         if fault is None:
             return f"{declared} bars suffice; largest distance {history.largest:.1e}"
-        said = f"over the declared {declared} bars it differs from the full history: {fault}"
+        reason = f"over the declared {declared} bars it differs from the full history: {fault}"
     else:
-        said = "it declares no lookback, so a worker refuses to run it"
+        reason = "it declares no lookback, so a worker refuses to run it"
     needed = history.search(declared or 0)
     if needed is None:
         raise Failed(
-            f"{said}; {history.longest} bars do not suffice",
+            f"{reason}; {history.longest} bars do not suffice",
             "it depends on its whole history: write it as a fold (plugins.fold.FoldFeature), which remembers",
         )
-    raise Failed(said, f"declare lookback = {needed}, the bars that it needs (found by search)")
+    raise Failed(reason, f"declare lookback = {needed}, the bars that it needs (found by search)")
 
 
 def _enough(subject: FeatureSubject) -> int:
@@ -51,8 +51,8 @@ class _History:
         self.full = subject.compute(self.bars)
         self.longest = count // 2
         self.largest = 0.0
-        some = 12 if subject.cost < 0.05 else 3
-        self.rows = np.unique(np.linspace(max(count // 2, (subject.lookback or 1) - 1), count - 1, some).astype(int))
+        lengths = 12 if subject.cost < 0.05 else 3
+        self.rows = np.unique(np.linspace(max(count // 2, (subject.lookback or 1) - 1), count - 1, lengths).astype(int))
 
     def fault(self, length: int) -> str | None:
         """How the values over `length` trailing bars differ; None when they agree."""
@@ -64,11 +64,11 @@ class _History:
                 return f"the columns for {length} bars are {names(window)}"
             values.append(numbers(window.iloc[-1:])[0])
         live = pd.DataFrame(np.array(values), wanted.index, wanted.columns)
-        found = difference(wanted.astype(np.float64), live, CLOSE)
-        if found is None:
+        deviation = difference(wanted.astype(np.float64), live, CLOSE)
+        if deviation is None:
             self.largest = distance(numbers(wanted), numbers(live))
             return None
-        return found.text.replace(f" of row {found.row} ", f" of row {self.rows[found.row]} ")
+        return deviation.text.replace(f" of row {deviation.row} ", f" of row {self.rows[deviation.row]} ")
 
     def search(self, shorter: int) -> int | None:
         """The fewest bars, more than `shorter`, that suffice; None when `longest` do not."""

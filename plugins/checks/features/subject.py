@@ -16,7 +16,7 @@ from plugins.fold.windowed import streaming
 from schemas.errors import PluginError
 
 BUDGET = 0.5
-"""Seconds that one check may spend on repeating itself at further places."""
+"""Seconds that one check may spend on repetitions at further rows."""
 
 
 class FeatureSubject:
@@ -26,7 +26,7 @@ class FeatureSubject:
         self.cls, self.params = cls, params
 
     def new(self, **params: Any) -> BaseFeature:
-        """An instance that has seen nothing."""
+        """A fresh instance."""
         return self.cls(**{**self.params, **params})
 
     @cached_property
@@ -34,7 +34,7 @@ class FeatureSubject:
         try:
             return self.new()
         except Exception as error:
-            raise Failed(f"it cannot be created: {told(error)}", "see the parameters that it declares") from error
+            raise Failed(f"it cannot be created: {describe(error)}", "see the parameters that it declares") from error
 
     @property
     def fold(self) -> bool:
@@ -65,7 +65,7 @@ class FeatureSubject:
 
     @cached_property
     def memory(self) -> int:
-        """About how many bars a value needs, as far as that is declared."""
+        """About how many bars a value needs, by what the plugin declares."""
         if isinstance(self.plugin, FoldFeature):
             try:
                 return self.plugin.warmup + 1
@@ -99,8 +99,8 @@ class FeatureSubject:
         return time.perf_counter() - begin
 
     @property
-    def some(self) -> int:
-        """How many bars to compute many times: fewer for a slow plugin."""
+    def frequent(self) -> int:
+        """Bars of a frame that is computed many times: fewer for a slow plugin."""
         return len(self.bars) if self.cost < 0.05 else self.memory + 20
 
     def repeats(self, least: int, most: int) -> int:
@@ -125,7 +125,7 @@ class FeatureSubject:
             result = (plugin or self.new()).compute(self.completed(data.copy()))
         except (Exception, SystemExit) as error:
             raise Failed(
-                f"compute raised {told(error)} on {what} ({len(data)} rows)",
+                f"compute raised {describe(error)} on {what} ({len(data)} rows)",
                 "return NaN where there is no value, for any number of rows from none on",
             ) from error
         if not isinstance(result, pd.DataFrame):
@@ -138,7 +138,7 @@ class FeatureSubject:
         return name_of(self.cls)
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

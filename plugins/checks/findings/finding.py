@@ -1,4 +1,4 @@
-"""What the kit says: a finding for each check, a report for each plugin."""
+"""What the kit reports: a finding for each check, a report for each plugin."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -65,7 +65,7 @@ class Report:
         } | {"findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
-        """A line for each failure, or one that says how many checks passed."""
+        """A line for each failure, or one line with the number of checks passed."""
         passed = sum(finding.status == "passed" for finding in self.findings)
         if self.passed:
             return f"{self.key}: passed {passed} checks"

@@ -10,4 +10,4 @@ class Failed(Exception):
 
 
 class Inapplicable(Exception):
-    """The check has nothing to say about this plugin; the text says why."""
+    """The check does not apply to this plugin; the text is the reason."""

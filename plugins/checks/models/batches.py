@@ -17,14 +17,14 @@ def prove_batch_invariant(model: BaseModel, rows: FloatArray, columns: list[str]
     """
     if not model.batch_invariant or len(rows) < model.lookback:
         return
-    some = some_windows(rows, model.lookback, ROWS)
-    whole = model.predict_windows(some, columns)
-    alone = np.concatenate([model.predict_windows(some[i : i + 1], columns) for i in range(len(some))])
-    backwards = model.predict_windows(np.ascontiguousarray(some[::-1]), columns)[::-1]
+    windows = some_windows(rows, model.lookback, ROWS)
+    whole = model.predict_windows(windows, columns)
+    alone = np.concatenate([model.predict_windows(windows[i : i + 1], columns) for i in range(len(windows))])
+    backwards = model.predict_windows(np.ascontiguousarray(windows[::-1]), columns)[::-1]
     others = (alone, np.ascontiguousarray(backwards))
     differing = max(int((whole.view("i8") != other.view("i8")).sum()) for other in others)
     if differing:
         raise PluginError(
-            f"{name_of(model)}: it declares batch_invariant, but {differing} of {len(some)} predictions have other "
+            f"{name_of(model)}: it declares batch_invariant, but {differing} of {len(windows)} predictions have other "
             "bits alone than in a batch; remove the declaration, and a worker predicts row by row"
         )

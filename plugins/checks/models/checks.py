@@ -8,7 +8,7 @@ import numpy as np
 
 from plugins.base import BaseModel, Plugin
 from plugins.checks.features.checks import judged
-from plugins.checks.features.subject import told
+from plugins.checks.features.subject import describe
 from plugins.checks.findings.compare import difference
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.models.batches import prove_batch_invariant
@@ -19,7 +19,7 @@ from plugins.checks.repetition import digest
 from schemas.errors import PluginError
 
 NO_MODEL = (AttributeError, TypeError, KeyError, IndexError, NameError)
-"""What Python says about a model that is not there: no clear message."""
+"""What Python raises for a model that is not there: no clear message."""
 
 
 def reads_its_input_alone(subject: ModelSubject) -> str:
@@ -42,18 +42,20 @@ def refuses_before_training(subject: ModelSubject) -> str:
                 continue
             except Exception as error:
                 if type(error) in NO_MODEL:
-                    raise Failed(f"{name} before training raised {told(error)}, which tells nothing", mend) from error
+                    raise Failed(
+                        f"{name} before training raised {describe(error)}, which explains nothing", mend
+                    ) from error
             else:
                 raise Failed(f"{name} before training did not fail", mend)
-    return "both said so"
+    return "both were refused with a clear error"
 
 
 def computes(subject: ModelSubject) -> str:
     """It was trained on 300 rows of two symbols and predicted others."""
-    found = subject.predict(subject.unseen)
-    if np.isinf(found).any() or np.isnan(found).all():
+    predictions = subject.predict(subject.unseen)
+    if np.isinf(predictions).any() or np.isnan(predictions).all():
         raise Failed("predictions are infinite or all NaN", "predict a finite number for a row without NaN")
-    return f"{len(found)} predictions"
+    return f"{len(predictions)} predictions"
 
 
 def input_untouched(subject: ModelSubject) -> str:
@@ -67,9 +69,9 @@ def input_untouched(subject: ModelSubject) -> str:
         ("y of train", subject.y.to_frame(), target.to_frame()),
         ("X of predict", subject.unseen, asked),
     ):
-        found = difference(before, after)
-        if found is not None:
-            raise Failed(f"it changed {what}: {found.text}", "work on a copy")
+        deviation = difference(before, after)
+        if deviation is not None:
+            raise Failed(f"it changed {what}: {deviation.text}", "work on a copy")
     return "they are as they were"
 
 
@@ -97,12 +99,12 @@ def batch_invariant(subject: ModelSubject) -> str:
         shuffled[order] = subject.predict(X.iloc[order])
         batches["in another order"] = shuffled
         batches["in sevens"] = np.concatenate([subject.predict(X.iloc[i : i + 7]) for i in range(0, len(X), 7)])
-    for how, found in batches.items():
-        if not same(alone, found):
-            told = f"alone and {how} {differing(alone, found)}"
+    for how, predictions in batches.items():
+        if not same(alone, predictions):
+            fault = f"alone and {how} {differing(alone, predictions)}"
             if not subject.cls.batch_invariant:
-                return f"{told}; it does not claim otherwise, so a worker predicts row by row"
-            raise Failed(told, "do not declare batch_invariant: a worker then predicts row by row")
+                return f"{fault}; it does not claim otherwise, so a worker predicts row by row"
+            raise Failed(fault, "do not declare batch_invariant: a worker then predicts row by row")
     try:
         prove_batch_invariant(subject.model, X.to_numpy(), list(X.columns))
     except PluginError as error:
@@ -144,9 +146,9 @@ def save_load(subject: ModelSubject) -> str:
         if [file.name for file in Path(folder).iterdir()] != [path.name]:
             raise Failed("save did not write the one file that it was given", "write everything to `path`")
         size = path.stat().st_size
-    found = subject.predict(subject.unseen, loaded)
-    if not same(wanted, found):
-        raise Failed(f"after save and load {differing(wanted, found)}", "store numbers exactly, and all of them")
+    predictions = subject.predict(subject.unseen, loaded)
+    if not same(wanted, predictions):
+        raise Failed(f"after save and load {differing(wanted, predictions)}", "store numbers exactly, and all of them")
     unpickled = [what for event, what in seen if event == outside.UNPICKLING]
     if unpickled and not subject.cls.trusted_only:
         raise Failed(
@@ -171,13 +173,13 @@ def columns_enforced(subject: ModelSubject) -> str:
             clear = isinstance(error, PluginError) and any(name in str(error) for name in {*X.columns, *given.columns})
             if subject.cls.__module__.startswith("plugins.") and not clear:  # a built-in one sets the example
                 raise Failed(
-                    f"columns {what} were refused with {told(error)}",
-                    "raise PluginError that names them: plugins.columns.column_fault tells how they differ",
+                    f"columns {what} were refused with {describe(error)}",
+                    "raise PluginError that names them: plugins.columns.column_fault names the difference",
                 ) from error
             continue
         raise Failed(
             f"columns {what} were accepted",
-            "remember the names in train, and refuse others: plugins.columns.column_fault tells how they differ",
+            "remember the names in train, and refuse others: plugins.columns.column_fault names the difference",
         )
     return "four other sets of columns were refused"
 
@@ -189,14 +191,14 @@ def missing_values(subject: ModelSubject) -> str:
     X = subject.unseen.copy()  # noqa: N806
     holes = np.arange(0, len(X), 5)
     X.iloc[holes, 1] = np.nan
-    found, wanted = subject.singly(X.iloc[:40]), subject.singly(subject.unseen.iloc[:40])
+    predictions, wanted = subject.singly(X.iloc[:40]), subject.singly(subject.unseen.iloc[:40])
     full = np.arange(40) % 5 != 0
-    if not same(found[full], wanted[full]):
+    if not same(predictions[full], wanted[full]):
         raise Failed("a row with NaN changed the predictions of others", "predict NaN for that row alone")
-    if np.isinf(found).any():
+    if np.isinf(predictions).any():
         raise Failed("a row with NaN got an infinite prediction", "predict NaN for that row")
     subject.predict(X)
-    return f"{int(np.isnan(found[~full]).sum())} of {int((~full).sum())} rows with NaN got NaN"
+    return f"{int(np.isnan(predictions[~full]).sum())} of {int((~full).sum())} rows with NaN got NaN"
 
 
 def shared_state(subject: ModelSubject) -> str:

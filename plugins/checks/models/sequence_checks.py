@@ -18,13 +18,13 @@ def no_look_ahead(subject: ModelSubject) -> str:
     for cut in cuts:
         poisoned = data.copy()
         poisoned.iloc[cut:] = -3.0 * poisoned.iloc[cut:] + 7.0
-        for how, found in {
+        for how, predictions in {
             "changed": subject.predict(poisoned)[:cut],
             "left out": subject.predict(data.iloc[:cut]),
         }.items():
-            if not same(whole[:cut], found):
+            if not same(whole[:cut], predictions):
                 raise Failed(
-                    f"with the rows from {cut} on {how}, {differing(whole[:cut], found)} before them",
+                    f"with the rows from {cut} on {how}, {differing(whole[:cut], predictions)} before them",
                     "row t may use rows t - lookback + 1 to t: nothing centred, nothing over the whole frame",
                 )
     return f"with other rows from {', '.join(map(str, cuts))} on, the same bits before"
@@ -36,29 +36,29 @@ def symbols(subject: ModelSubject) -> str:
     mixed = subject.unseen.sort_index(level=["time", "symbol"])
     together = pd.Series(subject.predict(mixed), mixed.index)
     for name, rows in subject.unseen.groupby(level="symbol"):
-        alone, found = subject.predict(rows), np.asarray(together[rows.index], np.float64)
-        if not same(alone, found):
+        alone, beside = subject.predict(rows), np.asarray(together[rows.index], np.float64)
+        if not same(alone, beside):
             raise Failed(
-                f"{name} among another symbol's rows: {differing(alone, found)} from {name} alone",
+                f"{name} among another symbol's rows: {differing(alone, beside)} from {name} alone",
                 "take the rows of the same symbol: X.groupby(level='symbol')",
             )
     return "each as if alone"
 
 
 def lookback(subject: ModelSubject) -> str:
-    """Rows older than the lookback were changed, and the first predictions were looked at."""
+    """Rows older than the lookback were changed, and the first predictions inspected."""
     data, length = _one_symbol(subject), subject.lookback
-    found = subject.predict(data)
-    early = int(np.isfinite(found[: length - 1]).sum())
-    if early or np.isnan(found[length - 1 :]).any():
+    predictions = subject.predict(data)
+    early = int(np.isfinite(predictions[: length - 1]).sum())
+    absent = int(np.isnan(predictions[length - 1 :]).sum())
+    if early or absent:
         raise Failed(
-            f"{early} of the first {length - 1} rows have a prediction, and {int(np.isnan(found[length - 1 :]).sum())} "
-            "of the others have none",
+            f"{early} of the first {length - 1} rows have a prediction, and {absent} of the others have none",
             f"with a lookback of {length}, predict NaN for the first {length - 1} rows of a symbol, and for no other",
         )
     older = data.copy()
     older.iloc[: len(data) - length] = -3.0 * older.iloc[: len(data) - length] + 7.0
-    if not same(found[-1:], subject.predict(older)[-1:]):
+    if not same(predictions[-1:], subject.predict(older)[-1:]):
         raise Failed(
             f"rows older than the last {length} changed a prediction",
             "declare as lookback the rows that a prediction depends on, its own included; keep no state between calls",
@@ -77,10 +77,10 @@ def batch_equals_live(subject: ModelSubject) -> str:
     ways["backwards"] = np.asarray(subject.model.predict_windows(windows[::-1].copy(), columns), np.float64)[::-1]
     for size in CHUNKS:
         ways[f"{size} at a time"] = _cut(subject, windows, columns, size)
-    for how, found in ways.items():
-        if not same(whole, found):
+    for how, predictions in ways.items():
+        if not same(whole, predictions):
             raise Failed(
-                f"given as windows, {how}, {differing(whole, found)} from predict over the frame",
+                f"given as windows, {how}, {differing(whole, predictions)} from predict over the frame",
                 "derive it from plugins.sequence.SequenceModel and define forward alone; without batch_invariant a "
                 "worker gives it one window at a time",
             )

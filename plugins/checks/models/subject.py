@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base import BaseModel, FloatArray
-from plugins.checks.features.subject import told
+from plugins.checks.features.subject import describe
 from plugins.checks.findings.outcome import Failed
 
 COLUMNS = ["rsi", "atr", "momentum", "z_score"]
@@ -39,7 +39,7 @@ class ModelSubject:
         try:
             return self.cls(**self.params)
         except Exception as error:
-            raise Failed(f"it cannot be created: {told(error)}", "see the parameters that it declares") from error
+            raise Failed(f"it cannot be created: {describe(error)}", "see the parameters that it declares") from error
 
     @property
     def lookback(self) -> int:
@@ -54,7 +54,7 @@ class ModelSubject:
             model.train(X.copy(), y.copy())
         except (Exception, SystemExit) as error:
             raise Failed(
-                f"train raised {told(error)} on {len(X)} rows without NaN",
+                f"train raised {describe(error)} on {len(X)} rows without NaN",
                 "train takes a frame and a series of finite numbers, indexed by (symbol, time)",
             ) from error
         return model
@@ -66,16 +66,18 @@ class ModelSubject:
     def predict(self, X: pd.DataFrame, model: BaseModel | None = None) -> FloatArray:  # noqa: N803
         """The predictions for a copy of `X`; `Failed` unless they are one number a row, with its index."""
         try:
-            found = (model or self.model).predict(X.copy())
+            predictions = (model or self.model).predict(X.copy())
         except (Exception, SystemExit) as error:
-            raise Failed(f"predict raised {told(error)} on {len(X)} rows", "predict any number of rows") from error
-        if not isinstance(found, pd.Series):
-            raise Failed(f"predict returned a {type(found).__name__}", "return pd.Series(values, X.index)")
-        if not found.index.equals(X.index):
-            raise Failed(f"predict returned {len(found)} rows or another index", "return pd.Series(values, X.index)")
-        if not pd.api.types.is_float_dtype(found.dtype):
-            raise Failed(f"predictions are {found.dtype}", "return float64")
-        return np.asarray(found, np.float64)
+            raise Failed(f"predict raised {describe(error)} on {len(X)} rows", "predict any number of rows") from error
+        if not isinstance(predictions, pd.Series):
+            raise Failed(f"predict returned a {type(predictions).__name__}", "return pd.Series(values, X.index)")
+        if not predictions.index.equals(X.index):
+            raise Failed(
+                f"predict returned {len(predictions)} rows or another index", "return pd.Series(values, X.index)"
+            )
+        if not pd.api.types.is_float_dtype(predictions.dtype):
+            raise Failed(f"predictions are {predictions.dtype}", "return float64")
+        return np.asarray(predictions, np.float64)
 
     def singly(self, X: pd.DataFrame, model: BaseModel | None = None) -> FloatArray:  # noqa: N803
         """Each row predicted alone, or with the `lookback` - 1 rows of its symbol before it."""

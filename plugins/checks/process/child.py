@@ -1,6 +1,6 @@
 """The process in which plugins are checked: foreign code may hang, crash and print there without harm.
 
-A line of JSON on standard input asks, a line of JSON answers.
+Each question is a line of JSON on standard input, each answer a line of JSON on standard output.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from plugins.checks.catalogue import CATALOGUE, Check
 from plugins.checks.engines.checks import EngineSubject
-from plugins.checks.features.subject import FeatureSubject, told
+from plugins.checks.features.subject import FeatureSubject, describe
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.models.subject import ModelSubject
 from plugins.checks.process import outside
@@ -28,12 +28,13 @@ SUBJECTS: dict[str, type[Any]] = {
 
 
 def main() -> None:
-    # What a plugin prints or reads must not get into the talk with the parent.
+    # What a plugin prints or reads must not get between the questions and the answers; its errors are in the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     asks = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
     warnings.simplefilter("ignore")
     outside.install()
     child = Child()
@@ -70,7 +71,7 @@ class Child:
         except AlphawireError as error:
             raise Failed(str(error), "see there") from error
         except (Exception, SystemExit) as error:
-            raise Failed(f"it cannot be imported: {told(error)}", f"correct {target.module}") from error
+            raise Failed(f"it cannot be imported: {describe(error)}", f"correct {target.module}") from error
         self._category = target.category
         self._subject = SUBJECTS[target.category](cls, target.params)
         return {"status": "passed", "saw": "", "mend": ""}
@@ -81,7 +82,9 @@ class Child:
         except (Failed, Inapplicable):
             raise
         except (Exception, SystemExit) as error:  # foreign code, wherever it is called
-            raise Failed(f"it raised {told(error)}", "see what it does with the bars that the check gives") from error
+            raise Failed(
+                f"it raised {describe(error)}", "see what it does with the bars that the check gives"
+            ) from error
 
 
 if __name__ == "__main__":

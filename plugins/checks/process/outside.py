@@ -16,11 +16,11 @@ UNPICKLING = "pickle.find_class"
 CODE = (".py", ".pyc", ".pyi", ".so", ".nbi", ".nbc", ".pth", ".egg-link", ".pyd", ".dll")
 SYSTEM = ("/proc/", "/sys/", "/dev/", "/usr/share/zoneinfo", "/etc/localtime")
 LIBRARIES = ("joblib", "threadpoolctl", "importlib", "_frozen_importlib", "numba")
-"""What these look up when they are first used (cores of the machine, code) is no data."""
+"""What these read at their first use (number of cores, code) is no data."""
 CLOCKS = ("now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime")
 
 _watching: list[list[tuple[str, str]]] = []
-"""Where the audit hook writes, the innermost last; empty: nobody watches."""
+"""Where the audit hook writes, the innermost last; empty: it does nothing."""
 
 
 class OutsideAccess(RuntimeError):
@@ -28,7 +28,7 @@ class OutsideAccess(RuntimeError):
 
 
 def install() -> None:
-    """Adds the audit hook to this process; it stays, as hooks do, and does nothing unless somebody watches."""
+    """Adds the audit hook to this process; hooks cannot be removed, and this one does nothing outside `watched`."""
     sys.addaudithook(_hook)
 
 
@@ -55,7 +55,7 @@ def _of_a_library() -> bool:
 
 
 def _is_data(path: Any) -> bool:
-    """Not code, nor something of the interpreter, an installed library or the system."""
+    """Whether a file is none of code, interpreter, installed library and system."""
     if not isinstance(path, str | bytes):
         return False
     name = path if isinstance(path, str) else path.decode(errors="replace")
@@ -66,7 +66,7 @@ def _is_data(path: Any) -> bool:
 
 @contextmanager
 def watched() -> Iterator[list[tuple[str, str]]]:
-    """The list gets (event, what) for each reach outside within."""
+    """The list gets (event, what) for each access to the outside within the block."""
     seen: list[tuple[str, str]] = []
     _watching.append(seen)
     try:
@@ -77,7 +77,7 @@ def watched() -> Iterator[list[tuple[str, str]]]:
 
 @contextmanager
 def clocks(file: str) -> Iterator[list[str]]:
-    """The list gets the name of each clock that code in `file` reads within."""
+    """The list gets the name of each clock that code in `file` reads within the block."""
     seen: list[str] = []
 
     def profile(frame: Any, event: str, function: Any) -> None:
@@ -99,9 +99,9 @@ def _is_clock(function: Any) -> bool:
 
 
 def only_input(use: Callable[[], object], cls: type[Any]) -> str:
-    """Does `use` and says that nothing else was read, of clocks by the module of `cls`; `Failed` names what was."""
+    """Calls `use`; `Failed` when it reads anything but its input, or when code in the module of `cls` reads a clock."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    # What it raises, another check tells about.
+    # Another check reports what it raises.
     with watched() as seen, clocks(str(Path(file)) if file else "") as times, suppress(Exception, SystemExit):
         use()
     reached = [(event, what) for event, what in seen if event != UNPICKLING]

@@ -1,16 +1,16 @@
 """Checks plugins in processes of their own, with a deadline for each check."""
 
-import contextlib
 import json
 import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from plugins.checks.catalogue import CATALOGUE, Check
 from plugins.checks.findings.finding import Finding, Report
@@ -22,12 +22,12 @@ DEADLINE = 90.0
 START = 120.0
 """Seconds for a process to start and to import a plugin."""
 HANGS = 2
-"""So many checks of a plugin may hang; the rest are not made."""
+"""Checks of a plugin that may hang before the rest are left out."""
 SEEDS = ("1", "2")
 
 
 class Gone(Exception):
-    """The process ended or hung; the text says how."""
+    """The process ended or hung; the text is how."""
 
 
 class Process:
@@ -38,6 +38,7 @@ class Process:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._ready = False
+        self._errors: IO[bytes] | None = None
         self.target: Target | None = None
 
     def ask(self, question: dict[str, Any], seconds: float) -> dict[str, str]:
@@ -75,24 +76,44 @@ class Process:
         if process is not None:
             process.kill()
             process.wait()
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
 
     def start(self, wait: bool = True) -> None:
         """Starts the process unless it runs, and waits until it has imported what it needs."""
         if self._process is None:
             path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 closed in `stop`
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "plugins.checks.process.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+                # -P: a package `plugins` in the working directory must not take the place of ours
+                [sys.executable, "-P", "-m", "plugins.checks.process.child"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
                 env=os.environ | {"PYTHONHASHSEED": self._seed, "PYTHONPATH": path},
             )  # fmt: skip
             self._answers, self._ready = queue.Queue(), False
             threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
         if wait and not self._ready:
-            with contextlib.suppress(queue.Empty):
-                self._ready = self._answers.get(timeout=START) is not None
-            if not self._ready:
-                self.close()
-                raise PluginError("the process in which plugins are checked does not start; is the machine overloaded?")
+            self._await_start()
+
+    def _await_start(self) -> None:
+        try:
+            self._ready = self._answers.get(timeout=START) is not None
+            fault = "" if self._ready else f"ended at its start: {self._last_error()}"
+        except queue.Empty:
+            fault = f"has not started within {START:g} s; is the machine overloaded?"
+        if fault:
+            self.close()
+            raise PluginError(f"the process in which plugins are checked {fault}")
+
+    def _last_error(self) -> str:
+        """The last line that the process wrote to standard error before it ended."""
+        assert self._process is not None
+        assert self._errors is not None
+        code = self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
 
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str | None]") -> None:
@@ -114,7 +135,7 @@ class Session:
         self._main, self._twin = (Process(seed) for seed in SEEDS)
 
     def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
-        """All findings on a plugin; `progress` hears each."""
+        """All findings on a plugin; `progress` gets each."""
         for wait in (False, True):  # both at once
             self._main.start(wait)
             self._twin.start(wait)

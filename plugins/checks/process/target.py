@@ -41,10 +41,10 @@ class Target:
             for fault in faults:
                 if fault.name == self.file:
                     raise ConfigurationError(str(fault))
-        found: Any = importlib.import_module(self.module)
+        loaded: Any = importlib.import_module(self.module)
         for part in self.name.split("."):
-            found = getattr(found, part)
-        return found  # type: ignore[no-any-return]
+            loaded = getattr(loaded, part)
+        return loaded  # type: ignore[no-any-return]
 
 
 def target_of(plugin: str | type[Plugin], params: dict[str, Any] | None = None, category: str | None = None) -> Target:
@@ -76,10 +76,10 @@ def targets_of_file(path: Path) -> list[Target]:
     for fault in faults:
         if fault.name == wanted:
             raise ConfigurationError(str(fault))
-    found = [cls for registry in registries().values() for cls in registry.classes() if _file_of(cls) == wanted]
-    if not found:
+    classes = [cls for registry in registries().values() for cls in registry.classes() if _file_of(cls) == wanted]
+    if not classes:
         raise ConfigurationError(f"{path}: registers no plugin; put @feature_registry.register('KEY') above the class")
-    return [target_of(cls) for cls in found]
+    return [target_of(cls) for cls in classes]
 
 
 def _file_of(cls: type[Plugin]) -> str | None:
@@ -88,10 +88,10 @@ def _file_of(cls: type[Plugin]) -> str | None:
 
 def _registered(key: str, category: str | None) -> type[Plugin]:
     filled = [registry for name, registry in registries().items() if category in (None, name)]
-    found = [cls for registry in filled for cls in registry.classes() if cls.key == key]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    classes = [cls for registry in filled for cls in registry.classes() if cls.key == key]
+    if len(classes) == 1:
+        return classes[0]
+    if classes:
         raise ConfigurationError(f"{key} is in several categories; give the class")
     keys = [name for registry in filled for name in registry.list_keys()]
     near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)

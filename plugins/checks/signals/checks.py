@@ -43,9 +43,9 @@ def input_untouched(subject: SignalSubject) -> str:
 
 def repeatable(subject: SignalSubject) -> str:
     """Decided twice by new instances, and once in a process with another hash seed."""
-    found = first_difference(subject.baseline, subject.generate(subject.data))
-    if found is not None:
-        raise Failed(f"the second time {found}", "no clock, no unseeded random numbers, no order of a set")
+    deviation = first_difference(subject.baseline, subject.generate(subject.data))
+    if deviation is not None:
+        raise Failed(f"the second time {deviation}", "no clock, no unseeded random numbers, no order of a set")
     return f"SHA-256 {sha256_hex(repr(subject.baseline.to_numpy().tolist()).encode())[:16]}"
 
 
@@ -61,12 +61,12 @@ def no_look_ahead(subject: SignalSubject) -> str:
             "were replaced": pd.concat([data.iloc[:rows], other.iloc[rows:]]),
             "were cut off": data.iloc[:rows],
         }.items():
-            found = first_difference(
+            deviation = first_difference(
                 subject.baseline.iloc[:rows], subject.generate(changed, "changed futures").iloc[:rows]
             )
-            if found is not None:
+            if deviation is not None:
                 raise Failed(
-                    f"when the predictions after time {last} {what}, {found}",
+                    f"when the predictions after time {last} {what}, {deviation}",
                     "decide from this time's predictions and earlier ones: rank within a time, roll within a symbol",
                 )
     return "15 changed futures changed nothing before them"
@@ -80,10 +80,10 @@ def row_order(subject: SignalSubject) -> str:
     order = np.concatenate([start + random.permutation(width) for start in starts])
     back = np.argsort(order)
     shuffled = subject.generate(subject.data.iloc[order], "rows in another order").iloc[back]
-    found = first_difference(subject.baseline, shuffled, CONTENT)
-    if found is not None:
+    deviation = first_difference(subject.baseline, shuffled, CONTENT)
+    if deviation is not None:
         raise Failed(
-            f"with the rows of a time in another order {found}",
+            f"with the rows of a time in another order {deviation}",
             "group by symbol or by time, not by position; break ties by the symbol's name",
         )
     return "the same decisions in any order"
@@ -96,18 +96,18 @@ def symbols(subject: SignalSubject) -> str:
     """
     used = subject.new()
     subject.generate(predictions(3), "other predictions", used)
-    found = first_difference(subject.baseline, subject.generate(subject.data, plugin=used))
-    if found is not None:
-        raise Failed(f"after other predictions, {found}", "generate must begin anew: keep nothing on the instance")
+    deviation = first_difference(subject.baseline, subject.generate(subject.data, plugin=used))
+    if deviation is not None:
+        raise Failed(f"after other predictions, {deviation}", "generate must begin anew: keep nothing on the instance")
     if subject.cls.cross_section:
         return "an instance that has decided before decides as a fresh one"
     for symbol in SYMBOLS[:3]:
-        mine = subject.data.index.get_level_values("symbol") == symbol
-        alone = subject.generate(subject.data[mine], f"{symbol} alone")
-        found = first_difference(subject.baseline[mine], alone, CONTENT)
-        if found is not None:
+        rows = subject.data.index.get_level_values("symbol") == symbol
+        alone = subject.generate(subject.data[rows], f"{symbol} alone")
+        deviation = first_difference(subject.baseline[rows], alone, CONTENT)
+        if deviation is not None:
             raise Failed(
-                f"alone, {found}",
+                f"alone, {deviation}",
                 "one symbol's decision must not depend on another's: group by symbol",
             )
     return f"{', '.join(SYMBOLS[:3])}: each as if alone"
@@ -118,8 +118,8 @@ def missing_values(subject: SignalSubject) -> str:
     data = subject.data.copy()
     holes = np.arange(0, len(data), 7)
     data.iloc[holes, 0] = np.nan
-    found = subject.generate(data, "predictions with NaN")
-    traded = found.iloc[holes]
+    decisions = subject.generate(data, "predictions with NaN")
+    traded = decisions.iloc[holes]
     for place, signal, weight in zip(traded.index, traded["signal"].tolist(), traded["weight"].tolist(), strict=True):
         if signal != "HOLD" or weight == weight:
             raise Failed(
@@ -146,10 +146,10 @@ def batch_equals_live(subject: SignalSubject) -> str:
             live = _live(subject.new(), part, size)
         except PluginError as error:
             raise Failed(f"row by row it fails: {error}", "a worker gives it one row: decide from that") from error
-        found = first_difference(wanted, live, CONTENT)
-        if found is not None:
+        deviation = first_difference(wanted, live, CONTENT)
+        if deviation is not None:
             raise Failed(
-                f"decided {size} at a time, as a worker does, {found}",
+                f"decided {size} at a time, as a worker does, {deviation}",
                 "decide each row from itself alone, or keep what came before in a fold (plugins.fold.generator)",
             )
     return f"{len(part)} rows, in chunks of 1, 7 and 1000: the same decisions"

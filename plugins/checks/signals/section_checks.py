@@ -9,7 +9,7 @@ from plugins.base import BaseSignalGenerator
 from plugins.checks.features.checks import judged
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.signals.subject import SYMBOLS, SignalSubject, first_difference
-from plugins.pipeline.cross_section import decide
+from plugins.pipeline.cross_sections.cross_section import decide
 from schemas.errors import PluginError
 
 CONTENT = ("signal", "weight")
@@ -24,10 +24,10 @@ def other_times(subject: SignalSubject) -> str:
     for place in places:
         rows = slice(place * width, (place + 1) * width)
         alone = subject.generate(subject.data.iloc[rows], "one time alone")
-        found = first_difference(subject.baseline.iloc[rows], alone, CONTENT)
-        if found is not None:
+        deviation = first_difference(subject.baseline.iloc[rows], alone, CONTENT)
+        if deviation is not None:
             raise Failed(
-                f"alone, {found}",
+                f"alone, {deviation}",
                 "decide from the predictions of that time only: group by time, keep nothing of others",
             )
     return f"{len(places)} times: each as if alone"
@@ -40,10 +40,10 @@ def absent_symbols(subject: SignalSubject) -> str:
     holes = np.arange(len(data)) % 7 == 3
     data.iloc[holes, 0] = np.nan
     with_holes = subject.generate(data, "predictions with NaN")[~holes]
-    found = first_difference(with_holes, subject.generate(data[~holes], "some symbols absent"), CONTENT)
-    if found is not None:
+    deviation = first_difference(with_holes, subject.generate(data[~holes], "some symbols absent"), CONTENT)
+    if deviation is not None:
         raise Failed(
-            f"when symbols without a prediction were left out, {found}",
+            f"when symbols without a prediction were left out, {deviation}",
             "leave out rows without a prediction before you rank, count or weigh",
         )
     ranks = subject.raw(data)
@@ -59,10 +59,10 @@ def live(subject: SignalSubject) -> str:
     wanted = subject.generate(part).iloc[np.flatnonzero(part["prediction"].notna())]
     generator = subject.new()
     try:
-        found = pd.concat([_decided(generator, some) for _, some in part.dropna().groupby(level="time")])
+        decisions = pd.concat([_decided(generator, section) for _, section in part.dropna().groupby(level="time")])
     except PluginError as error:
         raise Failed(f"one time at a time it fails: {error}", "a worker gives it one cross-section") from error
-    if (difference := first_difference(wanted, found.loc[wanted.index], CONTENT)) is not None:
+    if (difference := first_difference(wanted, decisions.loc[wanted.index], CONTENT)) is not None:
         raise Failed(
             f"decided one cross-section at a time, as a worker does, {difference}",
             "decide from the columns symbol, time and prediction, and from one time's rows only",
@@ -72,22 +72,22 @@ def live(subject: SignalSubject) -> str:
 
 def speed(subject: SignalSubject) -> str:
     """The time of a decision as a worker makes them, one cross-section at a time."""
-    generator, some = subject.new(), subject.data.iloc[: len(SYMBOLS)]
+    generator, section = subject.new(), subject.data.iloc[: len(SYMBOLS)]
     times = []
     for _ in range(20):
         begin = time.process_time()
-        _decided(generator, some)
+        _decided(generator, section)
         times.append(time.process_time() - begin)
-    return judged(subject.cls.cost, 1e6 * min(times) / len(some), "row")
+    return judged(subject.cls.cost, 1e6 * min(times) / len(section), "row")
 
 
-def _decided(generator: BaseSignalGenerator, some: pd.DataFrame) -> pd.DataFrame:
+def _decided(generator: BaseSignalGenerator, section: pd.DataFrame) -> pd.DataFrame:
     """What a worker gets for one cross-section."""
-    symbols = some.index.get_level_values("symbol").tolist()
-    moment = int(some.index.get_level_values("time")[0].timestamp() * 1000)
-    decisions = decide(generator, moment, symbols, some["prediction"].tolist())
+    symbols = section.index.get_level_values("symbol").tolist()
+    moment = int(section.index.get_level_values("time")[0].timestamp() * 1000)
+    decisions = decide(generator, moment, symbols, section["prediction"].tolist())
     signals = [value if isinstance(value, str) else float(value) for value in decisions.signal]
-    return pd.DataFrame({"signal": signals, "weight": decisions.weight.tolist()}, some.index, dtype=object)
+    return pd.DataFrame({"signal": signals, "weight": decisions.weight.tolist()}, section.index, dtype=object)
 
 
 def _only(subject: SignalSubject) -> None:

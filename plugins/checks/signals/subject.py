@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base import SIGNALS, BaseSignalGenerator
-from plugins.checks.features.subject import told
+from plugins.checks.features.subject import describe
 from plugins.checks.findings.outcome import Failed
 
 SYMBOLS = ("AAPL", "BAC", "IBM", "JNJ", "MSFT", "ORCL", "SPY", "T", "WMT", "XOM", "XRX", "ZION")
@@ -44,7 +44,7 @@ class SignalSubject:
         try:
             return self.cls(**self.params)
         except Exception as error:
-            raise Failed(f"it cannot be created: {told(error)}", "see the parameters that it declares") from error
+            raise Failed(f"it cannot be created: {describe(error)}", "see the parameters that it declares") from error
 
     @cached_property
     def baseline(self) -> pd.DataFrame:
@@ -61,27 +61,27 @@ class SignalSubject:
     ) -> pd.DataFrame:
         """The frame that `generate` returned for a copy of `data`; `Failed` when it is another's."""
         try:
-            found = (plugin or self.new()).generate(data.copy())
+            decisions = (plugin or self.new()).generate(data.copy())
         except (Exception, SystemExit) as error:
             raise Failed(
-                f"generate raised {told(error)} on {what} ({len(data)} rows)", "decide HOLD instead"
+                f"generate raised {describe(error)} on {what} ({len(data)} rows)", "decide HOLD instead"
             ) from error
-        if not isinstance(found, pd.DataFrame) or "signal" not in found:
+        if not isinstance(decisions, pd.DataFrame) or "signal" not in decisions:
             raise Failed("generate returned no frame with a `signal` column", "return predictions.assign(signal=…)")
-        if not found.index.equals(data.index):
-            raise Failed(f"for {what} it returned {len(found)} of {len(data)} rows, or another index or order",
+        if not decisions.index.equals(data.index):
+            raise Failed(f"for {what} it returned {len(decisions)} of {len(data)} rows, or another index or order",
                          "return one row for each of predictions', in its order")  # fmt: skip
-        if found.columns.duplicated().any():
+        if decisions.columns.duplicated().any():
             raise Failed("there are two columns of one name", "name each column once")
-        return found
+        return decisions
 
 
-def _decided(found: pd.DataFrame) -> pd.DataFrame:
-    weights = found["weight"] if "weight" in found else pd.Series(np.nan, found.index)
-    signals = [_signal(value) for value in found["signal"].tolist()]
+def _decided(decisions: pd.DataFrame) -> pd.DataFrame:
+    weights = decisions["weight"] if "weight" in decisions else pd.Series(np.nan, decisions.index)
+    signals = [_signal(value) for value in decisions["signal"].tolist()]
     sizes = [_size("weight", value) for value in weights.tolist()]
-    reasons = found["reason"].astype(str).tolist() if "reason" in found else [""] * len(found)
-    return pd.DataFrame({"signal": signals, "weight": sizes, "reason": reasons}, found.index, dtype=object)
+    reasons = decisions["reason"].astype(str).tolist() if "reason" in decisions else [""] * len(decisions)
+    return pd.DataFrame({"signal": signals, "weight": sizes, "reason": reasons}, decisions.index, dtype=object)
 
 
 def _signal(value: Any) -> str | float:

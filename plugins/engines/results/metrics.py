@@ -78,7 +78,7 @@ def metrics(
     growth = _growth(float(equity[-1]) / capital, years)
     drawdown, drawdown_bars, drawdown_days = max_drawdown(times, equity, capital)
     gross = (equity_curve["long"] - equity_curve["short"]).to_numpy(np.float64)
-    found: Mapping[str, Any] = {
+    values: Mapping[str, Any] = {
         "final_equity": equity[-1],
         "total_return": equity[-1] / capital - 1.0,
         "cagr": growth,
@@ -96,7 +96,7 @@ def metrics(
         "bars": len(equity),
         "periods_per_year": periods,
     }
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def max_drawdown(times: pd.DatetimeIndex, equity: FloatArray, capital: float) -> tuple[float, int, float]:
@@ -143,12 +143,12 @@ def _tails(returns: FloatArray) -> dict[str, float | None]:
     The shortfall is the mean of the worst ``floor((n - 1) * q) + 1`` returns.
     """
     ordered = np.sort(returns)
-    found: dict[str, float | None] = {}
+    tails: dict[str, float | None] = {}
     for level in (95, 99):
         share = (100 - level) / 100
-        found[f"var_{level}"] = float(np.percentile(returns, 100 - level))
-        found[f"cvar_{level}"] = float(ordered[: int((len(ordered) - 1) * share) + 1].mean())
-    return found
+        tails[f"var_{level}"] = float(np.percentile(returns, 100 - level))
+        tails[f"cvar_{level}"] = float(ordered[: int((len(ordered) - 1) * share) + 1].mean())
+    return tails
 
 
 def _trading(pnl: FloatArray) -> dict[str, float | int | None]:

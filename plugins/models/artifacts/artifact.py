@@ -149,6 +149,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name, sha256 in manifest.files.items():
         check_plain(folder, name, f"{name}, which the manifest lists, is missing; train again")
         with readable(folder / name):
-            found = file_sha256(folder / name)
-        if found != sha256:
+            digest = file_sha256(folder / name)
+        if digest != sha256:
             raise ArtifactError(f"{folder}: {name} is not the file of this manifest: its SHA-256 differs; train again")

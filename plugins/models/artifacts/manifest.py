@@ -81,7 +81,7 @@ class Estimate(Schema):
 
 
 class Evaluation(Schema):
-    """Information coefficient, R² and hit rate of predictions (`backtest.training.scores` tells the formulas)."""
+    """Information coefficient, R² and hit rate of predictions (formulas: `backtest.training.scores`)."""
 
     model_config = STRICT
 
@@ -174,8 +174,8 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 def library_versions(cls: type[BaseModel]) -> dict[str, str]:
     """Versions of Python and of the libraries that have a say in a model of `cls`."""
-    found = {name: installed_version(name) for name in sorted({*LIBRARIES, *cls.packages})}
-    return {name: known for name, known in found.items() if known}
+    versions = {name: installed_version(name) for name in sorted({*LIBRARIES, *cls.packages})}
+    return {name: known for name, known in versions.items() if known}
 
 
 def installed_version(name: str) -> str | None:

@@ -29,8 +29,8 @@ def push(strategy: str, folder: Path, experiment: str = EXPERIMENT) -> str:
     check_files(folder, manifest)
     tags = {STRATEGY: strategy, SHA256: manifest.sha256, "alphawire.model": manifest.key}
     with _mlflow() as client:
-        found = client.get_experiment_by_name(experiment)
-        identifier = found.experiment_id if found else client.create_experiment(experiment)
+        existing = client.get_experiment_by_name(experiment)
+        identifier = existing.experiment_id if existing else client.create_experiment(experiment)
         run = client.create_run(identifier, tags=tags, run_name=f"{strategy} {manifest.sha256[:12]}")
         for name in (*manifest.files, MANIFEST):
             client.log_artifact(run.info.run_id, str(folder / name), FOLDER)
@@ -49,26 +49,26 @@ def pull(strategy: str, folder: Path, run: str | None = None, experiment: str = 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside, _mlflow() as client:
-            found = client.get_run(run) if run else _newest(client, strategy, experiment)
-            came = Path(client.download_artifacts(found.info.run_id, FOLDER, aside))
+            stored = client.get_run(run) if run else _newest(client, strategy, experiment)
+            came = Path(client.download_artifacts(stored.info.run_id, FOLDER, aside))
             manifest = read_manifest(came)
             check_files(came, manifest)
-            if manifest.sha256 != found.data.tags.get(SHA256):
+            if manifest.sha256 != stored.data.tags.get(SHA256):
                 raise ArtifactError(
-                    f"run {found.info.run_id}: its artifact is not the one that was pushed: the manifest's SHA-256 "
+                    f"run {stored.info.run_id}: its artifact is not the one that was pushed: the manifest's SHA-256 "
                     "differs from the run's tag; push it again"
                 )
             put_in_place(came, folder, manifest)
     except OSError as error:
         raise ArtifactError(f"the artifact {folder} cannot be written: {error.strerror or error}") from None
-    return str(found.info.run_id), manifest
+    return str(stored.info.run_id), manifest
 
 
 def _newest(client: Any, strategy: str, experiment: str) -> Any:
-    found = client.get_experiment_by_name(experiment)
+    existing = client.get_experiment_by_name(experiment)
     query = f"tags.`{STRATEGY}` = '{strategy}' and attributes.status = 'FINISHED'"
     order = ["attributes.start_time DESC"]
-    runs = client.search_runs([found.experiment_id], query, order_by=order, max_results=1) if found else []
+    runs = client.search_runs([existing.experiment_id], query, order_by=order, max_results=1) if existing else []
     if not runs:
         raise ConfigurationError(
             f"MLflow's experiment {experiment} holds no artifact of {strategy}; `alphawire models push` puts one there"

@@ -30,20 +30,20 @@ class PerSymbolModel(BaseModel):
         places: dict[str, list[int]] = {}
         for place, symbol in enumerate(symbols):
             places.setdefault(symbol, []).append(place)
-        for symbol, mine in places.items():
+        for symbol, rows in places.items():
             if model := self.models.get(symbol):
-                predictions[mine] = model.predict_windows(np.ascontiguousarray(windows[mine]), columns)
+                predictions[rows] = model.predict_windows(np.ascontiguousarray(windows[rows]), columns)
         return predictions
 
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         """Each symbol's rows by its own model."""
         symbols = X.index.get_level_values(0)
-        found = pd.Series(np.nan, X.index, name="prediction")
+        predictions = pd.Series(np.nan, X.index, name="prediction")
         for symbol, model in self.models.items():
-            mine = np.asarray(symbols == symbol)
-            if mine.any():
-                found[mine] = np.asarray(model.predict(X[mine]), np.float64)
-        return found
+            rows = np.asarray(symbols == symbol)
+            if rows.any():
+                predictions[rows] = np.asarray(model.predict(X[rows]), np.float64)
+        return predictions
 
 
 def each_model(model: BaseModel) -> Iterator[tuple[str, BaseModel]]:

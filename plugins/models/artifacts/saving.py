@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from plugins.models.artifacts.manifest import (
 )
 from plugins.models.artifacts.per_symbol import each_model
 from plugins.models.artifacts.selftest import prove_self_test, write_self_test
+from schemas.atomic import move_into_place
 from schemas.canonical import canonical_json, file_sha256
 from schemas.errors import ArtifactError, PluginError
 
@@ -155,9 +155,9 @@ def put_in_place(aside: Path, folder: Path, manifest: Manifest) -> None:
     placed: list[Path] = []
     try:
         for name in manifest.files:
-            os.replace(aside / name, folder / name)
+            move_into_place(aside / name, folder / name)
             placed.append(folder / name)
-        os.replace(aside / MANIFEST, folder / MANIFEST)
+        move_into_place(aside / MANIFEST, folder / MANIFEST)
     except OSError:
         for path in placed:
             if path.name not in old:

@@ -38,16 +38,16 @@ def prove_self_test(model: BaseModel, data: bytes, columns: list[str]) -> None:
     A NaN is equal to a NaN: its other bits are the processor's.
     """
     sample, wanted = _read(data, model.lookback, len(columns))
-    found = np.asarray(model.predict_windows(sample, columns), np.float64)
-    if found.shape != wanted.shape:
-        raise ArtifactError(f"its self-test: {len(found)} predictions for {len(wanted)} rows")
-    differing = (found.view("i8") != wanted.view("i8")) & ~(np.isnan(found) & np.isnan(wanted))
+    predictions = np.asarray(model.predict_windows(sample, columns), np.float64)
+    if predictions.shape != wanted.shape:
+        raise ArtifactError(f"its self-test: {len(predictions)} predictions for {len(wanted)} rows")
+    differing = (predictions.view("i8") != wanted.view("i8")) & ~(np.isnan(predictions) & np.isnan(wanted))
     if differing.any():
         row = int(np.flatnonzero(differing)[0])
         raise ArtifactError(
             f"its self-test: {int(differing.sum())} of {len(wanted)} predictions are not those of the training (the "
-            f"first: {float(found[row])!r} instead of {float(wanted[row])!r}): another version of a library or another "
-            "processor computes otherwise; train again here, or install the versions that the manifest lists"
+            f"first: {float(predictions[row])!r} instead of {float(wanted[row])!r}): another version of a library "
+            "or another processor computes otherwise; train again here, or install the versions that the manifest lists"
         )
 
 

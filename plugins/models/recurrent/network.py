@@ -61,12 +61,12 @@ class Weights:
 
 def shapes(columns: int, hidden: int, layers: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors, as ``torch.nn.LSTM`` and ``torch.nn.Linear`` call them."""
-    found: dict[str, tuple[int, ...]] = {"head.weight": (1, hidden), "head.bias": (1,)}
+    sizes: dict[str, tuple[int, ...]] = {"head.weight": (1, hidden), "head.bias": (1,)}
     for layer in range(layers):
-        found[f"lstm.weight_ih_l{layer}"] = (4 * hidden, hidden if layer else columns)
-        found[f"lstm.weight_hh_l{layer}"] = (4 * hidden, hidden)
-        found[f"lstm.bias_ih_l{layer}"] = found[f"lstm.bias_hh_l{layer}"] = (4 * hidden,)
-    return found
+        sizes[f"lstm.weight_ih_l{layer}"] = (4 * hidden, hidden if layer else columns)
+        sizes[f"lstm.weight_hh_l{layer}"] = (4 * hidden, hidden)
+        sizes[f"lstm.bias_ih_l{layer}"] = sizes[f"lstm.bias_hh_l{layer}"] = (4 * hidden,)
+    return sizes
 
 
 def weights_of(tensors: Mapping[str, Float32Array]) -> Weights:
@@ -163,35 +163,35 @@ def _forward(
         outs[i] = total
 
 
-def write(path: str | Path, tensors: Mapping[str, Float32Array], told: Mapping[str, Any]) -> None:
-    """One safetensors file; `told` goes into its metadata as JSON."""
+def write(path: str | Path, tensors: Mapping[str, Float32Array], description: Mapping[str, Any]) -> None:
+    """One safetensors file; `description` goes into its metadata as JSON."""
     save = _safetensors().numpy.save
-    metadata = {"alphawire": json.dumps(told, sort_keys=True, ensure_ascii=False, allow_nan=False)}
+    metadata = {"alphawire": json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)}
     Path(path).write_bytes(save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, metadata))
 
 
-def read_told(path: str | Path) -> dict[str, Any]:
-    """What `write` was told, before any tensor is read; `ArtifactError` when that cannot be."""
+def read_description(path: str | Path) -> dict[str, Any]:
+    """The description that `write` stored, before any tensor is read; `ArtifactError` when it cannot be read."""
     size = Path(path).stat().st_size
     if size > LARGEST_FILE:
         raise ArtifactError(f"{path}: {size:,} bytes; a dl.lstm has at most {LARGEST_FILE:,}")
     with _opened(path) as file:
         text = (file.metadata() or {}).get("alphawire", "")
     try:
-        told = json.loads(text) if 0 < len(text) <= LARGEST_METADATA else None
+        description = json.loads(text) if 0 < len(text) <= LARGEST_METADATA else None
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        description = None
+    if not isinstance(description, dict):
         raise ArtifactError(f"{path}: its metadata do not say what model it is; train it with alphawire")
-    return told
+    return description
 
 
 def read_tensors(path: str | Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Float32Array]:
     """Exactly the tensors `wanted`, of those shapes, float32 and finite; `ArtifactError` that names what is not."""
     with _opened(path) as file:
-        found = set(file.keys())
-        if found != set(wanted):
-            raise ArtifactError(f"{path}: damaged: the tensors {_few(found ^ set(wanted))} are too many or missing")
+        names = set(file.keys())
+        if names != set(wanted):
+            raise ArtifactError(f"{path}: damaged: the tensors {_few(names ^ set(wanted))} are too many or missing")
         for name, shape in wanted.items():
             part = file.get_slice(name)
             if tuple(part.get_shape()) != shape or part.get_dtype() != "F32":

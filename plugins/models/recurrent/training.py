@@ -64,9 +64,9 @@ def _learn(
     optimiser = torch.optim.Adam(module.parameters(), lr=params["lr"])
     module.train()
     for epoch in range(params["epochs"]):
-        for some in last[torch.randperm(len(last), generator=order)].split(params["batch_size"]):
-            outputs, _ = module["lstm"](inputs[some[:, None] + back])
-            loss = torch.nn.functional.mse_loss(module["head"](outputs[:, -1])[:, 0], wanted[some])
+        for batch in last[torch.randperm(len(last), generator=order)].split(params["batch_size"]):
+            outputs, _ = module["lstm"](inputs[batch[:, None] + back])
+            loss = torch.nn.functional.mse_loss(module["head"](outputs[:, -1])[:, 0], wanted[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -144,9 +144,9 @@ def _one_row(row: Any, trees: Any, nodes: Any, value: Any, leaves: Any, start: A
             trees[a].root, trees[b].root, trees[c].root, trees[d].root, trees[e].root, trees[f].root, trees[g].root,
             trees[h].root,
         )  # fmt: skip
-        found = _eight_leaves(rows, roots, trees[h].depth, nodes)
-        leaves[a], leaves[b], leaves[c], leaves[d] = found[0], found[1], found[2], found[3]
-        leaves[e], leaves[f], leaves[g], leaves[h] = found[4], found[5], found[6], found[7]
+        sums = _eight_leaves(rows, roots, trees[h].depth, nodes)
+        leaves[a], leaves[b], leaves[c], leaves[d] = sums[0], sums[1], sums[2], sums[3]
+        leaves[e], leaves[f], leaves[g], leaves[h] = sums[4], sums[5], sums[6], sums[7]
     for i in range(count - count % 8, count):
         tree = trees[i].shallow
         node = trees[tree].root
@@ -179,9 +179,9 @@ def _sums(
                     answers[i], answers[i + 1], answers[i + 2], answers[i + 3], answers[i + 4], answers[i + 5],
                     answers[i + 6], answers[i + 7],
                 )  # fmt: skip
-                found = _eight_leaves(eight, roots, tree.depth, nodes)
+                reached = _eight_leaves(eight, roots, tree.depth, nodes)
                 for place in range(8):
-                    sums[begin + i + place] += value[found[place]]
+                    sums[begin + i + place] += value[reached[place]]
         for i in range(count - count % 8, count):
             sums[begin + i] = _one_row(answers[i], trees, nodes, value, leaves, sums[begin + i])
     return sums.astype(np.float64)

@@ -1,4 +1,4 @@
-"""How `Trees` are put together from what a library's file says, of which no index is trusted: the loop checks none."""
+"""`Trees` from the contents of a library's file. Every index is checked here: the loop over the trees checks none."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class Builder:
         if np.isnan(threshold[nodes]).any():
             raise ValueError("a threshold that is no number")
         categorical = (kind[nodes] & CATEGORICAL) != 0
-        found: dict[str, NDArray[Any]] = {
+        arrays: dict[str, NDArray[Any]] = {
             "feature": np.where(inner, feature[order], -1),
             "kind": np.where(inner, kind[order], 0),
             "group": np.zeros(len(order), np.int64),
@@ -67,11 +67,11 @@ class Builder:
             "first": np.arange(len(order)),
             "value": value[order],
         }
-        found["group"][np.flatnonzero(inner)[categorical]] = threshold[nodes][categorical]
-        found["threshold"][np.flatnonzero(inner)[categorical]] = 0.0
-        found["first"][inner] = 1 + 2 * np.arange(len(nodes))  # levels are in the order of the nodes above
-        found["first"] += self.nodes
-        for name, array in found.items():
+        arrays["group"][np.flatnonzero(inner)[categorical]] = threshold[nodes][categorical]
+        arrays["threshold"][np.flatnonzero(inner)[categorical]] = 0.0
+        arrays["first"][inner] = 1 + 2 * np.arange(len(nodes))  # levels are in the order of the nodes above
+        arrays["first"] += self.nodes
+        for name, array in arrays.items():
             self.parts[name].append(array)
         self.roots.append(self.nodes)
         self.depths.append(depth)
@@ -118,17 +118,17 @@ class Builder:
 
 
 def _records(dtype: np.dtype[np.void], count: int, **fields: ArrayLike) -> NDArray[np.void]:
-    found = np.zeros(count, dtype)
+    records = np.zeros(count, dtype)
     for name, values in fields.items():
-        found[name] = values
-    return found
+        records[name] = values
+    return records
 
 
 def _not_above(threshold: NDArray[Any], kind: Float) -> NDArray[Any]:
     """The largest numbers of `kind` that are not above: a value of that kind is above both or neither."""
     with np.errstate(over="ignore"):
-        found = threshold.astype(kind)
-    return np.where(found > threshold, np.nextafter(found, kind(-np.inf)), found)
+        rounded = threshold.astype(kind)
+    return np.where(rounded > threshold, np.nextafter(rounded, kind(-np.inf)), rounded)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

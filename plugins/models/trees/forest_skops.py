@@ -1,6 +1,6 @@
 """scikit-learn's random forest in skops' format: written so that equal forests are equal files, and read to arrays.
 
-skops makes no object of a type that it does not know or was not told to trust. Here the types are fewer: those that a
+skops makes no object of a type that it does not know or trust. Here the types are fewer: those that a
 forest of regression trees consists of. It trusts the trees' own type (`Tree`) for nobody, since scikit-learn follows a
 node's indices without looking; here they are copied to arrays that are checked, and nothing else of the object is used.
 """
@@ -87,7 +87,7 @@ def read_forest(data: bytes) -> tuple[Forest, list[str]]:
         _check_archive(data)
     skops = _skops()
     with _damaged("its objects"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of another version of scikit-learn; the manifest tells of those that matter
+        warnings.simplefilter("ignore")  # of another version of scikit-learn; the manifest lists those that matter
         model = skops.loads(data, trusted=[TREE])
         names = np.asarray(model.feature_names_in_).tolist()
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -127,9 +127,9 @@ def _check_archive(data: bytes) -> None:
             raise ArtifactError(f"its members have {size:,} bytes; a random forest has at most {LARGEST:,}")
         schema = json.loads(file.read(SCHEMA))
     for node in _nodes(schema):
-        found = (f"{node['__module__']}.{node['__class__']}", node["__loader__"])
-        if found not in KNOWN:
-            raise ArtifactError(f"it holds a {found[0]}, which no random forest does; it was not loaded")
+        kind = (f"{node['__module__']}.{node['__class__']}", node["__loader__"])
+        if kind not in KNOWN:
+            raise ArtifactError(f"it holds a {kind[0]}, which no random forest does; it was not loaded")
     root = f"{schema['__module__']}.{schema['__class__']}"
     if root != "sklearn.ensemble._forest.RandomForestRegressor":
         raise ArtifactError(f"it holds a {root}, and no RandomForestRegressor")
@@ -139,13 +139,13 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
     """What skops wrote for each object, from the root on, always in the same order."""
     waiting = [schema]
     while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            if "__class__" in found or "__module__" in found or "__loader__" in found:
-                yield found
-            waiting += found.values()
-        elif isinstance(found, list):
-            waiting += found
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__class__" in node or "__module__" in node or "__loader__" in node:
+                yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _skops() -> Any:

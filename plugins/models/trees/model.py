@@ -46,7 +46,7 @@ class Rows:
 class TreeModel(BaseModel):
     """A model of trees: a library trains it, and a compiled loop over the arrays of its file serves it.
 
-    A subclass says how its library makes the bytes of the model's file (`fit`) and how they are read (`read`): a
+    A subclass defines how its library makes the bytes of the model's file (`fit`) and how they are read (`read`): a
     trained model has gone through both, so it is what will be loaded.
     """
 
@@ -145,7 +145,7 @@ class TreeModel(BaseModel):
         refused
             Main names that cannot be given, with the reason.
         """
-        found: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
         for name, value in self.params["extra"].items():
             known = names.get(name)
             if known is None:
@@ -156,10 +156,10 @@ class TreeModel(BaseModel):
                 raise self._extra_fault(f"{name!r} is the parameter {own[known]}; give it there")
             if known in refused:
                 raise self._extra_fault(f"{name!r} {refused[known]}")
-            if known in found:
+            if known in extra:
                 raise self._extra_fault(f"{known!r} is given twice, by two of its names")
-            found[known] = value
-        return found
+            extra[known] = value
+        return extra
 
     def import_library(self, module: str) -> Any:
         """The library `module`, or `PluginError` with what to install."""

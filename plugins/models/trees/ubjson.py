@@ -60,12 +60,12 @@ class _Reader:
         return self.take(self.length()).decode()
 
     def members(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         while (first := self.marker()) != "}":
             self.place -= len(first)
             name = self.text()
-            found[name] = self.value(self.marker(), depth + 1)
-        return found
+            members[name] = self.value(self.marker(), depth + 1)
+        return members
 
     def array(self, depth: int) -> Any:
         first = self.marker()
@@ -78,8 +78,8 @@ class _Reader:
             return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))
         if first == "#":
             return [self.value(self.marker(), depth + 1) for _ in range(self.length())]
-        found = []
+        values = []
         while first != "]":
-            found.append(self.value(first, depth + 1))
+            values.append(self.value(first, depth + 1))
             first = self.marker()
-        return found
+        return values

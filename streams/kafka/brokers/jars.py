@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from schemas.atomic import move_into_place
 from schemas.errors import BrokerError
 
 KAFKA_VERSION = "4.2.0"
@@ -17,8 +18,8 @@ DOWNLOAD_TIMEOUT = 600
 def java() -> str:
     """The Java program: of ``JAVA_HOME``, else on the path."""
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
-    return found or _program("java", "install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)")
+    program = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    return program or _program("java", "install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)")
 
 
 def kafka_jars(version: str = KAFKA_VERSION) -> Path:
@@ -60,10 +61,10 @@ def _download(maven: str, version: str, cache: Path, jars: Path) -> None:
                 (line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line), "it gave no reason"
             )
             raise BrokerError(f"Maven cannot fetch Kafka {version}: {fault[:300]}")
-        libs.rename(jars)  # whole or not at all
+        move_into_place(libs, jars)
 
 
 def _program(name: str, mend: str) -> str:
-    if (found := shutil.which(name)) is None:
+    if (program := shutil.which(name)) is None:
         raise BrokerError(f"Apache Kafka needs {name}, which is not on the path: {mend}, or use --engine tansu")
-    return found
+    return program

@@ -122,8 +122,8 @@ class ApacheKafkaBroker(Broker):
         command = [*tool, "format", f"--cluster-id={cluster}", "-c", str(settings), *self.format_options]
         run = subprocess.run(command, capture_output=True, text=True, timeout=self.start_timeout, check=False)
         if run.returncode:
-            said = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
-            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {said[0][:300]}")
+            lines = (run.stderr.strip() or run.stdout.strip() or "it gave no reason").splitlines()
+            raise BrokerError(f"cannot format Kafka's storage in {self._folder}: {lines[0][:300]}")
 
 
 def _escaped(value: str) -> str:

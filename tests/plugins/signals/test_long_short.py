@@ -14,8 +14,8 @@ import pytest
 from plugins.base import BaseSignalGenerator
 from plugins.base.loading.registry import PluginRegistry
 from plugins.fold.generator import FoldedSignalGenerator
-from plugins.pipeline.pipeline import Capture, Pipeline
-from plugins.pipeline.strategy_run import Source
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source
 from plugins.signals import signal_registry
 from schemas.errors import PluginError
 from schemas.wire import Signal
@@ -197,9 +197,9 @@ BARS = fetched(messy_bars(random.Random(5), ["A", "B", "C"], 300))
 SIGNAL = {"key": "signal.long_short", "scaling": "zscore", "zscore_window": 7, "clip_min": -2.5, "clip_max": 2.5}
 
 
-def pipeline(**changes: Any) -> Pipeline:
+def pipeline(run: RunSettings = AS_CONFIGURED, **changes: Any) -> Pipeline:
     settings = {"signal": SIGNAL, "features": [{"technical.rsi": {"period": 3}}]} | changes
-    return Pipeline([ready("one", **settings)], Source("bars", 0, "v"))
+    return Pipeline([ready("one", **settings)], Source("bars", 0, "v"), {"one": run})
 
 
 def fed(target: Pipeline, records: list[Fetched]) -> list[Signal]:
@@ -234,18 +234,15 @@ def test_the_cut_into_batches_does_not_matter(size):
 def test_saved_and_restored_it_goes_on_to_the_byte(cut):
     first, second = pipeline(), pipeline()
     before = fed(first, BARS[:cut])
-    second.restore(list(Capture(first, cut).snapshots()))
+    second.restore(list(first.capture(cut).snapshots()))
     assert before + fed(second, BARS[cut:]) == fed(pipeline(), BARS)
 
 
 def test_bars_that_nothing_is_published_for_count_as_well():
     whole = told(fed(pipeline(), BARS))
-    quiet = pipeline()
-    quiet.runs["one"].publish_from = 150
-    late = told(fed(quiet, BARS))
+    late = told(fed(pipeline(RunSettings(publish_from=150)), BARS))
     assert late == {name: s for name, s in whole.items() if s.provenance.offset >= 150}
-    begun = pipeline()
-    begun.runs["one"].begin = 150
+    begun = pipeline(RunSettings(origin_offset=150))
     assert any(fed(begun, BARS)[i].content.weight != s.content.weight for i, s in enumerate(late.values()))
 
 

@@ -1,0 +1,1 @@
+"""What commands print: results in words and tables for the terminal, and as JSON."""

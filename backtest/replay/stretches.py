@@ -1,0 +1,121 @@
+"""What was in force for a strategy on a partition, stretch by stretch."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plugins.models.artifacts.manifest import MANIFEST, read_manifest
+from plugins.strategy.model_exchange import artifact_folder
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.configuration import Config, Strategy
+from schemas.errors import AlphawireError, ArtifactError
+from schemas.wire import Applied, Signal
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Bars from offset `begin` up to, not including, `end`, for which one `applied` was in force; no signals where that
+    says paused.
+
+    `strategy` recomputes them; without one, `fault` says why they cannot be: `gone` when that is because the log no
+    longer reaches their origin.
+    """
+
+    begin: int
+    end: int
+    applied: Applied
+    strategy: ReadyStrategy | None
+    fault: str | None = None
+    gone: bool = False
+
+    def covers(self, signal: Signal) -> bool:
+        return self.begin <= signal.provenance.offset < self.end
+
+
+def stretches(entries: Sequence[Applied], oldest: int, ready: ReadyStrategy, config: Config) -> list[Stretch]:
+    """The past of a strategy on a partition, from all that was ever applied there; `ready` is what it is here, by
+    `config`. What began before `oldest`, the first offset of the log, cannot be recomputed.
+    """
+    ends = [*(entry.offset for entry in entries), sys.maxsize][1:]
+    strategies: dict[str, ReadyStrategy | None] = {ready.config_hash: ready}
+    for entry in entries:
+        if strategies.get(entry.config_hash) is None:
+            strategies[entry.config_hash] = recreated(entry, config)
+    return [
+        _stretch(entry, end, oldest, strategies[entry.config_hash], ready)
+        for entry, end in zip(entries, ends, strict=True)
+        if end > entry.offset
+    ]
+
+
+def _stretch(entry: Applied, end: int, oldest: int, strategy: ReadyStrategy | None, ready: ReadyStrategy) -> Stretch:
+    if oldest > entry.origin.offset:
+        fault = (
+            f"{entry.topic}/{entry.partition} begins at offset {oldest} now,"
+            f" after the origin {entry.origin.offset} of the state"
+        )
+        return Stretch(entry.offset, end, entry, None, fault, gone=True)
+    if strategy is not None:
+        return Stretch(entry.offset, end, entry, strategy)
+    fault = (
+        f"{entry.topic}/{entry.partition} ran configuration {entry.config_hash} from offset {entry.offset} on,"
+        f" which cannot be made here{_lacking(entry)}; here it is {ready.config_hash}"
+    )
+    return Stretch(entry.offset, end, entry, None, fault)
+
+
+def _lacking(entry: Applied) -> str:
+    if entry.model is None:
+        return ""
+    return f": it needs the model {entry.artifact or entry.model.key} of SHA-256 {entry.model.sha256}"
+
+
+def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
+    """The strategy that `entry` describes, when its plugins and its model are here in the same versions, else None."""
+    given = config.strategy(entry.strategy)
+    plain = {name: value for name, value in entry.config.items() if name not in ("features", "model", "signal")}
+    if isinstance(plain["universe"], dict) and "history" in plain["universe"]:  # its digest stands for the file
+        plain["universe"] = given.universe
+    plain["features"] = [_use(feature) for feature in entry.config["features"]]
+    plain["signal"] = {"key": entry.config["signal"]["key"], "params": entry.config["signal"]["params"]}
+    try:
+        if entry.config["model"] is not None:
+            if given.model is None:
+                return None
+            plain["model"] = given.model.model_dump() | {"key": entry.config["model"]["key"]}
+            plain["model"]["artifact"] = _artifact(given, entry)
+        strategy = ready_strategy(entry.strategy, Strategy.model_validate(plain), Path())
+    except (AlphawireError, ValueError):
+        return None
+    return strategy if strategy.config_hash == entry.config_hash else None
+
+
+def _artifact(given: Strategy, entry: Applied) -> Path:
+    """The folder that the wish named, else the configured one, else one beside it that holds the model now."""
+    assert given.model is not None
+    if entry.artifact is not None:
+        return artifact_folder(given, entry.artifact)
+    configured = given.model.artifact
+    beside = (path.parent for path in sorted(configured.absolute().parent.glob(f"*/{MANIFEST}")))
+    wanted = entry.model.sha256 if entry.model else ""
+    return next((folder for folder in (configured, *beside) if _sha256(folder) == wanted), configured)
+
+
+def _sha256(folder: Path) -> str | None:
+    try:
+        return read_manifest(folder).sha256
+    except ArtifactError:
+        return None
+
+
+def _use(feature: dict[str, Any]) -> dict[str, Any]:
+    """A feature as the configuration names it: its columns tell the alias."""
+    from plugins.features import feature_registry
+    from plugins.fold.windowed import streaming
+
+    own = streaming(feature_registry.create(feature["key"], **feature["params"])).columns
+    columns = feature["columns"]
+    alias = None if tuple(columns) == tuple(own) else columns[0].removesuffix(f".{own[0]}")
+    return {"key": feature["key"], "params": feature["params"], "alias": alias}

@@ -1,0 +1,184 @@
+"""The one walk over history: partition by partition, what the log knows of it, what was in force, and what the bars
+come to under that.
+
+`replay`, `verify` and `explain` are its consumers, with cross-sections and without. A partition is read once.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from backtest.replay.stretches import Stretch, stretches
+from backtest.sources.bars import Reading, Step, topic_steps
+from plugins.base.bars import BarBatch, between
+from plugins.news.join import Joining, NewsJoin
+from plugins.pipeline.outcome import Outcome
+from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.strategy_run import Observation, RunSettings, Source
+from plugins.strategy.ready import ReadyStrategy
+from schemas.configuration import Config
+from schemas.wire import Applied
+from streams.consuming.news_scores import joins
+from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
+from streams.recovery.state import StoredState, load
+
+VERSION = "replay"
+Observe = Callable[[Stretch], Callable[[Observation], None]]
+"""Gives the observer of what goes on from one stretch to the next, described as one stretch."""
+Joins = Mapping[Joining, NewsJoin]
+
+
+class Fold(Protocol):
+    """Bars in, what they come to out; the bars of a partition in their order."""
+
+    def feed(self, batches: Mapping[str, BarBatch]) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class History:
+    """What strategy `ready` did on a log; `config` says how it and its past are made here."""
+
+    log: Log
+    config: Config
+    ready: ReadyStrategy
+
+    async def partitions(
+        self, numbers: Iterable[int] | None = None, whole: bool = True
+    ) -> AsyncIterator["PartitionHistory"]:
+        """These partitions of `bars`, or all. `whole`: what the log no longer holds from its origin on cannot be
+        recomputed.
+        """
+        count = await self.log.partition_count()
+        for number in range(count) if numbers is None else numbers:
+            stored = await load(self.log, number)
+            entries = stored.history.get(self.ready.name, [])
+            oldest, _ = await self.log.offset_range("bars", number) if whole and entries else (0, 0)
+            yield PartitionHistory(
+                self, number, count, stored, stretches(entries, oldest, self.ready, self.config)
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PartitionHistory:
+    """One partition: `stored` is what the log knows of it, `past` what was in force, in order."""
+
+    history: History
+    number: int
+    count: int
+    stored: StoredState
+    past: list[Stretch]
+
+    async def recomputed(self, reading: Reading | None = None, observe: Observe | None = None) -> Outcome:
+        """The signals (or predictions) that the past demands, as far as it can be recomputed."""
+        total = Outcome()
+        if folds := await self.in_force(observe):
+            async for _, outcome in self.steps(folds, self.begin(), reading):
+                add(total, outcome)
+        return total
+
+    async def in_force(self, observe: Observe | None = None, early: bool = False) -> list[Fold]:
+        """Folds of what was in force, as far as it can be recomputed; `early`: of all bars before it, too."""
+        news = await self._news([stretch.strategy for stretch in self.past if stretch.strategy])
+        groups: list[list[Stretch]] = []
+        for stretch in self.past:
+            if groups and _goes_on(groups[-1][-1].applied, stretch.applied):
+                groups[-1].append(stretch)
+            else:
+                groups.append([stretch])
+        return [
+            _InForce(self._source, group, news, observe, early and group is groups[0])
+            for group in groups
+            if any(stretch.strategy for stretch in group)
+        ]
+
+    async def as_configured(self) -> list[Fold]:
+        """The fold of the strategy here, whatever was in force; signals of all bars."""
+        ready = self.history.ready
+        origin = self.past[-1].applied.origin.offset if self.past else 0
+        return [_AsConfigured(self._source, ready, await self._news([ready]), origin)]
+
+    def begin(self, *intervals: str) -> int:
+        """The first bar that what was in force may remember, or other strategies of these `intervals`."""
+        recomputed = {str(stretch.applied.config["interval"]) for stretch in self.past if stretch.strategy}
+        return self.stored.memory_begin({*intervals, *recomputed}) or 0
+
+    async def steps(
+        self, folds: Sequence[Fold], begin: int, reading: Reading | None = None
+    ) -> AsyncIterator[tuple[Step, Outcome]]:
+        """The bars from offset `begin` to the end that the log has now, and what the folds make of them."""
+        async for step in topic_steps(self.history.log, self.number, self.count, begin, reading):
+            total = Outcome()
+            for fold in folds:
+                add(total, fold.feed(step.batches))
+            yield step, total
+
+    @property
+    def _source(self) -> Source:
+        return Source(topic_name(self.history.log, "bars"), self.number, VERSION)
+
+    async def _news(self, strategies: Iterable[ReadyStrategy]) -> Joins:
+        return await joins(self.history.log, self.number, {one.joining for one in strategies if one.uses_news})
+
+
+def add(total: Outcome, outcome: Outcome) -> None:
+    """What a replay keeps of an outcome."""
+    total.signals += outcome.signals
+    total.predictions += outcome.predictions
+    total.refusals += outcome.refusals
+
+
+class _AsConfigured:
+    """One strategy in one pipeline, from `origin` on."""
+
+    def __init__(self, source: Source, strategy: ReadyStrategy, news: Joins, origin: int) -> None:
+        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=0), news)
+
+    def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
+        return self._pipeline.feed(batches)
+
+
+class _InForce:
+    """Stretches whose states go on from one to the next, in one pipeline. `early`: signals of all bars before them,
+    too.
+    """
+
+    def __init__(
+        self, source: Source, group: Sequence[Stretch], news: Joins, observe: Observe | None, early: bool
+    ) -> None:
+        self._stretches = group
+        first = next(stretch.strategy for stretch in group if stretch.strategy)
+        settings = RunSettings(
+            group[0].applied.origin.offset,
+            publish_from=0 if early else group[0].begin,
+            start_time=0 if early else None,
+            observer=observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None,
+        )
+        self._pipeline = _pipeline(source, first, settings, news)
+        self._run = self._pipeline.runs[first.name]
+
+    def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
+        begin, total = 0, Outcome()
+        for stretch in self._stretches:
+            if part := between(batches, begin, stretch.end):
+                if stretch.strategy:
+                    self._run.exchange(stretch.strategy)
+                if stretch.applied.paused or stretch.strategy is None:
+                    self._run.pause()
+                else:
+                    self._run.resume()
+                add(total, self._pipeline.feed(part))
+            begin = stretch.end
+        return total
+
+
+def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, news: Joins) -> Pipeline:
+    join = news[strategy.joining] if strategy.uses_news else None
+    return Pipeline([strategy], source, {strategy.name: settings}, join)
+
+
+def _goes_on(old: Applied, new: Applied) -> bool:
+    """Is it the old state, under another model, threshold or pause?"""
+    return (old.origin, old.layout) == (new.origin, new.layout) and all(
+        old.config[name] == new.config[name] for name in ("interval", "universe", "start")
+    )

@@ -1,0 +1,23 @@
+"""The log that ``--source`` names: the topics of the broker, or an archive of them."""
+
+from pathlib import Path
+
+from schemas.configuration import Config
+from schemas.errors import ConfigurationError
+from streams.archive.parquet_log import ParquetLog, is_archive
+from streams.kafka.log import KafkaLog, Log
+
+
+def find_log(config: Config, source: str) -> Log | None:
+    """``kafka``, or the folder of an archive; None for anything else, which is a file."""
+    if source == "kafka":
+        return KafkaLog(config.kafka)
+    return ParquetLog(Path(source)) if is_archive(source) else None
+
+
+def require_log(config: Config, source: str) -> Log:
+    """As `find_log`; `ConfigurationError` for what is no log."""
+    log = find_log(config, source)
+    if log is None:
+        raise ConfigurationError(f"{source} is no archive of topics; give kafka, or what `alphawire archive` wrote")
+    return log

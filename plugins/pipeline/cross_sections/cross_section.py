@@ -1,0 +1,242 @@
+"""Predictions of many symbols in, one signal a symbol out: the fold over the log of `predictions`. No clock, no Kafka.
+
+What is decided together is what the first `Closing` of a time names. So whoever reads the same log makes the same
+signals, whenever it came in and whoever proposed the closing.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
+from plugins.base.plugin_errors import plugin_errors
+from plugins.cross_sectional import CrossSectionGenerator
+from plugins.signals import signal_registry
+from plugins.strategy.ready import ReadyStrategy
+from plugins.strategy.target_weights import target_weights
+from plugins.strategy.universe import LEFT
+from schemas.canonical import canonical_json, signal_id
+from schemas.errors import PluginError
+from schemas.wire import Signal, SignalContent
+from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
+
+TIMES = 1_000
+"""Closed times that are remembered: the largest `active_bars`."""
+LATE = "late: the cross-section of this time was closed before it came"
+NO_PREDICTION = "no prediction"
+_decode_params = msgspec.json.Decoder(dict).decode
+
+
+def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], values: ArrayLike) -> Decisions:
+    """Decides about one cross-section.
+
+    Parameters
+    ----------
+    time
+        Close of its bars, in ms since the epoch (UTC).
+    values
+        One prediction for each of `symbols`.
+
+    Returns
+    -------
+    Decisions
+        In the order of `symbols`.
+
+    Raises
+    ------
+    PluginError
+        `generate` fails, or returns something else than one usable decision a row.
+    """
+    if isinstance(generator, CrossSectionGenerator):
+        with plugin_errors(name_of(generator), "decide"):
+            return generator.decide_section(np.asarray(values, np.float64))
+    frame = pd.DataFrame({"symbol": list(symbols), "time": time, "prediction": np.asarray(values, np.float64)})
+    key = name_of(generator)
+    try:
+        returned = generator.generate(frame)
+    except Exception as error:  # foreign code, whatever it raises
+        raise PluginError(f"{key}: generate failed: {type(error).__name__}: {error}") from error
+    if not isinstance(returned, pd.DataFrame) or len(returned) != len(frame) or "signal" not in returned:
+        raise PluginError(f"{key}: generate must return the frame that it got, as many rows, with a `signal` column")
+    nothing = [None] * len(frame)
+    parts = [returned[name].tolist() if name in returned else nothing for name in ("signal", "weight", "reason")]
+    rows = [usable_decision(key, *row) for row in zip(*parts, strict=True)]
+    return Decisions([row[0] for row in rows], np.array([row[1] for row in rows], np.float64), [row[2] for row in rows])
+
+
+def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generator: BaseSignalGenerator) -> list[Signal]:
+    """One signal for each member of the closing and each that left, sorted by symbol.
+
+    A member without a prediction is not shown to the generator: HOLD, no weight. One that left is FLAT, weight 0.
+
+    Parameters
+    ----------
+    predictions
+        By symbol, of the time of the closing; symbols that it lacks get no signal.
+
+    Raises
+    ------
+    PluginError
+        The generator fails.
+    """
+    members = [predictions[symbol] for symbol in closing.members if symbol in predictions]
+    known = [(member.symbol, member.prediction) for member in members if member.prediction is not None]
+    decided: dict[str, tuple[str | float, float | None, str]] = {}
+    if known:
+        symbols, values = zip(*known, strict=True)
+        decisions = decide(generator, closing.time, symbols, values)
+        weighing = closing.execution
+        weights = target_weights(decisions, generator.scaled, weighing.weight, weighing.long_only)
+        decided = dict(zip(symbols, zip(decisions.signal, weights, decisions.reason, strict=True), strict=True))
+    undecided = ("HOLD", None)
+    signals = [
+        _signal(member, *decided.get(member.symbol, (*undecided, member.reason or NO_PREDICTION))) for member in members
+    ]
+    signals += [_signal(predictions[symbol], "FLAT", 0.0, LEFT) for symbol in closing.left if symbol in predictions]
+    return sorted(signals, key=lambda signal: signal.content.symbol)
+
+
+def late_signal(prediction: Prediction) -> Signal:
+    """The signal for a prediction that came after the closing of its time: HOLD without a weight, which keeps the
+    position.
+    """
+    return _signal(prediction, "HOLD", None, LATE)
+
+
+def _signal(of: Prediction, signal: Any, weight: float | None, reason: str) -> Signal:
+    content = SignalContent(
+        signal_id(of.strategy, of.symbol, of.time), of.strategy, of.symbol, of.time, signal, weight, reason,
+        of.prediction, of.model, of.config_hash, of.gap, of.valid_until,
+    )  # fmt: skip
+    return Signal(content, of.provenance)
+
+
+def closing_of(
+    strategy: ReadyStrategy, time: int, members: Iterable[str], left: Iterable[str], expected: Iterable[str]
+) -> Closing:
+    """The closing that `strategy`, as it is configured here, proposes.
+
+    Parameters
+    ----------
+    time
+        Close of the bars, in ms since the epoch (UTC).
+    members, left
+        Symbols that are there: members of the universe then, and those that have left it.
+    expected
+        Symbols that should be there.
+    """
+    generator, execution, wanted = strategy.generator, strategy.execution, set(expected)
+    present = sorted(members)
+    return Closing(
+        strategy.name, time, present, sorted(wanted - set(present)), len(wanted), sorted(left),
+        Generator(generator.key, generator.version, generator.params),
+        Weighing(execution.weight, execution.long_only), strategy.config_hash,
+    )  # fmt: skip
+
+
+def generator_of(closing: Closing) -> BaseSignalGenerator:
+    """The plugin that the closing names.
+
+    Raises
+    ------
+    PluginError
+        It is not here, or in another version.
+    """
+    return _generator(closing.signal.key, closing.signal.version, canonical_json(closing.signal.params))
+
+
+@lru_cache(maxsize=64)
+def _generator(key: str, version: str, params: bytes) -> BaseSignalGenerator:
+    try:
+        generator = signal_registry.create(key, **_decode_params(params))
+    except KeyError as error:
+        raise PluginError(f"a cross-section was decided by {key}, which is not here: {error.args[0]}") from None
+    if generator.version != version:
+        raise PluginError(
+            f"a cross-section was decided by {key} version {version}, and here is version {generator.version}"
+        )
+    return generator
+
+
+@dataclass
+class SectionOutcome:
+    """What comes of a record: signals, those for late predictions among them, and these predictions."""
+
+    signals: list[Signal] = field(default_factory=list)
+    late: list[Prediction] = field(default_factory=list)
+
+    def add_late(self, prediction: Prediction) -> None:
+        """A prediction that came too late, and its signal."""
+        self.late.append(prediction)
+        self.signals.append(late_signal(prediction))
+
+
+class CrossSections:
+    """The fold of one strategy over the log of its predictions and closings.
+
+    `closed`: the last closed time (ms, -1: none yet); `last`: each symbol's newest time; `times`: the last closed ones;
+    `pending`: what has come for times that are not closed.
+    """
+
+    def __init__(
+        self,
+        closed: int = -1,
+        last: Mapping[str, int] | None = None,
+        times: Iterable[int] = (),
+        generator_of: Callable[[Closing], BaseSignalGenerator] = generator_of,
+    ) -> None:
+        self.closed = closed
+        self.last = dict(last or {})
+        self.times = deque(times, TIMES)
+        self.pending: dict[int, dict[str, Prediction]] = {}
+        self.repeats = 0
+        self._generator_of = generator_of
+
+    def collect_again(self, prediction: Prediction) -> None:
+        """A prediction that this state, as it was restored, has seen before: it may be pending still."""
+        if prediction.time > self.closed:
+            self.pending.setdefault(prediction.time, {}).setdefault(prediction.symbol, prediction)
+
+    def take(self, prediction: Prediction) -> SectionOutcome:
+        """The next prediction. A symbol's go forward: what is not newer than its last one is a repeat."""
+        symbol, time, outcome = prediction.symbol, prediction.time, SectionOutcome()
+        if time <= self.last.get(symbol, -1):
+            self.repeats += 1
+            return outcome
+        self.last[symbol] = time
+        if time <= self.closed:
+            outcome.add_late(prediction)
+        else:
+            self.pending.setdefault(time, {})[symbol] = prediction
+        return outcome
+
+    def decided(self, closing: Closing) -> list[Signal]:
+        """What the members of a closing that is to come make of it, all of which have come."""
+        present = self.pending.get(closing.time, {})
+        return signals_of(closing, present, self._generator_of(closing)) if present else []
+
+    def close(self, closing: Closing, published: bool = False) -> SectionOutcome:
+        """The next closing: the signals of its time (none when these are `published` already), and late ones for what
+        it, and earlier times, leave out.
+        """
+        outcome = SectionOutcome()
+        if closing.time <= self.closed:
+            return outcome
+        self.closed = closing.time
+        self.times.append(closing.time)
+        outcome.signals = [] if published else self.decided(closing)
+        decided, present = {*closing.members, *closing.left}, self.pending.pop(closing.time, {})
+        for time in sorted(time for time in self.pending if time < closing.time):
+            for _, prediction in sorted(self.pending.pop(time).items()):
+                outcome.add_late(prediction)
+        for symbol, prediction in sorted(present.items()):
+            if symbol not in decided:
+                outcome.add_late(prediction)
+        return outcome

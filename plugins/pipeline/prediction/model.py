@@ -1,0 +1,72 @@
+"""What the model in force makes of feature values."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from plugins.base import BaseModel, FloatArray, name_of
+from plugins.base.plugin_errors import plugin_errors
+from plugins.base.streaming import IntArray
+from plugins.models.artifacts.per_symbol import PerSymbolModel
+from plugins.pipeline.accepted_bars import FeatureRows
+from plugins.strategy.ready import ReadyStrategy
+
+Windows = Iterable[tuple[IntArray, FloatArray]]
+"""Row numbers, and the window of each: shape (rows, lookback, columns), the oldest row first."""
+
+
+def single_rows(features: FeatureRows, rows: IntArray) -> Windows:
+    """The windows of a model that looks at one row."""
+    return [(rows, features.values[rows, np.newaxis])] if len(rows) else []
+
+
+def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows: Windows) -> FloatArray:
+    """Predictions of the rows that have a window.
+
+    Parameters
+    ----------
+    columns
+        Names of the feature columns, in the order of `features.values`.
+    windows
+        Of warm rows only: a tree would make a number even of missing values.
+
+    Returns
+    -------
+    FloatArray
+        Shape (bars,); NaN for rows without a window.
+
+    Raises
+    ------
+    PluginError
+        The model fails.
+    """
+    predictions = np.full(len(features), np.nan)
+    for rows, values in windows:
+        with plugin_errors(name_of(model), "predict"):
+            if isinstance(model, PerSymbolModel):
+                predictions[rows] = model.predict_symbols(features.accepted.names_at(rows), values, columns)
+            else:
+                predictions[rows] = model.predict_windows(values, columns)
+    return predictions
+
+
+def explain(strategy: ReadyStrategy, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
+    """The generator's `reasons`; the model's own where it made no prediction.
+
+    Parameters
+    ----------
+    counts
+        Shape (bars,): the bar's number among its symbol's bars, from 1.
+    """
+    warmup, model = strategy.warmup, strategy.model
+    if isinstance(model, PerSymbolModel):
+        reasons = [
+            reason if symbol in model.models else f"there is no model for {symbol}"
+            for symbol, reason in zip(symbols, reasons, strict=True)
+        ]
+    if model is None or int(counts.min()) > warmup:
+        return reasons
+    return [
+        f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason
+        for count, reason in zip(counts.tolist(), reasons, strict=True)
+    ]

@@ -1,0 +1,63 @@
+"""How a strategy runs on one partition, and what an observer of it is shown."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from plugins.base import FloatArray
+from plugins.base.streaming import IntArray
+from plugins.pipeline.accepted_bars import AcceptedBars
+from plugins.pipeline.prediction.shadow import ReadyShadow
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a run made of accepted bars.
+
+    Parameters
+    ----------
+    counts
+        Shape (bars,): the bar's number among its symbol's bars, from 1.
+    published
+        Numbers of the rows about which something is published.
+    columns
+        What the generator decides by, of the published rows: features, its own fold, ``prediction``.
+    """
+
+    accepted: AcceptedBars
+    counts: IntArray
+    published: IntArray
+    columns: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a strategy runs on one partition.
+
+    Parameters
+    ----------
+    origin_offset
+        Offset at which its fold begins; earlier bars are none of its own.
+    publish_from
+        Offset from which on its signals are published; earlier bars are folded silently.
+    start_time
+        The same by the bar's close, in ms since the epoch (UTC); None: as the strategy is configured.
+    paused
+        Fold all bars silently, until `StrategyRun.resume`.
+    asleep
+        Its states are folded elsewhere: no bar is fed until `StrategyRun.wake`.
+    shadow
+        A second model that predicts beside the strategy's own.
+    observer
+        Is shown each batch after it was fed.
+    """
+
+    origin_offset: int = 0
+    publish_from: int = 0
+    start_time: int | None = None
+    paused: bool = False
+    asleep: bool = False
+    shadow: ReadyShadow | None = None
+    observer: Callable[[Observation], None] | None = None
+
+
+AS_CONFIGURED = RunSettings()

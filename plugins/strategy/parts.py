@@ -1,0 +1,166 @@
+"""The parts of a strategy: its features, its generator's fold, its model and the rows that this looks back on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from plugins.base import BaseModel, BaseSignalGenerator
+from plugins.base.loading.registry import PluginRegistry
+from plugins.features import feature_registry
+from plugins.fold.row_ring import LARGEST_RING, RowRing
+from plugins.fold.windowed import streaming
+from plugins.models import model_registry
+from plugins.news.join import NEWS_COLUMNS
+from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
+from schemas.configuration import PluginUse, Strategy
+from schemas.errors import ConfigurationError, PluginError
+from schemas.wire import Model
+
+
+def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
+    """The plugin that the configuration names.
+
+    Parameters
+    ----------
+    place
+        Of the section in the configuration, for the message.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such plugin (the message lists near keys), or it refuses its parameters.
+    """
+    try:
+        return registry.create(use.key, **use.params)
+    except KeyError as error:
+        raise ConfigurationError(f"{place}: {error.args[0]}") from None
+    except PluginError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    except Exception as error:  # foreign code, whatever it raises
+        raise ConfigurationError(f"{place}: {use.key}: cannot be created: {type(error).__name__}: {error}") from error
+
+
+def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
+    """The features of strategy `name`, in the order of the configuration.
+
+    Columns have the names that the plugin gives them; with an alias, ``alias`` (one column) or ``alias.column``.
+
+    Raises
+    ------
+    ConfigurationError
+        A plugin cannot be created, two columns have one name, a required column is missing, or features require each
+        other in a circle.
+    """
+    features = _created(name, strategy)
+    places = [f"strategies.{name}.features.{number}" for number in range(len(features))]
+    features = [
+        replace(bound, origins=origins_of(place, bound, features))
+        for place, bound in zip(places, features, strict=True)
+    ]
+    run_order(f"strategies.{name}.features", features)  # a circle would have no warm-up
+    return tuple(replace(bound, warmup=warmup_of(number, features)) for number, bound in enumerate(features))
+
+
+def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
+    features: list[FeatureColumns] = []
+    taken: dict[str, str] = {}
+    for number, use in enumerate(strategy.features):
+        place = f"strategies.{name}.features.{number}"
+        try:
+            feature = streaming(create(feature_registry, use, place))
+        except PluginError as error:
+            raise ConfigurationError(f"{place}: {error}") from None
+        columns = tuple(_column(use.alias, column, len(feature.columns)) for column in feature.columns)
+        for column in columns:
+            if column in taken:
+                raise ConfigurationError(
+                    f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`"
+                )
+        features.append(FeatureColumns(feature, columns, first=len(taken)))
+        taken |= dict.fromkeys(columns, use.key)
+    return features
+
+
+def _column(alias: str | None, column: str, count: int) -> str:
+    if alias is None:
+        return column
+    return alias if count == 1 else f"{alias}.{column}"
+
+
+def fold_of(place: str, generator: BaseSignalGenerator, features: tuple[FeatureColumns, ...]) -> FeatureColumns | None:
+    """The generator's fold, and where the columns are that it requires."""
+    if generator.fold is None:
+        return None
+    if generator.cross_section:
+        raise ConfigurationError(
+            f"{place}: {generator.key} has a fold, and cross_section = True; it can have one of both"
+        )
+    feature = streaming(generator.fold)
+    bound = FeatureColumns(feature, feature.columns)
+    return replace(bound, origins=origins_of(place, bound, features, ("prediction", *NEWS_COLUMNS)))
+
+
+def ring_of(name: str, model: BaseModel | None, width: int, role: str = "model", taken: int = 0) -> RowRing | None:
+    """Where a sequence model's last rows lie; None for a model that sees one row.
+
+    Parameters
+    ----------
+    width
+        Number of feature columns.
+    role
+        The model's place in the strategy's configuration.
+    taken
+        Bytes of a symbol's snapshot that another model's rows take.
+
+    Raises
+    ------
+    ConfigurationError
+        The lookback is no number of rows, or the rows do not fit into a snapshot.
+    """
+    lookback: Any = 1 if model is None else model.lookback
+    place = f"strategies.{name}.{role}"
+    if isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1:
+        raise ConfigurationError(f"{place}: the model's lookback {lookback!r} is not a number of rows, from 1 on")
+    if lookback == 1:
+        return None
+    ring = RowRing(lookback, width)
+    if ring.state_dtype.itemsize > LARGEST_RING - taken:
+        raise ConfigurationError(
+            f"{place}: the last {lookback} rows of {width} columns take {ring.state_dtype.itemsize:,} bytes a symbol, "
+            f"and a snapshot holds {LARGEST_RING - taken:,}; look back less, or use fewer features"
+        )
+    return ring
+
+
+def load_model(
+    name: str, strategy: Strategy, columns: list[str], base: Path, role: str = "model"
+) -> tuple[BaseModel | None, Model | None]:
+    """What `strategy.model` names, certified.
+
+    Parameters
+    ----------
+    columns
+        Names of the feature columns that it will be given, in this order.
+    base
+        What a relative path of an artifact starts from.
+    role
+        The model's place in the strategy's configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such plugin.
+    ArtifactError
+        The artifact cannot be used, or is one of other features.
+    """
+    if strategy.model is None:
+        return None, None
+    use = strategy.model
+    try:
+        model_registry.get(use.key)
+    except KeyError as error:
+        raise ConfigurationError(f"strategies.{name}.{role}: {error.args[0]}") from None
+    from plugins.models.artifacts.artifact import load_artifact
+
+    loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy)
+    return loaded.model, Model(use.key, loaded.sha256)

@@ -1,0 +1,55 @@
+"""The whole configuration.
+
+Environment variables override the file: ``ALPHAWIRE_KAFKA__BOOTSTRAP=host:9092``; they are the place for secrets.
+"""
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.configuration.fields import Name
+from schemas.configuration.news import News, NewsUse
+from schemas.configuration.service import Kafka, Worker
+from schemas.configuration.strategy import Strategy
+from schemas.errors import ConfigurationError
+
+
+class Config(BaseSettings):
+    """The whole file."""
+
+    model_config = SettingsConfigDict(env_prefix="ALPHAWIRE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    kafka: Kafka = Kafka()
+    worker: Worker = Worker()
+    news: News = News()
+    strategies: dict[Name, Strategy] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _news_of_strategies(self) -> "Config":
+        common = NewsUse.model_validate(self.news.model_dump(include=set(NewsUse.model_fields)))
+        if own := [name for name, strategy in self.strategies.items() if strategy.news not in (None, common)]:
+            raise ValueError(
+                f"strategies.{own[0]}.news is not what the section `news` says, which holds for all; leave it out there"
+            )
+        strategies = {
+            name: strategy if strategy.news else strategy.model_copy(update={"news": common})
+            for name, strategy in self.strategies.items()
+        }
+        object.__setattr__(self, "strategies", strategies)  # the section is frozen for others
+        return self
+
+    def strategy(self, name: str) -> Strategy:
+        if name not in self.strategies:
+            known = ", ".join(sorted(self.strategies)) or "none"
+            raise ConfigurationError(f"there is no strategy {name!r} in the configuration; there is: {known}")
+        return self.strategies[name]

@@ -1,0 +1,31 @@
+"""Types that the sections share: intervals, addresses, names, and the base of every section."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from schemas.wire import interval_ms
+
+
+def _interval(value: str) -> str:
+    interval_ms(value)
+    return value
+
+
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        if "@" in address:  # a mistake that could hold a password, so it is not shown
+            raise ValueError("an address of a broker has no user; write HOST:PORT, and kafka.username")
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"{address.strip()!r} is no address of a broker; write HOST:PORT, such as localhost:9092")
+    return value
+
+
+Interval = Annotated[str, AfterValidator(_interval)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

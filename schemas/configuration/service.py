@@ -1,0 +1,59 @@
+"""The sections of the service: how to reach the broker, and how a worker runs."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from schemas.configuration.fields import Addresses, Name, Section
+
+
+class Kafka(Section):
+    """How to reach the broker, and where the topics are."""
+
+    bootstrap: Addresses = "localhost:9092"
+    embedded: bool = Field(False, description="start the broker that the package ships, on `bootstrap`'s port")
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="prefix of every topic name")
+    group: Name = "alphawire"
+    partitioner: Literal["murmur2", "crc32", "as_is"] = "murmur2"
+    delivery: Literal["auto", "at_least_once", "exactly_once"] = "auto"
+    partitions: int = Field(4, ge=1, le=1000, description="of topics that alphawire creates")
+    news_partitions: int = Field(2, ge=1, le=1000, description="of the topic news; the most scorers that can share it")
+    replication: int = Field(1, ge=1, le=10)
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: str | None = None
+    password: SecretStr | None = Field(None, description="in the environment, never in the file")
+    password_file: Path | None = Field(None, description="a file that holds the password alone")
+    ca_file: Path | None = None
+    cert_file: Path | None = Field(None, description="the client's certificate, for a broker that wants one")
+    key_file: Path | None = Field(None, description="its private key, not encrypted; none: it is in cert_file")
+    session_timeout: float = Field(
+        10.0, ge=1.0, le=3600.0, description="seconds without a heartbeat after which a worker is given up"
+    )
+
+
+class Worker(Section):
+    """How a worker runs."""
+
+    commit_interval: float = Field(
+        0.1, gt=0, le=60, description="seconds: the longest wait before what is published is marked"
+    )
+    snapshot_interval: float = Field(30.0, gt=0, description="seconds between rounds of snapshots")
+    chunk: int = Field(2000, ge=1, le=100_000, description="records worked on at once")
+    pending: int = Field(20_000, ge=1, description="signals that may wait for the broker before a worker stops reading")
+    delivery_timeout: float = Field(
+        60.0, gt=0, description="seconds to wait for a slow or absent broker before the process ends"
+    )
+    stop_timeout: float = Field(20.0, gt=0, description="seconds for a graceful stop")
+    stall_timeout: float = Field(
+        120.0, gt=0, description="seconds with lag and without progress after which the process ends"
+    )
+    ready_lag: int = Field(
+        10_000, ge=0, description="records of a partition that may wait before a worker is not ready"
+    )
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http: bool = True
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(6066, ge=0, le=65535)

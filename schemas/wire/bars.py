@@ -1,0 +1,74 @@
+"""Bars: what is on the topic `bars`."""
+
+import math
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import BadRecord
+from schemas.wire.decoding import UNREADABLE, unreadable
+from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval
+
+MAX_BAR_BYTES = 64 * 1024
+
+
+class Bar(Struct, forbid_unknown_fields=True, gc=False):
+    """One OHLCV bar of one symbol: topic `bars`, key symbol. ``close_time = open_time + interval``.
+
+    `closed: false` marks a bar that is still forming; such a bar is counted and ignored.
+    """
+
+    symbol: Symbol
+    interval: Interval
+    open_time: Time
+    close_time: Time
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Annotated[float, Meta(ge=0)]
+    closed: bool = True
+
+
+_decoder = msgspec.json.Decoder(Bar)
+
+
+def decode_bar(value: bytes | None) -> Bar:
+    """A valid bar, or `BadRecord` that says why not."""
+    if value is None:
+        raise BadRecord("tombstone", "a bar cannot be deleted: the record has no value")
+    if len(value) > MAX_BAR_BYTES:
+        raise BadRecord("too_large", f"{len(value)} bytes; a bar has at most {MAX_BAR_BYTES}")
+    try:
+        bar = _decoder.decode(value)
+    except UNREADABLE as error:
+        raise unreadable(error) from None
+    check_bar(bar)
+    return bar
+
+
+def check_bar(bar: Bar) -> None:
+    """What types alone do not say: names, the order of prices, times."""
+    length = known_interval(bar.interval)
+    if length is None:
+        raise BadRecord("invalid", f"{bar.interval[:80]!r} is not an interval such as 1m, 1h or 1d")
+    if not is_symbol(bar.symbol):
+        raise BadRecord(
+            "invalid",
+            f"{bar.symbol[:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible",
+        )
+    low, high = bar.low, bar.high
+    if not low <= bar.open <= high or not low <= bar.close <= high:
+        raise BadRecord("invalid", _price_fault(bar))
+    if bar.close_time != bar.open_time + length:
+        raise BadRecord("invalid", f"close_time {bar.close_time} is not open_time {bar.open_time} + {bar.interval}")
+    if math.isinf(high) or math.isinf(bar.volume):
+        raise BadRecord("invalid", "a price or the volume is infinite")
+
+
+def _price_fault(bar: Bar) -> str:
+    if bar.high < bar.low:
+        return f"high {bar.high} is below low {bar.low}"
+    name = "open" if not bar.low <= bar.open <= bar.high else "close"
+    return f"{name} {getattr(bar, name)} is outside [low {bar.low}, high {bar.high}]"

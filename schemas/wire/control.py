@@ -1,0 +1,101 @@
+"""Control: what workers are asked for, what they answer, and what they put in force: the topic `control`."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import BadRecord
+from schemas.wire.decoding import decode
+from schemas.wire.fields import Time
+from schemas.wire.signals import Model, Origin
+
+MAX_WISH_BYTES = 4 * 1024
+
+
+class Applied(Struct, tag="applied", tag_field="kind"):
+    """Topic `control`, key strategy: what the owner of a partition put in force there, from which offset on."""
+
+    strategy: str
+    topic: str
+    partition: int
+    offset: Annotated[int, Meta(description="in force from this record on")]
+    origin: Origin
+    publish_from: Annotated[int, Meta(description="signals of earlier records are folded silently")]
+    config_hash: str
+    config: dict[str, Any]
+    model: Model | None = None
+    layout: Annotated[str, Meta(description="hash of plugin versions, parameters and state layout")] = ""
+    artifact: Annotated[
+        str | None, Meta(description="the model's folder, as a wish named it; null: the configured one, or no model")
+    ] = None
+    paused: Annotated[bool, Meta(description="folded silently: nothing is published")] = False
+
+
+WishId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+StrategyName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+ArtifactName = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        description="a folder beside the configured artifact: a plain name, no path",
+    ),
+]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+FromTime = Annotated[
+    Time | None,
+    Meta(description="from the first bar on that closes at this time or later; null: at once"),
+]
+
+
+class Use(Struct, tag="use", tag_field="kind", forbid_unknown_fields=True):
+    """Topic `control`, partition 0, key strategy: a wish for another model. `artifact` null: back to the configured
+    one.
+    """
+
+    id: WishId
+    strategy: StrategyName
+    artifact: ArtifactName | None
+    sha256: Annotated[Sha256 | None, Meta(description="of the artifact's manifest; null only with `artifact` null")]
+    from_time: FromTime = None
+
+
+class Pause(Struct, tag="pause", tag_field="kind", forbid_unknown_fields=True):
+    """Topic `control`, partition 0, key strategy: a wish that nothing be published, while its state goes on."""
+
+    id: WishId
+    strategy: StrategyName
+    from_time: FromTime = None
+
+
+class Resume(Struct, tag="resume", tag_field="kind", forbid_unknown_fields=True):
+    """Topic `control`, partition 0, key strategy: a wish that signals be published again."""
+
+    id: WishId
+    strategy: StrategyName
+    from_time: FromTime = None
+
+
+class Answer(Struct, tag="answer", tag_field="kind"):
+    """Topic `control`, partition 0, key strategy: what one worker says to a wish."""
+
+    wish: Annotated[str, Meta(description="the wish's id")]
+    strategy: str
+    worker: Annotated[str, Meta(description="host and process id")]
+    accepted: bool
+    reason: Annotated[str | None, Meta(description="why it is refused")] = None
+
+
+Wish = Use | Pause | Resume
+ControlRecord = Applied | Use | Pause | Resume | Answer
+_decoder: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
+
+
+def decode_control(value: bytes | None) -> ControlRecord:
+    """A valid record of `control`, or `BadRecord` that says why not."""
+    record: ControlRecord = decode(_decoder, value)
+    if not isinstance(record, Applied) and len(value or b"") > MAX_WISH_BYTES:
+        raise BadRecord("too_large", f"{len(value or b'')} bytes; a wish or an answer has at most {MAX_WISH_BYTES}")
+    if isinstance(record, Use) and (record.artifact is None) != (record.sha256 is None):
+        raise BadRecord("invalid", "`artifact` and `sha256` belong together")
+    return record

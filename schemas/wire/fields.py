@@ -1,0 +1,49 @@
+"""Types that the messages share: times, intervals, symbols, prices."""
+
+import re
+from functools import lru_cache
+from typing import Annotated
+
+from msgspec import Meta
+
+INTERVAL_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+# white space, control, and what cannot be seen: soft hyphen, zero width, directions of text, tags
+_SYMBOL_PATTERN = (
+    r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_SYMBOL = re.compile(_SYMBOL_PATTERN + "{1,64}")
+_INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+
+
+def interval_ms(interval: str) -> int:
+    """Length of an interval such as ``1m``, ``4h`` or ``1d`` in milliseconds; `ValueError` for anything else."""
+    match = _INTERVAL.fullmatch(interval)
+    if match is None:
+        raise ValueError(f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d")
+    return int(match[1]) * INTERVAL_UNITS[match[2]]
+
+
+Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the epoch, UTC")]
+_SYMBOL_SCHEMA = f"^{_SYMBOL_PATTERN}+$"
+# msgspec would run a pattern on each record, which costs more than the rest of the decoding: `check_bar` looks at a new
+# symbol or interval once
+Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 64, "pattern": _SYMBOL_SCHEMA})]
+Interval = Annotated[
+    str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,4}[smhd]$"}, description="such as 1m, 1h or 1d")
+]
+Price = Annotated[float, Meta(gt=0)]
+
+
+@lru_cache(maxsize=1024)
+def known_interval(interval: str) -> int | None:
+    return interval_ms(interval) if _INTERVAL.fullmatch(interval) else None
+
+
+@lru_cache(maxsize=65_536)
+def is_symbol(symbol: str) -> bool:
+    """1 to 64 characters, none of them white space, control or invisible (zero width, turning the direction of text).
+
+    Two symbols are the same when their bytes are; nothing is normalised.
+    """
+    return len(symbol) <= 64 and _SYMBOL.fullmatch(symbol) is not None
