@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 
 UNTIL_STOPPED = ("broker", "worker", "scorer")
@@ -53,7 +54,7 @@ class Shell:
         for line, process in self.beside:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-                code = process.wait(60)
+                code = process.wait(deadline(60))
                 assert code in (0, -signal.SIGTERM), f"{line}: exit code {code}"
 
     def kill(self) -> None:
@@ -75,4 +76,4 @@ class Shell:
         output, errors = self.folder / "stdout.log", self.folder / "stderr.log"
         output.write_text(""), errors.write_text("")
         process = Forked(*words, log=output, errors=errors, environment=environment, cwd=self.folder)
-        return process.wait(600), output.read_text(), errors.read_text()
+        return process.wait(deadline(600)), output.read_text(), errors.read_text()

@@ -23,6 +23,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import topic_name
 from tests.docs.pages import PAGES, ROOT, Page, page
 from tests.docs.shell import UNTIL_STOPPED, Shell
+from tests.support.deadlines import deadline
 from tests.support.live import wait_for
 
 QUICK = ("README.md", "docs/plugins.md")
@@ -226,7 +227,7 @@ class Story:
         """It has dealt with all that is on the log."""
         assert self.shell.beside[-1][1].returncode is None, self.shell.log()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=deadline(5)) as answer:
                 self.status = json.load(answer)
         except OSError:
             return False
