@@ -4,6 +4,7 @@ both in turn, on both brokers; equal bytes are the proof that a change of the co
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.conftest import KAFKA_FOR_TESTS
-from tests.recorded.checkout import Checkout, RunError, install
+from tests.recorded.checkout import Checkout, RunError, install, worktree
 from tests.recorded.comparing import MASKS, Comparison, compare
 from tests.recorded.scenario import Scenario
 from tests.recorded.strategies import train, write_config, write_plugin
@@ -25,7 +26,7 @@ SHOWN = 12
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.recorded", description=__doc__)
-    parser.add_argument("--before", type=Path, required=True, help="a checkout; its .venv is made if it is missing")
+    parser.add_argument("--before", required=True, help="a checkout (its .venv is made if it is missing) or a revision")
     parser.add_argument("--after", type=Path, default=Path.cwd(), help="another one (default: the one here)")
     parser.add_argument("--before-python", type=Path, help="instead of that in its .venv")
     parser.add_argument("--after-python", type=Path, help="the same")
@@ -34,11 +35,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="for logs and recordings; those that are there are used again")
     wishes = parser.parse_args()
     folder = (wishes.folder or Path(tempfile.mkdtemp(prefix="alphawire-recorded-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"logs and recordings in {folder}", flush=True)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of topics that are a moment old
     sides = {
-        "B": _checkout("before", wishes.before, wishes.before_python),
+        "B": _checkout("before", worktree(wishes.before, folder), wishes.before_python),
         "A": _checkout("after", wishes.after, wishes.after_python),
     }
-    print(f"logs and recordings in {folder}", flush=True)
     try:
         return _prove(sides, folder, wishes.broker or ["tansu", "kafka"], wishes.turns or list(TURNS)[1:])
     except RunError as error:

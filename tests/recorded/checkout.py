@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "plugins", "streams", "alphawire")
 BOOT = f"""
 import importlib, pathlib, runpy, sys
@@ -107,3 +108,13 @@ def install(root: Path) -> Path:
     if not python.exists():
         subprocess.run([shutil.which("make") or "make", "-C", str(root), "install"], check=True)
     return python
+
+
+def worktree(name: str, folder: Path) -> Path:
+    """The checkout of that path, or of that revision of the repository here: then in `folder`."""
+    if Path(name).is_dir():
+        return Path(name)
+    root = folder / "before"
+    if not root.exists():
+        subprocess.run(["git", "worktree", "add", "--detach", str(root), name], cwd=ROOT, check=True)
+    return root

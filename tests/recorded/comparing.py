@@ -5,6 +5,7 @@ the order among independent writers are a matter of time. Within a recording the
 """
 
 import base64
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ MASKS = {
     "news.scores: how many bars one `unknown` covers": "compared is which bars are decided without news",
 }
 """What is not compared, and why."""
+
+ANY_VALUE = rb'(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|[^,"{}\[\]]+)'
+"""JSON: a text, an object of plain values, or another plain value."""
 
 
 @dataclass
@@ -131,14 +135,18 @@ def _collected(view: View, recording: Recording, into: Comparison) -> dict[Hasha
 
 
 def _shown(record: Seen, value: dict[str, Any], view: View) -> dict[str, Any]:
-    """Bytes, and beside them the fields, to name the one that differs; without bytes where a field is masked."""
+    """Bytes, and before them the fields, to name the one that differs."""
     whole = {"partition": record.partition, "key": record.key, "headers": record.headers}
     if view.timestamps:
         whole["timestamp"] = record.timestamp
-    if not any(name in value for name in view.masked):
-        return whole | {"fields": value, "bytes": record.value}
-    return whole | {"fields": {name: each for name, each in value.items() if name not in view.masked},
-                    "order": list(value)}  # fmt: skip
+    return whole | _masked(record.value, value, view.masked)
+
+
+def _masked(data: bytes | None, fields: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The fields and the bytes without the values of these names."""
+    for name in names:
+        data = re.sub(b'"%s":%s' % (name.encode(), ANY_VALUE), b'"%s":' % name.encode(), data or b"")
+    return {"fields": {name: None if name in names else value for name, value in fields.items()}, "bytes": data}
 
 
 def _repeats(recording: Recording) -> Iterator[str]:
@@ -204,16 +212,16 @@ def _standing(recording: Recording, checkpoint: str) -> dict[Hashable, Any]:
 
 def _rested(record: Seen) -> dict[str, Any]:
     value = record.decoded()
-    kind, gathered = value["kind"], value.get("topic") == f"{PREFIX}predictions"
-    if kind == "snapshot":
-        fields = {name: each for name, each in value.items() if name != "offset"}
-        return {"fields": fields, "order": list(value), "headers": record.headers}
-    if gathered and kind == "marker":
-        return {"fields": value | {"offset": None, "published": sorted(value["published"])}, "order": list(value)}
-    if gathered:
-        fields = value | {"offset": None, "floor": None, "last": dict(sorted(value["last"].items()))}
-        return {"fields": fields, "order": list(value)}
-    return {"fields": value, "headers": record.headers, "bytes": record.value}
+    kind, more = value["kind"], {"headers": record.headers}
+    if value.get("topic") != f"{PREFIX}predictions":
+        return more | _masked(record.value, value, ["offset"] if kind == "snapshot" else [])
+    if kind == "marker":
+        return more | {"strategies": sorted(value["published"])} | _masked(record.value, value, ["offset", "published"])
+    return (
+        more
+        | {"known": dict(sorted(value["last"].items()))}
+        | _masked(record.value, value, ["offset", "floor", "last"])
+    )
 
 
 def _unknown(recording: Recording) -> dict[Hashable, Any]:

@@ -135,9 +135,13 @@ def wish(kind: str, identity: str, strategy: str, **fields: Any) -> Sent:
 
 
 def step_a() -> list[Sent]:
-    """An hour of bars with rubbish in between."""
-    first, second = range(0, 31), range(31, 60)
-    return [*scores(0, range(0, 60)), *bars(first), *rubbish(30), *bars(second)]
+    """Scores of an hour, and half an hour of bars with rubbish at the end."""
+    return [*scores(0, range(0, 60)), *bars(range(0, 31)), *rubbish(30)]
+
+
+def step_a2() -> list[Sent]:
+    """The other half."""
+    return list(bars(range(31, 60)))
 
 
 def step_b() -> list[Sent]:

@@ -15,7 +15,7 @@ from tests.recorded.checkout import Checkout, RunError, Worker
 from tests.recorded.progress import Progress
 from tests.recorded.topics import Input, Recording, reading, until
 
-PATIENCE = 400.0
+PATIENCE = 180.0
 
 
 class Scenario:
@@ -34,18 +34,23 @@ class Scenario:
 
     async def play(self) -> Recording:
         async with Input(self.bootstrap) as self.input, reading(self.bootstrap, self.recording):
-            await self._an_hour()
-            await self._half_an_hour()
-            await self._failing_and_restoring()
-            await self._without_scorer()
+            try:
+                await self._an_hour()
+                await self._half_an_hour()
+                await self._failing_and_restoring()
+                await self._without_scorer()
+            finally:
+                if self.worker is not None:
+                    self.worker.kill()
         return self.recording
 
     async def _an_hour(self) -> None:
         """Killed in the midst; the next one begins with wishes, and is killed in a round of snapshots."""
         await self.input.send(inputs.step_a())
         self._start()
-        await self._until("a third of the signals", lambda: self.progress.signals >= 1_500)
+        await self._until("some signals", lambda: self.progress.signals >= 300)
         self._kill("in the midst")
+        await self.input.send(inputs.step_a2())
         await self.input.send(
             [
                 inputs.wish("use", "w1", "forest", artifact="gbm_b", sha256=self.sha256["gbm_b"],
@@ -123,7 +128,10 @@ class Scenario:
         """Until the failpoint has killed it."""
         worker = self.worker
         assert worker is not None
-        await until("a worker's end at its failpoint", lambda: worker.ended, PATIENCE, lambda: None)
+        try:
+            await until("a worker's end at its failpoint", lambda: worker.ended, PATIENCE, lambda: None)
+        except AssertionError as error:
+            raise RunError(f"{self.recording.name}: {error}: {worker.last_words()}") from None
         if not worker.killed:
             raise RunError(f"{worker.checkout.label}: it should be killed, and ended otherwise: {worker.last_words()}")
         words = worker.log.read_text(errors="replace").partition("failpoint ")[2]

@@ -117,7 +117,10 @@ def write_plugin(folder: Path) -> Path:
 
 
 def train(checkout: Checkout, folder: Path, models: Path, plugin: Path) -> dict[str, str]:
-    """The artifacts that the strategies use, trained by this checkout; by name, their SHA-256."""
+    """The artifacts that the strategies use, trained by this checkout unless they are there; by name, their SHA-256."""
+    done = models / "sha256.json"
+    if done.exists():
+        return dict(json.loads(done.read_text()))
     bars = folder / "bars.csv"
     config = write_config(folder / "train.yaml", models, "localhost:9092", trained_only(models))
     with bars.open("w", newline="") as file:
@@ -136,4 +139,5 @@ def train(checkout: Checkout, folder: Path, models: Path, plugin: Path) -> dict[
         more = ["--from", str(START + period * MINUTE)] if period else []
         told = json.loads(checkout.run(*words, *more, "--plugins", str(plugin), folder=folder))
         found[name] = str(told["sha256"])
+    done.write_text(json.dumps(found))
     return found
