@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.conftest import KAFKA_FOR_TESTS
+from tests.recorded import scoring
 from tests.recorded.checkout import Checkout, RunError, install, worktree
 from tests.recorded.comparing import MASKS, Comparison, compare
 from tests.recorded.scenario import Scenario
@@ -79,6 +80,9 @@ def _recording(
         recording = Recording(f"{kind}-{name}", exactly_once=kind == "kafka")
         turns = [sides[letter] for letter in TURNS[name]]
         asyncio.run(Scenario(recording, turns, config, plugin, broker.bootstrap, sha256).play())
+        config = scoring.write_config(folder / f"{kind}-{name}-scorer.yaml", broker.bootstrap)
+        sides["B"].run("topics", "create", "-c", str(config), folder=folder)
+        asyncio.run(scoring.play(recording, turns, config, broker.bootstrap))
     recording.save(file)
     return recording
 

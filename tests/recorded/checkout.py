@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,17 +60,16 @@ class Checkout:
         return done.stdout
 
 
-class Worker:
-    """``alphawire worker`` of a checkout, until it is killed or stopped."""
+class Life:
+    """A command of a checkout that runs until it is killed or stopped: a worker or a scorer."""
 
-    def __init__(self, checkout: Checkout, config: Path, plugins: Path, log: Path, failpoints: str = "") -> None:
+    def __init__(self, checkout: Checkout, words: Sequence[str], log: Path, failpoints: str = "") -> None:
         self.checkout, self.log = checkout, log
         more = {"ALPHAWIRE_FAILPOINTS": failpoints} if failpoints else {}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                checkout.command("worker", "-c", str(config), "--plugins", str(plugins)),
-                cwd=log.parent, env=checkout.environment(**more), stdout=output, stderr=output,
-            )  # fmt: skip
+                checkout.command(*words), cwd=log.parent, env=checkout.environment(**more), stdout=output, stderr=output
+            )
 
     @property
     def ended(self) -> bool:
@@ -88,7 +88,7 @@ class Worker:
         """In good order; `RunError` where it is not."""
         self._process.terminate()
         if code := self._process.wait(seconds):
-            raise RunError(f"{self.checkout.label}: a worker ended with {code}: {self.last_words()}")
+            raise RunError(f"{self.checkout.label}: it ended with {code}: {self.last_words()}")
 
     def check_code(self) -> None:
         """That it was the checkout's code which ran."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.recorded.strategies import PREFIX
+from tests.recorded.strategies import NEWS, PREFIX
 from tests.recorded.topics import Recording, Seen
 
 MASKS = {
@@ -25,7 +25,9 @@ MASKS = {
     " bars and its payload must be equal",
     "state: `offset`, `floor`, and those of `published`, on partitions of predictions": "they count the repeats and the"
     " transactions' own records on that topic",
+    "state: in a marker, `published` of strategies of the other track": "as it was when this one's owner took over",
     "state: the order of names in `last` of a cross-section's state": "which partition of the bars was read first",
+    "news.scores: the marks of a real scorer": "they hold its clock",
     "news.scores: how many bars one `unknown` covers": "compared is which bars are decided without news",
 }
 """What is not compared, and why."""
@@ -109,6 +111,10 @@ def _about_control(record: Seen, value: dict[str, Any]) -> Hashable:
     return value["kind"], value.get("wish", value.get("id")), value.get("accepted")
 
 
+def _about_score(record: Seen, value: dict[str, Any]) -> Hashable:
+    return (value["article"], value["symbol"], value["news_offset"]) if value["kind"] == "score" else None
+
+
 VIEWS = [
     View("signals", "signals", lambda _, value: value["content"]["id"]),
     View("predictions", "predictions", _about_prediction),
@@ -116,6 +122,8 @@ VIEWS = [
     View("predictions.shadow", "predictions.shadow", lambda _, v: (v["strategy"], v["symbol"], v["time"])),
     View("dead-letters", "dead-letters", _about_letter),
     View("control", "control", _about_control, ("worker",), timestamps=False),
+    View("scores by the scorer", "scored.news.scores", _about_score),
+    View("dead-letters of the scorer", "scored.dead-letters", _about_letter),
 ]
 
 
@@ -123,7 +131,7 @@ def _collected(view: View, recording: Recording, into: Comparison) -> dict[Hasha
     """By what it is about; one that is there with two values is a difference already."""
     found: dict[Hashable, Any] = {}
     for record in recording.of(view.topic):
-        value = {} if view.topic == "dead-letters" else record.decoded()
+        value = {} if view.topic.endswith("dead-letters") else record.decoded()
         about = view.key(record, value)
         if about is None:
             continue
@@ -212,16 +220,20 @@ def _standing(recording: Recording, checkpoint: str) -> dict[Hashable, Any]:
 
 def _rested(record: Seen) -> dict[str, Any]:
     value = record.decoded()
-    kind, more = value["kind"], {"headers": record.headers}
-    if value.get("topic") != f"{PREFIX}predictions":
-        return more | _masked(record.value, value, ["offset"] if kind == "snapshot" else [])
-    if kind == "marker":
-        return more | {"strategies": sorted(value["published"])} | _masked(record.value, value, ["offset", "published"])
-    return (
-        more
-        | {"known": dict(sorted(value["last"].items()))}
-        | _masked(record.value, value, ["offset", "floor", "last"])
-    )
+    kind, masked = value["kind"], list[str]()
+    more: dict[str, Any] = {"headers": record.headers}
+    if kind == "snapshot":
+        masked = ["offset"]
+    elif kind == "marker" and value["topic"] == f"{PREFIX}bars":
+        masked = ["published"]
+        more["of this track"] = {n: at for n, at in value["published"].items() if (n in NEWS) == bool(value["track"])}
+    elif kind == "marker":
+        masked = ["offset", "published"]
+        more["strategies"] = sorted(value["published"])
+    elif kind == "gathered":
+        masked = ["offset", "floor", "last"]
+        more["known"] = dict(sorted(value["last"].items()))
+    return more | _masked(record.value, value, masked)
 
 
 def _unknown(recording: Recording) -> dict[Hashable, Any]:

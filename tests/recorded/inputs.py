@@ -14,9 +14,6 @@ MINUTE = 60_000
 MINUTES = 160
 PARTITIONS = 3
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH", "LLL"]
-LATE = "LLL"
-"""Its bars of the minutes `LATE_MINUTES` come a step later: after their cross-sections are closed."""
-LATE_MINUTES = range(87, 90)
 HOLES = {("CCC", 20), ("CCC", 21), ("FFF", 64), ("GGG", 100)}
 """Bars that never come."""
 Prices = tuple[float, float, float, float, float]
@@ -73,11 +70,10 @@ def _bar(symbol: str, interval: str, first: int, last: int, values: Prices, chan
     return Sent("bars", home(symbol), symbol.encode(), _json(value), close_time(last))
 
 
-def bars(minutes: Iterable[int], without: Iterable[tuple[str, int]] = ()) -> Iterator[Sent]:
+def bars(minutes: Iterable[int]) -> Iterator[Sent]:
     """All symbols of a minute, then those of the next; every five minutes the longer bars."""
-    absent = HOLES | set(without)
     for minute in minutes:
-        yield from (bar(symbol, minute) for symbol in SYMBOLS if (symbol, minute) not in absent)
+        yield from (bar(symbol, minute) for symbol in SYMBOLS if (symbol, minute) not in HOLES)
         if minute % 5 == 4:
             yield from (longer_bar(symbol, minute) for symbol in SYMBOLS)
 
@@ -134,29 +130,25 @@ def wish(kind: str, identity: str, strategy: str, **fields: Any) -> Sent:
     return Sent("control", 0, strategy.encode(), _json(value), START)
 
 
-def step_a() -> list[Sent]:
+def first_half_hour() -> list[Sent]:
     """Scores of an hour, and half an hour of bars with rubbish at the end."""
     return [*scores(0, range(0, 60)), *bars(range(0, 31)), *rubbish(30)]
 
 
-def step_a2() -> list[Sent]:
-    """The other half."""
+def hour() -> list[Sent]:
+    """The rest of the hour."""
     return list(bars(range(31, 60)))
 
 
-def step_b() -> list[Sent]:
-    """Half an hour, at whose end a symbol is missing."""
-    late = [(LATE, minute) for minute in LATE_MINUTES]
-    return [*scores(close_time(59), range(60, 90)), *bars(range(60, 90), late)]
-
-
-def step_c() -> list[Sent]:
-    """First the bars that came late, then half an hour."""
-    late = [bar(LATE, minute) for minute in LATE_MINUTES]
-    return [*scores(close_time(89), range(90, 120)), *late, *bars(range(90, 120))]
+def quarter(begin: int) -> list[Sent]:
+    """Fifteen minutes, scored."""
+    minutes = range(begin, begin + 15)
+    return [*scores(close_time(begin - 1), minutes), *bars(minutes)]
 
 
 SILENT = range(120, 123)
+LATE = "LLL"
+"""Its bars of these minutes come when the cross-sections are closed; the other symbols have none."""
 
 
 def silent_minute(minute: int) -> list[Sent]:
@@ -165,9 +157,10 @@ def silent_minute(minute: int) -> list[Sent]:
     return [bar(symbol, minute) for symbol in chosen.values()]
 
 
-def step_d() -> list[Sent]:
-    """The scorer is back; the last half hour."""
-    return [*scores(close_time(SILENT[-1]), range(123, 150)), *bars(range(123, 150))]
+def late() -> list[Sent]:
+    """The scorer is back; bars after their cross-sections."""
+    found = [bar(LATE, minute) for minute in SILENT]
+    return [*scores(close_time(SILENT[-1]), range(123, 135)), *found, *bars(range(123, 135))]
 
 
 def _json(value: dict[str, Any]) -> bytes:

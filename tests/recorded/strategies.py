@@ -49,6 +49,8 @@ NEWS_FEATURES: list[Any] = [
     "news.finbert_sentiment", "news.sentiment_momentum", {"news.sentiment_divergence": {"window": 5}},
 ]  # fmt: skip
 BASE = {"interval": "1m", "start": "earliest"}
+GRACE = 60.0
+"""Seconds. Only where bars are missing is it waited for; a loaded machine must not come to it elsewhere."""
 GBM = {"n_estimators": 8, "num_leaves": 7, "min_child_samples": 10}
 LSTM = {"seq_len": 6, "hidden_size": 4, "num_layers": 1, "epochs": 2}
 
@@ -68,7 +70,7 @@ def strategies(models: Path) -> dict[str, dict[str, Any]]:
     zscore = {"key": "signal.long_short", "scaling": "zscore", "zscore_window": 8, "clip_min": -3, "clip_max": 3}
     ranking = {"key": "signal.ranking", "top_n": 2, "bottom_n": 2}
     plain = ["technical.rsi", "technical.atr", {"statistical.momentum": {"window": 20}}, "statistical.z_score"]
-    section = {"universe": SYMBOLS, "cross_section": {"grace": 15.0}}
+    section = {"universe": SYMBOLS, "cross_section": {"grace": GRACE}}
     found: dict[str, dict[str, Any]] = {
         "plain": {"features": plain, "prediction": "rsi", "signal": threshold(60.0, 40.0)},
         "slow": {"features": TWO, "prediction": "rsi", "signal": threshold(60.0, 40.0), "interval": "5m"},
@@ -79,8 +81,7 @@ def strategies(models: Path) -> dict[str, dict[str, Any]]:
         "moody": {"features": ["mine.moody"], "prediction": "moody", "signal": threshold(101.0, 99.0)},
         "ranked": {"features": TWO, "model": gbm, "signal": ranking} | section,
         "weighed": {"features": TWO, "prediction": "momentum",
-                    "signal": {"key": "signal.portfolio", "weighting": "rank"},
-                    "universe": {"rule": {"match": "*", "active_bars": 5}}, "cross_section": {"grace": 15.0}},
+                    "signal": {"key": "signal.portfolio", "weighting": "rank"}} | section,
         "news": {"features": NEWS_FEATURES, "prediction": "sentiment_momentum", "signal": threshold(0.2, -0.2)},
         "news_ranked": {"features": NEWS_FEATURES, "prediction": "sentiment_momentum", "signal": ranking} | section,
     }  # fmt: skip

@@ -80,7 +80,8 @@ def reordered(value: dict[str, Any]) -> dict[str, Any]:
         ({"answer": field("reason", to="no")}, ".fields.reason: None before, 'no' after"),
         ({"snapshot": field("payload", to="AAED")}, ".fields.payload: b'\\x00\\x01\\x02' before"),
         ({"snapshot": field("count", to=5)}, ".fields.count: 4 before, 5 after"),
-        ({"marker": field("published", to={"plain": 8})}, "state at checkpoint end"),
+        ({"marker": field("published", to={"plain": 8})}, ".of this track.plain: 9 before, 8 after"),
+        ({"marker": field("floor", to=8)}, ".fields.floor: 9 before, 8 after"),
         ({"gathered": field("closed", to=0)}, ".fields.closed: 60000 before, 0 after"),
         ({"gathered": field("last", to={"AAA": 60_000, "BBB": 1})}, ".known.BBB: 60000 before, 1 after"),
         ({"snapshot": lambda v: json.dumps(v).encode()}, ".bytes: "),
@@ -103,6 +104,7 @@ def test_a_difference_is_seen(changes: dict[str, Any], told: str) -> None:
         {"snapshot": field("offset", to=8)},
         {"gathered": field("last", to={"BBB": 60_000, "AAA": 60_000})},
         {"gathered": field("offset", to=44)},
+        {"marker": field("published", to={"plain": 9, "news": 5})},
     ],
 )
 def test_what_is_a_matter_of_time_is_not(changes: dict[str, Any]) -> None:

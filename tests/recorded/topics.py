@@ -11,7 +11,6 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.recorded.inputs import PARTITIONS, Sent
-from tests.recorded.strategies import PREFIX
 
 TOPICS = ("signals", "predictions", "predictions.shadow", "control", "state", "dead-letters", "news.scores")
 
@@ -56,10 +55,13 @@ class Recording(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def reading(bootstrap: str, recording: Recording) -> AsyncIterator[None]:
-    """Every topic is read along into `recording` as long as the block runs."""
+async def reading(bootstrap: str, records: list[Seen], prefix: str, shown: str = "") -> AsyncIterator[None]:
+    """Every topic with that prefix is read along into `records` as long as the block runs; its name there: `shown`
+    before its own.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        tasks = [asyncio.create_task(_read(bootstrap, topic, recording.records, stack)) for topic in TOPICS]
+        reads = [_read(bootstrap, prefix + topic, records, shown + topic, stack) for topic in TOPICS]
+        tasks = [asyncio.create_task(read) for read in reads]
         try:
             yield
         finally:
@@ -68,7 +70,7 @@ async def reading(bootstrap: str, recording: Recording) -> AsyncIterator[None]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read(bootstrap: str, topic: str, records: list[Seen], stack: contextlib.AsyncExitStack) -> None:
+async def _read(bootstrap: str, topic: str, records: list[Seen], shown: str, stack: contextlib.AsyncExitStack) -> None:
     # a consumer for each topic, as Tansu takes the wait as the time in which it may search through all partitions
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
@@ -76,18 +78,19 @@ async def _read(bootstrap: str, topic: str, records: list[Seen], stack: contextl
     )  # fmt: skip
     await consumer.start()
     stack.push_async_callback(consumer.stop)
-    consumer.assign([TopicPartition(PREFIX + topic, number) for number in range(PARTITIONS)])
+    consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
     while True:
         for fetched in (await consumer.getmany(timeout_ms=200)).values():
             records += [
-                Seen(topic, r.partition, r.offset, r.key, r.value, r.timestamp, list(r.headers)) for r in fetched
+                Seen(shown, r.partition, r.offset, r.key, r.value, r.timestamp, list(r.headers)) for r in fetched
             ]
 
 
 class Input:
     """The producer of what workers read; the bars must come to lie at the same offsets in each run."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self._prefix = prefix
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5, acks="all")
         self.ends = dict.fromkeys(range(PARTITIONS), 0)
         """Of the bars."""
@@ -103,7 +106,7 @@ class Input:
         futures = []
         for r in records:
             futures.append((r, await self._producer.send(
-                PREFIX + r.topic, r.value, r.key, partition=r.partition, timestamp_ms=r.timestamp
+                self._prefix + r.topic, r.value, r.key, partition=r.partition, timestamp_ms=r.timestamp
             )))  # fmt: skip
         for record, future in futures:
             sent = await future
