@@ -26,28 +26,35 @@ SHOWN = 12
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.recorded", description=__doc__)
-    parser.add_argument("--before", required=True, help="a checkout (its .venv is made if it is missing) or a revision")
-    parser.add_argument("--after", type=Path, default=Path.cwd(), help="another one (default: the one here)")
-    parser.add_argument("--before-python", type=Path, help="instead of that in its .venv")
-    parser.add_argument("--after-python", type=Path, help="the same")
-    parser.add_argument("--broker", choices=["tansu", "kafka"], action="append", help="default: both")
-    parser.add_argument("--turns", choices=list(TURNS)[1:], action="append", help="default: all")
-    parser.add_argument("--folder", type=Path, help="for logs and recordings; those that are there are used again")
-    wishes = parser.parse_args()
-    folder = (wishes.folder or Path(tempfile.mkdtemp(prefix="alphawire-recorded-"))).resolve()
+    options = _options()
+    folder = (options.folder or Path(tempfile.mkdtemp(prefix="alphawire-recorded-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     print(f"logs and recordings in {folder}", flush=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of topics that are a moment old
+    before, after = worktree(options.before, folder).resolve(), options.after.resolve()
     sides = {
-        "B": _checkout("before", worktree(wishes.before, folder), wishes.before_python),
-        "A": _checkout("after", wishes.after, wishes.after_python),
+        "B": Checkout("before", before, options.before_python or install(before)),
+        "A": Checkout("after", after, options.after_python or install(after), dict(options.after_failpoint)),
     }
     try:
-        return _prove(sides, folder, wishes.broker or ["tansu", "kafka"], wishes.turns or list(TURNS)[1:])
+        return _prove(sides, folder, options.broker or ["tansu", "kafka"], options.turns or list(TURNS)[1:])
     except RunError as error:
         print(f"red: {error}")
         return 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.recorded", description=__doc__)
+    parser.add_argument("--before", required=True, help="a checkout (its .venv is made if it is missing) or a revision")
+    parser.add_argument("--after", type=Path, default=Path.cwd(), help="a checkout (default: the one here)")
+    parser.add_argument("--before-python", type=Path, help="instead of that in its .venv")
+    parser.add_argument("--after-python", type=Path, help="the same")
+    parser.add_argument("--after-failpoint", type=lambda text: tuple(text.split("=")), action="append", default=[],
+                        metavar="NAME=NEW", help="a failpoint that has another name in the code after")  # fmt: skip
+    parser.add_argument("--broker", choices=["tansu", "kafka"], action="append", help="default: both")
+    parser.add_argument("--turns", choices=list(TURNS)[1:], action="append", help="default: all")
+    parser.add_argument("--folder", type=Path, help="for logs and recordings; those that are there are used again")
+    return parser.parse_args()
 
 
 def _prove(sides: dict[str, Checkout], folder: Path, brokers: Sequence[str], turns: Sequence[str]) -> int:
@@ -85,10 +92,6 @@ def _recording(
         asyncio.run(scoring.play(recording, turns, config, broker.bootstrap))
     recording.save(file)
     return recording
-
-
-def _checkout(label: str, root: Path, python: Path | None) -> Checkout:
-    return Checkout(label, root.resolve(), python or install(root.resolve()))
 
 
 def _artifacts_differ(after: dict[str, str], before: dict[str, str]) -> bool:

@@ -4,8 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,8 @@ class Checkout:
     label: str
     root: Path
     python: Path
+    failpoints: Mapping[str, str] = field(default_factory=dict)
+    """Names of failpoints in this code, where they are others than the story's."""
 
     def command(self, *words: str) -> list[str]:
         """``alphawire WORDS``, without the working directory on the path."""
@@ -63,9 +65,10 @@ class Checkout:
 class Life:
     """A command of a checkout that runs until it is killed or stopped: a worker or a scorer."""
 
-    def __init__(self, checkout: Checkout, words: Sequence[str], log: Path, failpoints: str = "") -> None:
+    def __init__(self, checkout: Checkout, words: Sequence[str], log: Path, failpoint: str = "") -> None:
         self.checkout, self.log = checkout, log
-        more = {"ALPHAWIRE_FAILPOINTS": failpoints} if failpoints else {}
+        name, _, count = failpoint.partition("=")
+        more = {"ALPHAWIRE_FAILPOINTS": f"{checkout.failpoints.get(name, name)}={count}"} if failpoint else {}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 checkout.command(*words), cwd=log.parent, env=checkout.environment(**more), stdout=output, stderr=output

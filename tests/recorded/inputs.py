@@ -32,7 +32,8 @@ class Sent:
 
 
 def home(key: str) -> int:
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+    number: int = murmur2(key.encode())
+    return (number & 0x7FFFFFFF) % PARTITIONS
 
 
 def close_time(minute: int) -> int:

@@ -22,11 +22,11 @@ class Lives:
         self._count = 0
         self._began = time.monotonic()
 
-    def start(self, failpoints: str = "") -> None:
+    def start(self, failpoint: str = "") -> None:
         side = next(self._sides)
         log = self.config.with_name(f"{self.config.stem}-{self._count}-{side.label}.log")
         self._count += 1
-        self.now = Life(side, self.words, log, failpoints)
+        self.now = Life(side, self.words, log, failpoint)
 
     def kill(self, when: str) -> None:
         life = self.alive()
@@ -59,7 +59,7 @@ class Lives:
     async def until(self, what: str, condition: Callable[[], bool], unrest: Callable[[], object]) -> None:
         """While it lives; `unrest` tells what is missing."""
         try:
-            await until(what, condition, PATIENCE, lambda: self.alive() and None)
+            await until(what, condition, PATIENCE, self.alive)
         except AssertionError as error:
             raise RunError(f"{self.recording.name}: {error}; {unrest()}") from None
 

@@ -60,7 +60,10 @@ async def play(recording: Recording, sides: Sequence[Checkout], config: Path, bo
 
     def marked() -> int:
         marks = [r for r in recording.of(f"{PREFIX}news.scores") if (r.key or b"").startswith(b":mark/")]
-        return min(max([0, *(m.decoded()["next"] for m in marks if m.partition == n)]) for n in range(PARTITIONS))
+        reached = dict.fromkeys(range(PARTITIONS), 0)
+        for record in marks:
+            reached[record.partition] = max(reached[record.partition], int(record.decoded()["next"]))
+        return min(reached.values())
 
     async with Input(bootstrap, PREFIX) as sent, reading(bootstrap, recording.records, PREFIX, PREFIX):
         try:

@@ -115,7 +115,7 @@ class Input:
                 self.ends[record.partition] += 1
 
 
-async def until(what: str, condition: Callable[[], bool], seconds: float, also: Callable[[], None]) -> None:
+async def until(what: str, condition: Callable[[], bool], seconds: float, also: Callable[[], object]) -> None:
     """Waits for the condition; `also` may raise meanwhile."""
     try:
         async with asyncio.timeout(seconds):
