@@ -6,7 +6,7 @@ from typing import Any
 from tests.recorded.strategies import NEWS, PREFIX
 from tests.recorded.topics import Recording
 
-CALM = 2.0
+CALM = 3.0
 """Seconds without a record; rounds of snapshots come more often."""
 
 

@@ -12,7 +12,7 @@ from tests.recorded import inputs
 from tests.recorded.checkout import Checkout
 from tests.recorded.lives import Lives
 from tests.recorded.progress import Progress
-from tests.recorded.strategies import PREFIX
+from tests.recorded.strategies import GRACE, PREFIX, SHORT_GRACE, set_grace
 from tests.recorded.topics import Input, Recording, reading
 
 
@@ -34,6 +34,7 @@ class Scenario:
                 await self._half_an_hour()
                 await self._failing_and_restoring()
                 await self._without_scorer()
+                await self._late()
             finally:
                 self.lives.close()
         return self.recording
@@ -84,17 +85,22 @@ class Scenario:
         await self._until("forest is as configured", lambda: self.progress.back("forest") == inputs.PARTITIONS)
 
     async def _without_scorer(self) -> None:
-        """Bars that nobody scores, one by one; a kill while one is held; what is missing is waited for, comes late, and
-        all goes on to a stop in good order.
-        """
+        """Bars that nobody scores, one by one; a kill while one is held; what is missing is given up in time."""
         for minute in inputs.SILENT:
             await self.input.send(inputs.silent_minute(minute))
             if minute == inputs.SILENT[1]:
                 self.lives.kill("while bars are held")
+                set_grace(self.lives.config, SHORT_GRACE)
                 self.lives.start()
             await self._until("decided without news", lambda: self.progress.unknown(self.input.ends))
         await self._quiet("without news")
+        self.lives.kill("without news")
+
+    async def _late(self) -> None:
+        """What was given up comes late; then all goes on to a stop in good order."""
+        set_grace(self.lives.config, GRACE)
         await self.input.send(inputs.late())
+        self.lives.start()
         await self._quiet("late")
         await self.input.send(inputs.quarter(135))
         await self._quiet("the last quarter")

@@ -45,7 +45,7 @@ def articles() -> Iterator[Sent]:
 
 def write_config(file: Path, bootstrap: str) -> Path:
     settings = {
-        "kafka": {"bootstrap": bootstrap, "prefix": PREFIX, "group": "scored", "session_timeout": 2.0,
+        "kafka": {"bootstrap": bootstrap, "prefix": PREFIX, "group": "scored", "session_timeout": 5.0,
                   "partitions": PARTITIONS, "news_partitions": 1},
         "worker": {"http": False},
         "news": {"scorer": "lexicon", "batch_size": 8, "mark_interval": 0.05},

@@ -49,8 +49,10 @@ NEWS_FEATURES: list[Any] = [
     "news.finbert_sentiment", "news.sentiment_momentum", {"news.sentiment_divergence": {"window": 5}},
 ]  # fmt: skip
 BASE = {"interval": "1m", "start": "earliest"}
-GRACE = 60.0
-"""Seconds. Only where bars are missing is it waited for; a loaded machine must not come to it elsewhere."""
+GRACE, SHORT_GRACE = 3600.0, 30.0
+"""Seconds that a cross-section waits: no slow machine may come to its end, but where bars are missing and a life waits
+for it. It is no part of the configuration that is applied.
+"""
 GBM = {"n_estimators": 8, "num_leaves": 7, "min_child_samples": 10}
 LSTM = {"seq_len": 6, "hidden_size": 4, "num_layers": 1, "epochs": 2}
 
@@ -100,14 +102,23 @@ def trained_only(models: Path) -> dict[str, dict[str, Any]]:
 def write_config(file: Path, models: Path, bootstrap: str, more: dict[str, dict[str, Any]] | None = None) -> Path:
     """The file for one recording; but for the broker's address all have the same."""
     settings = {
-        "kafka": {"bootstrap": bootstrap, "prefix": PREFIX, "group": "recorded", "session_timeout": 2.0,
+        "kafka": {"bootstrap": bootstrap, "prefix": PREFIX, "group": "recorded", "session_timeout": 5.0,
                   "partitions": PARTITIONS, "news_partitions": 1},
-        "worker": {"http": False, "commit_interval": 0.05, "snapshot_interval": 0.4, "chunk": 200},
+        "worker": {"http": False, "commit_interval": 0.1, "snapshot_interval": 1.0, "chunk": 200,
+                   "delivery_timeout": 300.0, "stall_timeout": 600.0, "stop_timeout": 60.0},
         "news": {"scorer": "lexicon", "memory": 3600.0, "grace": 2.0},
         "strategies": strategies(models) | (more or {}),
     }  # fmt: skip
     file.write_text(yaml.safe_dump(settings, sort_keys=False))
     return file
+
+
+def set_grace(config: Path, seconds: float) -> None:
+    """Of all cross-sections, for the lives that come."""
+    settings = yaml.safe_load(config.read_text())
+    for name in SECTIONS:
+        settings["strategies"][name]["cross_section"]["grace"] = seconds
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
 def write_plugin(folder: Path) -> Path:
