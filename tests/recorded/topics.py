@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,20 @@ class Input:
         await self._producer.stop()
 
     async def send(self, records: Iterable[Sent]) -> None:
-        futures = []
-        for r in records:
-            futures.append((r, await self._producer.send(
+        """All of one topic is there before the next: scores and marks before the bars that they are of, else a bar
+        could be given up that a machine is too slow for.
+        """
+        for _, part in itertools.groupby(records, key=lambda record: record.topic):
+            await self._send(list(part))
+
+    async def _send(self, records: Sequence[Sent]) -> None:
+        futures = [
+            await self._producer.send(
                 self._prefix + r.topic, r.value, r.key, partition=r.partition, timestamp_ms=r.timestamp
-            )))  # fmt: skip
-        for record, future in futures:
-            sent = await future
+            )
+            for r in records
+        ]
+        for record, sent in zip(records, await asyncio.gather(*futures), strict=True):
             if record.topic == "bars":
                 assert sent.offset == self.ends[record.partition], f"{sent} is not at {self.ends}"
                 self.ends[record.partition] += 1
