@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "plugins", "streams", "alphawire")
+BROKER = 10
+"""The documented exit code of a worker whose broker does not answer in time."""
 BOOT = f"""
 import importlib, pathlib, runpy, sys
 root = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -77,6 +79,11 @@ class Life:
     @property
     def ended(self) -> bool:
         return self._process.poll() is not None
+
+    @property
+    def gave_up(self) -> bool:
+        """A broker that was too slow: whoever supervises a worker starts it again."""
+        return self._process.poll() == BROKER
 
     @property
     def killed(self) -> bool:

@@ -23,7 +23,11 @@ class Lives:
         self._began = time.monotonic()
 
     def start(self, failpoint: str = "") -> None:
-        side = next(self._sides)
+        self._next = next(self._sides), failpoint
+        self._start()
+
+    def _start(self) -> None:
+        side, failpoint = self._next
         log = self.config.with_name(f"{self.config.stem}-{self._count}-{side.label}.log")
         self._count += 1
         self.now = Life(side, self.words, log, failpoint)
@@ -45,12 +49,11 @@ class Lives:
 
     async def dead(self) -> None:
         """Until the failpoint has killed it."""
-        life = self.now
-        assert life is not None
         try:
-            await until("its end at its failpoint", lambda: life.ended, PATIENCE, lambda: None)
+            await until("its end at its failpoint", lambda: self._restarted().ended, PATIENCE, lambda: None)
         except AssertionError as error:
-            raise RunError(f"{self.recording.name}: {error}: {life.last_words()}") from None
+            raise RunError(f"{self.recording.name}: {error}: {self._restarted().last_words()}") from None
+        life = self._restarted()
         if not life.killed:
             raise RunError(f"{life.checkout.label}: it should be killed, and ended otherwise: {life.last_words()}")
         words = life.log.read_text(errors="replace").partition("failpoint ")[2]
@@ -64,8 +67,18 @@ class Lives:
             raise RunError(f"{self.recording.name}: {error}; {unrest()}") from None
 
     def alive(self) -> Life:
-        if self.now is None or self.now.ended:
-            raise RunError(f"it ended by itself: {self.now.last_words() if self.now else 'there is none'}")
+        life = self._restarted()
+        if life.ended:
+            raise RunError(f"it ended by itself: {life.last_words()}")
+        return life
+
+    def _restarted(self) -> Life:
+        """The life; one that gave its broker up is begun again by the same code, as a supervisor does."""
+        assert self.now is not None
+        if self.now.gave_up:
+            self.recording.lives.append(f"{self.words[0]} by {self.now.checkout.label}, gave its broker up")
+            self.say(self.recording.lives[-1])
+            self._start()
         return self.now
 
     def say(self, text: str) -> None:
