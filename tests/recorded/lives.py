@@ -72,12 +72,18 @@ class Lives:
             raise RunError(f"it ended by itself: {life.last_words()}")
         return life
 
+    def again(self, how: str) -> None:
+        """By the same code, as a supervisor does."""
+        life = self._restarted()
+        life.kill()
+        self._ended(life, how)
+        self._start()
+
     def _restarted(self) -> Life:
-        """The life; one that gave its broker up is begun again by the same code, as a supervisor does."""
+        """The life; one that gave its broker up is begun again."""
         assert self.now is not None
         if self.now.gave_up:
-            self.recording.lives.append(f"{self.words[0]} by {self.now.checkout.label}, gave its broker up")
-            self.say(self.recording.lives[-1])
+            self._ended(self.now, "gave its broker up")
             self._start()
         return self.now
 

@@ -25,6 +25,16 @@ class Progress:
         self._unknown: dict[int, int] = {}
 
     @property
+    def silence(self) -> float:
+        """Seconds since the last record."""
+        self._look()
+        return time.monotonic() - self._heard
+
+    def begin(self) -> None:
+        """Silence counts from now on."""
+        self._heard = time.monotonic()
+
+    @property
     def signals(self) -> int:
         """Distinct ones."""
         self._look()
@@ -47,8 +57,7 @@ class Progress:
 
     def rests(self, ends: dict[int, int]) -> bool:
         """Is all of these bars published, and in a round of snapshots, and does nothing more come?"""
-        self._look()
-        return time.monotonic() - self._heard > CALM and not self.unrest(ends)
+        return self.silence > CALM and not self.unrest(ends)
 
     def unrest(self, ends: dict[int, int]) -> list[str]:
         """What is not done yet."""

@@ -15,6 +15,9 @@ from tests.recorded.progress import Progress
 from tests.recorded.strategies import GRACE, PREFIX, SHORT_GRACE, set_grace
 from tests.recorded.topics import Input, Recording, reading
 
+STILL = 150.0
+"""Seconds without a record; the longest wait of the story is `SHORT_GRACE`."""
+
 
 class Scenario:
     """One recording, in the folder of `config`; the lives' code comes from `sides` in turn."""
@@ -118,4 +121,15 @@ class Scenario:
         self.lives.say(f"checkpoint {name}: {self.progress.signals} signals")
 
     async def _until(self, what: str, condition: Callable[[], bool]) -> None:
-        await self.lives.until(what, condition, lambda: self.progress.unrest(self.input.ends))
+        """A worker that stands still is begun again: in the code before, an error of the client may end the task that
+        folds a strategy by itself, without a word.
+        """
+        self.progress.begin()
+
+        def came() -> bool:
+            if self.progress.silence > STILL and not condition():
+                self.progress.begin()
+                self.lives.again(f"stood still: {self.progress.unrest(self.input.ends)}")
+            return condition()
+
+        await self.lives.until(what, came, lambda: self.progress.unrest(self.input.ends))
