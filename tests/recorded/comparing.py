@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.recorded.strategies import NEWS, PREFIX
+from tests.recorded.strategies import NEWS, PREFIX, SECTIONS
 from tests.recorded.topics import Recording, Seen
 
 MASKS = {
@@ -19,6 +19,8 @@ MASKS = {
     "control: `worker` of an answer": "host and process id",
     "control: how often a refusal is answered": "once by each worker that reads the wish at its start",
     "predictions: `with_signals` of a closing": "true where the owner had read all that a killed one wrote",
+    "signals: the order of the times of one cross-section's strategy": "signals in one transaction with their closing"
+    " may come before those of an earlier closing that a killed owner left, or that was written without signals",
     "predictions: later closings of a time": "the first one holds; a killed owner may leave one that holds no more",
     "state: markers and rosters between two checkpoints": "where a commit or a round of snapshots happens to fall",
     "state: `offset` of a snapshot at a checkpoint": "that of the last round after its symbol's last bar; its count of"
@@ -177,7 +179,10 @@ def _in_order(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, list[Any]
 
 def _signal_order(recording: Recording) -> dict[Hashable, list[Any]]:
     contents = ((record.partition, record.decoded()["content"]) for record in recording.of("signals"))
-    return _in_order(((partition, c["strategy"]), (c["symbol"], c["time"])) for partition, c in contents)
+    return _in_order(
+        ((number, c["strategy"], c["time"] if c["strategy"] in SECTIONS else None), (c["symbol"], c["time"]))
+        for number, c in contents
+    )
 
 
 def _prediction_order(recording: Recording) -> dict[Hashable, list[Any]]:

@@ -125,3 +125,16 @@ def test_a_repeat_with_other_bytes_is_seen_always() -> None:
     twice.records.append(seen("signals", "AAA", field("content", "gap", to=1)(json.loads(json.dumps(SIGNAL)))))
     (told,) = compare(recording(), twice).differences
     assert told.startswith("signals: one has two of s1: .fields.content.gap: None before, 1 after")
+
+
+def test_the_order_of_a_strategys_signals_is_seen_unless_other_times_of_a_cross_section() -> None:
+    def two(strategy: str, *times: int) -> Recording:
+        found = recording()
+        for time in times:
+            value = {"content": SIGNAL["content"] | {"id": f"t{time}", "strategy": strategy, "time": time}}
+            found.records.append(seen("signals", "AAA", value | {"provenance": SIGNAL["provenance"]}))
+        return found
+
+    (told,) = compare(two("deep", 1, 2), two("deep", 2, 1)).differences
+    assert told.startswith("signals, order: (0, 'deep', None): [0]: ('AAA', 1) before")
+    assert compare(two("ranked", 1, 2), two("ranked", 2, 1)).differences == []
