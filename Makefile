@@ -32,7 +32,7 @@ SHARED := --dist loadfile -n
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly $(LONG_SUITES)
+.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly recorded $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -43,6 +43,7 @@ help:
 	echo "make unit-3.13   the unit tests and one kill on another Python (3.11 to 3.14), in .venv-3.13"
 	echo "make nightly   what CI has no time for: the same on the other broker, with more kills"
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
+	echo "make recorded BEFORE=REVISION   that a change of shape changed no byte: one story by the code before, by that here, by both in turn (ARGS=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
 	echo "make docs    the documentation as a site, in site/: open site/index.html, no network needed"
@@ -90,6 +91,10 @@ nightly: $(VENV)/.dev
 
 faults-long: $(VENV)/.dev
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),1000) --minutes $(or $(MINUTES),60) --out faults.md $(ARGS)
+
+recorded: $(VENV)/.dev
+	test -n "$(BEFORE)" || { echo "BEFORE= names the revision to compare with, or a checkout of it" >&2; exit 1; }
+	$(BIN)/python -m tests.recorded --before $(BEFORE) $(ARGS)
 
 scenarios: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS:%=--ignore %) $(ARGS)
