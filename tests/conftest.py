@@ -15,7 +15,7 @@ from tests.support import told
 from tests.support.costs import Cost, slowest
 from tests.support.deadlines import deadline
 from tests.support.live import patient_clients
-from tests.support.schedule import ByFile, in_turn
+from tests.support.run_order import ByFile, in_turn
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
