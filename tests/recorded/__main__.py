@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
+
 from tests.conftest import KAFKA_FOR_TESTS
 from tests.recorded import scoring
 from tests.recorded.checkout import Checkout, RunError, install, worktree

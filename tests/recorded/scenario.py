@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tests.recorded import inputs
 from tests.recorded.checkout import Checkout
-from tests.recorded.lives import Lives
 from tests.recorded.progress import Progress
 from tests.recorded.strategies import GRACE, PREFIX, SHORT_GRACE, set_grace
 from tests.recorded.topics import Input, Recording, reading
+from tests.recorded.worker_lives import Lives
 
 STILL = 150.0
 """Seconds without a record; the longest wait of the story is `SHORT_GRACE`."""

@@ -14,8 +14,8 @@ import yaml
 
 from tests.recorded.checkout import Checkout
 from tests.recorded.inputs import MINUTE, PARTITIONS, START, SYMBOLS, Sent
-from tests.recorded.lives import Lives
 from tests.recorded.topics import Input, Recording, reading
+from tests.recorded.worker_lives import Lives
 
 PREFIX = "scored."
 COUNT = 120
