@@ -6,8 +6,9 @@ holds for all, the partition is read again from there.
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -173,6 +174,11 @@ def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
     return known.layout == strategy.layout and known.config.get("universe") == strategy.universe.resolved
 
 
+def _renews(former: Applied, entry: Applied) -> bool:
+    """Does the state begin anew with `entry`?"""
+    return former.layout != entry.layout or former.config.get("universe") != entry.config.get("universe")
+
+
 def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
     return msgspec.structs.replace(
         known, offset=publish_from, publish_from=publish_from, origin=Origin(known.partition, begin)
@@ -230,6 +236,7 @@ def _usable(
         )
         fault = (
             ("it was changed, so its state begins anew" if changed else None)
+            or states.of_another_configuration(stored.history.get(strategy.name, []))
             or states.absent(strategy.name, entry.origin.offset)
             or states.fault(memory, gate.LAYOUT)
             or states.fault(strategy.name, strategy.layout)
@@ -260,6 +267,13 @@ class _States:
 
     def of(self, owner: str) -> dict[str, Snapshot]:
         return self._snapshots[owner]
+
+    def of_another_configuration(self, history: Sequence[Applied]) -> str | None:
+        """The round was taken before the strategy's state began anew: its owner died before the next one."""
+        renewed = [entry for former, entry in pairwise(history) if _renews(former, entry)]
+        if renewed and renewed[-1].origin.offset < self._floor <= renewed[-1].offset:
+            return "it was changed after the last round of snapshots"
+        return None
 
     def absent(self, name: str, origin: int) -> str | None:
         """It began before the round, which does not know it."""

@@ -303,8 +303,8 @@ def generation_after_fetch(patch: Patch) -> None:
 
 def future_not_awaited(patch: Patch) -> None:
     async def write(self: Any, number: int, records: Iterable[Record]) -> None:
-        for topic, batch in self._batches(records):
-            future = await self._producer.send_batch(batch, topic, partition=number)
+        for (topic, place), batch in self._batches(number, records):
+            future = await self._producer.send_batch(batch, topic, partition=place)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     patch(outlet.Writer, "write", write)

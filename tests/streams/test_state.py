@@ -381,3 +381,12 @@ def test_what_a_strategy_publishes_below_the_last_marker_has_a_marker_of_its_own
     assert part.advances(reached)
     published = msgspec.json.decode(part.marker_record(reached).value or b"", type=Marker).published
     assert published == {"one": 200, "two": 190}
+
+
+def test_a_state_that_began_anew_is_not_taken_from_the_round_before() -> None:
+    """The owner wrote what is in force, and died before its first round: the last one is of the former universe."""
+    former, two = ready("one", universe=["A"]), ready("two")
+    stored = stored_at_200(former, two)
+    Owner(stored, ONE, two).publish()
+    assert planned(stored, ONE, two).behind == {"one": "it was changed after the last round of snapshots"}
+    assert going_on(stored, ONE, two) == from_offset(200, ONE, two)
