@@ -30,6 +30,7 @@ import numpy as np
 from plugins.base.bars import BarBatch
 from plugins.base.streaming import trial_bars
 from plugins.fold import gate
+from plugins.models.artifacts.per_symbol import each_model
 from plugins.news.join import NewsJoin
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome
@@ -189,5 +190,5 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
         symbol = min(strategy.universe.symbols or {"X"})
         pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
         if strategy.model is not None:
-            shape = (1, strategy.model.lookback, len(strategy.columns))
-            strategy.model.predict_windows(np.zeros(shape), strategy.columns)
+            for _, model in each_model(strategy.model):
+                model.predict_windows(np.zeros((1, model.lookback, len(strategy.columns))), strategy.columns)

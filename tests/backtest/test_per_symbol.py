@@ -11,7 +11,7 @@ from backtest.training import train
 from plugins.models.artifacts.artifact import load_artifact
 from plugins.models.artifacts.per_symbol import PerSymbolModel
 from plugins.pipeline.frames import batch_from_frame, feature_frame
-from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.pipeline import Pipeline, prepare
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
@@ -68,6 +68,12 @@ def test_each_model_is_that_of_its_symbol_alone(tmp_path: Path) -> None:
         rows = features.loc[[symbol]].dropna()
         assert whole.models[symbol].predict(rows).equals(single.predict(rows))
         assert whole.predict(features.dropna())[symbol].tolist() == single.predict(rows).tolist()
+
+
+def test_a_worker_can_start_with_it(tmp_path: Path) -> None:
+    """It ended with "there is one model for each symbol; ask predict_symbols"."""
+    train("s", config(tmp_path / "m"), bars(A=150, B=130))
+    prepare([ready_strategy("s", config(tmp_path / "m").strategies["s"])])
 
 
 def served(folder: Path, data: pd.DataFrame) -> list[Signal]:
