@@ -7,7 +7,7 @@ from schemas.configuration import Config
 
 if TYPE_CHECKING:
     from backtest.sources.news import NewsOf
-    from streams.ingest.files import Refused
+    from streams.ingest.bar_files import Refused
     from streams.kafka.log import Log
 
 

@@ -18,7 +18,7 @@ import yaml
 from plugins.scorers import open_scorer
 from schemas.configuration import Config, News, load_config
 from schemas.wire.news import Article, Mark
-from streams.ingest.articles import produce_news
+from streams.ingest.article_files import produce_news
 from streams.kafka.brokers import ENGINES, Broker
 from streams.kafka.clients import read_partition_to_end
 from streams.kafka.topics import create_topics

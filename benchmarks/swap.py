@@ -19,7 +19,7 @@ from schemas.wire import Applied, Signal, Use
 from streams.kafka.clients import open_producer, read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
 from streams.recovery.state import decode_applied
-from streams.requests.control import send_by
+from streams.requests.control_topic import send_by
 
 RATE = 2_000
 SWAPS = SECONDS - 4

@@ -15,7 +15,7 @@ from schemas.configuration import Config
 if TYPE_CHECKING:
     import pandas as pd
 
-    from streams.ingest.files import Refused
+    from streams.ingest.bar_files import Refused
 
 NO_NEWS = "rows of news were"
 LATEST = 253_402_300_799_999

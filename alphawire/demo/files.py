@@ -11,7 +11,7 @@ import yaml
 
 from schemas.configuration import Config, load_config
 from schemas.errors import ConfigurationError
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 
 STRATEGY = "demo"
 SPLIT = datetime(2013, 10, 9, 4, tzinfo=UTC)

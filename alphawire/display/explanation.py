@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backtest.explain.explain import Explanation
-    from backtest.verify.differences import FirstDifference
+    from backtest.explain.first_difference import FirstDifference
 
 SHOWN = 10
 """Rows of a table: bars, or symbols of a cross-section."""

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from backtest.explain.first_difference import NOTHING, FirstDifference, first_difference
 from backtest.replay.logged_cross_sections import Gathered, Key, gathered
 from backtest.replay.stretches import Stretch
 from backtest.verify.cross_sections import bare, is_lost
-from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.cross_sectional import ranked
 from plugins.pipeline.cross_sections.closing import members_and_left
 from plugins.pipeline.cross_sections.cross_section import closing_of, generator_of, signals_of

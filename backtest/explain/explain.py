@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from backtest.explain import published
+from backtest.explain.first_difference import NOTHING, FirstDifference, first_difference
 from backtest.explain.published import Published
 from backtest.explain.recomputed import Recomputed, of_file, of_topics
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress
 from backtest.sources.log import require_log
-from backtest.verify.differences import NOTHING, FirstDifference, first_difference
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash, signal_id
 from schemas.configuration import Config

@@ -26,7 +26,7 @@ from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
 from schemas.wire.cross_sections import Prediction
-from streams.ingest.files import Refused, during, refused, select_bars
+from streams.ingest.bar_files import Refused, during, refused, select_bars
 from streams.kafka.topics import topic_name
 
 MESSAGE = "message"

@@ -178,7 +178,7 @@ def overfitting_table(verdict: TrialVerdict) -> str:
     rows = [("Configurations tried, in all runs", f"{verdict.trials:,} in {verdict.runs:,}")]
     rows += [(f"Probability: {label}", shown(value, PERCENT)) for label, value in probability]
     needed = NOTHING if verdict.minimum_bars is None else f"{verdict.minimum_bars:,.0f} of {verdict.bars:,}"
-    rows.append(("Bars that it takes to say so with 95\u00a0% (minimum track record), of those there are", needed))
+    rows.append(("Minimum track record for 95\u00a0% confidence: bars needed, of bars available", needed))
     body = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in rows)
     return f'<table class="believe"><tbody>{body}</tbody></table>'
 

@@ -13,7 +13,7 @@ from plugins.pipeline.frames import batch_from_frame
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
-from streams.ingest.files import Refused, read_bars
+from streams.ingest.bar_files import Refused, read_bars
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
@@ -92,7 +92,7 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
 
 def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:
     """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
-    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.files.refused(frame)``.
+    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.bar_files.refused(frame)``.
     """
     return asyncio.run(_topic_bars(log, interval, progress))
 

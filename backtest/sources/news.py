@@ -17,8 +17,8 @@ from plugins.scorers import open_scorer
 from schemas.configuration import News
 from schemas.errors import ConfigurationError, PluginError
 from streams.consuming.news_scores import joins
-from streams.ingest.articles import read_articles
-from streams.ingest.files import Refused, refused
+from streams.ingest.article_files import read_articles
+from streams.ingest.bar_files import Refused, refused
 from streams.kafka.log import Log
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
@@ -27,8 +27,8 @@ EARLIEST = 100_000_000_000
 
 
 def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
-    """Articles of a file (see `streams.ingest.articles.read_articles`) through the configured scorer: each counts from
-    its publication plus ``news.delay``. What was left out: ``streams.ingest.files.refused(frame)``.
+    """Articles of a file (see `streams.ingest.article_files.read_articles`) through the configured scorer: each counts
+    from its publication plus ``news.delay``. What was left out: ``streams.ingest.bar_files.refused(frame)``.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
     ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times are
     milliseconds since the epoch or ISO 8601 (UTC). ``uncertainty``, ``text_sha256`` and ``scorer`` may be there;
-    scores of another scorer than ``news.scorer`` are left out (``streams.ingest.files.refused(frame)``). A file
+    scores of another scorer than ``news.scorer`` are left out (``streams.ingest.bar_files.refused(frame)``). A file
     without scores is one of articles.
 
     Raises

@@ -12,7 +12,7 @@ from plugins.base.loading.listing import how_to_install
 from plugins.checks.models.batches import prove_batch_invariant
 from plugins.fold.sequence import SequenceModel
 from plugins.models import model_registry
-from plugins.models.artifacts.artifact import plugin_errors
+from plugins.models.artifacts.loading import plugin_errors
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
 from plugins.strategy.parts import create

@@ -12,7 +12,7 @@ from backtest.training.samples import Samples, check_learnable, data_sha256, mak
 from backtest.training.scores import Scores, out_of_sample, scores_of
 from backtest.training.splits import hold_out
 from plugins.base import BaseModel
-from plugins.models.artifacts.artifact import Manifest, TrainedOn, save_artifact
+from plugins.models.artifacts.loading import Manifest, TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import Barriers, OutOfSample
 from plugins.models.artifacts.per_symbol import PerSymbolModel
 from schemas.configuration import Config, Strategy

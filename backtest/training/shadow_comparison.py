@@ -36,7 +36,7 @@ from plugins.strategy.parts import create
 from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Model, ShadowPrediction, decode
-from streams.ingest.files import during
+from streams.ingest.bar_files import during
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 

@@ -15,7 +15,7 @@ from backtest.verify.verdict import Difference, VerifyResult, comparable, compar
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
-from streams.ingest.files import during
+from streams.ingest.bar_files import during
 from streams.publishing.writer import home
 from streams.recovery.cross_section_state import load_cross_sections
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from plugins.engines import contract
 from plugins.engines.market import Market
-from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log
+from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, EngineLog
 from schemas.configuration import Execution
 
 with warnings.catch_warnings():
@@ -101,8 +101,8 @@ class Diary:
     cash: list[float] = field(default_factory=list)
     equity: list[float] = field(default_factory=list)
 
-    def log(self) -> Log:
-        return Log(
+    def log(self) -> EngineLog:
+        return EngineLog(
             np.array(self.fills, FILL),
             np.array(self.cuts, CUT),
             np.array(self.pending, PENDING),
@@ -278,7 +278,7 @@ class Trader(bt.Strategy):  # type: ignore[misc]
         self.sent.clear()
 
 
-def simulate(market: Market, execution: Execution) -> Log:
+def simulate(market: Market, execution: Execution) -> EngineLog:
     """Runs Cerebro over `market`."""
     log = Diary()
     cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True, runonce=True, preload=True)

@@ -8,11 +8,11 @@ import vectorbt as vbt
 from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 
 from plugins.engines.market import Market
-from plugins.engines.results.frames import Log, Records
+from plugins.engines.results.frames import EngineLog, Records
 from schemas.configuration import Execution
 
 
-def portfolio(market: Market, log: Log, execution: Execution) -> Any:
+def portfolio(market: Market, log: EngineLog, execution: Execution) -> Any:
     """All symbols as one group that shares its cash; a symbol's close before its first bar is its first close."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the resolution of times, and of names of arguments in pandas

@@ -16,7 +16,7 @@ from vectorbt.portfolio.nb import execute_order_nb, order_nb
 
 from plugins.engines.contract import cash_after, coverable_lots, openable_lots, reducing_lots, slipped, target_lots
 from plugins.engines.market import FloatArray, IntArray, Market
-from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, Log, Records
+from plugins.engines.results.frames import CUT, FILL, FOLLOWED, LIMIT, NO_CASH, PENDING, EngineLog, Records
 from plugins.fold.kernel import compile_function, is_cached
 from schemas.configuration import Execution
 from schemas.errors import PluginError
@@ -66,7 +66,7 @@ class Book(NamedTuple):
     cuts: Records
 
 
-def simulate(market: Market, execution: Execution, compiling: Any = None) -> Log:
+def simulate(market: Market, execution: Execution, compiling: Any = None) -> EngineLog:
     """Runs the loop over `market`; `compiling` is called before it is compiled for the first time."""
     if compiling and not is_cached(run_rows):
         compiling()
@@ -88,7 +88,7 @@ def simulate(market: Market, execution: Execution, compiling: Any = None) -> Log
     pending = np.zeros(len(waiting), PENDING)
     pending["symbol"], pending["decided"] = waiting, book.decided[waiting]
     pending["weight"], pending["lots"] = book.weight[waiting], book.ordered[waiting]
-    return Log(book.fills[:fills], book.cuts[:cuts], pending, cash, equity)
+    return EngineLog(book.fills[:fills], book.cuts[:cuts], pending, cash, equity)
 
 
 def _bars(market: Market, execution: Execution) -> Bars:

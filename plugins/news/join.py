@@ -39,7 +39,7 @@ SWEEP = 10_000
 
 @dataclass(frozen=True)
 class Joining:
-    """Which scores count: those of `scorer` (None: of any; ``none``: of none, all is unknown)."""
+    """Which scores count: those of `scorer`. None accepts any scorer, ``none`` accepts none, so that all is unknown."""
 
     scorer: str | None = None
     syndicated: str = "once"

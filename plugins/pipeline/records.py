@@ -50,7 +50,7 @@ def provenances(source: Source, accepted: AcceptedBars, origins: Sequence[Origin
 
 
 @dataclass(slots=True)
-class PublishedBars:
+class BarsToPublish:
     """Bars about which something is published, one entry a bar; `gaps`: None for a symbol's first bar."""
 
     symbols: list[str]

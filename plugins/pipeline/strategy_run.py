@@ -12,7 +12,7 @@ from plugins.base.streaming import IntArray, Rows
 from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
-from plugins.pipeline.records import Decided, PublishedBars, Source, gaps_of, provenances
+from plugins.pipeline.records import BarsToPublish, Decided, Source, gaps_of, provenances
 from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
 from plugins.pipeline.states.shared_features import SharedFeatures
 from plugins.pipeline.states.strategy_states import StrategyStates
@@ -201,7 +201,7 @@ class StrategyRun(StrategyStates):
         decided = None if strategy.generator.cross_section else self._decide(accepted, symbols, counts, columns)
         origins, own = self._origins, accepted.slots.tolist()
         origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
-        published = PublishedBars(
+        published = BarsToPublish(
             symbols, accepted.times.tolist(), gaps_of(accepted, counts), columns["prediction"].tolist(),
             provenances(self.source, accepted, origins_of_bars),
         )  # fmt: skip

@@ -160,7 +160,7 @@ def load_model(
         model_registry.get(use.key)
     except KeyError as error:
         raise ConfigurationError(f"strategies.{name}.{role}: {error.args[0]}") from None
-    from plugins.models.artifacts.artifact import load_artifact
+    from plugins.models.artifacts.loading import load_artifact
 
     loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy)
     return loaded.model, Model(use.key, loaded.sha256)

@@ -2,9 +2,9 @@
 
 from schemas.configuration.config import Config
 from schemas.configuration.fields import Interval
+from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.loading import config_path, load_config
 from schemas.configuration.news import News, NewsUse
-from schemas.configuration.service import Kafka, Worker
 from schemas.configuration.strategy import Execution, ModelUse, PluginUse, Strategy, Training
 
 __all__ = [

@@ -7,8 +7,8 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.configuration.fields import Name
+from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
-from schemas.configuration.service import Kafka, Worker
 from schemas.configuration.strategy import Strategy
 from schemas.errors import ConfigurationError
 

@@ -58,8 +58,8 @@ async def produce_bars(
     Parameters
     ----------
     frame
-        symbol, open_time, close_time (ms), open, high, low, close, volume, as `streams.ingest.files.read_bars` gives
-        it; a missing `interval` follows from the two times.
+        symbol, open_time, close_time (ms), open, high, low, close, volume, as `streams.ingest.bar_files.read_bars`
+        gives it; a missing `interval` follows from the two times.
     rate
         Bars a second; None: as fast as the broker takes them.
     speed

@@ -65,7 +65,7 @@ from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Writer, WriterFactory
 from streams.recovery.plan import ResumePlan, run_settings
-from streams.recovery.restoring import Restorer
+from streams.recovery.resume_planner import ResumePlanner
 from streams.requests.control_requests import ControlRequests
 
 log = logging.getLogger("alphawire.worker")
@@ -105,7 +105,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     ) -> None:
         kafka, names = config.kafka, TopicNames.of(config.kafka)
         self.requests = requests or ControlRequests(strategies, config.strategies)
-        self._restorer = Restorer(config, strategies, count, factory, self.requests)
+        self._restorer = ResumePlanner(config, strategies, count, factory, self.requests)
         super().__init__("bars", names.bars, config, factory, die, clock, log, FIRST_PIECE, self._restorer.tracks)
         self.names = names
         self.strategies = strategies

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from plugins.pipeline.cross_sections.closing import Decider
+from plugins.pipeline.cross_sections.closing import ClosingProposer
 from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
 from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
@@ -42,7 +42,7 @@ class _StrategyFold:
     def __init__(self, strategy: ReadyStrategy, stored: CrossSectionState, clock: Callable[[], float]) -> None:
         state = stored.strategies.get(strategy.name)
         self.sections = CrossSections(state.closed, state.last, state.times) if state else CrossSections()
-        self.decider = Decider(strategy, self.sections, clock)
+        self.decider = ClosingProposer(strategy, self.sections, clock)
         self.known = state.offset if state else 0
         self.floor = state.floor if state else 0
         self.publish_from = stored.published(strategy.name)
@@ -194,8 +194,8 @@ class CrossSectionPartition(FedPartition):
     def decide(self, log_end: int | None) -> float | None:
         """Proposes what is to be closed now; seconds until something may be due, None: not before something comes.
 
-        `log_end` is where the log ends as far as is known: what is there already is not missed by a grace that is over,
-        and closings that are there already are not proposed again.
+        `log_end` is the last known end of the log. Records that are on it are read before a grace can expire, and
+        times that are closed on it are not proposed again.
         """
         if self.position < self._live_from and (log_end is None or self.position < log_end):
             return LOOK_AGAIN

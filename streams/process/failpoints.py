@@ -42,7 +42,7 @@ NAMES = (
     "after_news_held",
 )
 OF_NEWS = ("before_unknown", "after_unknown", "in_news_read", "after_news_held")
-"""Those that only a worker comes to whose strategies use news: before it says that bars are decided without, when the
+"""Those that only a worker reaches whose strategies use news: before it says that bars are decided without, when the
 log has said so, when it has read scores, and when bars wait.
 """
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
@@ -50,11 +50,11 @@ OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_com
 OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_marks")
 """In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
-"""Those of `NAMES` that only a worker comes to that is wished another model, or a pause, while it runs."""
+"""Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
-"""Those of `NAMES` that only a worker comes to that gathers cross-sections."""
+"""Those of `NAMES` that only an owner of cross-sections reaches."""
 TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
-"""Those that only a worker with transactions comes to."""
+"""Those that only a worker with transactions reaches."""
 
 
 @dataclass

@@ -18,5 +18,5 @@ def log_failure(log: logging.Logger, place: str, partition: int, failure: Failur
 
 
 def stopped_at(failure: Failure | None, reached: int) -> int:
-    """What of a strategy is published when everybody is told that all before offset `reached` is."""
+    """The offset up to which the strategy has published, when the partition's marker is at `reached`."""
     return reached if failure is None else min(reached, failure.offset)

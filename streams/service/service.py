@@ -23,8 +23,8 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, of_crash
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
-from streams.requests.control import RequestFollower
 from streams.requests.control_requests import ControlRequests
+from streams.requests.control_topic import RequestFollower
 from streams.service.app import SignalApp, create_app
 from streams.service.listing import publish_listing
 from streams.service.watchdog import Pulse, watch

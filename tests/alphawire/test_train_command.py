@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alphawire.cli import main
-from plugins.models.artifacts.artifact import read_manifest
+from plugins.models.artifacts.loading import read_manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BARS = EXAMPLES / "data" / "equities_minute.parquet"

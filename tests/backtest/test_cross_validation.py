@@ -16,7 +16,7 @@ from plugins.base.loading.discovery import discover
 from plugins.models import model_registry
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 from tests.support.registries import untouched_registries
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

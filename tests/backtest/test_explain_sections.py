@@ -17,7 +17,7 @@ import pytest
 from alphawire.cli import main
 from alphawire.commands.research.verify import describe
 from backtest.explain.explain import Explanation, check_document, explain_many
-from backtest.verify.differences import FirstDifference
+from backtest.explain.first_difference import FirstDifference
 from backtest.verify.verify import verify
 from schemas.configuration import Config
 from schemas.wire import Signal

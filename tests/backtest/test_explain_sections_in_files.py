@@ -12,8 +12,8 @@ import pytest
 
 from alphawire.display.explanation import show
 from backtest.explain.explain import Explanation, explain_many
+from backtest.explain.first_difference import FirstDifference
 from backtest.replay.replay import replay, write_signals
-from backtest.verify.differences import FirstDifference
 from schemas.configuration import Config
 
 SYMBOLS = ["A", "B", "C"]

@@ -15,7 +15,7 @@ from plugins.news import with_news
 from plugins.news.join import Joining
 from schemas.configuration import Config, News
 from schemas.errors import ConfigurationError
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 from tests.support.live import minute_bars
 from tests.support.scores import RULE, scored
 

@@ -12,7 +12,7 @@ from backtest.training.scores import out_of_sample
 from backtest.training.splits import hold_out
 from plugins.models.artifacts.manifest import Estimate
 from schemas.configuration import Strategy
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 
 BARS = Path(__file__).parents[2] / "examples" / "data" / "equities_daily.parquet"
 STRATEGY = Strategy.model_validate(

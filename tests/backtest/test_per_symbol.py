@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from backtest.training import train
-from plugins.models.artifacts.artifact import load_artifact
+from plugins.models.artifacts.loading import load_artifact
 from plugins.models.artifacts.per_symbol import PerSymbolModel
 from plugins.pipeline.frames import batch_from_frame, feature_frame
 from plugins.pipeline.pipeline import Pipeline, prepare

@@ -10,7 +10,7 @@ import pytest
 from backtest.training.fitting import fit, predictions_of
 from backtest.training.run import train
 from backtest.training.samples import make_samples
-from plugins.models.artifacts.artifact import load_artifact
+from plugins.models.artifacts.loading import load_artifact
 from schemas.configuration import Config
 from tests.support.live import minute_bars
 

@@ -13,7 +13,7 @@ from backtest.training import data_sha256, forward_return, make_samples, train
 from plugins.base import BaseModel
 from plugins.base.bars import times_of
 from plugins.models import model_registry
-from plugins.models.artifacts.artifact import load_artifact
+from plugins.models.artifacts.loading import load_artifact
 from plugins.pipeline.frames import feature_frame
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError, PluginError

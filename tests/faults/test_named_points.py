@@ -23,7 +23,7 @@ from streams.kafka.topics import create_topics
 from streams.process.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
 from streams.recovery.inspection import rebuild
 from streams.recovery.state import decode_applied, load
-from streams.requests.control import answers, send
+from streams.requests.control_topic import answers, send
 from tests.support.live import (
     WorkerProcess,
     digest,

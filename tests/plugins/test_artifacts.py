@@ -16,7 +16,7 @@ import pytest
 
 from plugins.base import BaseModel
 from plugins.models import model_registry
-from plugins.models.artifacts.artifact import Manifest, TrainedOn, load_artifact, read_manifest, save_artifact
+from plugins.models.artifacts.loading import Manifest, TrainedOn, load_artifact, read_manifest, save_artifact
 from schemas.configuration import Strategy
 from schemas.errors import AlphawireError, ArtifactError, PluginError
 

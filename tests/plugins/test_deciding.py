@@ -1,6 +1,6 @@
 """When a cross-section is closed, by a clock that the test sets."""
 
-from plugins.pipeline.cross_sections.closing import BACKLOG, Decider
+from plugins.pipeline.cross_sections.closing import BACKLOG, ClosingProposer
 from plugins.pipeline.cross_sections.cross_section import CrossSections
 from tests.plugins.test_cross_section import prediction
 from tests.support.memory import ready
@@ -14,7 +14,7 @@ class Owner:
         strategy = ready("demo", signal=signal, universe=["A", "B"], cross_section={"grace": grace})
         self.now = 0.0
         self.sections = CrossSections()
-        self.decider = Decider(strategy, self.sections, lambda: self.now)
+        self.decider = ClosingProposer(strategy, self.sections, lambda: self.now)
 
     def comes(self, symbol: str, time: int, at: float) -> None:
         self.now = at

@@ -16,7 +16,7 @@ from plugins.base import BaseModel, FloatArray
 from plugins.fold.row_ring import BLOCK, RowRing
 from plugins.fold.sequence import SequenceModel
 from plugins.models import model_registry
-from plugins.models.artifacts.artifact import TrainedOn, save_artifact
+from plugins.models.artifacts.loading import TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.pipeline.frames import feature_frame
 from plugins.pipeline.pipeline import Pipeline, prepare

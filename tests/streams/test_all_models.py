@@ -8,7 +8,7 @@ import pytest
 
 from backtest.training import train
 from backtest.verify.verify import verify
-from plugins.models.artifacts.artifact import read_manifest
+from plugins.models.artifacts.loading import read_manifest
 from schemas.configuration import Config
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.kafka.topics import create_topics

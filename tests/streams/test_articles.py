@@ -7,7 +7,7 @@ import pytest
 
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article
-from streams.ingest.articles import read_articles, select_articles
+from streams.ingest.article_files import read_articles, select_articles
 
 TWEETS = Path(__file__).parents[3] / "shared" / "data" / "equities_text.parquet"
 TIME = 1_388_531_408_000

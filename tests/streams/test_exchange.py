@@ -25,7 +25,7 @@ from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER
 from streams.recovery.state import decode_applied, load
-from streams.requests.control import answers, send
+from streams.requests.control_topic import answers, send
 from tests.support.deadlines import deadline
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, topics_and_bars, wait_for, write_config
 from tests.support.swaps import ARTIFACTS, NAME, REASONS, bad_artifacts, demanded_faults, modelled, save_model

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import decode_bar
-from streams.ingest.files import read_bars, refused, select_bars
+from streams.ingest.bar_files import read_bars, refused, select_bars
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 T = 1_380_897_000_000  # 2013-10-04T14:30:00Z

@@ -10,7 +10,7 @@ from schemas.configuration import Config, Kafka
 from schemas.wire import encode
 from schemas.wire.news import Article, Mark
 from streams.dead_letters.letters import Choice, find_letters
-from streams.ingest.articles import produce_news
+from streams.ingest.article_files import produce_news
 from streams.kafka.brokers import Broker
 from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of

@@ -10,7 +10,7 @@ import yaml
 
 from schemas.configuration import Config, load_config
 from schemas.wire.news import Article, Mark
-from streams.ingest.articles import produce_news
+from streams.ingest.article_files import produce_news
 from streams.kafka.brokers import Broker
 from streams.kafka.topics import create_topics
 from tests.support.deadlines import deadline

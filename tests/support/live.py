@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Config, load_config
 from schemas.errors import BrokerError
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 from streams.ingest.produce import produce_bars
 from streams.kafka import clients
 from streams.kafka.clients import open_consumer, read_partition_to_end

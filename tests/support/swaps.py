@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.models import model_registry
-from plugins.models.artifacts.artifact import TrainedOn, save_artifact
+from plugins.models.artifacts.loading import TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import read_manifest
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import file_sha256

@@ -157,7 +157,7 @@ def _send(config: Config, request: Wish, wait: float, as_json: bool) -> None:
 
 async def _answers(config: Config, request: Wish, wait: float) -> "list[Answer]":
     from streams.recovery.inspection import running
-    from streams.requests.control import answers, send
+    from streams.requests.control_topic import answers, send
 
     try:
         workers = max(1, await running(config.kafka)) if wait else 0

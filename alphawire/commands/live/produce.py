@@ -43,7 +43,7 @@ def bars(
     as_json: bool,
 ) -> None:
     """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol."""
-    from streams.ingest.files import read_bars, refused, select_bars
+    from streams.ingest.bar_files import read_bars, refused, select_bars
     from streams.ingest.produce import produce_bars
     from streams.kafka.topics import topic_name
 
@@ -94,7 +94,7 @@ def news(
     as_json: bool,
 ) -> None:
     """Articles of FILES (CSV, Parquet, or folders of them) to the topic news, by publication and id."""
-    from streams.ingest.articles import produce_news, read_articles, select_articles
+    from streams.ingest.article_files import produce_news, read_articles, select_articles
     from streams.kafka.topics import topic_name
 
     articles, left = read_articles(files, history)

@@ -14,7 +14,7 @@ from schemas.configuration import Config
 
 if TYPE_CHECKING:
     from backtest.explain.explain import Explanation
-    from backtest.verify.differences import FirstDifference
+    from backtest.explain.first_difference import FirstDifference
 
 
 @click.command("explain")

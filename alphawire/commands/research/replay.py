@@ -37,7 +37,8 @@ def command(
     out: Path, as_configured: bool, config: Config, as_json: bool,
 ) -> None:  # fmt: skip
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
-    and the model that were in force for each bar. Exit code 1 where some of these are not here.
+    and the model that were in force for each bar. Exit code 1 if one of these is not available
+    here.
     """
     from backtest.replay.replay import check_file, replay, write_signals
 

@@ -67,7 +67,7 @@ def command(
     from backtest.sweep.grid import parse_grid, points
     from backtest.sweep.sweep import sweep
     from backtest.trials.trials import Ledger
-    from streams.ingest.files import Refused, refused
+    from streams.ingest.bar_files import Refused, refused
 
     grid = parse_grid(given)
     bars = _bars(config, strategy, source, start, end)
@@ -99,7 +99,7 @@ def command(
 def _bars(config: Config, strategy: str, source: str, start: int | None, end: int | None) -> "pd.DataFrame":
     from backtest.sources.bars import file_bars, topic_bars
     from backtest.sources.log import find_log
-    from streams.ingest.files import select_bars
+    from streams.ingest.bar_files import select_bars
 
     interval = config.strategy(strategy).interval
     log = find_log(config, source)

@@ -85,7 +85,7 @@ def command(
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
     from backtest.sources.bars import log_gaps
     from backtest.sources.log import find_log
-    from streams.ingest.files import Refused, refused
+    from streams.ingest.bar_files import Refused, refused
 
     interval = config.strategy(strategy).interval
     bars = _read(config, sources, interval)
@@ -127,7 +127,7 @@ def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFr
 
     logs = {source: log for source in sources if (log := find_log(config, source))}
     if not logs:
-        from streams.ingest.files import read_bars
+        from streams.ingest.bar_files import read_bars
 
         return read_bars(sources, interval)
     source, log = next(iter(logs.items()))

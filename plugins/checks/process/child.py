@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from plugins.checks.catalogue import CATALOGUE, Check
-from plugins.checks.engines.checks import EngineSubject
+from plugins.checks.engines.engine_checks import EngineSubject
 from plugins.checks.features.subject import FeatureSubject, describe
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.models.subject import ModelSubject

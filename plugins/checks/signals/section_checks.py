@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base import BaseSignalGenerator
-from plugins.checks.features.checks import judged
+from plugins.checks.features.feature_checks import judged
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.signals.subject import SYMBOLS, SignalSubject, first_difference
 from plugins.pipeline.cross_sections.cross_section import decide

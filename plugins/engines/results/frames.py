@@ -59,7 +59,7 @@ Records = NDArray[np.void]
 
 
 @dataclass(frozen=True)
-class Log:
+class EngineLog:
     """What an engine wrote down: its fills, cuts and pending orders in order (`FILL`, `CUT`, `PENDING`; rows and
     symbols by number, sizes in lots), and cash and equity after each row.
     """
@@ -71,7 +71,9 @@ class Log:
     equity: FloatArray
 
 
-def result(market: Market, log: Log, execution: Execution, interval: str | None, risk_free: float) -> dict[str, Any]:
+def result(
+    market: Market, log: EngineLog, execution: Execution, interval: str | None, risk_free: float
+) -> dict[str, Any]:
     """The dictionary that ``run`` returns."""
     clock = _Clock(market, execution, interval)
     fills = _fills(market, log, execution.lot, clock)
@@ -116,7 +118,7 @@ class _Clock:
         self.fills = self.bars - pd.Timedelta(milliseconds=interval_ms(interval)) if early and interval else self.bars
 
 
-def _fills(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+def _fills(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
     fills = log.fills
     return pd.DataFrame({
         **_place(market, fills, clock),
@@ -128,7 +130,7 @@ def _fills(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _cuts(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+def _cuts(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
     cuts = log.cuts
     return pd.DataFrame({
         **_place(market, cuts, clock),
@@ -149,7 +151,7 @@ def _place(market: Market, records: Records, clock: _Clock) -> dict[str, Any]:
     }
 
 
-def _pending(market: Market, log: Log, lot: float) -> pd.DataFrame:
+def _pending(market: Market, log: EngineLog, lot: float) -> pd.DataFrame:
     pending = log.pending
     return pd.DataFrame({
         "symbol": _names(market.symbols, pending["symbol"]),
@@ -169,7 +171,7 @@ def _names(names: Sequence[str], numbers: IntArray) -> "pd.Series[str]":
     return pd.Series(pd.Series(names, dtype=str).array.take(numbers))
 
 
-def _positions(market: Market, log: Log, lot: float) -> pd.DataFrame:
+def _positions(market: Market, log: EngineLog, lot: float) -> pd.DataFrame:
     fills = log.fills
     lots = np.full((len(market.times), len(market.symbols)), np.nan)
     lots[0] = 0.0
@@ -178,7 +180,7 @@ def _positions(market: Market, log: Log, lot: float) -> pd.DataFrame:
     return pd.DataFrame(_shares(held, lot), index=market.times, columns=market.symbols)
 
 
-def _trades(market: Market, log: Log, lot: float, clock: _Clock) -> pd.DataFrame:
+def _trades(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
     trips = round_trips(log.fills, len(market.symbols), lot)
     size, price = trips["size"], trips["entry_price"]
     return pd.DataFrame({

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plugins.models.artifacts.artifact import check_files
+from plugins.models.artifacts.loading import check_files
 from plugins.models.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from plugins.models.artifacts.saving import put_in_place, refuse_other_files
 from schemas.errors import ArtifactError, ConfigurationError

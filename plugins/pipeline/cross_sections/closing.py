@@ -11,10 +11,10 @@ from plugins.strategy.universe import Universe
 from schemas.wire.cross_sections import Closing, Prediction
 
 BACKLOG = 16
-"""More bar times than this waiting at once are not live: who is behind and gets on is then waited for."""
+"""With more bar times pending than this, the owner is catching up: symbols that make progress are waited for."""
 
 
-class Decider:
+class ClosingProposer:
     """Proposes the closings of one strategy; `clock` in seconds.
 
     A time is complete when every symbol that is expected has come with it, or with a later one. Earlier times are

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plugins.models import model_registry
 from plugins.models.trees.model import TreeModel
 from schemas.errors import ArtifactError, PluginError
-from streams.ingest.files import read_bars
+from streams.ingest.bar_files import read_bars
 
 ROOT = Path(__file__).parents[3]
 DAILY = ROOT / "examples" / "data" / "equities_daily.parquet"

@@ -17,7 +17,7 @@ from streams.requests.control_requests import ControlRequests
 log = logging.getLogger("alphawire.restoring")
 
 
-class Restorer:
+class ResumePlanner:
     """Plans for a worker with these `strategies`, and `count` partitions of bars."""
 
     def __init__(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plugins.base import BaseModel, Plugin
-from plugins.checks.features.checks import judged
+from plugins.checks.features.feature_checks import judged
 from plugins.checks.features.subject import describe
 from plugins.checks.findings.compare import difference
 from plugins.checks.findings.outcome import Failed, Inapplicable

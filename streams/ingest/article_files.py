@@ -12,7 +12,7 @@ from schemas.configuration import Kafka
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
-from streams.ingest.files import Refused, files_of, load
+from streams.ingest.bar_files import Refused, files_of, load
 from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
 from streams.ingest.times import times_in
 from streams.kafka.partitioner import partition_of

@@ -9,7 +9,7 @@ import pandas as pd
 
 from plugins.base import BaseBacktestEngine, Plugin
 from plugins.checks.engines.cases import CASES, Case
-from plugins.checks.features.checks import judged
+from plugins.checks.features.feature_checks import judged
 from plugins.checks.features.subject import describe
 from plugins.checks.findings.compare import difference
 from plugins.checks.findings.outcome import Failed

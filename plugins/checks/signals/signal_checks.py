@@ -8,7 +8,7 @@ import pandas as pd
 from plugins.base import BaseSignalGenerator, Decisions, Plugin
 from plugins.base.bars import bars_from_frame
 from plugins.base.streaming import slots_of
-from plugins.checks.features.checks import judged
+from plugins.checks.features.feature_checks import judged
 from plugins.checks.findings.outcome import Failed
 from plugins.checks.parameters import refused
 from plugins.checks.process import outside
