@@ -14,7 +14,7 @@ import click
 
 from alphawire import __version__
 from alphawire.context import FILE
-from alphawire.interruption import end_interrupted
+from alphawire.interruption import end_interrupted, stop_on_sigterm
 
 COMMANDS = {
     "plugins": ("development", "what plugins there are, with parameters, cost and availability"),
@@ -42,6 +42,9 @@ COMMANDS = {
 """Command → its room below `alphawire.commands`, and what it does."""
 PACKAGES = ("schemas", "plugins", "streams", "backtest")
 """What the commands import; nothing here imports them before `hidden_package` has looked."""
+
+SERVICES = {"worker", "scorer"}
+"""Commands that run until SIGTERM."""
 
 
 class Commands(click.Group):
@@ -92,6 +95,8 @@ def hidden_package() -> str | None:
 
 def main() -> None:
     """Entry point: a user's mistake is one clear line on standard error and exit code 2, never a traceback."""
+    if set(sys.argv[1:2]) & SERVICES:
+        stop_on_sigterm()
     if fault := hidden_package():
         click.echo(f"alphawire: {fault}", err=True)
         sys.exit(2)

@@ -1,5 +1,7 @@
 """The end of a command that was interrupted."""
 
+import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -13,3 +15,11 @@ def end_interrupted() -> NoReturn:
     """
     exec("")
     sys.exit(130)
+
+
+def stop_on_sigterm() -> None:
+    """SIGTERM ends a service that is still starting with exit code 0, as it does later, when the service itself listens
+    for it: nothing has begun that would have to be brought to an end.
+    """
+    # not by an exception: foreign code that is imported just now could catch it
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))

@@ -196,9 +196,9 @@ def test_a_worker_that_does_not_come_up_ends_the_demo_with_its_reason(tmp_path: 
 def test_a_step_says_what_it_did_or_what_fell_short() -> None:
     shown, out = screen(terminal=False)
     with shown.step("good", "") as step:
-        step.said = "done"
+        step.result = "done"
     with shown.step("bad", "") as step:
-        step.said = "done"
+        step.result = "done"
         step.check(False, "first fault")
         step.check(False, "second fault")
     with pytest.raises(FellShort), shown.step("ugly", ""):

@@ -28,7 +28,7 @@ from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
-from streams.recovery import restoring
+from streams.recovery import resume_planner
 from streams.requests import control_requests as wishes
 from streams.service import service
 
@@ -258,12 +258,12 @@ class UncommittedLog(KafkaLog):
 
 
 def load_uncommitted(patch: Patch) -> None:
-    original = restoring.load
+    original = resume_planner.load
 
     async def load(log: KafkaLog, partition: int) -> Any:
         return await original(UncommittedLog(log.kafka), partition)
 
-    patch(restoring, "load", load)
+    patch(resume_planner, "load", load)
 
 
 def seek_to_group_offset(patch: Patch) -> None:
