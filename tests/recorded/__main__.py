@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from streams.brokers import ApacheKafkaBroker, Broker, TansuBroker
-
+from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from tests.conftest import KAFKA_FOR_TESTS
 from tests.recorded import scoring
 from tests.recorded.checkout import Checkout, RunError, install, worktree
