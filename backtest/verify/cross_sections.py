@@ -1,6 +1,6 @@
 """`verify` for strategies that decide about all symbols at once: predictions, closings and signals against the bars."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import during
 from streams.publishing.writer import home
 from streams.recovery.cross_section_state import load_cross_sections
+from streams.recovery.state import load
 
 
 @dataclass
@@ -26,7 +27,6 @@ class _Bars:
 
     predictions: list[Prediction] = field(default_factory=list)
     past: dict[int, list[Stretch]] = field(default_factory=dict)
-    published: dict[int, int] = field(default_factory=dict)
 
 
 async def verify_gathered(
@@ -36,6 +36,8 @@ async def verify_gathered(
     log, ready = history.log, history.ready
     verdict = VerifyResult(ready.name)
     count = await log.partition_count()
+    # a worker may run meanwhile, so in this order: what is marked, what was written, and the bars behind that
+    marked = {number: (await load(log, number)).published.get(ready.name, 0) for number in range(count)}
     until = (await load_cross_sections(log, home(ready.name, count))).published(ready.name)
     live = [await live_signals(log, ready.name, partition) for partition in range(count)]
     records = await logged(log, ready.name)
@@ -45,7 +47,7 @@ async def verify_gathered(
     except PluginError as error:
         verdict.not_reproducible = str(error)
         return verdict
-    verdict.differences += _predictions(of_log, bars)
+    verdict.differences += _predictions(of_log, bars, marked)
     due = {signal.content.id for offset, signal in of_log.signals if offset < until}
     for partition, one in enumerate(live):
         verdict.foreign += one.foreign
@@ -66,24 +68,25 @@ async def _bars(history: History, verdict: VerifyResult, progress: Progress | No
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
         bars.past[partition.number] = partition.past
-        bars.published[partition.number] = partition.stored.published.get(ready.name, 0)
         bars.predictions += (await partition.recomputed(Reading(progress, verdict.gaps))).predictions
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"
     return bars
 
 
-def _predictions(of_log: Gathered, bars: _Bars) -> list[Difference]:
-    """What is wrong with the predictions on the log; those of stretches that cannot be recomputed are left out."""
+def _predictions(of_log: Gathered, bars: _Bars, marked: Mapping[int, int]) -> list[Difference]:
+    """What is wrong with the predictions on the log; those of stretches that cannot be recomputed are left out. They
+    must be there for the bars before the offset that is `marked` on a partition.
+    """
     differences = [
         _difference("extra prediction", computed)
         for computed in of_log.unknown
         if not is_lost(bars.past.get(computed.provenance.partition, []), computed)
     ]
     for computed in of_log.absent:
-        if computed.provenance.offset < bars.published[computed.provenance.partition]:
+        if computed.provenance.offset < marked[computed.provenance.partition]:
             differences.append(_difference("missing prediction", computed))
-    of_log.absent = [m for m in of_log.absent if m.provenance.offset >= bars.published[m.provenance.partition]]
+    of_log.absent = [m for m in of_log.absent if m.provenance.offset >= marked[m.provenance.partition]]
     for live, computed in of_log.pairs:
         if encode(bare(live)) != encode(bare(computed)):
             ours, theirs = msgspec.to_builtins(bare(live)), msgspec.to_builtins(bare(computed))

@@ -8,6 +8,7 @@ import msgspec
 import pandas as pd
 import pytest
 
+from backtest.verify import cross_sections
 from backtest.verify.verify import verify
 from schemas.configuration import Config
 from schemas.wire import Signal
@@ -74,6 +75,27 @@ def test_cross_sections_survive_a_kill_and_verify(tmp_path: Path, broker: Broker
     verdict = verify(config, "ranked")
     assert verdict.ok, verdict.differences[:3] or verdict.not_reproducible
     assert (verdict.unpublished, verdict.equal) == (0, len(bars))
+    assert looked_at(config) == ["marker"] * 2 + ["predictions"]
+
+
+def looked_at(config: Config) -> list[str]:
+    """What `verify` reads, in order: a marker that is read after the predictions would demand newer ones of a worker
+    that goes on meanwhile (seen: 900 missing predictions).
+    """
+    order: list[str] = []
+
+    def noted(what: str, original: Any) -> Any:
+        async def read(*arguments: Any) -> Any:
+            order.append(what)
+            return await original(*arguments)
+
+        return read
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_sections, "load", noted("marker", cross_sections.load))
+        patch.setattr(cross_sections, "logged", noted("predictions", cross_sections.logged))
+        assert verify(config, "ranked").ok
+    return order
 
 
 @pytest.mark.nightly
