@@ -5,6 +5,7 @@ apache/kafka has (its scripts in /opt/kafka/bin, its data volume, the rule that 
 is taken from its own Dockerfile and documentation.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -63,13 +64,31 @@ def seconds(duration: str) -> int:
     return int(duration.removesuffix("s"))
 
 
-def test_the_compose_client_accepts_the_file_where_there_is_one() -> None:
-    """The client reads the file without an engine."""
-    if not has_compose():
-        pytest.skip("docker compose is not on this machine: what it says of docker-compose.yml is not known")
-    config = ["docker", "compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet"]
-    read = subprocess.run(config, capture_output=True, text=True, check=False)
-    assert read.returncode == 0, read.stderr
+COMPOSE_GO = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
+"""The library with which `docker compose` reads its files, as a program; Go's module proxy has it."""
+
+
+def test_the_compose_client_accepts_the_file(tmp_path: Path) -> None:
+    """It reads the file without an engine, and refuses another one."""
+    if has_compose():
+        reader, then = ["docker", "compose", "--file"], ["config", "--quiet"]
+    elif shutil.which("go"):
+        reader, then = ["go", "run", COMPOSE_GO], []
+    elif os.environ.get("CI"):
+        pytest.fail("neither docker compose nor go is on this machine")
+    else:
+        pytest.skip(
+            "neither docker compose nor go is on this machine: what they say of docker-compose.yml is not known"
+        )
+    broken = tmp_path / "docker-compose.yml"
+    broken.write_text((ROOT / "docker-compose.yml").read_text().replace("restart: unless-stopped", "restart: 7"))
+    good, bad = (
+        subprocess.run([*reader, file, *then], cwd=ROOT, capture_output=True, text=True, check=False)
+        for file in (ROOT / "docker-compose.yml", broken)
+    )
+    assert good.returncode == 0, good.stderr
+    assert bad.returncode != 0
+    assert "restart" in bad.stderr
 
 
 def has_compose() -> bool:
