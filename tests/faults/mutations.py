@@ -19,17 +19,14 @@ from streams.consuming import transport
 from streams.kafka.clients import offset_range
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
-from streams.owners import bars_owner, publisher
-from streams.owners import bars_partition as partition
-from streams.owners import cross_section_owner as gatherer
-from streams.owners import cross_section_partition as gathering
-from streams.publishing import pending_output as outbox
+from streams.owners import bars_owner, bars_partition, cross_section_owner, cross_section_partition, publisher
+from streams.publishing import pending_output
 from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
 from streams.recovery import plan as planning
 from streams.recovery import resume_planner
-from streams.requests import control_requests as wishes
+from streams.requests import control_requests
 from streams.service import service
 
 Patch = Callable[[Any, str, Any], None]
@@ -66,10 +63,12 @@ def marker_before_signals(
     patch(publishing, "_publish", publish)
 
 
-def ack_ahead_of_open_chunk(patch: Patch, part: type[outbox.PendingOutput] = partition.BarsPartition) -> None:
+def ack_ahead_of_open_chunk(
+    patch: Patch, part: type[pending_output.PendingOutput] = bars_partition.BarsPartition
+) -> None:
     original = part.take
 
-    def take(self: outbox.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Progress]:
+    def take(self: pending_output.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Progress]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -120,35 +119,35 @@ def round_named_before_it_is_whole(patch: Patch) -> None:
 
 
 def marker_covers_those_behind(patch: Patch) -> None:
-    original = partition.BarsPartition.marker_record
+    original = bars_partition.BarsPartition.marker_record
 
-    def marker_record(self: partition.BarsPartition, reached: Progress) -> Record:
+    def marker_record(self: bars_partition.BarsPartition, reached: Progress) -> Record:
         return original(self, Progress(reached.position))
 
-    patch(partition.BarsPartition, "marker_record", marker_record)
+    patch(bars_partition.BarsPartition, "marker_record", marker_record)
 
 
 def joined_too_early(patch: Patch) -> None:
-    original = partition.BarsPartition.feed_behind
+    original = bars_partition.BarsPartition.feed_behind
 
-    def feed_behind(self: partition.BarsPartition, records: list[Any], following: int) -> None:
+    def feed_behind(self: bars_partition.BarsPartition, records: list[Any], following: int) -> None:
         self.plan.settled = 0
         original(self, records, following)
 
-    patch(partition.BarsPartition, "feed_behind", feed_behind)
+    patch(bars_partition.BarsPartition, "feed_behind", feed_behind)
 
 
 def agent_raises(patch: Patch) -> None:
-    original = partition.BarsPartition.feed
+    original = bars_partition.BarsPartition.feed
 
-    def feed(self: partition.BarsPartition, chunk: transport.Chunk) -> None:
+    def feed(self: bars_partition.BarsPartition, chunk: transport.Chunk) -> None:
         if chunk.next % 7 == 0:  # it raised, and Faust acks the chunk all the same
             self.position = max(self.position, chunk.next)
             self._put([])
         else:
             original(self, chunk)
 
-    patch(partition.BarsPartition, "feed", feed)
+    patch(bars_partition.BarsPartition, "feed", feed)
 
 
 def new_configuration_keeps_the_state(patch: Patch) -> None:
@@ -156,37 +155,37 @@ def new_configuration_keeps_the_state(patch: Patch) -> None:
 
 
 def applied_with_its_first_signals(patch: Patch) -> None:
-    original = partition.BarsPartition._put
+    original = bars_partition.BarsPartition._put
 
-    def put(self: partition.BarsPartition, records: list[Record], apart: bool = False) -> None:
+    def put(self: bars_partition.BarsPartition, records: list[Record], apart: bool = False) -> None:
         original(self, records)
 
-    patch(partition.BarsPartition, "_put", put)
+    patch(bars_partition.BarsPartition, "_put", put)
 
 
 def applied_with_signals_before_it(patch: Patch) -> None:
     """One write holds what must be on the log first, and then what says that it is."""
-    original = partition.BarsPartition.take
+    original = bars_partition.BarsPartition.take
 
-    def take(self: partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
+    def take(self: bars_partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
         records, reached = original(self, limit, together)
         if not together and self._output and self._output[0].apart:
             more, reached = original(self, limit)
             records += more
         return records, reached
 
-    patch(partition.BarsPartition, "take", take)
+    patch(bars_partition.BarsPartition, "take", take)
 
 
 def switches_without_applied(patch: Patch) -> None:
-    def switch(self: partition.BarsPartition, wanted: Any) -> None:
+    def switch(self: bars_partition.BarsPartition, wanted: Any) -> None:
         wanted.carry_out(self.pipeline.runs[wanted.strategy])
 
-    patch(partition.BarsPartition, "_switch", switch)
+    patch(bars_partition.BarsPartition, "_switch", switch)
 
 
 def model_in_force_forgotten(patch: Patch) -> None:
-    patch(wishes.ControlRequests, "at_start", lambda self, name, _known: self._configured[name])
+    patch(control_requests.ControlRequests, "at_start", lambda self, name, _known: self._configured[name])
 
 
 def no_transactions(patch: Patch) -> None:
@@ -329,27 +328,27 @@ def goes_on_after_commit_timeout(patch: Patch) -> None:
 
 
 def gathered_marker_before_signals(patch: Patch) -> None:
-    marker_before_signals(patch, gatherer.CrossSectionPublisher)
+    marker_before_signals(patch, cross_section_owner.CrossSectionPublisher)
 
 
 def gathered_ack_ahead_of_open_chunk(patch: Patch) -> None:
-    ack_ahead_of_open_chunk(patch, gathering.CrossSectionPartition)
+    ack_ahead_of_open_chunk(patch, cross_section_partition.CrossSectionPartition)
 
 
 def gathered_marker_ahead_of_published(patch: Patch) -> None:
-    original = gathering.CrossSectionPartition.marker_record
+    original = cross_section_partition.CrossSectionPartition.marker_record
 
-    def marker_record(self: gathering.CrossSectionPartition, _reached: Progress) -> Record:
+    def marker_record(self: cross_section_partition.CrossSectionPartition, _reached: Progress) -> Record:
         return original(self, Progress(self.position))
 
-    patch(gathering.CrossSectionPartition, "marker_record", marker_record)
+    patch(cross_section_partition.CrossSectionPartition, "marker_record", marker_record)
 
 
 def gathered_state_ahead_of_published(patch: Patch) -> None:
-    async def snapshot(self: gatherer.CrossSectionPublisher) -> None:
+    async def snapshot(self: cross_section_owner.CrossSectionPublisher) -> None:
         await self.writer.write(self.part.number, self.part.state_records())
 
-    patch(gatherer.CrossSectionPublisher, "_snapshot", snapshot)
+    patch(cross_section_owner.CrossSectionPublisher, "_snapshot", snapshot)
 
 
 async def _hangs(_self: Any, _chunk: Any) -> None:
@@ -361,7 +360,7 @@ def feed_hangs(patch: Patch) -> None:
 
 
 def gathering_hangs(patch: Patch) -> None:
-    patch(gatherer.CrossSectionOwner, "feed", _hangs)
+    patch(cross_section_owner.CrossSectionOwner, "feed", _hangs)
 
 
 IN_MEMORY = {

@@ -1,14 +1,13 @@
 """``alphawire scorer``."""
 
 import asyncio
-import logging
 from typing import Any
 
 import click
 
+from alphawire.commands.live.service import run_service
 from alphawire.commands.options import config_option
 from schemas.configuration import Config
-from schemas.errors import AlphawireError
 
 
 @click.command("scorer")
@@ -19,23 +18,13 @@ from schemas.errors import AlphawireError
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def command(config: Config, no_http: bool, http_port: int | None, **given: Any) -> int:
     """Articles in, their scores out, until SIGTERM or ctrl-C. Run several to share the partitions of news."""
-    from streams.process.logs import set_up
-
     changes = {name: value for name, value in given.items() if value is not None}
     changes |= {"http": False} if no_http else {}
     update: dict[str, Any] = {"worker": config.worker.model_copy(update=changes)}
     if http_port is not None:
         update["news"] = config.news.model_copy(update={"http_port": http_port})
     config = config.model_copy(update=update)
-    set_up(config)
-    try:
-        _run(config)
-    except AlphawireError as error:
-        if config.worker.log_format == "text":
-            raise
-        logging.getLogger("alphawire").critical("%s", " ".join(str(error).split()), extra={"exit_code": 2})
-        return 2
-    return 0
+    return run_service(config, _run)
 
 
 def _run(config: Config) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from alphawire import __version__
+from alphawire.commands.live.service import run_service
 from alphawire.commands.options import config_option, plugins_option
 from schemas.configuration import Config
-from schemas.errors import AlphawireError
 
 
 @click.command("worker")
@@ -22,21 +22,10 @@ from schemas.errors import AlphawireError
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def command(config: Config, no_http: bool, **given: Any) -> int:
     """The live service: bars in, signals out, until SIGTERM or ctrl-C. Run several to share the partitions."""
-    from streams.process.logs import set_up
-
     changes = {name: value for name, value in given.items() if value is not None}
     changes |= {"http": False} if no_http else {}
     config = config.model_copy(update={"worker": config.worker.model_copy(update=changes)})
-    set_up(config)
-    try:
-        _run(config)
-    except AlphawireError as error:
-        if config.worker.log_format == "text":
-            raise
-        # what reads the log as JSON shall be able to read its last line too
-        logging.getLogger("alphawire").critical("%s", " ".join(str(error).split()), extra={"exit_code": 2})
-        return 2
-    return 0
+    return run_service(config, _run)
 
 
 def _run(config: Config) -> None:
