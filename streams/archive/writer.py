@@ -27,7 +27,8 @@ from streams.archive.parquet_log import (
 )
 from streams.kafka.gaps import Gaps, Span, merged
 from streams.kafka.log import Log, LogRecord
-from streams.kafka.topics import COMPACT, TOPICS, topic_name
+from streams.kafka.topics import TOPICS, topic_name
+from streams.kafka.topics.specs import COMPACT
 
 DEFAULT = ("state", "signals", "control", "bars")
 """The ends are fixed in this order, so whatever is archived, its inputs are archived, too."""

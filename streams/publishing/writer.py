@@ -17,10 +17,11 @@ from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
 from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of
+from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.process.failpoints import failpoint
 
 MAX_DEAD_LETTER = 256 * 1024
-PRODUCER = {"max_batch_size": 512 * 1024, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
+PRODUCER = {"max_batch_size": LARGEST_BATCH, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
 """Settings of every producer that publishes: batches are made here, and nothing waits."""
 
 

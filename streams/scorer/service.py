@@ -16,7 +16,8 @@ from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article
 from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer
-from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
+from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Die, Exit
 from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.partition import ScoreDestination
@@ -37,7 +38,8 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
             "kafka.partitioner is as_is, so a symbol does not tell its partition; news needs murmur2 or crc32"
         )
     check_port(config.worker.http, config.worker.http_host, config.news.http_port)
-    await require_topics(kafka)
+    topics = TopicsWatch(kafka)
+    await topics.require()
     scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
     log.info("scorer: %s", scoring.scorer.stamp)
@@ -45,7 +47,7 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
         async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
-            await _serve(scorer, consumer)
+            await _serve(scorer, consumer, topics)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
 
 
@@ -73,7 +75,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
     }
 
 
-async def _serve(scorer: Scorer, consumer: Any) -> None:
+async def _serve(scorer: Scorer, consumer: Any, topics: TopicsWatch) -> None:
     config, stop = scorer.config, asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +85,7 @@ async def _serve(scorer: Scorer, consumer: Any) -> None:
     beside = [
         asyncio.ensure_future(pulse.beat()),
         asyncio.ensure_future(watch_lag(scorer, config.worker.stall_timeout, die)),
-        asyncio.ensure_future(watch_partitions(config.kafka)),
+        asyncio.ensure_future(topics.watch()),
     ]
     beside[-1].add_done_callback(die_of_configuration)
     running = asyncio.ensure_future(scorer.run(consumer, stop))

@@ -17,7 +17,8 @@ from schemas.configuration import Config, Kafka
 from schemas.errors import ConfigurationError
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
-from streams.kafka.topics import partition_count, require_topics, topic_name, watch_partitions
+from streams.kafka.topics import partition_count, topic_name
+from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
@@ -72,7 +73,8 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         raise ConfigurationError(
             f"strategies.{topic_name(kafka, 'bars')}: a strategy cannot have the name of the topic of bars"
         )
-    await require_topics(kafka)
+    topics = TopicsWatch(kafka)
+    await topics.require()
     partitions = await partition_count(kafka)
     check_news(config, strategies)
     prepare(strategies)
@@ -101,7 +103,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         following.add_done_callback(_die_of_silence)
         cross_sections = _cross_section_owner(bars, writer)
         app = create_app(config, bars, writer, FetchWait(shortest, longest), cross_sections)
-        await _serve(app, bars, config, stop)
+        await _serve(app, bars, topics, stop)
         following.cancel()
 
 
@@ -185,15 +187,16 @@ def _die_of_silence(task: "asyncio.Future[None]") -> None:
         die(Exit.FAILED, f"control requests are not followed any more: {task.exception()!r}")
 
 
-async def _serve(app: SignalApp, bars: BarsOwner, config: Config, stop: asyncio.Event) -> None:
+async def _serve(app: SignalApp, bars: BarsOwner, topics: TopicsWatch, stop: asyncio.Event) -> None:
+    config = bars.config
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     watching = asyncio.ensure_future(watch(app, bars, config.worker.stall_timeout, die))
     pulse = Pulse(config.worker.stall_timeout, die)
     pulse.start()
     beating = asyncio.ensure_future(pulse.beat())
-    partitions = asyncio.ensure_future(watch_partitions(config.kafka))
-    partitions.add_done_callback(die_of_configuration)
+    looking = asyncio.ensure_future(topics.watch())
+    looking.add_done_callback(die_of_configuration)
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     await asyncio.wait({stopping, watching, crashed, starting}, return_when=asyncio.FIRST_COMPLETED)
     while not (stopping.done() or watching.done() or crashed.done()):
@@ -211,7 +214,7 @@ async def _serve(app: SignalApp, bars: BarsOwner, config: Config, stop: asyncio.
     except TimeoutError:
         die(Exit.STOP_TIMEOUT, f"the graceful stop took longer than {config.worker.stop_timeout:g} s")
     finally:
-        for task in (watching, partitions, beating):
+        for task in (watching, looking, beating):
             task.cancel()
     bars.shadows.log_status()
     totals = bars.totals() + (app.cross_sections.totals() if app.cross_sections else Counter())

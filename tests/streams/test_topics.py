@@ -196,7 +196,7 @@ def test_create_and_list(
     assert (code, out.count("was there")) == (0, len(TOPICS))
     code, out, _ = alphawire("topics", "list", *at, "--json")
     assert code == 0
-    assert {"topic": f"{prefix}bars", "partitions": 4, "kept": "for ever"} in json.loads(out)
+    assert (f"{prefix}bars", 4, "for ever") in [tuple(entry.values())[:3] for entry in json.loads(out)]
 
 
 def test_no_broker_is_one_line_and_code_2(

@@ -1,80 +1,20 @@
-"""The topics, their names, and how each is kept."""
+"""Making the topics, and what must hold of them before a service starts: they are there, with equal partitions."""
 
 import asyncio
-import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from streams.kafka.clients import open_admin
+from streams.kafka.topics.specs import TOPICS, partitions_wanted, topic_name
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 VISIBLE_TIMEOUT = 10.0
-PARTITION_CHECK = 10.0
-"""Seconds between looks at the topics' partitions."""
 LEADER_TIMEOUT = 20.0
-EVENT_TIME = {
-    # history carries the close of its bars, years before the broker's clock
-    "message.timestamp.type": "CreateTime",
-    "message.timestamp.before.max.ms": str(2**63 - 1),
-    "message.timestamp.after.max.ms": str(2**63 - 1),
-}
-# retention goes by these times, so any limit would remove history as soon as it comes
-FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **EVENT_TIME}
-LARGE = {**FOR_EVER, "max.message.bytes": str(5 << 20)}
-ONE_DAY = {"cleanup.policy": "delete", "retention.ms": "86400000"}
-# compaction leaves the newest segment alone, so small ones: a restore reads all that is not compacted yet
-COMPACT = {
-    "cleanup.policy": "compact",
-    "segment.ms": "60000",
-    "segment.bytes": str(32 << 20),
-    "min.cleanable.dirty.ratio": "0.1",
-    # one record lists all states of a round: with many thousand symbols on a partition beyond the usual megabyte
-    "max.message.bytes": str(16 << 20),
-    **EVENT_TIME,
-}
-
-
-@dataclass(frozen=True)
-class TopicSpec:
-    """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition, or
-    as many as the setting `count` of the section `kafka` says.
-    """
-
-    equal: bool
-    settings: dict[str, str]
-    count: str | None = None
-
-    @property
-    def kept(self) -> str:
-        """How long its records are kept, in words."""
-        if self.settings["cleanup.policy"] == "compact":
-            return "the latest of each key (compacted)"
-        return (
-            "for ever"
-            if self.settings["retention.ms"] == "-1"
-            else f"{int(self.settings['retention.ms']) // 3_600_000} hours"
-        )
-
-
-TOPICS = {
-    "bars": TopicSpec(True, FOR_EVER),
-    "signals": TopicSpec(True, FOR_EVER),
-    "predictions": TopicSpec(True, FOR_EVER),
-    "predictions.shadow": TopicSpec(True, FOR_EVER),
-    "news": TopicSpec(False, LARGE, "news_partitions"),
-    "news.scores": TopicSpec(True, FOR_EVER),
-    "plugins": TopicSpec(False, COMPACT),
-    "plugins.requests": TopicSpec(False, ONE_DAY),
-    "plugins.replies": TopicSpec(False, ONE_DAY),
-    "control": TopicSpec(True, FOR_EVER),
-    "dead-letters": TopicSpec(True, FOR_EVER),
-    "state": TopicSpec(True, COMPACT),
-}
-"""Every topic that alphawire creates, by its name without the prefix."""
 
 
 @dataclass(frozen=True)
@@ -83,27 +23,6 @@ class Created:
 
     created: list[str]
     existing: list[str]
-
-
-class Prefixed(Protocol):
-    """What says the prefix of its topics: the configuration of Kafka, and a log."""
-
-    @property
-    def prefix(self) -> str: ...
-
-
-def topic_name(of: Prefixed, name: str) -> str:
-    """Full name of the topic `name` (``bars``): the prefix before it."""
-    if name not in TOPICS:
-        raise KeyError(f"{name!r} is none of our topics: {', '.join(TOPICS)}")
-    return of.prefix + name
-
-
-def partitions_wanted(kafka: Kafka, name: str) -> int:
-    spec = TOPICS[name]
-    if spec.count is not None:
-        return int(getattr(kafka, spec.count))
-    return kafka.partitions if spec.equal else 1
 
 
 async def create_topics(kafka: Kafka) -> Created:
@@ -130,6 +49,8 @@ def _new_topic(kafka: Kafka, name: str) -> "NewTopic":
     from aiokafka.admin import NewTopic
 
     settings = dict(TOPICS[name].settings)
+    if kafka.replication > 2:
+        settings["min.insync.replicas"] = str(kafka.replication - 1)
     return NewTopic(topic_name(kafka, name), partitions_wanted(kafka, name), kafka.replication, topic_configs=settings)
 
 
@@ -180,16 +101,6 @@ def _check_equal(kafka: Kafka, there: dict[str, int]) -> None:
         )
 
 
-async def watch_partitions(kafka: Kafka, every: float = PARTITION_CHECK) -> None:
-    """Looks at the topics now and then for as long as it is let; `ConfigurationError` when their partitions do not
-    match any more. A broker that does not answer is others' concern.
-    """
-    while True:
-        await asyncio.sleep(every)
-        with contextlib.suppress(BrokerError):
-            await require_topics(kafka)
-
-
 def _check_errors(kafka: Kafka, reply: Any) -> None:
     from aiokafka.errors import NoError, TopicAlreadyExistsError
 
@@ -201,17 +112,28 @@ def _check_errors(kafka: Kafka, reply: Any) -> None:
 
 async def _partition_counts(admin: "AIOKafkaAdminClient") -> dict[str, int]:
     """Topics that can be used (each partition has a leader) with their number of partitions."""
-    return {name: count for name, count in (await _described(admin)).items() if count is not None}
+    return {name: topic.partitions for name, topic in (await described(admin)).items() if topic.led}
 
 
-async def _described(admin: "AIOKafkaAdminClient") -> dict[str, int | None]:
-    """All topics with their number of partitions, None while one of these has no leader."""
+@dataclass(frozen=True)
+class TopicOnBroker:
+    """A topic's number of partitions, and of the replicas that each has; not `led` while a partition has no leader."""
+
+    partitions: int
+    replicas: int
+    led: bool
+
+
+async def described(admin: "AIOKafkaAdminClient") -> dict[str, TopicOnBroker]:
+    """All topics of the broker."""
     from aiokafka.errors import UnknownTopicOrPartitionError
 
     return {
-        topic["topic"]: None
-        if topic["error_code"] or any(part["leader"] < 0 for part in topic["partitions"])
-        else len(topic["partitions"])
+        topic["topic"]: TopicOnBroker(
+            len(topic["partitions"]),
+            min((len(part["replicas"]) for part in topic["partitions"]), default=0),
+            not topic["error_code"] and all(part["leader"] >= 0 for part in topic["partitions"]),
+        )
         for topic in await admin.describe_topics()
         if topic["error_code"] != UnknownTopicOrPartitionError.errno
     }
@@ -225,30 +147,36 @@ async def list_topics(kafka: Kafka) -> dict[str, int | None]:
 
 
 async def require_topics(kafka: Kafka) -> None:
-    """Waits for partitions that have no leader yet, as after a broker's restart.
+    """As `required_topics`, with a client of its own."""
+    async with open_admin(kafka) as admin:
+        await required_topics(admin, kafka)
+
+
+async def required_topics(admin: "AIOKafkaAdminClient", kafka: Kafka) -> dict[str, TopicOnBroker]:
+    """Our topics, by full name. Waits for partitions that have no leader yet, as after a broker's restart.
 
     Raises `BrokerError` that names the topics that are missing, or that get no leader; `ConfigurationError` for a wrong
     number of partitions.
     """
     names = [topic_name(kafka, name) for name in TOPICS]
-    async with open_admin(kafka) as admin:
-        there = await _with_leaders(admin, kafka, names)
+    there = await _with_leaders(admin, kafka, names)
     if missing := [name for name in names if name not in there]:
         raise BrokerError(
             f"{kafka.bootstrap} has no topic {', '.join(missing)}; create the topics with `alphawire topics create`"
         )
-    _check_counts(kafka, there)
+    _check_counts(kafka, {name: topic.partitions for name, topic in there.items()})
+    return there
 
 
-async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: list[str]) -> dict[str, int]:
+async def _with_leaders(admin: "AIOKafkaAdminClient", kafka: Kafka, names: Sequence[str]) -> dict[str, TopicOnBroker]:
     """Those of `names` that are there, when none of them is without a leader any more."""
     without: list[str] = []
     try:
         async with asyncio.timeout(LEADER_TIMEOUT):
             while True:
-                there = {name: count for name, count in (await _described(admin)).items() if name in names}
-                if not (without := [name for name, count in there.items() if count is None]):
-                    return {name: count for name, count in there.items() if count is not None}
+                there = {name: topic for name, topic in (await described(admin)).items() if name in names}
+                if not (without := [name for name, topic in there.items() if not topic.led]):
+                    return there
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise BrokerError(
@@ -262,6 +190,6 @@ async def partition_count(kafka: Kafka, name: str = "bars") -> int:
     full = topic_name(kafka, name)
     async with open_admin(kafka) as admin:
         there = await _with_leaders(admin, kafka, [full])
-    if (count := there.get(full)) is None:
+    if full not in there:
         raise BrokerError(f"{kafka.bootstrap} has no topic {full}; create the topics with `alphawire topics create`")
-    return count
+    return there[full].partitions
