@@ -49,8 +49,19 @@ class StreamingFeature(Protocol):
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """Step over `bars` (with a field for each column that the plugin `requires`) in order; ``slots[i]`` is the row
-        in `states` of bar i's symbol, ``outs[i]`` gets its values.
+        in `states` of bar i's symbol, ``outs[i]`` gets its values, finite or NaN.
         """
+
+
+def forget_infinite(values: FloatArray) -> None:
+    """What is not finite is not known: it becomes NaN, in place.
+
+    A quotient by a volume of 0 is no large number: a threshold would trade on it, a rolling mean would keep it, and a
+    record cannot hold it.
+    """
+    infinite = np.isinf(values)
+    if infinite.any():
+        values[infinite] = np.nan
 
 
 def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The bars that plugins are checked on: real ones that ship with the kit, and generated ones for the edges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from plugins.base.bars import COLUMNS
 
 FILE = Path(__file__).with_name("bars.parquet")
 """600 daily bars each of XOM and JNJ, 600 minute bars each of BAC and SPY; origin and licences are in NOTICE."""
+EARLY = 5
+"""The row of the one bar without volume."""
+ONE_WITHOUT_VOLUME = "one bar without volume"
 REAL = ("XOM", "JNJ", "BAC", "SPY")
 
 
@@ -66,6 +69,9 @@ def edges(count: int) -> dict[str, pd.DataFrame]:
         "a jump": jumps,
         "constant prices": flat,
         "no volume": plain.assign(volume=0.0),
+        ONE_WITHOUT_VOLUME: _without_volume(plain, (EARLY,)),
+        "every fifth bar without volume": _without_volume(plain, range(0, count, 5)),
+        "a stop in trading": _stopped(plain, range(count // 4, count // 2)),
         "constant prices without volume": flat.assign(volume=0.0),
         "gaps in time": gaps,
         "huge prices": _scaled(plain, 1e9),
@@ -74,6 +80,22 @@ def edges(count: int) -> dict[str, pd.DataFrame]:
         "one bar": plain.iloc[:1],
         "no bar": plain.iloc[:0],
     }
+
+
+def _without_volume(bars: pd.DataFrame, rows: Iterable[int]) -> pd.DataFrame:
+    """Some bars say volume 0: what is divided by it is no number."""
+    volume = bars["volume"].to_numpy(copy=True)
+    volume[[row for row in rows if row < len(volume)]] = 0.0
+    return bars.assign(volume=volume)
+
+
+def _stopped(bars: pd.DataFrame, rows: range) -> pd.DataFrame:
+    """Nothing is traded over `rows`, in the middle of trading: the price stays, the volume is 0."""
+    stopped = bars.copy()
+    if len(rows):
+        last = stopped["close"].iloc[max(rows.start - 1, 0)]
+        stopped.iloc[rows.start : rows.stop] = [last, last, last, last, 0.0]
+    return stopped
 
 
 def _scaled(bars: pd.DataFrame, factor: float) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
 from plugins.base import FloatArray
-from plugins.base.streaming import Rows
+from plugins.base.streaming import Rows, forget_infinite
 from plugins.features import feature_registry
 from plugins.features._tsfresh_calls import Extraction
 from plugins.fold import Column, FeatureParams, FoldFeature, column_of
@@ -162,6 +162,7 @@ class TSFresh(FoldFeature):
             count = int(counts[slot])
             if count >= n and (count - n) % every == 0:
                 outs[i] = extraction(np.roll(rings[slot], -(count % n)))
+        forget_infinite(outs)
 
 
 def sum_of_squares(ring: Any, first: int) -> float:

@@ -83,13 +83,13 @@ class VolatilityRegime(FoldFeature):
         n = params.window
         if state.count > 0:
             change = bar.close / state.close - 1.0 if state.close != 0.0 else math.nan
-            state.returns[(state.count - 1) % n] = change
+            state.returns[(state.count - 1) % n] = change if math.isfinite(change) else math.nan
         state.count += 1
         state.close = bar.close
         if state.count <= n:
             return
         known, _, _, squares = moments(state.returns, (state.count - 1) % n, n)
-        if known == n:
+        if known == n and math.isfinite(squares):
             out.realised_vol = math.sqrt(squares / (n - 1)) * math.sqrt(params.periods_per_year)
             out.volatility_regime = regime(state, params, out.realised_vol)
 

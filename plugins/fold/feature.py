@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.base.bars import BAR, COLUMNS, PRICES, bar_dtype
-from plugins.base.streaming import Rows, layout_of, over_frame, trial_bars
+from plugins.base.streaming import Rows, forget_infinite, layout_of, over_frame, trial_bars
 from plugins.fold.kernel import Kernel, compile_kernel
 from schemas.errors import PluginError
 
@@ -56,8 +56,9 @@ class FoldFeature(BaseFeature):
     Notes
     -----
     A bar with NaN in a column of `reads` gives NaN and leaves the state as it was (one with NaN in a column of
-    `requires` does not: the step sees it). Write ``d * d``, not ``d ** 2``
-    (numba's power differs in the last bit), and sum a ring from the oldest value on, relative to it.
+    `requires` does not: the step sees it). A value that is not
+    finite becomes NaN; keep it out of the state. Write ``d * d``, not ``d ** 2`` (numba's power differs in the last
+    bit), and sum a ring from the oldest value on, relative to it.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()
@@ -188,6 +189,7 @@ class FoldFeature(BaseFeature):
             self._kernel(states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, results)
         except Exception as error:  # foreign code, whatever it raises
             raise PluginError(f"{name_of(self)}: its step failed: {type(error).__name__}: {error}") from error
+        forget_infinite(outs)
 
     def run_plain(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """`run` without numba: the reference, equal to the byte."""
@@ -197,6 +199,7 @@ class FoldFeature(BaseFeature):
             for i, bar in enumerate(bars):
                 if not any(math.isnan(bar[name]) for name in self.reads):
                     type(self).step(_Fields(states[slots[i]]), _Fields(bar), params, _Fields(results[i]))
+        forget_infinite(outs)
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """The fold over `data`, each symbol of a (symbol, time) index alone."""

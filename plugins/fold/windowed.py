@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base.bars import COLUMNS, bar_dtype, frame_from_bars
-from plugins.base.streaming import Rows, StreamingFeature, layout_of, over_frame, trial_bars
+from plugins.base.streaming import Rows, StreamingFeature, forget_infinite, layout_of, over_frame, trial_bars
 from plugins.fold import FoldFeature
 from schemas.errors import PluginError
 
@@ -81,6 +81,7 @@ class WindowedFeature:
             rings[slot, counts[slot] % self.lookback] = bars[i]
             counts[slot] += 1
             outs[i] = self._values(self._window(rings[slot], int(counts[slot])))
+        forget_infinite(outs)
 
     def _window(self, ring: Rows, count: int) -> Rows:
         """The bars of a ring from the oldest to the newest."""

@@ -44,7 +44,7 @@ class Sizes(FoldFeature):
     @staticmethod
     def step(state: Any, bar: Any, params: Any, out: Any) -> None:
         prediction = bar.prediction
-        known = prediction == prediction
+        known = math.isfinite(prediction)
         size = len(state.ring)
         state.ring[state.count % size] = prediction if known else math.nan
         state.count += 1
@@ -154,7 +154,7 @@ class LongShort(FoldedSignalGenerator):
         code = np.where(size < self._low, 1, np.where(size > self._high, 2, 0))
         missing = np.isnan(size)
         few = known < LEAST[self.params["scaling"]]
-        code[missing] = np.where(np.isnan(columns["prediction"]), 3, np.where(few, 4, 5))[missing]
+        code[missing] = np.where(~np.isfinite(columns["prediction"]), 3, np.where(few, 4, 5))[missing]
         weight = np.clip(size, self._low, self._high) + 0.0  # no -0
         signal: list[str | float] = [number if number == number else "HOLD" for number in weight.tolist()]
         return Decisions(signal, weight, self._reasons[code].tolist())

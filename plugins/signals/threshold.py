@@ -84,7 +84,7 @@ class Threshold(BaseSignalGenerator):
     Notes
     -----
     `weight` is +1 for BUY, -1 for SELL (units, which `execution.weight` scales), NaN for HOLD. A NaN prediction is
-    HOLD, "no prediction". A condition on a NaN does not hold. Each row stands alone.
+    HOLD, "no prediction". A condition on a NaN does not hold. What is infinite is taken as NaN. Each row stands alone.
 
     Examples
     --------
@@ -120,6 +120,7 @@ class Threshold(BaseSignalGenerator):
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
         """Decisions for rows given as arrays by column name; `PluginError` when one that is needed is not there."""
         prediction = _column(self.key, columns, self._column)
+        prediction = np.where(np.isinf(prediction), np.nan, prediction)
         above, below = prediction > self._buy, prediction < self._sell
         code = np.where(above, 1, np.where(below, 2, np.where(np.isnan(prediction), 5, 0)))
         for side, conditions in enumerate(self._sides, start=1):
@@ -156,7 +157,7 @@ def _hold(key: str, conditions: dict[str, Any], columns: Mapping[str, FloatArray
 
 def _holds(key: str, test: dict[str, Any], columns: Mapping[str, FloatArray]) -> BoolArray:
     values = _column(key, columns, test["column"])
-    return np.asarray(OPERATORS[test["op"]](values, test["value"]) & ~np.isnan(values), np.bool_)
+    return np.asarray(OPERATORS[test["op"]](values, test["value"]) & np.isfinite(values), np.bool_)
 
 
 def _column(key: str, columns: Mapping[str, FloatArray], name: str) -> FloatArray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from plugins.checks.bars import edges, usual
+from plugins.checks.bars import EARLY, ONE_WITHOUT_VOLUME, edges, usual, walk
 from plugins.checks.features.subject import FeatureSubject
 from plugins.checks.findings.compare import difference, names, numbers
 from plugins.checks.findings.outcome import Failed, Inapplicable
@@ -85,7 +85,21 @@ def edge_cases(subject: FeatureSubject) -> str:
                 f"{columns[column]} of row {row} is infinite for {what}",
                 "undefined is NaN: .replace([np.inf, -np.inf], np.nan)",
             )
+    _recovers(subject, frames["constant prices"].shape[0])
     return f"{len(frames)} kinds of bars"
+
+
+def _recovers(subject: FeatureSubject, count: int) -> None:
+    """One bar without volume must not end a column: what is infinite there and stays in a state is NaN for ever."""
+    frames = edges(max(count, EARLY + 2 * subject.memory + 20))
+    with_volume = subject.compute(walk(len(frames[ONE_WITHOUT_VOLUME]), 1))
+    known = ~np.isnan(numbers(with_volume)[-1])
+    lost = known & np.isnan(numbers(subject.compute(frames[ONE_WITHOUT_VOLUME], ONE_WITHOUT_VOLUME))[-1])
+    if lost.any():
+        raise Failed(
+            f"the column {with_volume.columns[int(np.argmax(lost))]} is NaN for ever after one bar with volume 0",
+            "keep what is not finite out of the state: if math.isfinite(value)",
+        )
 
 
 def outputs(subject: FeatureSubject) -> str:

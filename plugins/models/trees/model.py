@@ -17,6 +17,9 @@ from plugins.base import BaseModel, FloatArray, Params, name_of
 from plugins.base.columns import column_fault
 from schemas.errors import ArtifactError, PluginError
 
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
+"""The largest number of 32 bits, in which the libraries train."""
+
 
 class BoostedParams(Params):
     """What all boosted models have beside their own."""
@@ -75,7 +78,7 @@ class TreeModel(BaseModel):
 
     def train(self, X: pd.DataFrame, y: "pd.Series[float]") -> Self:  # noqa: N803
         columns = self._columns_of(X)
-        self._accept(self.fit(self._rows(X, y), columns, None))
+        self._accept(self._fitted(self._rows(X, y), columns, None))
         return self
 
     def train_with_validation(
@@ -90,8 +93,19 @@ class TreeModel(BaseModel):
         if fault := column_fault(self._columns_of(X_valid), columns):
             raise PluginError(f"{name_of(self)}: the validation rows have other columns: {fault}")
         validation = Rows(self.matrix(X_valid), self._target(X_valid, y_valid))
-        self._accept(self.fit(self._rows(X, y), columns, validation))
+        self._accept(self._fitted(self._rows(X, y), columns, validation))
         return self
+
+    def _fitted(self, rows: Rows, columns: list[str], validation: Rows | None) -> bytes:
+        """`fit`; a refusal names the columns whose values the library cannot take, which its own words do not."""
+        try:
+            return self.fit(rows, columns, validation)
+        except PluginError as error:
+            beyond = (np.abs(rows.x) > LARGEST_SINGLE).any(axis=0)
+            names = [name for name, large in zip(columns, beyond.tolist(), strict=True) if large]
+            if not names:
+                raise
+            raise PluginError(f"{error} (infinite or beyond 32 bits: {', '.join(names[:8])})") from None
 
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         predicted = self.predict_rows(self.matrix(X), [str(name) for name in X.columns])

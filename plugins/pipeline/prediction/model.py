@@ -6,7 +6,7 @@ import numpy as np
 
 from plugins.base import BaseModel, FloatArray, name_of
 from plugins.base.plugin_errors import plugin_errors
-from plugins.base.streaming import IntArray
+from plugins.base.streaming import IntArray, forget_infinite
 from plugins.models.artifacts.per_symbol import PerSymbolModel
 from plugins.pipeline.accepted_bars import FeatureRows
 from plugins.strategy.ready import ReadyStrategy
@@ -33,7 +33,7 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
     Returns
     -------
     FloatArray
-        Shape (bars,); NaN for rows without a window.
+        Shape (bars,); NaN for rows without a window, and where the model gives what is not finite.
 
     Raises
     ------
@@ -47,6 +47,7 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
                 predictions[rows] = model.predict_symbols(features.accepted.names_at(rows), values, columns)
             else:
                 predictions[rows] = model.predict_windows(values, columns)
+    forget_infinite(predictions)
     return predictions
 
 

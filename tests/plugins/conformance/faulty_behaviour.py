@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from plugins.fold import FoldFeature
 from tests.plugins.conformance.table import OneColumn, faulty
 
 PRICES = Path(tempfile.gettempdir()) / f"conformance_prices_{os.getuid()}.csv"
@@ -223,6 +224,37 @@ class Infinite(OneColumn):
 
     def value(self, data):
         return data["close"] / data["volume"]
+
+
+@faulty("edge_cases")
+class ChangeOfVolume(OneColumn):
+    """Right while every bar has a volume, and where none has (0/0); infinite after one bar without."""
+
+    lookback = 2
+
+    def value(self, data):
+        return data["volume"].pct_change(fill_method=None)
+
+
+@faulty("edge_cases")
+class InfiniteState(FoldFeature):
+    """What is infinite once stays in the exponential mean: NaN for ever."""
+
+    outputs = ("value",)
+    reads = ("volume",)
+    warmup = 1
+
+    def state(self):
+        return [("count", "i8"), ("volume", "f8"), ("mean", "f8")]
+
+    @staticmethod
+    def step(state, bar, params, out):
+        if state.count > 0:
+            change = bar.volume / state.volume - 1.0 if bar.volume + state.volume > 0.0 else 0.0
+            state.mean += 0.2 * (change - state.mean)
+            out.value = state.mean
+        state.count += 1
+        state.volume = bar.volume
 
 
 @faulty("edge_cases")
