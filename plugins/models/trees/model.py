@@ -101,8 +101,8 @@ class TreeModel(BaseModel):
         try:
             return self.fit(rows, columns, validation)
         except PluginError as error:
-            beyond = (np.abs(rows.x) > LARGEST_SINGLE).any(axis=0)
-            names = [name for name, large in zip(columns, beyond.tolist(), strict=True) if large]
+            beyond = np.flatnonzero((np.abs(rows.x) > LARGEST_SINGLE).any(axis=0))
+            names = [columns[place] for place in beyond.tolist()]
             if not names:
                 raise
             raise PluginError(f"{error} (infinite or beyond 32 bits: {', '.join(names[:8])})") from None
