@@ -79,9 +79,13 @@ def show_gaps(gaps: Sequence[str]) -> None:
 
 
 def show_left_out(left: "Refused", what: str = "of the bars were") -> None:
-    """What of a source was not used, on standard error: how many by reason, and the first few."""
+    """What of a source was not used, on standard error: how many by reason, and the first few; what was read
+    otherwise than it is written.
+    """
     if left.rows:
         click.echo(f"{left.rows} {what} left out: {left} ({'; '.join(left.examples)})", err=True)
+    if left.read_as:
+        click.echo("read as: " + "; ".join(f"{how}: {what}" for how, what in left.read_as.items()), err=True)
 
 
 def show_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:

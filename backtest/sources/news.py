@@ -15,15 +15,18 @@ from plugins.news.article_text import text_of, text_sha256
 from plugins.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
 from plugins.scorers import open_scorer
 from schemas.configuration import News
-from schemas.errors import ConfigurationError, PluginError
+from schemas.errors import BadRecord, ConfigurationError, PluginError
 from streams.consuming.news_scores import joins
 from streams.ingest.article_files import read_articles
-from streams.ingest.bar_files import Refused, refused
+from streams.ingest.article_symbols import plain, symbols_in
+from streams.ingest.bar_files import Refused, load, refused
+from streams.ingest.times import dates_note, published_in
 from streams.kafka.log import Log
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
 """The news of a frame of bars, whose row numbers serve as offsets."""
-EARLIEST = 100_000_000_000
+TEXTS = ("symbol", "id", "article", "available_at", "published_at")
+"""Columns of a CSV file that stay as they are written."""
 
 
 def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
@@ -38,7 +41,7 @@ def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
     scorer = open_scorer(news)
     scores: dict[str, Any] = {}
     rows = []
-    articles, left_out = read_articles(path, historical=True)
+    articles, left_out = read_articles(path, historical=True, news=news)
     for article in articles:
         text = text_of(article)
         if not text or not article.symbols:
@@ -59,26 +62,28 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     """Scores of a CSV, Parquet or JSON lines file, in its order, as `plugins.news.joined` has them.
 
     Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
-    ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times are
-    milliseconds since the epoch or ISO 8601 (UTC). ``uncertainty``, ``text_sha256`` and ``scorer`` may be there;
-    scores of another scorer than ``news.scorer`` are left out (``streams.ingest.bar_files.refused(frame)``). A file
-    without scores is one of articles.
+    ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times and symbols
+    are read as those of articles (`streams.ingest.article_files.read_articles`). ``uncertainty``, ``text_sha256`` and
+    ``scorer`` may be there; scores of another scorer than ``news.scorer`` are left out
+    (``streams.ingest.bar_files.refused(frame)``). A file without scores is one of articles.
 
     Raises
     ------
     ConfigurationError
         For a file that cannot be read, lacks a column, or holds what is no score or no time.
     """
-    frame = _load(Path(path)).rename(columns={"article": "id"})
+    path = Path(path)
+    frame = load(path, TEXTS).rename(columns={"article": "id"})
     if "positive" not in frame:
         return scored_articles(path, news)
+    left_out = Refused()
     if "kind" in frame:
         frame = frame[frame["kind"] == "score"]
     if "available_at" not in frame and "published_at" in frame:
-        frame = frame.assign(available_at=_times(path, frame["published_at"]) + round(1000 * news.delay))
-        frame = frame.assign(historical=True)
+        published = _times(path, frame, "published_at", news, left_out)
+        frame = frame.assign(available_at=published + round(1000 * news.delay), historical=True)
     elif "available_at" in frame:
-        frame = frame.assign(available_at=_times(path, frame["available_at"]))
+        frame = frame.assign(available_at=_times(path, frame, "available_at", news, left_out))
     if missing := [name for name in NEEDED if name not in frame]:
         raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}")
     values = frame[list(SCORES[:3])].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -88,13 +93,12 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
             f"{path}: row {int(wrong.argmax()) + 1} is no score: positive, negative and neutral lie in 0 … 1,"
             " and sum to 1"
         )
-    left_out = Refused()
     if "scorer" in frame:
         names = frame["scorer"].astype(str).str.partition("/")[0]
         for row in np.flatnonzero(names != news.scorer).tolist():
             left_out.add(f"of another scorer than {news.scorer}", f"{Path(path).name}:{row + 1}: of {names.iloc[row]}")
         frame = frame[names == news.scorer]
-    frame = frame.assign(symbol=frame["symbol"].astype(str)).reset_index(drop=True)
+    frame = _by_symbol(path, frame, news)
     frame.attrs["refused"] = asdict(left_out)
     return frame
 
@@ -150,31 +154,20 @@ class _OfPartitions(NewsJoin):
         return whole
 
 
-def _load(path: Path) -> pd.DataFrame:
+def _by_symbol(path: Path, frame: pd.DataFrame, news: News) -> pd.DataFrame:
+    """One row a symbol, by the names that bars have."""
+    named = plain if news.symbols == "plain" else str
     try:
-        if path.suffix == ".parquet":
-            frame: pd.DataFrame = pd.read_parquet(path)
-        elif path.suffix in (".jsonl", ".json"):
-            frame = pd.read_json(path, lines=True, convert_dates=False, dtype=False)
-        else:
-            text: dict[str, Any] = {"symbol": str, "id": str, "article": str}
-            frame = pd.read_csv(path, dtype=text, keep_default_na=False, low_memory=False)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    return frame.rename(columns={name: str(name).strip().lower() for name in frame})
+        symbols = [[named(symbol) for symbol in symbols_in(value)] for value in frame["symbol"].tolist()]
+    except BadRecord as bad:
+        raise ConfigurationError(f"{path}: of a score, {bad.reason}") from None
+    return frame.assign(symbol=symbols).explode("symbol").dropna(subset="symbol").reset_index(drop=True)
 
 
-def _times(path: str | Path, column: "pd.Series[Any]") -> "pd.Series[int]":
-    if pd.api.types.is_datetime64_any_dtype(column):
-        times = pd.to_datetime(column, utc=True)
-    elif pd.api.types.is_numeric_dtype(column):
-        if len(column) and not column.min() >= EARLIEST:
-            raise ConfigurationError(f"{path}: {column.name} holds {column.min()}, which is no time in milliseconds")
-        return column.astype("int64")
-    else:
-        times = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    if times.isna().any():
-        raise ConfigurationError(f"{path}: {column.name} holds {column[times.isna()].iloc[0]!r}, which is no time")
-    return times.dt.tz_localize(None).dt.as_unit("ms").astype("int64")
+def _times(path: Path, frame: pd.DataFrame, name: str, news: News, notes: Refused) -> IntArray:
+    exact = name == "available_at"
+    times, unknown, dates = published_in(path, frame, name, news.timezone, exact=exact)
+    if unknown.any():
+        raise ConfigurationError(f"{path}: {name} holds {frame[name][unknown].iloc[0]!r}, which is no time")
+    notes.read_as |= dates_note(int(dates.sum()), news.timezone)
+    return times

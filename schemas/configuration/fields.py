@@ -1,6 +1,7 @@
 """Types that the sections share: intervals, addresses, names, and the base of every section."""
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -22,8 +23,17 @@ def _addresses(value: str) -> str:
     return value
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):  # a path, a folder, a name that is not there
+        raise ValueError(f"there is no time zone {value!r}; write one as America/New_York") from None
+    return value
+
+
 Interval = Annotated[str, AfterValidator(_interval)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
+Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 

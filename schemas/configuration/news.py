@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.configuration.fields import Name, Section
+from schemas.configuration.fields import Name, Section, Zone
 
 
 class NewsUse(Section):
@@ -29,4 +29,8 @@ class News(NewsUse):
     max_length: int = Field(256, ge=8, le=8192, description="tokens of a text that are read")
     http_port: int = Field(6067, ge=0, le=65535, description="of the scorer's pages; 0 takes a free one")
     mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
+    timezone: Zone = Field("UTC", description="of times in files of news that name no zone, and of dates")
+    symbols: Literal["plain", "as_written"] = Field(
+        "plain", description="in files of news: $NVDA and NASDAQ:NVDA are NVDA; as_written: they stay"
+    )
     grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its news")

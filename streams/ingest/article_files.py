@@ -1,20 +1,22 @@
 """Articles from CSV and Parquet files, and to the topic `news`: keyed by id, stamped with their publication."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from schemas.configuration import Kafka
+from schemas.configuration import Kafka, News
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
-from streams.ingest.bar_files import Refused, files_of, load
+from streams.ingest.article_symbols import plain, symbols_in
+from streams.ingest.bar_files import LINES, SUFFIXES, Refused, files_of, load
 from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
-from streams.ingest.times import times_in
+from streams.ingest.times import dates_note, published_in
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import partition_count
 
@@ -29,7 +31,8 @@ COLUMNS = {
     "language": ("language", "lang"),
 }
 """Field of an article → names that its column may have, the first that is there."""
-SEPARATORS = str.maketrans(",;|", "   ")
+READ_AS = 8
+"""Symbols that are shown where they were written otherwise."""
 STEP = 200
 
 
@@ -44,70 +47,98 @@ class ProducedNews:
     seconds: float
 
 
-def read_articles(paths: str | Path | Iterable[str | Path], historical: bool = False) -> tuple[list[Article], Refused]:
+def read_articles(
+    paths: str | Path | Iterable[str | Path], historical: bool = False, news: News | None = None
+) -> tuple[list[Article], Refused]:
     """Articles of files or folders of them, by publication and id, and the rows that are none.
 
-    Columns (any case) as in `COLUMNS`; needed are an id, a time of publication (a datetime, UTC unless it says
-    otherwise, ISO 8601, or milliseconds since the epoch) and a headline or body. Symbols: a list, or a text with
-    commas, semicolons, bars or spaces between. Rows of one id that differ in the symbol alone are one article of all
-    of them; another row of that id is another version, sent after the first.
+    Columns (any case) as in `COLUMNS`; needed are an id, a time of publication and a headline or body. Times: a
+    datetime or ISO 8601, by the clock of ``news.timezone`` unless it says otherwise, milliseconds since the epoch, or
+    yyyymmddhhmm(ss). A date without a time counts from the end of its day there. Symbols: a list, its text, or a text
+    with commas, semicolons, bars or spaces between; ``news.symbols`` says whether ``$`` and the exchange go. Rows of
+    one id that differ in the symbol alone are one article of all of them; another row of that id is another version,
+    sent after the first.
 
     Raises
     ------
     ConfigurationError
         For a file that cannot be read, lacks a column, or whose times cannot be understood.
     """
-    out = Refused()
+    news = news or News()
+    reading = _Reading(news, historical, Refused())
     versions: dict[tuple[Any, ...], Article] = {}
-    for path in files_of(paths, "articles"):
-        for row, values in enumerate(_rows(path), 1):
+    for path in files_of(paths, "articles", (*SUFFIXES, *LINES)):
+        for row, values in enumerate(reading.rows(path), 1):
             try:
-                article = _article(values, historical)
+                article = reading.article(values)
             except BadRecord as bad:
-                _refuse(out, f"{path.name}:{row}", bad)
+                _refuse(reading.out, f"{path.name}:{row}", bad)
                 continue
             known = versions.setdefault(_same(article), article)
             known.symbols += [symbol for symbol in article.symbols if symbol not in known.symbols]
-    return sorted(versions.values(), key=lambda article: (article.published_at, article.id)), out
+    reading.note()
+    return sorted(versions.values(), key=lambda article: (article.published_at, article.id)), reading.out
 
 
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    raw = load(path)
+@dataclass
+class _Reading:
+    """How rows are read, and what was read otherwise than it is written."""
+
+    news: News
+    historical: bool
+    out: Refused
+    dates: int = 0
+    renamed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def rows(self, path: Path) -> Iterable[dict[str, Any]]:
+        raw = load(path)
+        names = _columns(path, raw)
+        times, unknown, dates = published_in(path, raw, names["published_at"], self.news.timezone)
+        self.dates += int(dates.sum())
+        columns = {name: raw[column].tolist() for name, column in names.items()}
+        columns["published_at"] = [None if none else time for time, none in zip(times.tolist(), unknown, strict=True)]
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, values, strict=True))
+
+    def article(self, values: dict[str, Any]) -> Article:
+        if values["published_at"] is None:
+            raise BadRecord("without a time", "")
+        texts = {name: _text(values.get(name)) for name in COLUMNS if name not in ("published_at", "symbols")}
+        language = texts.pop("language") or None
+        symbols = self._symbols(values.get("symbols"))
+        article = Article(
+            published_at=values["published_at"], symbols=symbols, language=language, historical=self.historical, **texts
+        )
+        if not article.headline and not article.body:
+            raise BadRecord("without a text", "")
+        return decode_article(encode(article))
+
+    def _symbols(self, value: Any) -> list[str]:
+        written = symbols_in(value)
+        if self.news.symbols == "as_written":
+            return written
+        self.renamed.update((symbol, plain(symbol)) for symbol in written if symbol != plain(symbol))
+        return [*dict.fromkeys(map(plain, written))]
+
+    def note(self) -> None:
+        self.out.read_as |= dates_note(self.dates, self.news.timezone)
+        for (written, name), _ in self.renamed.most_common(READ_AS):
+            self.out.read_as[written] = name
+
+
+def _columns(path: Path, raw: pd.DataFrame) -> dict[str, str]:
+    """Field → its column, of those that are there."""
     names = {field: next((name for name in known if name in raw), None) for field, known in COLUMNS.items()}
     missing = [f"{field} ({', '.join(COLUMNS[field])})" for field in ("id", "published_at") if names[field] is None]
     if names["headline"] is None and names["body"] is None:
         missing.append(f"headline or body ({', '.join((*COLUMNS['headline'], *COLUMNS['body']))})")
     if missing:
         raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
-    times, unknown = times_in(path, raw, str(names["published_at"]))
-    columns = {field: raw[name].tolist() for field, name in names.items() if name is not None}
-    columns["published_at"] = [None if none else time for time, none in zip(times.tolist(), unknown, strict=True)]
-    for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
-
-
-def _article(values: dict[str, Any], historical: bool) -> Article:
-    if values["published_at"] is None:
-        raise BadRecord("without a time", "")
-    texts = {name: _text(values.get(name)) for name in COLUMNS if name not in ("published_at", "symbols")}
-    language = texts.pop("language") or None
-    symbols = list(dict.fromkeys(_symbols(values.get("symbols"))))
-    article = Article(
-        published_at=values["published_at"], symbols=symbols, language=language, historical=historical, **texts
-    )
-    if not article.headline and not article.body:
-        raise BadRecord("without a text", "")
-    return decode_article(encode(article))
+    return {field: name for field, name in names.items() if name is not None}
 
 
 def _text(value: Any) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value).strip()
-
-
-def _symbols(value: Any) -> list[str]:
-    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
-        return [_text(symbol) for symbol in value]
-    return _text(value).translate(SEPARATORS).split()
 
 
 def _same(article: Article) -> tuple[Any, ...]:

@@ -20,6 +20,8 @@ from streams.ingest.times import times_in
 TIMES = ("open_time", "timestamp", "datetime", "time", "date")
 SYMBOLS = ("symbol", "ticker")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+LINES = (".jsonl", ".ndjson", ".json")
+"""A JSON object a line."""
 FRAME = ("symbol", "interval", "open_time", "close_time", *COLUMNS)
 MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "none", "-"]
 EXAMPLES = 5
@@ -31,6 +33,8 @@ class Refused:
 
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    read_as: dict[str, str] = field(default_factory=dict)
+    """What was used otherwise than it is written → how."""
 
     def add(self, reason: str, example: str) -> None:
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -42,6 +46,7 @@ class Refused:
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
         self.examples += other.examples[: EXAMPLES - len(self.examples)]
+        self.read_as |= other.read_as
 
     @property
     def rows(self) -> int:
@@ -125,13 +130,13 @@ def during(times: Iterable[int], start: int | None, end: int | None) -> NDArray[
     return inside
 
 
-def files_of(paths: str | Path | Iterable[str | Path], what: str) -> list[Path]:
+def files_of(paths: str | Path | Iterable[str | Path], what: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """The files, and those in the folders, that `paths` name; `ConfigurationError` where one holds no `what`."""
     files: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        inside = sorted(item for item in path.iterdir() if item.name.endswith(SUFFIXES)) if path.is_dir() else [path]
-        if not inside or not all(item.name.endswith(SUFFIXES) for item in inside):
-            raise ConfigurationError(f"{path}: no {what} there; give {', '.join(SUFFIXES)} files, or a folder of them")
+        inside = sorted(item for item in path.iterdir() if item.name.endswith(suffixes)) if path.is_dir() else [path]
+        if not inside or not all(item.name.endswith(suffixes) for item in inside):
+            raise ConfigurationError(f"{path}: no {what} there; give {', '.join(suffixes)} files, or a folder of them")
         files += inside
     if not files:
         raise ConfigurationError(f"no file of {what} was named")
@@ -182,6 +187,8 @@ def _read(path: Path, texts: Container[str] | None) -> pd.DataFrame:
     try:
         if path.name.endswith(".parquet"):
             return _flat(pd.read_parquet(path))
+        if path.name.endswith(LINES):
+            return pd.read_json(path, lines=True, convert_axes=False, dtype=False)
         if texts is None:
             return pd.read_csv(path, dtype=str, keep_default_na=False)
         names = [str(name) for name in pd.read_csv(path, nrows=0).columns]
@@ -196,10 +203,8 @@ def _read(path: Path, texts: Container[str] | None) -> pd.DataFrame:
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """An index that means something (times, symbols) becomes columns."""
-    if isinstance(frame.index, pd.RangeIndex) or (
-        frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index)
-    ):
+    """An index becomes columns: times, symbols, identities. One that only counts the rows is none."""
+    if frame.index.name is None and isinstance(frame.index, pd.RangeIndex):
         return frame.reset_index(drop=True)
     if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
         frame = frame.rename_axis("timestamp")

@@ -96,6 +96,20 @@ def test_what_was_published_counts_after_the_delay(tmp_path: Path) -> None:
     assert found["historical"].tolist() == [True]
 
 
+def test_scores_have_times_and_symbols_as_articles_have(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    head = "id,symbol,{},positive,negative,neutral\n"
+    row = "x,\"['$NVDA', 'NASDAQ:GOOG']\",{},0.5,0.25,0.25\n"
+    file.write_text(head.format("published_at") + row.format("20240308"))
+    found = file_scores(file, News(delay=60))
+    assert found["symbol"].tolist() == ["NVDA", "GOOG"]
+    assert found["available_at"].tolist() == [1_709_942_400_000 + 60_000] * 2  # midnight after that day
+    file.write_text(head.format("available_at") + row.format("2024-03-08T00:00:00Z"))
+    assert file_scores(file, News())["available_at"].tolist() == [1_709_856_000_000] * 2
+    file.write_text(head.format("available_at") + row.format("2024-03-08"))
+    assert file_scores(file, News(timezone="Asia/Tokyo"))["available_at"].tolist() == [1_709_910_000_000] * 2
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from schemas.errors import ConfigurationError
+from schemas.configuration import News
+from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire.news import Article
 from streams.ingest.article_files import read_articles, select_articles
+from streams.ingest.article_symbols import plain, symbols_in
 
 TWEETS = Path(__file__).parents[3] / "shared" / "data" / "equities_text.parquet"
 TIME = 1_388_531_408_000
@@ -51,6 +53,102 @@ def test_symbols_in_a_list(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": [7], "time": [TIME], "symbols": [["A", "B.C"]], "headline": ["x"]})
     frame.to_parquet(tmp_path / "news.parquet")
     assert read_articles(tmp_path / "news.parquet")[0] == [Article("7", TIME, ["A", "B.C"], "x")]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "['AAPL', 'MSFT']",
+        '["AAPL", "MSFT"]',
+        "['AAPL' 'MSFT']",
+        "[np.str_('AAPL'), np.str_('MSFT')]",
+        "array(['AAPL', 'MSFT'], dtype=object)",
+        "('AAPL', 'MSFT', 'AAPL')",
+        "[{'ticker': 'AAPL'}, {'ticker': 'MSFT'}]",
+        "{'MSFT', 'AAPL'}",  # a set has no order
+        "[AAPL, MSFT]",
+        "AAPL; MSFT",
+        "AAPL|MSFT,",
+        '"AAPL, MSFT"',
+        '[{"ticker": "AAPL", "score": 1}, {"ticker": "MSFT"}]',
+        '["AAPL", null, "MSFT"]',
+        ["AAPL", None, "MSFT"],
+        ("AAPL", "MSFT"),
+    ],
+)
+def test_lists_of_symbols(written: object) -> None:
+    assert symbols_in(written) == ["AAPL", "MSFT"]
+
+
+def test_an_empty_list_of_symbols_and_one_with_a_space_in_it() -> None:
+    assert [symbols_in(none) for none in ("", "[]", None, float("nan"), [])] == [[]] * 5
+    assert symbols_in('["BRK B"]') == ["BRK B"]
+    assert symbols_in('["BRK\\/B"]') == ["BRK/B"]
+
+
+@pytest.mark.parametrize("written", ["['AAPL", '"AAPL', '[{"name": "Apple"}]', "AAPL, 'MSFT"])
+def test_what_is_no_list_is_refused(written: str) -> None:
+    with pytest.raises(BadRecord) as refused:
+        symbols_in(written)
+    assert refused.value.reason.startswith("its symbols are ")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("$NVDA", "NVDA"),
+        ("NASDAQ:GOOG", "GOOG"),
+        ("nyse:BRK.B", "BRK.B"),
+        ("XETR:SAP", "SAP"),
+        ("TSE:7203", "7203"),
+        ("AAPL:US", "AAPL:US"),
+        ("BINANCE:BTCUSDT", "BINANCE:BTCUSDT"),
+        ("NASDAQ:", "NASDAQ:"),
+        ("$", "$"),
+        ("US$", "US$"),
+    ],
+)
+def test_the_name_that_bars_have(written: str, name: str) -> None:
+    assert plain(written) == name
+
+
+def test_what_is_read_otherwise_than_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "news.csv").write_text(
+        "id,published,symbols,title\n"
+        "a,2024-03-08,\"['$NVDA', 'AAPL']\",x\n"
+        "b,2024-03-08T15:30:00Z,(NASDAQ: GOOG),x\n"
+        "c,2024-03-08,['AAPL,x\n"
+    )
+    articles, left = read_articles(tmp_path / "news.csv")
+    assert [(a.id, a.symbols, a.published_at) for a in articles] == [
+        ("b", ["GOOG"], 1_709_911_800_000),
+        ("a", ["NVDA", "AAPL"], 1_709_942_400_000),
+    ]
+    assert left.reasons == {"that are no articles": 1}
+    dates = {"2 dates without a time": "the end of their day in UTC (news.timezone)"}
+    assert left.read_as == dates | {"$NVDA": "NVDA", "NASDAQ:GOOG": "GOOG"}
+    kept, left = read_articles(tmp_path / "news.csv", news=News(symbols="as_written", timezone="America/New_York"))
+    assert [(a.symbols, a.published_at) for a in kept] == [
+        (["NASDAQ:GOOG"], 1_709_911_800_000),
+        (["$NVDA", "AAPL"], 1_709_960_400_000),
+    ]
+    assert left.read_as == {"2 dates without a time": "the end of their day in America/New_York (news.timezone)"}
+
+
+def test_articles_of_json_lines_and_of_a_named_index_of_integers(tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_text(
+        '{"id": 7, "published_at": "2013-12-31T23:10:08Z", "symbols": ["A", "B.C"], "headline": "x"}\n'
+    )
+    assert read_articles(tmp_path / "news.jsonl")[0] == [Article("7", TIME, ["A", "B.C"], "x")]
+    frame = pd.DataFrame({"time": [TIME], "ticker": ["A"], "title": ["x"]}, index=pd.Index([7], name="id"))
+    frame.to_parquet(tmp_path / "indexed.parquet")
+    assert read_articles(tmp_path / "indexed.parquet")[0] == [Article("7", TIME, ["A"], "x")]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "America"])
+def test_a_zone_that_is_not_there(zone: str) -> None:
+    with pytest.raises(ValueError, match="there is no time zone"):
+        News(timezone=zone)
 
 
 @pytest.mark.parametrize(

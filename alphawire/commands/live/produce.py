@@ -97,14 +97,19 @@ def news(
     from streams.ingest.article_files import produce_news, read_articles, select_articles
     from streams.kafka.topics import topic_name
 
-    articles, left = read_articles(files, history)
+    articles, left = read_articles(files, history, config.news)
     names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
     articles = select_articles(articles, names, start, end)
     with counted("articles", len(articles)) as progress:
         done = asyncio.run(produce_news(config.kafka, articles, rate, speed, progress))
     topic = topic_name(config.kafka, "news")
     if as_json:
-        report = {"topic": topic, "refused": left.reasons, "examples": left.examples}
+        report = {
+            "topic": topic,
+            "refused": left.reasons,
+            "examples": left.examples,
+            "read_as": left.read_as,
+        }
         click.echo(json.dumps(dataclasses.asdict(done) | report))
         return
     show_left_out(left, NO_NEWS)
