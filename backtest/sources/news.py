@@ -161,7 +161,12 @@ def _by_symbol(path: Path, frame: pd.DataFrame, news: News) -> pd.DataFrame:
         symbols = [[named(symbol) for symbol in symbols_in(value)] for value in frame["symbol"].tolist()]
     except BadRecord as bad:
         raise ConfigurationError(f"{path}: of a score, {bad.reason}") from None
-    return frame.assign(symbol=symbols).explode("symbol").dropna(subset="symbol").reset_index(drop=True)
+    return (
+        frame.assign(symbol=pd.Series(symbols, frame.index))
+        .explode("symbol")
+        .dropna(subset="symbol")
+        .reset_index(drop=True)
+    )
 
 
 def _times(path: Path, frame: pd.DataFrame, name: str, news: News, notes: Refused) -> IntArray:

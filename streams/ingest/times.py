@@ -167,4 +167,4 @@ def _without_zone(times: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _milliseconds(times: "pd.Series[Any]") -> Milliseconds:
-    return times.fillna(pd.Timestamp(0)).dt.as_unit("ms").to_numpy().astype(np.int64)
+    return np.asarray(times.fillna(pd.Timestamp(0)).dt.as_unit("ms").to_numpy(), "datetime64[ms]").view(np.int64)
