@@ -12,11 +12,13 @@ from plugins.base.bars import COLUMNS, BarBatch
 from plugins.pipeline.frames import batch_from_frame
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
+from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import Intake
 from streams.ingest.bar_files import Refused, read_bars
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
+from streams.recovery.state import refused_bars
 
 
 class Progress(Protocol):
@@ -52,7 +54,7 @@ async def topic_steps(
 ) -> AsyncIterator[Step]:
     """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them."""
     reading = reading or Reading()
-    intake = Intake(partition, partitions, log.partitioner)
+    intake = Intake(partition, partitions, log.partitioner, ClockBound(await refused_bars(log, partition)))
     topic, missing = topic_name(log, "bars"), Gaps()
     async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)

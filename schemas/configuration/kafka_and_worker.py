@@ -52,6 +52,13 @@ class Worker(Section):
     ready_lag: int = Field(
         10_000, ge=0, description="records of a partition that may wait before a worker is not ready"
     )
+    clock_tolerance: float | None = Field(
+        300.0,
+        ge=0,
+        le=1e12,
+        description="seconds after the worker's clock at which a bar may open; one that opens later is a dead letter;"
+        " null: no bound",
+    )
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: bool = True

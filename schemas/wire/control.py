@@ -32,6 +32,17 @@ class Applied(Struct, tag="applied", tag_field="kind"):
     paused: Annotated[bool, Meta(description="folded silently: nothing is published")] = False
 
 
+class RefusedBars(Struct, tag="refused", tag_field="kind"):
+    """Topic `control`, key topic/partition: bars that the owner of a partition refused by its clock. They are in no
+    state, whoever reads them.
+    """
+
+    topic: str
+    partition: int
+    offsets: list[int]
+    clocks: Annotated[list[int], Meta(description="what the clock said at each, in ms since the epoch, UTC")]
+
+
 WishId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
 StrategyName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 ArtifactName = Annotated[
@@ -87,15 +98,17 @@ class Answer(Struct, tag="answer", tag_field="kind"):
 
 
 Wish = Use | Pause | Resume
-ControlRecord = Applied | Use | Pause | Resume | Answer
+ControlRecord = Applied | RefusedBars | Use | Pause | Resume | Answer
 _decoder: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
 
 
 def decode_control(value: bytes | None) -> ControlRecord:
     """A valid record of `control`, or `BadRecord` that says why not."""
     record: ControlRecord = decode(_decoder, value)
-    if not isinstance(record, Applied) and len(value or b"") > MAX_WISH_BYTES:
+    if not isinstance(record, Applied | RefusedBars) and len(value or b"") > MAX_WISH_BYTES:
         raise BadRecord("too_large", f"{len(value or b'')} bytes; a wish or an answer has at most {MAX_WISH_BYTES}")
     if isinstance(record, Use) and (record.artifact is None) != (record.sha256 is None):
         raise BadRecord("invalid", "`artifact` and `sha256` belong together")
+    if isinstance(record, RefusedBars) and len(record.offsets) != len(record.clocks):
+        raise BadRecord("invalid", "each of `offsets` has one of `clocks`")
     return record

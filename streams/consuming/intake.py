@@ -12,6 +12,7 @@ import numpy as np
 from plugins.base.bars import BAR, BarBatch
 from schemas.errors import BadRecord
 from schemas.wire import Bar, decode_bar
+from streams.consuming.clock_bound import ClockBound
 from streams.kafka.partitioner import partition_of
 
 
@@ -34,12 +35,15 @@ class DecodedBars:
 
 
 class Intake:
-    """Decodes and checks the records of one partition of `bars`; live and replay use the same."""
+    """Decodes and checks the records of one partition of `bars`; live and replay use the same. `bound`: what is refused
+    by the clock.
+    """
 
-    def __init__(self, partition: int, partitions: int, partitioner: str) -> None:
+    def __init__(self, partition: int, partitions: int, partitioner: str, bound: ClockBound | None = None) -> None:
         self.partition = partition
         self.partitions = partitions
         self.partitioner = partitioner
+        self.bound = bound or ClockBound()
         self._keys: dict[str, bytes] = {}
 
     def read(self, records: Iterable[Any]) -> DecodedBars:
@@ -50,6 +54,7 @@ class Intake:
                 bar = decode_bar(record.value)
                 if record.key is None or self._keys.get(bar.symbol) != record.key:
                     self._check_key(bar.symbol, record.key)
+                self.bound.check(record.offset, bar)
             except BadRecord as bad:
                 decoded.dead.append(DeadLetter(record, bad.kind, bad.reason))
                 continue

@@ -23,6 +23,9 @@ MENDS = {
     "correction": f"{AS_IT_IS}: the bar was taken with other values, and what was taken stays",
     "wrong_key": "key and symbol differ; say which symbol it is with --set symbol=SYMBOL",
 }
+FUTURE = (
+    f"{AS_IT_IS}: it opens after now; set open_time and close_time with --set, or raise worker.clock_tolerance first"
+)
 NEVER = ("late", "correction")
 """Classes of letters that nothing outside of the letter itself can mend."""
 TRUNCATED = "only its beginning is here; give the whole of it with --file"
@@ -35,6 +38,8 @@ class Mend:
     values: Mapping[Place, bytes] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
+    latest: int | None = None
+    """Until when a bar may open that a worker takes now, in ms since the epoch, UTC; None: there is no bound."""
 
     def of(self, letter: Letter) -> bytes | None:
         """The mended value, or None where nothing changes; `BadRecord` where it cannot be done."""
@@ -67,7 +72,7 @@ def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend) -> Mended:
     """Where the letter goes and as what; `BadRecord` that says why it cannot go back."""
     value = mend.of(letter)
     if letter.topic == topic_name(kafka, "bars"):
-        return _bar(kafka, partitions, letter, value)
+        return _bar(kafka, partitions, letter, value, mend.latest)
     if letter.topic == topic_name(kafka, "plugins.requests"):
         return _request(letter, value)
     if letter.topic == topic_name(kafka, "news"):
@@ -76,12 +81,14 @@ def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend) -> Mended:
     raise BadRecord("foreign", f"it came from {letter.topic[:249]!r}, which is none of the topics that are read here")
 
 
-def _bar(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None) -> Mended:
+def _bar(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None, latest: int | None) -> Mended:
     if value is None:
         _check_unchanged(letter)
     bar = decode_bar(letter.value if value is None else value)
     if letter.error in NEVER and value is not None and bar == decode_bar(letter.value):
         raise BadRecord(letter.error, MENDS[letter.error])
+    if latest is not None and bar.open_time > latest:
+        raise BadRecord("future", FUTURE)
     key = bar.symbol.encode()
     if value is None and letter.key != key:
         raise BadRecord("wrong_key", MENDS["wrong_key"])

@@ -51,6 +51,7 @@ from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
+from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import Intake
 from streams.consuming.news_scores import follow_scores
 from streams.consuming.transport import Chunk
@@ -84,7 +85,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     """Owner of partitions of `bars`, of which there are `count`.
 
     `version` goes into the provenance of signals. `hear_requests` brings `requests` up to what the log holds now.
-    `reader` and `news` give a partition's bars and scores from an offset on.
+    `wall_clock` (seconds since the epoch) bounds the times of bars; `clock` measures. `reader` and `news` give a
+    partition's bars and scores from an offset on.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         die: Die,
         clock: Callable[[], float] = time.monotonic,
         *,
+        wall_clock: Callable[[], float] = time.time,
         requests: ControlRequests | None = None,
         hear_requests: Callable[[], Awaitable[None]] = nothing_to_hear,
         shadows: Shadows | None = None,
@@ -114,6 +117,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         self.shadows = shadows or Shadows()
         self.news_tracks: dict[int, NewsTrack] = {}
         """The second track of each partition, where strategies use news."""
+        self._wall_clock = wall_clock
         self.uses_news = any(strategy.uses_news for strategy in strategies)
         self._hear_requests = hear_requests
         self._news = news or (lambda number: follow_scores(kafka, number, factory.exactly_once))
@@ -139,15 +143,21 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         return await asyncio.gather(*map(self._restorer.plans, numbers))
 
     def open(self, number: int, restored: list[ResumePlan], writers: Sequence[Writer]) -> BarsPartition:
-        part = self._first_track(number, restored[0])
+        bound = self._clock_bound(restored)
+        part = self._first_track(number, restored[0], bound)
         publishers: list[PartitionPublisher[Any]] = [self._publisher(part, writers[0])]
         if len(restored) > 1:
-            track = self.news_tracks[number] = self._news_track(part, restored[1])
+            track = self.news_tracks[number] = self._news_track(part, restored[1], bound)
             publishers.append(self._publisher(track.part, writers[1]))
         self._publishers[number] = publishers
         return part
 
-    def _first_track(self, number: int, restored: ResumePlan) -> BarsPartition:
+    def _clock_bound(self, restored: Sequence[ResumePlan]) -> ClockBound:
+        """One for all tracks, so that they take the same bars."""
+        settled = max(plan.marked for plan in restored)
+        return ClockBound(restored[0].refused, settled, self._wall_clock, self.config.worker.clock_tolerance)
+
+    def _first_track(self, number: int, restored: ResumePlan, bound: ClockBound) -> BarsPartition:
         source, shadows = Source(self.names.bars, number, self.version), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
         pipeline = Pipeline(
@@ -156,18 +166,18 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         lagging = None
         if late:
             own = Pipeline(late, source, run_settings(restored, shadows), isolated=True)
-            lagging = LaggingStrategies(own, self._intake(number), restored)
+            lagging = LaggingStrategies(own, self._intake(number, bound), restored)
         ended = self._end_without_strategies
-        return BarsPartition(number, self.names, self._intake(number), pipeline, restored, lagging, ended)
+        return BarsPartition(number, self.names, self._intake(number, bound), pipeline, restored, lagging, ended)
 
-    def _news_track(self, first: BarsPartition, restored: ResumePlan) -> NewsTrack:
+    def _news_track(self, first: BarsPartition, restored: ResumePlan, bound: ClockBound) -> NewsTrack:
         """The second track, beside the `first`."""
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
         source = Source(self.names.bars, number, self.version)
         settings = run_settings(restored, self.shadows.ready)
         pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
-        part = NewsPartition(first, self._intake(number), pipeline, restored, self._end_without_strategies)
+        part = NewsPartition(first, self._intake(number, bound), pipeline, restored, self._end_without_strategies)
         return NewsTrack(
             part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
         )
@@ -206,8 +216,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
             for switch in self.requests.switches(name):
                 part.request(switch)
 
-    def _intake(self, number: int) -> Intake:
-        return Intake(number, self.partition_count, self.config.kafka.partitioner)
+    def _intake(self, number: int, bound: ClockBound) -> Intake:
+        return Intake(number, self.partition_count, self.config.kafka.partitioner, bound)
 
     def step_over(self, part: BarsPartition, piece: Chunk) -> None:
         """Feeds both tracks, and sizes the pieces so that each takes about `PIECE_SECONDS`, however slow a plugin."""

@@ -11,7 +11,7 @@ from plugins.pipeline.outcome import Failure, Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.states.capture import Capture
 from schemas.canonical import sha256_hex
-from schemas.wire import Marker, Roster, encode
+from schemas.wire import Marker, RefusedBars, Roster, encode
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
 from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
@@ -86,6 +86,7 @@ class BarsPartition(FedPartition):
         self.switches = PendingSwitches(plan.switch_from)
         self.moved = asyncio.Event()
         self._failures: dict[str, Failure] = {}
+        self._refused: set[int] = set()
         self._on_failure = on_failure
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
@@ -120,6 +121,7 @@ class BarsPartition(FedPartition):
             self.behind.remember(records)
         decoded = self.intake.read(records)
         self.counts += decoded.counts
+        self.put_refused()
         self.advance(records, decoded, chunk.next)
         failpoint("after_chunk")
 
@@ -146,6 +148,24 @@ class BarsPartition(FedPartition):
         letters = dead + _refused(records, outcome)
         self._put_outcome(outcome, [letter for letter in letters if begin <= letter.record.offset < following])
         self._fail(outcome.failures)
+
+    def put_refused(self) -> None:
+        """What the clock has just refused is on the log before anything that later bars lead to."""
+        refused = self.intake.bound.refused
+        fresh = [offset for offset in refused if offset not in self._refused]
+        if not fresh:
+            return
+        if not self._refused:
+            log.warning(
+                "%s: the bar at offset %d opens after this worker's clock and is refused, as others may be: the dead"
+                " letters (error future) say the mend",
+                self.place, fresh[0], extra={"partition": self.number, "offset": fresh[0]},
+            )  # fmt: skip
+        self._refused.update(fresh)
+        value = RefusedBars(self.names.bars, self.number, fresh, [refused[offset] for offset in fresh])
+        key = marker_key(self.names.bars, self.number)
+        self._put([Record(self.names.control, key, encode(value))], apart=True)
+        failpoint("after_refused")
 
     def _fail(self, failures: list[Failure]) -> None:
         """The strategies stop: their states are in no round of snapshots from here on, and the marker keeps where each

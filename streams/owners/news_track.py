@@ -191,6 +191,7 @@ class NewsTrack:
     async def _feed(self, piece: _Piece) -> None:
         part = self.part
         decoded = part.intake.read(piece.records)
+        part.put_refused()
         while part.position < piece.next:
             self.wake.clear()
             upto = self._decided(decoded, piece.next)

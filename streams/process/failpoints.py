@@ -40,7 +40,10 @@ NAMES = (
     "after_unknown",
     "in_news_read",
     "after_news_held",
+    "after_refused",
 )
+OF_CLOCK = ("after_refused",)
+"""That of `NAMES` that only a worker reaches which refuses a bar by its clock."""
 OF_NEWS = ("before_unknown", "after_unknown", "in_news_read", "after_news_held")
 """Those that only a worker reaches whose strategies use news: before it says that bars are decided without, when the
 log has said so, when it has read scores, and when bars wait.

@@ -52,6 +52,8 @@ class ResumePlan:
     strategies: list[ReadyStrategy] = field(default_factory=list)
     """Each as it goes on."""
     track: str = ""
+    refused: dict[int, int] = field(default_factory=dict)
+    """Bars that were refused by a clock: by offset, what it said (ms)."""
     switch_from: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset before which all is on the log, beyond the marker too. No request takes
     effect before it."""
@@ -90,7 +92,7 @@ def resume_plan(
         floor = marker.floor
         settled = max((snapshot.offset for snapshot in snapshots), default=floor)
         planned = ResumePlan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
-    planned.strategies, planned.track = ready, stored.track
+    planned.strategies, planned.track, planned.refused = ready, stored.track, stored.refused
     planned.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
     if faults and planned.floor is not None:
         planned.behind = faults

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from schemas.canonical import sha256_hex
-from schemas.errors import BadRecord
-from schemas.wire import Applied, Marker, Roster, Snapshot, decode_control, decode_signal, decode_state
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.wire import Applied, Marker, RefusedBars, Roster, Snapshot, decode_control, decode_signal, decode_state
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
@@ -36,6 +36,8 @@ class StoredState:
     """By strategy, the offset after its last signal on the log, where that was looked for."""
     bars: str | None = None
     """The topic that markers are taken of; None: of any."""
+    refused: dict[int, int] = field(default_factory=dict)
+    """By offset, the clock (ms) by which a bar was refused."""
     track: str = ""
     tracks: dict[str, "StoredState"] = field(default_factory=dict)
     """Marker and rosters of the other tracks."""
@@ -98,8 +100,14 @@ class StoredState:
 
     def take_control(self, value: bytes | None) -> None:
         """A record of `control`, in log order."""
-        if applied := decode_applied(value):
-            self.history.setdefault(applied.strategy, []).append(applied)
+        try:
+            record = decode_control(value)
+        except BadRecord:
+            return
+        if isinstance(record, Applied):
+            self.history.setdefault(record.strategy, []).append(record)
+        elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
+            self.refused |= zip(record.offsets, record.clocks, strict=True)
 
 
 def marker_key(topic: str, partition: int, track: str = "") -> bytes:
@@ -122,6 +130,18 @@ async def load(log: Log, partition: int) -> StoredState:
     async for record in log.records("control", partition, isolation="read_committed"):
         stored.take_control(record.value)
     return stored
+
+
+async def refused_bars(log: Log, partition: int) -> dict[int, int]:
+    """By offset, the clock (ms) by which a bar of the partition was refused; none in an archive of bars alone."""
+    stored = StoredState(bars=topic_name(log, "bars"))
+    try:
+        await log.partition_count("control")
+    except ConfigurationError:
+        return {}
+    async for record in log.records("control", partition, isolation="read_committed"):
+        stored.take_control(record.value)
+    return stored.refused
 
 
 def decode_applied(value: bytes | None) -> Applied | None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
-from schemas.wire import Answer, Applied, ControlRecord, Wish, decode_control, encode
+from schemas.wire import Answer, Applied, ControlRecord, RefusedBars, Wish, decode_control, encode
 from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
@@ -107,13 +107,13 @@ class RequestFollower:
 
 
 def _request_or_answer(record: Any) -> Wish | Answer | None:
-    """What else than `applied` is on the topic; a record that cannot be read is logged and ignored."""
+    """What is asked and answered on the topic; a record that cannot be read is logged and ignored."""
     try:
         message: ControlRecord = decode_control(record.value)
     except BadRecord as bad:
         log.warning("the record %d of %s/0 is no control request; ignored: %s", record.offset, record.topic, bad)
         return None
-    return None if isinstance(message, Applied) else message
+    return None if isinstance(message, Applied | RefusedBars) else message
 
 
 def describe(request: Wish) -> str:

@@ -20,7 +20,16 @@ from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker, TansuBroker
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import create_topics
-from streams.process.failpoints import NAMES, OF_CROSS_SECTIONS, OF_NEWS, OF_SWAPS, TRANSACTIONAL, Armed, armed
+from streams.process.failpoints import (
+    NAMES,
+    OF_CLOCK,
+    OF_CROSS_SECTIONS,
+    OF_NEWS,
+    OF_SWAPS,
+    TRANSACTIONAL,
+    Armed,
+    armed,
+)
 from streams.recovery.inspection import rebuild
 from streams.recovery.state import decode_applied, load
 from streams.requests.control_topic import answers, send
@@ -40,7 +49,7 @@ from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS)
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_CLOCK)
 WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
 WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 
@@ -145,6 +154,23 @@ def through_cross_sections(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_the_future(folder: Path, broker: Broker) -> Config:
+    """Bars of another century are refused once, whichever worker dies of it, and every symbol goes on."""
+    bars, file = minute_bars(400), folder / "future.yaml"
+    far = bars.drop_duplicates("symbol").assign(open_time=4_900_000_020_000, close_time=4_900_000_080_000)
+    config = write_config(file, broker.bootstrap, f"{folder.name}-future.", STRATEGIES, chunk=50)
+    topics_and_bars(config, bars.iloc[:200])
+    asyncio.run(produce_bars(config.kafka, far))
+    die_at(file, "after_refused", 1)
+    asyncio.run(produce_bars(config.kafka, bars.iloc[200:]))
+    run_to_end(file, config, len(STRATEGIES) * len(bars))
+    for name in STRATEGIES:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
+    return config
+
+
 def through_news(folder: Path, broker: Broker) -> Config:
     """Bars come that no mark covers: each worker dies while they wait, or when they are decided without news."""
     bars, file = minute_bars(600), folder / "news.yaml"
@@ -231,3 +257,14 @@ def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tan
 def test_every_point_of_a_cross_section_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_cross_sections(tmp_path, kafka)
     assert len(records(config, "signals")) == 600, "a signal is committed twice"
+
+
+@pytest.mark.nightly
+def test_bars_of_the_future_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_the_future(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_bars_of_the_future_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_the_future(tmp_path, kafka)
+    assert len(records(config, "signals")) == 800, "a signal is committed twice"

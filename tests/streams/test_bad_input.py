@@ -114,6 +114,8 @@ def fill() -> None:
     invalid("a missing symbol", without(good(), "symbol"), reason="missing required field `symbol`")
     invalid("an extra field", good(vwap=1.0), reason="unknown field `vwap`")
     invalid("a wrong type", good(close="100"), reason="Expected `float`, got `str` - at `$.close`")
+    century = {"open_time": 4_900_000_020_000, "close_time": 4_900_000_080_000}
+    add("a bar of another century", good(minute=0, **century), "dead:future", "opens at 2125-04-10 23:07:00 UTC")
     invalid("a null price", good(open=None), reason="got `null` - at `$.open`")
     invalid("a time as text", good(open_time="2013-10-04"), reason="at `$.open_time`")
     invalid("a list", b"[1, 2]", reason="Expected `object`, got `array`")

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alphawire.cli import cli
-from schemas.configuration import Config
+from schemas.configuration import Config, Worker
 from schemas.errors import BadRecord, BrokerError, ConfigurationError
+from streams.consuming.clock_bound import latest_open
 from streams.dead_letters.letters import Choice, Letter, Place
 from streams.dead_letters.mending import Mend, mended
 from streams.dead_letters.reinjection import Replayed, replay_letters
@@ -295,6 +296,20 @@ def test_wrong_use_is_one_clear_line(quiet: Run, tmp_path: Path) -> None:
         found = quiet.cli(*words)
         assert isinstance(found.exception, ConfigurationError)
         assert text in str(found.exception)
+
+
+def test_a_bar_of_the_future_goes_back_when_its_time_is_mended_or_has_come() -> None:
+    kafka = Config().kafka
+    value = json.dumps(bar("A", 0, 100.0)).encode()
+    opened = bar("A", 0, 100.0)["open_time"]
+    letter = Letter(Place(0, 5), "bars", 0, 7, "future", "", b"A", value, 12, None, None)
+    with pytest.raises(BadRecord, match=r"worker\.clock_tolerance"):
+        mended(kafka, 1, letter, Mend(latest=opened - 1))
+    assert mended(kafka, 1, letter, Mend(latest=opened)).record.value == value
+    assert mended(kafka, 1, letter, Mend()).record.value == value
+    earlier = Mend(fields={"open_time": opened - 60_000, "close_time": opened}, latest=opened - 1)
+    assert mended(kafka, 1, letter, earlier).record.timestamp == opened
+    assert (latest_open(Config().worker, 10.0), latest_open(Worker(clock_tolerance=None), 10.0)) == (310_000, None)
 
 
 def test_a_mended_article_goes_back_to_the_news() -> None:

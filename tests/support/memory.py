@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,6 +164,10 @@ class Log:
             assert found.setdefault(f"{said.strategy} {said.symbol} {said.time}", record.value or b"") == record.value
         return found
 
+    def refused(self) -> set[int]:
+        """Offsets of bars that a clock refused."""
+        return set(self.stored().refused)
+
     def dead(self) -> set[tuple[bytes, bytes]]:
         return {(dict(r.headers)["offset"], dict(r.headers)["error"]) for r in self.of("dead-letters")}
 
@@ -264,7 +269,7 @@ async def live(
     dies_at: int | None = None, stops_at: int | None = None, begin: int = 0, transactional: bool = False,
     dies_at_control: bool = False, requests: ControlRequests | None = None,
     meanwhile: Callable[[BarsOwner], None] | None = None, shadows: Shadows | None = None,
-    ends: list[Any] | None = None, config: Config = CONFIG,
+    ends: list[Any] | None = None, config: Config = CONFIG, wall_clock: Callable[[], float] = time.time,
 ) -> BarsOwner:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
@@ -290,7 +295,7 @@ async def live(
     factory = WriterFactory(Writer(log, rng, dies_at, transactional, dies_at_control))
     worker = MemoryOwner(
         log, rng, begin, len(bars), config, strategies, 1, "v", factory, die, clock,
-        requests=requests, shadows=shadows, reader=reader, news=news,
+        requests=requests, shadows=shadows, reader=reader, news=news, wall_clock=wall_clock,
     )  # fmt: skip
     try:
         await worker.take_over([0], 1)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -124,6 +125,7 @@ def replay(
     """Put letters back on the topic that they came from, mended or as they are, each once; exit code 1 when one cannot
     go back.
     """
+    from streams.consuming.clock_bound import latest_open
     from streams.dead_letters.mending import Mend, assignments, read_mended
     from streams.dead_letters.reinjection import replay_letters
 
@@ -131,7 +133,7 @@ def replay(
     chosen = (*places, *map(str, mended)) if file is not None or places else ()
     if not (chosen or everything or any(value not in ((), None) for value in values.values())):
         raise ConfigurationError("which letters? Name them, give --file, --error or another condition, or --all")
-    mend = Mend(mended, assignments(fields), frozenset(unset))
+    mend = Mend(mended, assignments(fields), frozenset(unset), latest_open(config.worker, time.time()))
     result = asyncio.run(replay_letters(config.kafka, _choice(values, chosen), mend, dry_run))
     click.echo(json.dumps(outcome(result, dry_run)) if as_json else result_text(result, dry_run))
     sys.exit(1 if result.refused or result.missing else 0)
