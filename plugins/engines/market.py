@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.base.bars import PRICES, times_of
+from plugins.base.market_calendar import check_calendar
 from plugins.engines.contract import SMALLEST_LOT
 from schemas.configuration import Execution
 from schemas.errors import ConfigurationError
@@ -71,6 +72,7 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
         Times that are not ascending or twice, NaN or non-positive prices, unknown symbols, signals without a bar, a
         lot that is too small.
     """
+    check_calendar(execution.calendar)
     times, names = _keys(prices, "prices")
     if not len(prices):
         raise ConfigurationError("prices: there are no bars; is the range empty?")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plugins.base import BaseModel, BaseSignalGenerator, Plugin
+from plugins.base.market_calendar import check_calendar
 from plugins.base.streaming import StreamingFeature
 from plugins.fold.row_ring import RowRing
 from plugins.news.join import NEWS_COLUMNS, Joining
@@ -153,6 +154,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
 
 
 def _created(name: str, strategy: Strategy, base: Path) -> _Parts:
+    check_calendar(strategy.execution.calendar)
     features = features_of(name, strategy)
     columns = [column for feature in features for column in feature.columns]
     if strategy.prediction is not None and strategy.prediction not in columns:

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.engines.results.sessions import AUTO, periods_per_year
+from plugins.base.market_calendar import AUTO
+from plugins.engines.results.sessions import DAYS_OF_YEAR, periods_per_year
 
 FloatArray = NDArray[np.float64]
 
 ROUNDING = 1e-14
 """Equal returns differ by so much at most, since they are ratios of rounded numbers: that is no variance."""
+
+YEAR = pd.Timedelta(days=DAYS_OF_YEAR)
 
 Metrics = dict[str, float | int | None]
 
@@ -56,7 +59,8 @@ def metrics(
     Returns
     -------
     dict
-        ``final_equity``, ``total_return``; ``cagr`` (years counted as returns over bars per year), ``volatility``
+        ``final_equity``, ``total_return``; ``cagr`` (years: returns over bars per year, or the time from the first bar
+        to the last where that is longer, as it is over a hole in the data), ``volatility``
         (sample std, yearly), ``sharpe``, ``sortino`` (downside deviation over all returns), ``calmar`` (cagr over the
         drawdown's size); ``max_drawdown`` (a negative fraction of the peak), ``max_drawdown_bars`` and
         ``max_drawdown_days`` (from that peak until equity is back there, or the data ends); ``var_95``, ``var_99``,
@@ -74,7 +78,7 @@ def metrics(
     periods = periods_per_year(times, interval_ms, calendar) if periods is None else periods
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = equity[1:] / equity[:-1] - 1.0
-    years = len(returns) / periods
+    years = max(len(returns) / periods, (times[-1] - times[0]) / YEAR)
     growth = _growth(float(equity[-1]) / capital, years)
     drawdown, drawdown_bars, drawdown_days = max_drawdown(times, equity, capital)
     gross = (equity_curve["long"] - equity_curve["short"]).to_numpy(np.float64)

@@ -1,19 +1,13 @@
 """How many bars a year has, by which metrics are annualised."""
 
-import difflib
-import math
-import warnings
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from schemas.errors import ConfigurationError
+from plugins.base.market_calendar import ALWAYS_OPEN, AUTO, DAY_MS, market_calendar
 
-DAY_MS = 86_400_000
 DAYS_OF_YEAR = 365.25
-ALWAYS_OPEN, AUTO = "24/7", "auto"
-WEEKDAYS_OF_YEAR = DAYS_OF_YEAR * 5 / 7
+HOLE_DAYS = 10
+"""No market rests for longer: such a stretch without bars is missing from the data."""
 
 
 def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, calendar: str = AUTO) -> float:
@@ -30,16 +24,13 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
 
     Notes
     -----
-    Sessions in a year times bars in a session; bars longer than a day: 365.25 over the days of one.
-
-    - ``24/7``: ``365.25 * 86,400,000 / interval_ms``.
-    - A named calendar: its sessions in the calendar years that the times touch, over the number of those years; a
-      session has the median session's length without its break over the interval, rounded up (XNYS: 390 minutes, 7
-      hours, 1 day).
-    - ``auto``: days with bars (UTC, by the bars' middles) over the years from the first to the last, where that is at
-      least one; in shorter data 365.25 if some bar lies on a Saturday (from 06:00 UTC: before, it is still New York's
-      Friday), else 365.25 * 5 / 7. Nobody knows the holidays of a few weeks: name the calendar. Bars in a session: the
-      median of the days'.
+    - ``24/7``, and bars longer than a day: ``365.25 * 86,400,000 / interval_ms``.
+    - A named calendar: `plugins.base.market_calendar.MarketCalendar.bars_in_a_year` of the years that the times touch.
+    - ``auto``: the bars over the years from the first day to the last (UTC, by the bars' middles), without stretches
+      of more than 10 days that have no bars. Where that is less than a year: the bars of a week times 365.25 / 7. A
+      week has for each weekday the median of that day's counts of bars (of an even number the upper one; days without
+      bars count), so one special Saturday is no weekday. A day of the week that the data does not reach has as many as
+      the median of the others, and none on a weekend. Nobody knows the holidays of a few weeks: name the calendar.
 
     Raises
     ------
@@ -54,46 +45,29 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     if calendar == ALWAYS_OPEN or interval_ms > DAY_MS:
         return DAYS_OF_YEAR * DAY_MS / interval_ms
     middle = stamps - pd.Timedelta(milliseconds=interval_ms / 2)
-    return _of_data(middle) if calendar == AUTO else _of_calendar(calendar, middle, interval_ms)
-
-
-def _of_calendar(name: str, times: pd.DatetimeIndex, interval_ms: int) -> float:
-    first, last = times[0].year, times[-1].year
-    schedule = _calendar(name, f"{first}-01-01", f"{last}-12-31").schedule
-    opened = schedule["close"] - schedule["open"]
-    pause = (schedule["break_end"] - schedule["break_start"]).fillna(pd.Timedelta(0))
-    length_ms = float(np.median((opened - pause) / pd.Timedelta(milliseconds=1)))
-    return len(schedule) / (last - first + 1) * math.ceil(length_ms / interval_ms)
-
-
-def _calendar(name: str, start: str, end: str) -> Any:
-    try:
-        import exchange_calendars
-    except ModuleNotFoundError:
-        raise ConfigurationError(
-            f"execution.calendar: {name} needs exchange_calendars; pip install 'alphawire[backtest]', or use 24/7"
-        ) from None
-    names = exchange_calendars.get_calendar_names()
-    if name not in names:
-        near = difflib.get_close_matches(name.upper(), names, n=3) or ["XNYS", "XLON", "XTKS"]
-        raise ConfigurationError(
-            f"execution.calendar: there is no calendar {name!r}; auto, 24/7, or a name of exchange_calendars,"
-            f" such as {', '.join(near)}"
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names in pandas that it still uses
-            return exchange_calendars.get_calendar(name, start=start, end=end)
-    except ValueError as error:  # years that the calendar does not know
-        raise ConfigurationError(f"execution.calendar: {name}: {' '.join(str(error).split())}") from None
+    if calendar == AUTO:
+        return _of_data(middle)
+    return market_calendar(calendar).bars_in_a_year(middle[0].year, middle[-1].year, interval_ms)
 
 
 def _of_data(middle: pd.DatetimeIndex) -> float:
-    days = pd.Series(1, index=middle).groupby(middle.floor("D")).sum()
-    years = ((days.index[-1] - days.index[0]) / pd.Timedelta(days=1) + 1.0) / DAYS_OF_YEAR
-    if years >= 1.0:
-        sessions = len(days) / years
-    else:
-        saturday = (middle.day_of_week == 5) & (middle.hour >= 6)
-        sessions = DAYS_OF_YEAR if saturday.any() else WEEKDAYS_OF_YEAR
-    return float(sessions * np.median(days))
+    counts = _covered(middle)
+    years = len(counts) / DAYS_OF_YEAR
+    return float(counts.sum()) / years if years >= 1.0 else _of_week(counts) * DAYS_OF_YEAR / 7
+
+
+def _covered(middle: pd.DatetimeIndex) -> "pd.Series[int]":
+    """Bars of each day, without the days of holes. Where bars are rare a hole is longer than ten of their distances."""
+    counts = pd.Series(1, index=middle).groupby(middle.floor("D")).sum().asfreq("D", fill_value=0)
+    usual = float(np.median(np.diff(middle) / pd.Timedelta(days=1))) if len(middle) > 1 else 1.0
+    empty = counts.eq(0).groupby(counts.gt(0).cumsum()).transform("sum")
+    return counts[counts.gt(0) | (empty <= HOLE_DAYS * max(usual, 1.0))]
+
+
+def _of_week(counts: "pd.Series[int]") -> float:
+    """Bars of a week, by the counts of the days."""
+    days = pd.DatetimeIndex(counts.index).day_of_week
+    typical = {day: float(np.sort(own)[len(own) // 2]) for day, own in counts.groupby(days)}
+    busy = [typical[day] for day in range(5) if typical.get(day)]
+    other = float(np.median(busy)) if busy else float(counts.mean())
+    return sum(typical.get(day, other if day < 5 else 0.0) for day in range(7)) or float(counts.mean()) * 7

@@ -135,3 +135,20 @@ def test_annualised_by_the_calendar() -> None:
     assert found["XNYS"]["volatility"] == pytest.approx(spread * math.sqrt(252))
     assert found["24/7"]["volatility"] == pytest.approx(spread * math.sqrt(365.25))
     assert found["XNYS"]["periods_per_year"] == 252
+
+
+@pytest.mark.parametrize("calendar", ["auto", "24/7", "XNYS"])
+def test_growth_over_a_hole_takes_the_time_that_went_by(calendar: str) -> None:
+    """Ten days in 2014 and ten in 2018 with twice the equity: 2 ** (1 / 4) a year, not a doubling in four weeks."""
+    times = pd.date_range("2014-05-05", periods=10, tz="UTC").append(pd.date_range("2018-04-25", periods=10, tz="UTC"))
+    frame = pd.DataFrame({"equity": [1000.0] * 10 + [2000.0] * 10, "long": 0.0, "short": 0.0}, index=times)
+    found = metrics(frame, NO_TRADES, NO_FILLS, capital=1000.0, interval_ms=86_400_000, calendar=calendar)
+    years = (pd.Timestamp("2018-05-04") - pd.Timestamp("2014-05-05")).days / 365.25
+    assert found["cagr"] == pytest.approx(2 ** (1 / years) - 1)
+
+
+def test_growth_within_a_day_takes_the_bars_of_a_year() -> None:
+    """Half a session of minutes is not half a day of the year."""
+    frame = curve(np.linspace(1000.0, 1001.0, 196), freq="1min")
+    found = metrics(frame, NO_TRADES, NO_FILLS, capital=1000.0, interval_ms=60_000, periods=252.0 * 390)
+    assert found["cagr"] == pytest.approx(1.001 ** (252 * 390 / 195) - 1)

@@ -44,14 +44,75 @@ def test_periods_per_year(times: pd.DatetimeIndex, interval: str | None, calenda
 
 
 def test_stock_minutes_without_a_calendar() -> None:
-    """New York's 390 minutes on five days; Friday evening there is Saturday in UTC, and no weekend."""
+    """New York's 390 minutes on five days; twenty of Friday evening there are Saturday in UTC, and no weekend."""
     days = [
         pd.date_range(f"{day.date()} 14:31", periods=390, freq="1min", tz="UTC")
         for day in pd.bdate_range("2024-01-08", periods=5)
     ]
     evening = pd.date_range("2024-01-13 00:30", periods=20, freq="1min", tz="UTC")
-    expected = 365.25 * 5 / 7 * 390
+    expected = 365.25 / 7 * (5 * 390 + 20)
     assert periods_per_year(days[0].append([*days[1:], evening]), 60_000) == pytest.approx(expected)
+
+
+def currencies(first: str, last: str) -> pd.DatetimeIndex:
+    """Closes of hourly bars from Sunday 22:00 to Friday 22:00 (UTC): 120 a week."""
+    opens = pd.date_range(first, last, freq="1h", tz="UTC")
+    day, hour = opens.day_of_week, opens.hour
+    return opens[(day < 4) | ((day == 4) & (hour < 22)) | ((day == 6) & (hour >= 22))] + pd.Timedelta(hours=1)
+
+
+@pytest.mark.parametrize("last", ["2024-01-06", "2022-07-02", "2022-01-29"])
+def test_hours_of_currencies(last: str) -> None:
+    """Weeks of 120 bars, however many of them: their Sunday evening is no sixth session."""
+    found = periods_per_year(currencies("2022-01-02", last), 3_600_000)
+    assert found == pytest.approx(365.25 / 7 * 120, rel=2e-3)
+
+
+def evenings(weeks: int) -> pd.DatetimeIndex:
+    """Closes of hourly bars of seven hours from 21:00 UTC on the evening before each weekday, as in New Zealand."""
+    opens = [
+        pd.date_range(day - pd.Timedelta(hours=3), periods=7, freq="1h")
+        for day in pd.bdate_range("2024-01-01", periods=5 * weeks, tz="UTC")
+    ]
+    return opens[0].append(opens[1:]) + pd.Timedelta(hours=1)
+
+
+@pytest.mark.parametrize("weeks", [8, 104])
+def test_sessions_across_midnight(weeks: int) -> None:
+    assert periods_per_year(evenings(weeks), 3_600_000) == pytest.approx(365.25 / 7 * 5 * 7, rel=5e-3)
+
+
+def test_a_special_saturday_is_no_weekday() -> None:
+    days = pd.bdate_range("2024-01-01", "2024-06-28", tz="UTC").union(pd.DatetimeIndex(["2024-01-20"], tz="UTC"))
+    assert periods_per_year(days + pd.Timedelta(days=1), 86_400_000) == pytest.approx(365.25 * 5 / 7)
+
+
+def test_holidays_and_a_short_first_day_do_not_count_in_short_data() -> None:
+    """Three weeks of hours, of which a Wednesday is free and the first day begins late."""
+    hours = evenings(3)
+    free = (hours - pd.Timedelta(hours=1)).floor("D") == pd.Timestamp("2024-01-10", tz="UTC")
+    assert periods_per_year(hours[~free][5:], 3_600_000) == pytest.approx(365.25 / 7 * 5 * 7)
+
+
+def test_holes_are_no_time_of_the_market() -> None:
+    """Two months in 2014 and two in 2018 are bars of weekdays, not forty a year."""
+    spring, later = (
+        pd.bdate_range("2014-05-01", "2014-06-30", tz="UTC"),
+        pd.bdate_range("2018-03-01", "2018-04-30", tz="UTC"),
+    )
+    assert periods_per_year(spring.append(later), 86_400_000) == pytest.approx(365.25 * 5 / 7)
+
+
+def test_rare_bars_have_no_holes() -> None:
+    times = pd.date_range("2020-01-01", periods=60, freq="20D", tz="UTC")
+    assert periods_per_year(times, 86_400_000) == pytest.approx(365.25 / 20, rel=0.02)
+
+
+def test_years_beyond_a_calendar_are_those_next_to_them() -> None:
+    """Riyadh is known from 2021 on; 2019 to 2021 are judged by 2021."""
+    pytest.importorskip("exchange_calendars")
+    known = periods_per_year(pd.DatetimeIndex(["2021-02-01", "2021-09-01"], tz="UTC"), 86_400_000, "XSAU")
+    assert periods_per_year(pd.DatetimeIndex(["2019-02-01", "2021-09-01"], tz="UTC"), 86_400_000, "XSAU") == known
 
 
 def test_a_lunch_break_is_no_trading_time() -> None:
