@@ -52,7 +52,22 @@ def _facts(explanation: "Explanation") -> list[tuple[str, str]]:
         ("prediction", _number(explanation.prediction)),
         ("model", f"{model['key']} {model['sha256']}" if model else "none: a column is the prediction"),
         ("configuration", f"{explanation.config_hash}{force}"),
+        *_features(explanation.configuration),
         ("state", f"{explanation.folded} bars of the symbol since its origin, {since}"),
+    ]
+
+
+def _features(configuration: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line for each: which plugin gave which columns."""
+    return [
+        (
+            "feature",
+            f"{use['key']} version {use['version']}"
+            + "".join(f", {name} {value}" for name, value in use["params"].items())
+            + f" over {configuration['interval']}: {', '.join(use['columns'][:SHOWN])}"
+            + (f" and {len(use['columns']) - SHOWN} more" if len(use["columns"]) > SHOWN else ""),
+        )
+        for use in configuration["features"]
     ]
 
 

@@ -5,7 +5,7 @@ looking; `plugins.pipeline.shared_features` is for strategies of a worker, whose
 has to compare.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.replay import ReplayResult
 from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
+from plugins.base.bars import BarBatch
 from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.pipeline.interval_group import IntervalGroup
@@ -56,19 +57,57 @@ def alike(strategy: ReadyStrategy) -> bytes:
     return strategy.feature_identity
 
 
+Schedule = Sequence[tuple[int, ReadyStrategy]]
+"""From which bar time (close, ms) on which strategy runs; they differ in their models alone."""
+
+
 def signals_of(
-    strategies: Sequence[ReadyStrategy], steps: Sequence[Step], news: NewsJoin | None = None
+    strategies: Sequence[ReadyStrategy],
+    steps: Sequence[Step],
+    news: NewsJoin | None = None,
+    schedules: Sequence[Schedule] = (),
 ) -> list[pd.DataFrame]:
-    """The signals of each strategy, all of them `alike`, as a replay of these bars makes them. `news`: by the rows of
-    the bars; None: unknown.
+    """The signals of each strategy, all of them `alike`, as a replay of these bars makes them.
+
+    Parameters
+    ----------
+    news
+        By the rows of the bars; None: unknown.
+    schedules
+        By strategy, where its model changes with time; its own is in force before the first change.
+
+    Raises
+    ------
+    PluginError
+        A strategy fails; it names the bar.
     """
     source = Source("bars", 0, VERSION)
     lead = _Run(strategies[0], source, None)
     runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
     group = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
-    for step in steps:
-        group.feed(step.batches[group.interval], Outcome())
+    changes = [list(schedule) for schedule in schedules]
+    for batch in _cut([step.batches[group.interval] for step in steps], {at for plan in changes for at, _ in plan}):
+        for run, plan in zip(runs, changes, strict=False):
+            while plan and plan[0][0] <= int(batch.bars["time"].max()):
+                run.exchange(plan.pop(0)[1])
+        outcome = Outcome()
+        group.feed(batch, outcome)
+        if outcome.failures:
+            raise outcome.failures[0].as_error()
     return [ReplayResult(raw=run.signals + run.sections.end()).signals for run in runs]
+
+
+def _cut(batches: Sequence[BarBatch], times: Collection[int]) -> Iterator[BarBatch]:
+    """The same bars in batches of which none reaches over one of the `times`: it is later as soon as a bar is."""
+    edges = np.array(sorted(times), np.int64)
+    latest = -1
+    for batch in batches:
+        reached = np.maximum.accumulate(np.maximum(batch.bars["time"], latest))
+        blocks = np.searchsorted(edges, reached, side="right")
+        for part in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(blocks)) + 1):
+            rows = slice(int(part[0]), int(part[-1]) + 1)
+            yield BarBatch(batch.symbols[rows], batch.bars[rows], batch.offsets[rows])
+        latest = int(reached[-1])
 
 
 def groups(strategies: Sequence[ReadyStrategy]) -> list[NDArray[Any]]:

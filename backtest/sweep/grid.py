@@ -44,8 +44,9 @@ def points(grid: Mapping[str, Sequence[Any]]) -> list[Values]:
 def strategy_at(strategy: Strategy, values: Values) -> Strategy:
     """The strategy with the settings of one point.
 
-    Keys: ``execution.NAME``, ``signal.NAME`` (a parameter of the generator), ``features.FEATURE.NAME`` (a parameter of
-    the feature with that alias, key or last part of a key), ``prediction``.
+    Keys: ``execution.NAME``, ``training.NAME``, ``signal.NAME`` (a parameter of the generator), ``model.NAME`` (one of
+    the model), ``features.FEATURE.NAME`` (a parameter of the feature with that alias, key or last part of a key),
+    ``prediction``.
     """
     plain = strategy.model_dump()
     for key, value in values.items():
@@ -62,8 +63,10 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     section, _, name = key.partition(".")
     if key == "prediction":
         plain["prediction"] = value
-    elif section == "execution" and name in plain["execution"]:
-        plain["execution"][name] = value
+    elif section in ("execution", "training") and name in plain[section]:
+        plain[section][name] = value
+    elif section == "model" and name and plain["model"] is not None:
+        plain["model"]["params"] = plain["model"]["params"] | {name: value}
     elif section == "signal" and name:
         plain["signal"]["params"] = plain["signal"]["params"] | {name: value}
     elif section == "features" and "." in name:
@@ -73,8 +76,8 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     else:
         options = ", ".join(f"execution.{name}" for name in plain["execution"])
         raise ConfigurationError(
-            f"--grid {key}: no such setting; there are signal.PARAMETER, features.FEATURE.PARAMETER, prediction,"
-            f" {options}"
+            f"--grid {key}: no such setting; there are signal.PARAMETER, model.PARAMETER, features.FEATURE.PARAMETER,"
+            f" training.NAME, prediction, {options}"
         )
 
 

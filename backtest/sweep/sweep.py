@@ -1,8 +1,9 @@
 """A grid of parameters through an engine, point by point, on joblib's backends; the folder: `backtest.sweep.folder`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from backtest.sources.bars import file_steps
 from backtest.sources.news import NewsOf, news_sha256
 from backtest.sources.universes import bars_of
 from backtest.sweep.folder import SweepFolder
-from backtest.sweep.grid import points, strategy_at
+from backtest.sweep.grid import Values, points, strategy_at
 from backtest.sweep.points import Point, Sweep
 from backtest.sweep.walk_forward import walk_forward
 from backtest.sweep.workers import workers
@@ -21,12 +22,25 @@ from backtest.trials.overfitting import backtest_overfitting
 from backtest.trials.trials import Ledger, Trial, judged, returns_of, trial
 from plugins.base.bars import COLUMNS, times_of
 from plugins.news.join import NewsJoin
-from plugins.strategy.ready import ready_strategy
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from plugins.strategy.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.configuration import Config, Strategy
-from schemas.errors import ConfigurationError
+from schemas.errors import ArtifactError, ConfigurationError
 from schemas.wire import interval_ms
+from streams.ingest.bar_files import during, select_bars
+
+
+class Retraining(Protocol):
+    """Trains the model of a point for stretches of time: `backtest.training.retraining`."""
+
+    @property
+    def identity(self) -> list[int]: ...
+
+    def planned(self, name: str, strategy: Strategy) -> ReadyStrategy: ...
+
+    def schedule(self, strategy: Strategy, planned: ReadyStrategy) -> list[tuple[int, ReadyStrategy]]: ...
+
 
 AT_ONCE = 16
 """Points between two looks at the results: so many a crash may cost."""
@@ -41,6 +55,8 @@ def sweep(
     *,
     engine: str = "backtrader",
     per_symbol: bool = False,
+    start: int | None = None,
+    retraining: Retraining | None = None,
     windows: int = 0,
     backend: str = "loky",
     address: str | None = None,
@@ -55,6 +71,11 @@ def sweep(
     ----------
     per_symbol
         Each symbol alone, with the whole capital, at each point.
+    start
+        Trades bars that close at this time (ms) or later; earlier ones warm the features up, as live.
+    retraining
+        Trains the model anew at each point, for stretches of time; None: the artifact's model, which must have been
+        trained on what the point says.
     windows
         Cut the time into so many parts: the best point of each is tried on the next (walk-forward).
     backend, address, jobs
@@ -66,29 +87,37 @@ def sweep(
     strategy = config.strategy(name)
     universe = universe_of(name, strategy)
     bars = bars_of(universe, bars).reset_index(drop=True)
-    if not len(bars):
+    traded = select_bars(bars, start=start)
+    if not len(traded):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
-    todo, strategies = _planned(name, strategy, bars, grid, per_symbol)
+    todo, strategies = _planned(name, strategy, traded, grid, per_symbol, retraining)
     join = news(bars) if news else None
-    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join))
+    how = [start, *(retraining.identity if retraining else [])]
+    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join, how))
     done = folder.finished()
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
-    for batch in _run(name, strategies, bars, waiting, join, engine, backend, address, jobs):
+    signals = _Signals(name, strategies, bars, start, join, retraining)
+    for batch in _run(signals, waiting, engine, backend, address, jobs):
         folder.append(batch)
         if ledger:
             ledger.add([_trial(name, point) for point in batch])
         done |= {point.number: point for point in batch}
         if progress:
             progress(len(batch))
-    result = _judge(name, [done[point.number] for point in todo], ledger, windows, bars, len(todo) - len(waiting))
+    result = _judge(name, [done[point.number] for point in todo], ledger, windows, traded, len(todo) - len(waiting))
     folder.write(name, engine, grid, result)
     return result
 
 
 def _planned(
-    name: str, strategy: Strategy, bars: pd.DataFrame, grid: dict[str, list[Any]], per_symbol: bool
+    name: str,
+    strategy: Strategy,
+    bars: pd.DataFrame,
+    grid: dict[str, list[Any]],
+    per_symbol: bool,
+    retraining: Retraining | None,
 ) -> tuple[list[Point], list[Strategy]]:
     """The points, numbered, each with its strategy; a fault of one is reported before any runs."""
     symbols: list[str | None] = [None]
@@ -99,7 +128,7 @@ def _planned(
     strategies = []
     for values in points(grid):
         at = strategy_at(strategy, values)
-        ready = ready_strategy(name, at)
+        ready = _ready(name, at, values, retraining)
         if per_symbol and ready.generator.cross_section:
             raise ConfigurationError(f"{ready.generator.key} decides on all symbols at once; leave out --per-symbol")
         for symbol in symbols:
@@ -108,12 +137,55 @@ def _planned(
     return todo, strategies
 
 
+def _ready(name: str, strategy: Strategy, values: Values, retraining: Retraining | None) -> ReadyStrategy:
+    """A point's strategy; its model is the artifact's only where that was trained on what the point says."""
+    if retraining is not None:
+        return retraining.planned(name, strategy)
+    try:
+        return ready_strategy(name, strategy)
+    except ArtifactError as error:
+        raise ArtifactError(f"--grid {values}: {error}; --retrain trains at each point") from None
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """Where the signals of the points come from: all `bars` are folded, and those from `start` on are traded."""
+
+    name: str
+    strategies: Sequence[Strategy]
+    bars: pd.DataFrame
+    start: int | None
+    news: NewsJoin | None
+    retraining: Retraining | None
+
+    def tasks(self, waiting: Sequence[Point]) -> Iterator[tuple[Point, Strategy, pd.DataFrame, pd.DataFrame]]:
+        """Point, strategy, bars and signals; the features are computed here, once for all points that share them."""
+        ready = [
+            _ready(self.name, self.strategies[point.number], point.parameters, self.retraining) for point in waiting
+        ]
+        traded = select_bars(self.bars, start=self.start)
+        for numbers in groups(ready):
+            points, members = [waiting[number] for number in numbers], [ready[number] for number in numbers]
+            for point, signals in zip(points, self._of(points, members), strict=True):
+                mine = traded if point.symbol is None else traded[traded["symbol"] == point.symbol]
+                kept = signals if point.symbol is None else signals[signals["symbol"] == point.symbol]
+                yield point, self.strategies[point.number], mine, kept
+
+    def _of(self, points: Sequence[Point], members: Sequence[ReadyStrategy]) -> Iterator[pd.DataFrame]:
+        """The signals of points that are alike."""
+        retraining = self.retraining
+        schedules = [
+            retraining.schedule(self.strategies[point.number], one)
+            for point, one in zip(points, members, strict=True)
+            if retraining is not None
+        ]
+        for signals in signals_of(members, file_steps(self.bars, members[0].interval), self.news, schedules):
+            yield signals[during(signals["time"], self.start, None)]
+
+
 def _run(
-    name: str,
-    strategies: Sequence[Strategy],
-    bars: pd.DataFrame,
+    signals: _Signals,
     waiting: Sequence[Point],
-    news: NewsJoin | None,
     engine: str,
     backend: str,
     address: str | None,
@@ -123,29 +195,10 @@ def _run(
 
     with workers(backend, address):
         parallel = Parallel(n_jobs=jobs)
-        tasks = _tasks(name, strategies, bars, waiting, news)
+        tasks = signals.tasks(waiting)
         while batch := [task for _, task in zip(range(AT_ONCE), tasks, strict=False)]:
             points = parallel(delayed(_one)(engine, *task) for task in batch)
             yield sorted(points, key=lambda point: point.number)
-
-
-def _tasks(
-    name: str,
-    strategies: Sequence[Strategy],
-    bars: pd.DataFrame,
-    waiting: Sequence[Point],
-    news: NewsJoin | None,
-) -> Iterator[tuple[Point, Strategy, pd.DataFrame, pd.DataFrame]]:
-    """Point, strategy, bars and signals; the features are computed here, once for all points that share them."""
-    ready = [ready_strategy(name, strategies[point.number]) for point in waiting]
-    for numbers in groups(ready):
-        members = [ready[number] for number in numbers]
-        steps = file_steps(bars, members[0].interval)
-        for number, signals in zip(numbers, signals_of(members, steps, news), strict=True):
-            point = waiting[number]
-            mine = bars if point.symbol is None else bars[bars["symbol"] == point.symbol]
-            kept = signals if point.symbol is None else signals[signals["symbol"] == point.symbol]
-            yield point, strategies[point.number], mine, kept
 
 
 def _one(engine: str, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> Point:
@@ -190,11 +243,12 @@ def _identity(
     bars: pd.DataFrame,
     per_symbol: bool,
     news: NewsJoin | None,
+    how: Sequence[Any],
 ) -> str:
     """What must be the same for finished points to count."""
     rows = pd.util.hash_pandas_object(bars[["symbol", "close_time", *COLUMNS]], index=False)
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
-    parts = [strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol]
+    parts = [strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol, *how]
     if news is not None:
         parts.append(news_sha256(news, bars, interval_ms(strategy.interval)))
     return sha256_hex(canonical_json(parts))[:16]

@@ -126,6 +126,8 @@ def _predicted(
     """
     if strategy.model is not None and strategy.model.key not in model_registry.list_keys():
         discover([file] if file else [])
+    check_learnable(name, strategy, samples.where(split.train))
+    samples = samples.only(samples.where(split.train).known_columns)
     kept = samples.where(split.train)
     model = fit(name, strategy, kept, samples)
     every = np.full(len(samples.y), np.nan)

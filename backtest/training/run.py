@@ -15,6 +15,7 @@ from plugins.base import BaseModel
 from plugins.models.artifacts.loading import Manifest, TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import Barriers, OutOfSample
 from plugins.models.artifacts.per_symbol import PerSymbolModel
+from plugins.strategy.parts import features_of, inputs_of
 from schemas.configuration import Config, Strategy
 
 
@@ -87,12 +88,19 @@ def train(
     samples = make_samples(strategy_name, strategy, chosen, start, news)
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
+    columns = kept.known_columns
+    left_out = [str(name) for name in samples.X.columns if name not in columns]
+    samples, kept, later = samples.only(columns), kept.only(columns), later.only(columns) if later else None
     model = _fitted(strategy_name, strategy, kept, stage)
     stage("scoring")
     in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
     stage("writing the artifact")
     folder = Path(out) if out is not None else strategy.model.artifact
-    manifest = _saved(model, folder, strategy, chosen, kept, tested)
+    used = chosen[chosen["open_time"].to_numpy() <= int(kept.known.max())]  # by the rows' features or targets
+    manifest = save_artifact(
+        model, folder, columns=columns, training=_trained_on(strategy_name, strategy, kept, used),
+        rows=training_rows(model, kept), out_of_sample=tested, left_out=left_out,
+    )  # fmt: skip
     dropped = samples.dropped | {"purged": purged}
     return Training(folder, manifest, in_sample, held_out, dropped, _without_model(model, strategy, samples, kept))
 
@@ -102,21 +110,6 @@ def _fitted(name: str, strategy: Strategy, kept: Samples, stage: Stage) -> BaseM
     doing = f"training {strategy.model.key} on {len(kept.y):,} rows"
     stage(doing)
     return fit(name, strategy, kept, progress=lambda done, total: stage(doing, done, total))
-
-
-def _saved(
-    model: BaseModel, folder: Path, strategy: Strategy, bars: pd.DataFrame, kept: Samples, tested: OutOfSample | None
-) -> Manifest:
-    """The artifact; of the bars it names those that the rows' features or targets saw."""
-    used = bars[bars["open_time"].to_numpy() <= int(kept.known.max())]
-    return save_artifact(
-        model,
-        folder,
-        columns=list(kept.X.columns),
-        training=_trained_on(strategy, kept, used),
-        rows=training_rows(model, kept),
-        out_of_sample=tested,
-    )
 
 
 def _without_model(model: BaseModel, strategy: Strategy, samples: Samples, kept: Samples) -> list[str]:
@@ -148,13 +141,16 @@ def _scored(
     return in_sample, scores_of(later, prediction, mean), tested
 
 
-def _trained_on(strategy: Strategy, samples: Samples, bars: pd.DataFrame) -> TrainedOn:
+def _trained_on(name: str, strategy: Strategy, samples: Samples, bars: pd.DataFrame) -> TrainedOn:
+    inputs = inputs_of(strategy, features_of(name, strategy))
     times, training = samples.times, strategy.training
     barriers = Barriers(
         profit_taking=training.profit_taking, stop_loss=training.stop_loss, volatility_bars=training.volatility_bars
     )
     return TrainedOn(
         interval=strategy.interval,
+        features=list(inputs.features),
+        news=dict(inputs.news) if inputs.news is not None else None,
         symbols=sorted(set(samples.symbols.tolist())),
         target=training.target,
         horizon_bars=training.horizon_bars,

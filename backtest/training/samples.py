@@ -1,7 +1,8 @@
 """Rows of features and targets, as a strategy's training has them."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from backtest.sources.universes import bars_of, members
 from backtest.training.targets import last_return, target_of
 from plugins.base.bars import COLUMNS, times_of
 from plugins.pipeline.frames import feature_frame
+from plugins.strategy.parts import features_of
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError
@@ -51,6 +53,15 @@ class Samples:
 
     def where(self, mask: Mask) -> "Samples":
         return Samples(self.X[mask], self.y[mask], self.known[mask], self.last_return[mask], self.dropped)
+
+    def only(self, columns: Sequence[str]) -> "Samples":
+        """The same rows of these columns."""
+        return self if len(columns) == self.X.shape[1] else replace(self, X=self.X[list(columns)])
+
+    @property
+    def known_columns(self) -> list[str]:
+        """Columns that have a value in some row: of the others there is nothing to learn."""
+        return [str(column) for column in self.X.columns[self.X.notna().any(axis=0)]]
 
 
 def make_samples(
@@ -108,7 +119,9 @@ def unlearnable(strategy: Strategy, samples: Samples) -> str | None:
 
 
 def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
-    """Raises `ConfigurationError` where nothing can be learned, or a column knows nothing."""
+    """Raises `ConfigurationError` where nothing can be learned, or a feature knows nothing: of a set of columns
+    some may be NaN in all rows.
+    """
     fault = unlearnable(strategy, samples)
     if fault and len(samples.y) < MIN_ROWS:
         warming_up, open_ended = samples.dropped["warming_up"], samples.dropped["without_target"]
@@ -116,9 +129,11 @@ def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
             f" (besides, {warming_up} bars warm the features up, and {open_ended} are too late to have a target); give "
             "more bars"
         )
-    empty = [str(column) for column in samples.X.columns if samples.X[column].isna().all()]
-    if not fault and empty:
-        fault = f"the columns {few(empty)} are NaN in all {len(samples.y)} rows; leave out their features"
+    known = set(samples.known_columns)
+    if not fault and len(known) < samples.X.shape[1]:
+        columns = [bound.columns for bound in features_of(name, strategy) if known.isdisjoint(bound.columns)]
+        if empty := [column for own in columns for column in own if column in samples.X]:
+            fault = f"the columns {few(empty)} are NaN in all {len(samples.y)} rows; leave out their features"
     if fault:
         raise ConfigurationError(f"strategies.{name}: {fault}")
 

@@ -115,6 +115,13 @@ def _split(samples: Samples, blocks: list[Mask], rest: Mask, embargo: int, group
     return Split(train, np.logical_or.reduce(blocks), int(rest.sum() - train.sum()), groups)
 
 
+def known_before(samples: Samples, time: int, embargo: int) -> Mask:
+    """Rows whose target is known before `time` (ms, a bar's close), by more than `embargo` bar times."""
+    earlier = np.unique(samples.times[samples.times < time])
+    limit = int(earlier[max(len(earlier) - embargo, 0)]) if embargo and len(earlier) else time
+    return np.asarray(samples.known.to_numpy() < limit, np.bool_)
+
+
 def clear_of(samples: Samples, block: Mask, embargo: int) -> Mask:
     """Rows whose interval ends before the block's begins, or begins after it ends, by more than `embargo` bar times.
 
@@ -124,6 +131,6 @@ def clear_of(samples: Samples, block: Mask, embargo: int) -> Mask:
     grid = np.unique(times)
     first = int(np.searchsorted(grid, times[block].min()))
     last = int(np.searchsorted(grid, known[block].max(), side="right")) - 1
-    before = known < grid[max(first - embargo, 0)]
+    before = known_before(samples, int(grid[first]), embargo)
     after = times > max(int(known[block].max()), int(grid[min(last + embargo, len(grid) - 1)]))
     return np.asarray(before | after, np.bool_)

@@ -1,8 +1,12 @@
 """The parts of a strategy: its features, its generator's fold, its model and the rows that this looks back on."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from plugins.base import BaseModel, BaseSignalGenerator
 from plugins.base.loading.registry import PluginRegistry
@@ -10,9 +14,12 @@ from plugins.features import feature_registry
 from plugins.fold.row_ring import LARGEST_RING, RowRing
 from plugins.fold.windowed import streaming
 from plugins.models import model_registry
+from plugins.models.artifacts.inputs import Inputs
+from plugins.models.artifacts.manifest import FeatureUse
 from plugins.news.join import NEWS_COLUMNS
 from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
-from schemas.configuration import PluginUse, Strategy
+from schemas.canonical import canonical_json
+from schemas.configuration import NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import Model
 
@@ -132,15 +139,39 @@ def ring_of(name: str, model: BaseModel | None, width: int, role: str = "model",
     return ring
 
 
+def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
+    """What a model of the strategy sees, as its manifest records it."""
+    uses = [
+        FeatureUse(
+            key=bound.feature.plugin.key,
+            version=bound.feature.plugin.version,
+            params=json.loads(canonical_json(to_jsonable_python(bound.feature.plugin.params))),
+            columns=list(bound.columns),
+        )
+        for bound in features
+    ]
+    return Inputs(uses, news_use(strategy, features))
+
+
+def news_use(strategy: Strategy, parts: Sequence[FeatureColumns]) -> dict[str, Any] | None:
+    """What of the news section weighs for these `parts`; None where none of them uses news."""
+    return (strategy.news or NewsUse()).model_dump(mode="json") if use_news(parts) else None
+
+
+def use_news(parts: Sequence[FeatureColumns]) -> bool:
+    """Does any of them need the news of a bar?"""
+    return any(origin in NEWS_COLUMNS for bound in parts for origin in bound.origins)
+
+
 def load_model(
-    name: str, strategy: Strategy, columns: list[str], base: Path, role: str = "model"
+    name: str, strategy: Strategy, features: Sequence[FeatureColumns], base: Path, role: str = "model"
 ) -> tuple[BaseModel | None, Model | None]:
     """What `strategy.model` names, certified.
 
     Parameters
     ----------
-    columns
-        Names of the feature columns that it will be given, in this order.
+    features
+        Whose columns it will be given, in this order.
     base
         What a relative path of an artifact starts from.
     role
@@ -162,5 +193,9 @@ def load_model(
         raise ConfigurationError(f"strategies.{name}.{role}: {error.args[0]}") from None
     from plugins.models.artifacts.loading import load_artifact
 
-    loaded = load_artifact(base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy)
+    columns = [column for bound in features for column in bound.columns]
+    loaded = load_artifact(
+        base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy,
+        inputs=inputs_of(strategy, features),
+    )  # fmt: skip
     return loaded.model, Model(use.key, loaded.sha256)

@@ -9,9 +9,9 @@ from plugins.base import BaseModel, BaseSignalGenerator, Plugin
 from plugins.base.market_calendar import check_calendar
 from plugins.base.streaming import StreamingFeature
 from plugins.fold.row_ring import RowRing
-from plugins.news.join import NEWS_COLUMNS, Joining
+from plugins.news.join import Joining
 from plugins.signals import signal_registry
-from plugins.strategy.parts import create, features_of, fold_of, load_model, ring_of
+from plugins.strategy.parts import create, features_of, fold_of, load_model, news_use, ring_of, use_news
 from plugins.strategy.requirements import FeatureColumns, run_order
 from plugins.strategy.universe import Universe, check_size, universe_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
@@ -61,7 +61,7 @@ class ReadyStrategy:
     @cached_property
     def uses_news(self) -> bool:
         """Does any part of it need the news of a bar?"""
-        return _use_news(self.features, self.fold)
+        return use_news(_with_fold(self.features, self.fold))
 
     @property
     def memory(self) -> str:
@@ -112,20 +112,24 @@ class _Parts:
         return [column for feature in self.features for column in feature.columns]
 
 
-def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyStrategy:
+def ready_strategy(
+    name: str, strategy: Strategy, base: Path = Path(), model: tuple[BaseModel, Model] | None = None
+) -> ReadyStrategy:
     """Creates the plugins of strategy `name` and loads its model.
 
     Parameters
     ----------
     base
         What a relative path of an artifact starts from.
+    model
+        One that is here already, and what it is called, instead of the artifact.
 
     Raises
     ------
     ConfigurationError, ArtifactError
         With the place in the configuration, the fault, and the options.
     """
-    parts = _created(name, strategy, base)
+    parts = _created(name, strategy, base, model)
     config = _resolved(strategy, parts)
     return ReadyStrategy(
         name=name,
@@ -153,7 +157,7 @@ def ready_strategy(name: str, strategy: Strategy, base: Path = Path()) -> ReadyS
     )
 
 
-def _created(name: str, strategy: Strategy, base: Path) -> _Parts:
+def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, Model] | None) -> _Parts:
     check_calendar(strategy.execution.calendar)
     features = features_of(name, strategy)
     columns = [column for feature in features for column in feature.columns]
@@ -167,7 +171,9 @@ def _created(name: str, strategy: Strategy, base: Path) -> _Parts:
     fold = fold_of(place, generator, features)
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
-    model, model_id = load_model(name, strategy, columns, base)  # after all that the configuration itself says
+    model, model_id = given or load_model(
+        name, strategy, features, base
+    )  # after all that the configuration itself says
     return _Parts(features, generator, fold, universe, model, model_id, ring_of(name, model, len(columns)))
 
 
@@ -193,8 +199,8 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     """
     left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news"}
     plain = strategy.model_dump(mode="json", exclude=left_out)
-    if _use_news(parts.features, parts.fold):
-        plain["news"] = (strategy.news or NewsUse()).model_dump(mode="json")
+    if news := news_use(strategy, _with_fold(parts.features, parts.fold)):
+        plain["news"] = news
     model, model_id = parts.model, parts.model_id
     return plain | {
         "universe": parts.universe.resolved,
@@ -204,9 +210,8 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     }
 
 
-def _use_news(features: tuple[FeatureColumns, ...], fold: FeatureColumns | None) -> bool:
-    parts = features if fold is None else (*features, fold)
-    return any(origin in NEWS_COLUMNS for bound in parts for origin in bound.origins)
+def _with_fold(features: tuple[FeatureColumns, ...], fold: FeatureColumns | None) -> tuple[FeatureColumns, ...]:
+    return features if fold is None else (*features, fold)
 
 
 def _named(plugin: Plugin) -> dict[str, Any]:

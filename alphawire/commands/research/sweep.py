@@ -32,9 +32,14 @@ SHOWN = 10
     help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
 )  # fmt: skip
 @news_option
-@click.option("--from", "start", type=TIME, help="first close time")
+@click.option("--from", "start", type=TIME, help="first close time to trade on; earlier bars warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
 @click.option("--per-symbol", is_flag=True, help="each symbol alone, with the whole capital")
+@click.option(
+    "--retrain", type=click.IntRange(1, 1000), default=None, metavar="N",
+    help="train the model at each point, N times as time goes on, on what was known before; without --from the second"
+    " half is traded",
+)  # fmt: skip
 @click.option(
     "--walk-forward", "windows", type=click.IntRange(2), default=None, metavar="N", help="in N windows of time"
 )
@@ -54,6 +59,7 @@ def command(
     news: str | None,
     start: int | None,
     end: int | None,
+    retrain: int | None,
     windows: int | None,
     out: Path,
     config: Config,
@@ -66,16 +72,18 @@ def command(
     from backtest.sweep.folder import SUMMARY
     from backtest.sweep.grid import parse_grid, points
     from backtest.sweep.sweep import sweep
+    from backtest.training.retraining import retraining_of
     from backtest.trials.trials import Ledger
     from streams.ingest.bar_files import Refused, refused
 
     grid = parse_grid(given)
-    bars = _bars(config, strategy, source, start, end)
+    bars = _bars(config, strategy, source, end)
     show_absent(config, strategy, bars)
     unused = Refused()
     seen = news_of(config, strategy, find_log(config, source), news, unused)
     data = show_data(log_gaps(bars), refused(bars), unused)
     ledger = Ledger(config_folder())
+    retraining = retraining_of(config, strategy, bars, start, retrain, seen) if retrain else None
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)
     with counted("points", count) as progress:
         done = sweep(
@@ -84,6 +92,8 @@ def command(
             bars,
             grid,
             out,
+            start=retraining.start if retraining else start,
+            retraining=retraining,
             windows=windows or 0,
             news=seen,
             ledger=ledger,
@@ -93,10 +103,12 @@ def command(
     if as_json:
         click.echo(json.dumps(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2))
     else:
+        if retraining:
+            click.echo(retraining.told)
         _show(done, out)
 
 
-def _bars(config: Config, strategy: str, source: str, start: int | None, end: int | None) -> "pd.DataFrame":
+def _bars(config: Config, strategy: str, source: str, end: int | None) -> "pd.DataFrame":
     from backtest.sources.bars import file_bars, topic_bars
     from backtest.sources.log import find_log
     from streams.ingest.bar_files import select_bars
@@ -105,7 +117,7 @@ def _bars(config: Config, strategy: str, source: str, start: int | None, end: in
     log = find_log(config, source)
     with counted("bars") as progress:
         bars = topic_bars(log, interval, progress) if log else file_bars(source, interval)
-    return select_bars(bars, start=start, end=end)
+    return select_bars(bars, end=end)
 
 
 def _show(done: "Sweep", out: Path) -> None:

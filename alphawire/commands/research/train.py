@@ -166,6 +166,7 @@ def _show(done: "Training") -> None:
         ("range", f"{_iso(training.first_time)} to {_iso(training.last_time)}"),
         ("target", f"{training.target}, {training.horizon_bars} bars"),
         ("columns", ", ".join(manifest.columns)),
+        *([("left out", f"{few(manifest.left_out)}: NaN in all rows")] if manifest.left_out else []),
         ("in sample", _scores(done.in_sample)),
         *([("stopped by", f"the latest {VALIDATION:.0%} of the rows: early_stopping_rounds")] if early else []),
         *([("holdout", f"{_scores(done.holdout)}, {done.holdout.rows:,} rows")] if done.holdout else []),

@@ -16,6 +16,8 @@ from plugins.base import BaseModel
 from plugins.base.columns import column_fault
 from plugins.base.plugin_errors import plugin_errors
 from plugins.models import model_registry
+from plugins.models.artifacts.chosen_columns import ChosenColumns
+from plugins.models.artifacts.inputs import Inputs, check_inputs
 from plugins.models.artifacts.manifest import (
     EVERY_SYMBOL,
     Manifest,
@@ -52,6 +54,7 @@ def load_artifact(
     columns: Sequence[str],
     trusted: bool = False,
     strategy: Strategy | None = None,
+    inputs: Inputs | None = None,
 ) -> LoadedModel:
     """The model in `folder`, which must be one of `key` for these `columns`; checked before a byte of it is parsed,
     and proved by its self-test afterwards: what this returns is certified.
@@ -76,13 +79,21 @@ def load_artifact(
         raise ArtifactError(
             f"{folder}: {key} executes what its file holds; write `trusted: true` under `model:` if you trust it"
         )
-    if fault := column_fault(columns, manifest.columns):
+    left_out = manifest.left_out or []
+    seen = [name for name in columns if name not in left_out]
+    if fault := column_fault(seen, manifest.columns) or column_fault([n for n in columns if n in left_out], left_out):
         raise ArtifactError(f"{folder}: the strategy's columns are not those of the training: {fault}; train again")
     if strategy is not None:
         _check_strategy(folder, manifest, cls, strategy)
+    if inputs is not None:
+        check_inputs(folder, manifest, inputs)
     _check_libraries(folder, manifest)
     check_files(folder, manifest)
-    models = {symbol: _certified(folder, manifest, cls, stored) for symbol, stored in manifest.models.items()}
+    models: dict[str, BaseModel] = {
+        symbol: _certified(folder, manifest, cls, stored) for symbol, stored in manifest.models.items()
+    }
+    if left_out:
+        models = {symbol: ChosenColumns(model, seen) for symbol, model in models.items()}
     model = models[EVERY_SYMBOL] if EVERY_SYMBOL in models else PerSymbolModel(models)
     return LoadedModel(model, manifest, manifest.sha256)
 

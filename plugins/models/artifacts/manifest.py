@@ -6,9 +6,16 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic import BaseModel as Schema
 
 from plugins.base import BaseModel
@@ -54,12 +61,42 @@ class Barriers(Schema):
     volatility_bars: int
 
 
-class TrainedOn(Schema):
-    """The data and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's close."""
+class Grown(Schema):
+    """A record that has got more fields over time: those of `newer` are left out where they are None, so that an
+    artifact of before keeps its hash.
+    """
 
     model_config = STRICT
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None or name not in self.newer}
+
+
+class FeatureUse(Grown):
+    """One feature as a strategy uses it: its parameters with defaults filled in, and the columns that it gives."""
+
+    newer = frozenset({"source"})
+
+    key: str
+    version: str
+    source: Sha256 | None = None
+    params: Annotated[dict[str, Any], AfterValidator(finite)]
+    columns: list[str]
+
+
+class TrainedOn(Grown):
+    """The data, the features and the target of a training. Times are milliseconds since the epoch, UTC, of a bar's
+    close. `features` in the order of the configuration, and what of the news counted where they use news; None: of a
+    version that did not record it.
+    """
+
+    newer = frozenset({"features", "news"})
 
     interval: str
+    features: list[FeatureUse] | None = None
+    news: dict[str, Any] | None = None
     symbols: list[str]
     target: str
     horizon_bars: int
@@ -120,16 +157,19 @@ class StoredModel(Schema):
     self_test: FileName
 
 
-class Manifest(Schema):
-    """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact."""
+class Manifest(Grown):
+    """What is in the folder: its SHA-256 (of its canonical JSON) stands for the whole artifact. `left_out`: columns of
+    the strategy that the model does not see, as they were NaN in all rows of its training.
+    """
 
-    model_config = STRICT
+    newer = frozenset({"left_out"})
 
     format: Literal[2]
     key: str
     version: str
     params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str] = Field(min_length=1)
+    left_out: list[str] | None = Field(None, min_length=1)
     training: TrainedOn
     libraries: dict[str, str]
     models: dict[str, StoredModel] = Field(min_length=1)

@@ -39,6 +39,7 @@ def save_artifact(
     training: TrainedOn,
     rows: FloatArray | Mapping[str, FloatArray],
     out_of_sample: OutOfSample | None = None,
+    left_out: Sequence[str] = (),
 ) -> Manifest:
     """Writes `model` to `folder`, aside first; what is there stays whole until the new one is.
 
@@ -51,6 +52,8 @@ def save_artifact(
         symbol, by symbol. For a sequence model they follow each other in time, symbol by symbol.
     out_of_sample
         Scores for the manifest.
+    left_out
+        Columns of the strategy that are none of the model's.
 
     Raises
     ------
@@ -68,7 +71,7 @@ def save_artifact(
             stored = {
                 symbol: _write(one, Path(aside), by_symbol[symbol], list(columns)) for symbol, one in each_model(model)
             }
-            manifest = _manifest(model, columns, training, stored, Path(aside), out_of_sample)
+            manifest = _manifest(model, columns, left_out, training, stored, Path(aside), out_of_sample)
             (Path(aside) / MANIFEST).write_text(_text(manifest), encoding="utf-8")
             put_in_place(Path(aside), folder, manifest)
     except OSError as error:
@@ -109,6 +112,7 @@ def _hashed(path: Path) -> str:
 def _manifest(
     model: BaseModel,
     columns: Sequence[str],
+    left_out: Sequence[str],
     training: TrainedOn,
     stored: dict[str, StoredModel],
     aside: Path,
@@ -122,6 +126,7 @@ def _manifest(
             version=model.version,
             params=to_jsonable_python(model.params),
             columns=list(columns),
+            left_out=list(left_out) or None,
             training=training,
             libraries=library_versions(type(next(one for _, one in each_model(model)))),
             models=stored,

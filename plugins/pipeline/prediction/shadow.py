@@ -65,7 +65,7 @@ def ready_shadow(ready: ReadyStrategy, strategy: Strategy, base: Path = Path()) 
     if strategy.shadow is None:
         return None
     own = strategy.model_copy(update={"model": strategy.shadow})
-    model, model_id = load_model(ready.name, own, ready.columns, base, "shadow")
+    model, model_id = load_model(ready.name, own, ready.features, base, "shadow")
     assert model is not None
     assert model_id is not None
     taken = 0 if ready.ring is None else ready.ring.state_dtype.itemsize
