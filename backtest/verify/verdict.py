@@ -16,6 +16,9 @@ from streams.recovery.state import load
 _decoder = msgspec.json.Decoder(Signal)
 
 
+OUT_OF_ORDER = "out of order: it comes after the signal of a later bar"
+
+
 @dataclass(frozen=True)
 class Difference:
     """One signal that is not what the replay says."""
@@ -110,9 +113,12 @@ async def live_signals(log: Log, strategy: str, partition: int) -> Live:
 
 
 def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
-    """Every live signal against the replay's of that id; a replayed one that is `due` must be there."""
+    """Every live signal against the replay's of that id; a replayed one that is `due` must be there. Those of a symbol,
+    without what is repeated, must be in the order of its bars.
+    """
     wanted = {signal.content.id: signal for signal in expected}
     seen: set[str] = set()
+    last: dict[str, int] = {}
     for signal in live:
         identity = signal.content.id
         verdict.signals += 1
@@ -120,6 +126,8 @@ def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], d
         seen.add(identity)
         replayed = wanted.get(identity)
         differences = [_extra(signal)] if replayed is None else list(_differences(signal, replayed))
+        if replayed is not None and not repeated:
+            differences += _out_of_order(replayed, last)
         if differences:
             verdict.differences += differences
         elif repeated:
@@ -149,6 +157,14 @@ def _difference(
         live,
         replayed,
     )
+
+
+def _out_of_order(signal: Signal, last: dict[str, int]) -> list[Difference]:
+    """Came it after the signal of a later bar? `last`: by symbol, the offset of the newest bar so far."""
+    symbol, offset = signal.content.symbol, signal.provenance.offset
+    newest = last.get(symbol, -1)
+    last[symbol] = max(offset, newest)
+    return [_difference(OUT_OF_ORDER, signal)] if offset < newest else []
 
 
 def _extra(signal: Signal) -> Difference:

@@ -3,7 +3,8 @@
 All that is published follows from the log alone: from predictions and closings, in their order. What the owner adds, by
 its clock, are closings. A closing holds once it is read back, and its signals are decided then. Where nobody else can
 have written one before (a fenced owner that has read all that the log held when it came), they are decided at once, and
-both are written in one transaction.
+both are written in one transaction: unless signals of an earlier time wait for their closing still, which must come
+first.
 """
 
 import logging
@@ -50,6 +51,15 @@ class _StrategyFold:
         """By pending time, the offset of its first prediction."""
         self._graced: tuple[int, int] | None = None
         self.failed: Failure | None = None
+        self.signed: dict[int, set[str]] = {}
+        """By time, whose signals went with a closing that is not read back yet."""
+
+    def is_next(self, time: int) -> bool:
+        """Has every prediction of an earlier time its signal by now? Else that signal, which follows when a closing is
+        read back, would come after the one of `time`.
+        """
+        earlier = ((at, present) for at, present in self.sections.pending.items() if at < time)
+        return all(present.keys() <= self.signed.get(at, set()) for at, present in earlier)
 
     def floor_at(self, position: int) -> int:
         """The oldest record that is pending when everything before `position` is read."""
@@ -135,6 +145,7 @@ class CrossSectionPartition(FedPartition):
         except Exception as error:  # foreign code, whatever it raises
             self._fail(fold, Failure(closing.strategy, offset, f"the cross-section of time {closing.time}", error))
             return
+        fold.signed.pop(closing.time, None)
         failpoint("mid_gather")
         if offset >= fold.publish_from:
             self.counts["cross_sections"] += 1
@@ -215,16 +226,18 @@ class CrossSectionPartition(FedPartition):
         return None
 
     def _proposal(self, fold: _StrategyFold, closing: Closing) -> list[Record]:
-        """The closing, and its signals where it holds for certain. What cannot be decided stops the strategy when the
-        closing is read back.
+        """The closing, and its signals where it holds for certain and they are the next of their symbols. What cannot
+        be decided stops the strategy when the closing is read back.
         """
-        if self._alone_from is None or self.position < self._alone_from:
+        alone = self._alone_from is not None and self.position >= self._alone_from
+        if not alone or not fold.is_next(closing.time):
             return [self._record(closing)]
         try:
             signals = fold.sections.decided(closing)
         except Exception:  # foreign code, whatever it raises
             return [self._record(closing)]
         self.counts["gathered_signals"] += len(signals)
+        fold.signed[closing.time] = {signal.content.symbol for signal in signals}
         complete = msgspec.structs.replace(closing, with_signals=True)
         return [
             self._record(complete),

@@ -10,7 +10,7 @@ import pytest
 
 from alphawire.commands.research.verify import describe
 from backtest.replay.replay import replay
-from backtest.verify.verdict import compare
+from backtest.verify.verdict import OUT_OF_ORDER, compare
 from backtest.verify.verify import VerifyResult, verify
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
@@ -178,11 +178,16 @@ def move(signal: Signal, **changes: Any) -> Signal:
         (lambda s: s[:3] + s[4:], [("missing", None)]),
         (lambda s: s[:-1], []),
         (lambda s: [*s, s[0]], []),
+        (lambda s: [s[0], s[2], s[1], *s[3:]], [(OUT_OF_ORDER, None)]),
+        (lambda s: [s[0], s[2], s[1], s[2], *s[3:]], [(OUT_OF_ORDER, None)]),
+        (lambda s: [s[3], s[1], s[2], s[0], *s[4:]], [(OUT_OF_ORDER, None)] * 3),
+        (lambda s: [s[0], s[1], s[0], s[2], s[1], *s[3:]], []),
+        (lambda s: [s[4], *s[1:4]], [(OUT_OF_ORDER, None)] * 3 + [("missing", None)]),
         (lambda s: [move(s[0], worker="another"), *s[1:]], []),
         (lambda s: [move(s[0], offset=99), *s[1:]], [("differs", "provenance.offset")]),
         (lambda s: [move(s[0], topic="elsewhere"), *s[1:]], [("differs", "provenance.topic")]),
     ],
-    ids=["equal", "missing below the marker", "missing beyond it", "repeat", "worker", "offset", "topic"],
+    ids=lambda value: None if callable(value) else "+".join(kind.split(":")[0] for kind, _ in value) or "equal",
 )
 def test_live_against_replayed(change: Callable[[list[Signal]], list[Signal]], kinds: list[tuple[str, Any]]) -> None:
     replayed, verdict = signals(6), VerifyResult("demo")

@@ -33,6 +33,7 @@ from tests.support.gathered import (
     append,
     as_the_log_says,
     gather,
+    order_faults,
     predictions,
     ranking,
     records,
@@ -47,6 +48,7 @@ def exactly_one_each(log: Log, came: list[Prediction]) -> None:
     assert len(found) == len({(made.symbol, made.time) for made in came})
     for record in log.of("signals"):
         assert record.partition == msgspec.json.decode(record.value or b"", type=Signal).provenance.partition
+    assert order_faults(log) == []
 
 
 @pytest.mark.parametrize("transactional", [False, True])
@@ -156,6 +158,91 @@ def test_signals_go_with_their_closing_where_no_other_closing_can_come_before(
     part.feed(Chunk(TP("predictions", number), 1, 4, 5, records(log)[4:]))
     again, _ = part.take(1_000)
     assert len(rest) + len(again) == 4
+
+
+class Alone:
+    """An owner without a broker that shut a former one out: `log` is what both wrote. Its transactions arrive when they
+    are `written`; it reads when it is fed.
+    """
+
+    def __init__(self, end: int, written: int, grace_over: bool = True) -> None:
+        self.log, self.number, self.now = Log(), home("ranked", PARTITIONS), 0.0
+        where = CrossSectionState("predictions", 0, end, written)
+        self.part = CrossSectionPartition(
+            self.number, NAMES, [ranking()], PARTITIONS, where, lambda: self.now, fenced=True
+        )
+
+    def feed(self, *made: Prediction) -> None:
+        """These come, after what was written before."""
+        append(self.log, made)
+        there, position = records(self.log), self.part.position
+        if there[position:]:
+            self.part.feed(Chunk(TP("predictions", self.number), 1, position, len(there), there[position:]))
+
+    def close(self, seconds: float = 0.0) -> list[Record]:
+        """Proposes what is due after so many seconds more; what waits to be written then."""
+        self.now += seconds
+        self.part.decide(len(self.log.of("predictions")))
+        return self.part.take(1_000, together=True)[0]
+
+    def written(self, records: list[Record]) -> None:
+        self.log.records += records
+
+
+def times(log: Log, symbol: str) -> list[int]:
+    """Minutes of the symbol's signals, in the order of the log."""
+    found = [msgspec.json.decode(record.value or b"", type=Signal).content for record in log.of("signals")]
+    return [(content.time - made_at(0, "A")[0].time) // 60_000 for content in found if content.symbol == symbol]
+
+
+def test_signals_with_a_closing_wait_for_a_closing_before_it_that_has_none() -> None:
+    """Once past the end of the former owner's open transaction: what was closed before that is read back first."""
+    owner = Alone(end=2, written=4)
+    owner.feed(*made_at(0, "AB"))
+    early = owner.close()
+    assert not early
+    first = owner.close(seconds=3.0)  # by grace, before offset 4
+    owner.feed(*made_at(1, "ABCD"))  # read to offset 6; the closing is not on the log yet
+    second = owner.close()
+    owner.written(first + second)
+    owner.feed()
+    owner.written(owner.close())
+    assert times(owner.log, "A") == times(owner.log, "B") == [0, 1]
+    assert times(owner.log, "C") == [1]
+    assert owner.log.signals() == as_the_log_says(owner.log)
+
+
+def test_signals_with_a_closing_wait_for_a_late_one_of_an_earlier_time() -> None:
+    """D comes while the closing without it is under way, and then with the next time."""
+    owner = Alone(end=0, written=0)
+    owner.feed(*made_at(0, "ABC"))
+    first = owner.close(seconds=3.0)
+    owner.feed(*made_at(0, "D"), *made_at(1, "ABCD"))
+    second = owner.close()
+    owner.written(first + second)
+    owner.feed()
+    owner.written(owner.close())
+    assert times(owner.log, "D") == [0, 1]
+    assert order_faults(owner.log) == []
+    assert owner.log.signals() == as_the_log_says(owner.log)
+
+
+def test_of_many_times_that_wait_each_goes_with_its_signals() -> None:
+    """The order does not cost what signals with their closings are for."""
+    owner = Alone(end=12, written=12)
+    owner.feed(*(made for minute in range(3) for made in made_at(minute, "ABCD")))
+    said = owner.close()
+    assert [record.topic for record in said] == ["predictions", *["signals"] * 4] * 3
+
+
+def test_after_one_that_was_read_back_signals_go_with_their_closing_again() -> None:
+    owner = Alone(end=2, written=4)
+    owner.feed(*made_at(0, "AB"))
+    owner.written(owner.close(seconds=3.0))
+    owner.feed(*made_at(1, "ABCD"))
+    owner.written(owner.close())
+    owner.feed(*made_at(2, "ABCD"))
+    assert [record.topic for record in owner.close()] == ["predictions", *["signals"] * 4]
 
 
 def test_predictions_that_wait_are_not_worth_a_marker() -> None:

@@ -5,12 +5,14 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from plugins.pipeline.cross_sections.cross_section import CrossSections
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
-from schemas.wire import encode
+from schemas.wire import Signal, encode
 from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_record
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
@@ -70,9 +72,24 @@ def records(log: Log) -> list[Fetched]:
     ]
 
 
-def stored(log: Log, compacted: bool) -> CrossSectionState:
+def order_faults(log: Log) -> list[tuple[str, str, int]]:
+    """Strategy, symbol and time of each signal that came after one for a later time; repeats may."""
+    last: dict[tuple[str, str], int] = {}
+    seen, faults = set[str](), []
+    for record in log.of("signals"):
+        content = msgspec.json.decode(record.value or b"", type=Signal).content
+        at = content.strategy, content.symbol
+        if content.id not in seen and content.time < last.get(at, -1):
+            faults.append((*at, content.time))
+        seen.add(content.id)
+        last[at] = max(last.get(at, -1), content.time)
+    return faults
+
+
+def stored(log: Log, compacted: bool, unread: int = 0) -> CrossSectionState:
+    """`unread`: so much more lies beyond the end, in a transaction that is open."""
     end = len(log.of("predictions"))
-    found = CrossSectionState("predictions", 0, end, end)
+    found = CrossSectionState("predictions", 0, end, end + unread)
     state = log.of("state")
     for record in {r.key: r for r in state}.values() if compacted else state:
         found.take(record.value)
@@ -107,7 +124,7 @@ async def gather(
     clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
 
     async def load(_number: int) -> CrossSectionState:
-        return stored(log, rng.random() < 0.5)
+        return stored(log, rng.random() < 0.5, rng.choice([0, 0, 3, 20]))
 
     number = home(strategies[0].name, PARTITIONS)
     factory = WriterFactory(Writer(log, rng, dies_at, transactional, after_state=dies_after_state))
