@@ -4,8 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -23,9 +22,9 @@ from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.partition import ScoreDestination
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
-from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration
+from streams.service.page_server import Page, json_response
+from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration, served
 from streams.service.watchdog import Pulse
-from streams.service.web import OPTIONS
 
 log = logging.getLogger("alphawire.scorer")
 
@@ -46,7 +45,8 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     async with open_producer(kafka, **PRODUCER) as producer:
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
-        async with open_consumer(kafka, **consumer_options(config)) as consumer, _pages(scorer):
+        pages = served(config.worker, config.news.http_port, scorer_pages(scorer))
+        async with open_consumer(kafka, **consumer_options(config)) as consumer, pages:
             await _serve(scorer, consumer, topics)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
 
@@ -148,29 +148,15 @@ def unready(scorer: Scorer) -> dict[str, str]:
     return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
 
 
-@asynccontextmanager
-async def _pages(scorer: Scorer) -> AsyncIterator[None]:
-    """``GET /status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
+def scorer_pages(scorer: Scorer) -> dict[str, Page]:
+    """``/status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
 
-    async def standing(_request: web.Request) -> web.Response:
-        return web.json_response(status(scorer))
-
-    async def live(_request: web.Request) -> web.Response:
-        return web.json_response({"live": True})
-
-    async def ready(_request: web.Request) -> web.Response:
+    def ready() -> web.Response:
         failed = unready(scorer)
-        return web.json_response({"ready": not failed, "failed": failed}, status=503 if failed else 200)
+        return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
-    if not scorer.config.worker.http:
-        yield
-        return
-    app = web.Application(**OPTIONS)
-    app.add_routes([web.get("/status", standing), web.get("/health/live", live), web.get("/health/ready", ready)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, scorer.config.worker.http_host, scorer.config.news.http_port).start()
-        yield
-    finally:
-        await runner.cleanup()
+    return {
+        "/status": lambda: json_response(status(scorer)),
+        "/health/live": lambda: json_response({"live": True}),
+        "/health/ready": ready,
+    }

@@ -1,4 +1,4 @@
-"""The Faust app: an agent for bars, one for listing requests, one for predictions, and the read-only pages."""
+"""The Faust app: an agent for bars, one for listing requests, and one for predictions."""
 
 import logging
 from typing import Any
@@ -10,7 +10,6 @@ from faust.types import TP
 from schemas.configuration import Config
 from streams.consuming.owner_group import OwnerGroup
 from streams.consuming.transport import ChunkSchema, FetchWait, Owner
-from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import client_settings
 from streams.kafka.topics import topic_name
 from streams.owners.bars_owner import BarsOwner
@@ -18,7 +17,6 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.process.exits import no_silent_end
 from streams.publishing.writer import Writer
 from streams.service.listing import reply_records
-from streams.service.web import OPTIONS, add_pages
 
 log = logging.getLogger("alphawire.app")
 
@@ -61,12 +59,8 @@ def create_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
-        web_enabled=settings.http,
-        web_bind=settings.http_host,
-        web_port=settings.http_port or free_port(),
-        web_host=settings.http_host,
+        web_enabled=False,  # of Faust's own pages: tables, routes, sensors; ours are in `streams.service.web`
         canonical_url=f"alphawire://{uuid4()}",  # who is meant, in what the group's leader tells of all
-        web_application_options=OPTIONS,
         worker_redirect_stdouts=False,
     )
     app.owner = OwnerGroup(bars.die, [bars, cross_sections] if cross_sections else [bars])
@@ -76,7 +70,6 @@ def create_app(
     app.cross_sections = cross_sections
     if cross_sections is not None:
         _add_predictions_agent(app, cross_sections)
-    add_pages(app, bars)
     return app
 
 

@@ -1,19 +1,20 @@
 """One worker process from start to end: ``alphawire worker``."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
-import socket
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NoReturn
 
 from plugins.pipeline.pipeline import prepare
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config, Kafka
+from schemas.configuration import Worker as WorkerSettings
 from schemas.errors import ConfigurationError
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
@@ -28,7 +29,9 @@ from streams.requests.control_requests import ControlRequests
 from streams.requests.control_topic import RequestFollower
 from streams.service.app import SignalApp, create_app
 from streams.service.listing import publish_listing
+from streams.service.page_server import Page, listen, serve_pages
 from streams.service.watchdog import Pulse, watch
+from streams.service.web import worker_pages
 
 log = logging.getLogger("alphawire.service")
 
@@ -103,7 +106,8 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         following.add_done_callback(_die_of_silence)
         cross_sections = _cross_section_owner(bars, writer)
         app = create_app(config, bars, writer, FetchWait(shortest, longest), cross_sections)
-        await _serve(app, bars, topics, stop)
+        async with served(config.worker, config.worker.http_port, worker_pages(app, bars)):
+            await _serve(app, bars, topics, stop)
         following.cancel()
 
 
@@ -144,16 +148,18 @@ def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
 
 def check_port(http: bool, host: str, port: int) -> None:
     """`ConfigurationError` when pages are wanted and cannot be served."""
-    if not http:
+    if http:
+        listen(host, port).close()
+
+
+@contextlib.asynccontextmanager
+async def served(worker: WorkerSettings, port: int, pages: Mapping[str, Page]) -> AsyncIterator[None]:
+    """The pages of a service, where it is to have any."""
+    if not worker.http:
+        yield
         return
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
-        raise ConfigurationError(
-            f"the pages cannot be served on {host}:{port} ({reason});"
-            " choose another port with --http-port (0: any free one), or leave them out with --no-http"
-        ) from None
+    async with serve_pages(pages, worker.http_host, port, worker.http_names):
+        yield
 
 
 def choose_writer_factory(kafka: Kafka, writer: Writer, has_transactions: bool, topic: str = "bars") -> WriterFactory:

@@ -1,12 +1,10 @@
 """The worker's read-only pages: its plugins, its status, and whether it is fit to work."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
-from faust.web.base import BlueprintManager
 
 from plugins.base.loading.listing import entries
 from streams.owners.bars_owner import BarsOwner
@@ -14,8 +12,7 @@ from streams.owners.bars_partition import BarsPartition
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.fed_partition import FedPartition
 from streams.service.health import partition_statuses, unready
-
-log = logging.getLogger("alphawire.web")
+from streams.service.page_server import Page, bytes_response, json_response
 
 PAGES = {
     "/features/plugins/available": ("features", "plugins"),
@@ -25,24 +22,6 @@ PAGES = {
 }
 COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval", "failed")
 """What is counted of the records read; `failed`: strategies that stopped."""
-
-
-@web.middleware
-async def _guarded(request: web.Request, handler: Any) -> Any:
-    """A page that fails tells the log why, and whoever asks nothing of the inside (aiohttp would show the stack of a
-    loop in debug mode).
-    """
-    try:
-        return await handler(request)
-    except web.HTTPException:
-        raise
-    except Exception:
-        log.exception("the page %s failed", request.path)
-        return web.json_response({"error": "this page failed; the worker's log says why"}, status=500)
-
-
-OPTIONS: dict[str, Any] = {"middlewares": [_guarded], "client_max_size": 1024}
-"""Of aiohttp's application. Its parser bounds the request line and each header (8190 bytes), and their number (128)."""
 
 
 def keys(category: str) -> list[str]:
@@ -108,37 +87,23 @@ def _failed(parts: Sequence[FedPartition]) -> dict[str, Any]:
     }
 
 
-def add_pages(app: Any, bars: BarsOwner) -> None:
-    """``GET /features/plugins/available`` and its like: ``{"plugins": [keys]}``; ``GET /plugins``: every entry;
-    ``GET /status``, ``GET /health/live``, ``GET /health/ready``.
+def worker_pages(app: Any, bars: BarsOwner) -> dict[str, Page]:
+    """By path: ``/status``, ``/health/live``, ``/health/ready``; ``/features/plugins/available`` and its like:
+    ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made once.
     """
-    app.web.blueprints = (
-        BlueprintManager()
-    )  # none of Faust's own pages: tables, routes, sensors, and a graph by Graphviz
-    for path, (category, name) in PAGES.items():
-        _add_page(app, path, category, name)
 
-    @app.page("/plugins", name="plugins")  # type: ignore[untyped-decorator]
-    async def everything(view: Any, request: Any) -> Any:
-        return view.json({"plugins": msgspec.to_builtins(entries())})
-
-    @app.page("/status", name="status")  # type: ignore[untyped-decorator]
-    async def status_page(view: Any, request: Any) -> Any:
-        return view.json(status(app, bars))
-
-    @app.page("/health/live", name="live")  # type: ignore[untyped-decorator]
-    async def live(view: Any, request: Any) -> Any:
-        """That the event loop answers is what it tells."""
-        return view.json({"live": True})
-
-    @app.page("/health/ready", name="ready")  # type: ignore[untyped-decorator]
-    async def ready(view: Any, request: Any) -> Any:
+    def ready() -> web.Response:
         failed = unready(app, bars)
-        return view.json({"ready": not failed, "failed": failed}, status=503 if failed else 200)
+        return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
+
+    lists = {path: {name: keys(category)} for path, (category, name) in PAGES.items()}
+    unchanging = {"/plugins": {"plugins": entries()}, **lists, "/health/live": {"live": True}}
+    return {
+        "/status": lambda: json_response(status(app, bars)),
+        "/health/ready": ready,
+        **{path: _always(msgspec.json.encode(value)) for path, value in unchanging.items()},
+    }
 
 
-def _add_page(app: Any, path: str, category: str, name: str) -> None:
-    async def page(view: Any, request: Any) -> Any:
-        return view.json({name: keys(category)})
-
-    app.page(path, name=f"{category}-available")(page)
+def _always(body: bytes) -> Page:
+    return lambda: bytes_response(body)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.topics import create_topics
+from streams.service.page_server import page_app
 from streams.service.web import PAGES
 from tests.support.deadlines import deadline
 from tests.support.live import WorkerProcess, wait_for, write_config
@@ -118,21 +121,16 @@ def test_only_loopback_listens(port: int) -> None:
     assert not reachable(port, "127.0.0.2")
 
 
+def broken() -> web.Response:
+    raise RuntimeError("the inside")
+
+
 def test_a_page_that_fails_tells_nothing(caplog: Any) -> None:
     """Also on a loop in debug mode, where aiohttp itself would show the stack."""
-    from aiohttp import web
-    from aiohttp.test_utils import TestClient, TestServer
-
-    from streams.service.web import OPTIONS
-
-    async def broken(_request: web.Request) -> web.Response:
-        raise RuntimeError("the inside")
 
     async def run() -> tuple[int, str]:
         asyncio.get_running_loop().set_debug(True)
-        app = web.Application(**OPTIONS)
-        app.router.add_get("/", broken)
-        async with TestClient(TestServer(app)) as client, client.get("/") as answer:
+        async with TestClient(TestServer(page_app({"/": broken}))) as client, client.get("/") as answer:
             return answer.status, await answer.text()
 
     status, text = asyncio.run(run())
