@@ -65,5 +65,5 @@ class Worker(Section):
     http_host: str = "127.0.0.1"
     http_port: int = Field(6066, ge=0, le=65535)
     http_names: list[str] = Field(
-        default_factory=list, description="names by which clients may ask for the pages, beside addresses and localhost"
+        [], description="names by which clients may ask for the pages, beside addresses and localhost"
     )
