@@ -64,6 +64,6 @@ class Worker(Section):
     http: bool = True
     http_host: str = "127.0.0.1"
     http_port: int = Field(6066, ge=0, le=65535)
-    http_names: list[str] = Field(
-        [], description="names by which clients may ask for the pages, beside addresses and localhost"
+    http_names: tuple[str, ...] = Field(
+        (), description="names by which clients may ask for the pages, beside addresses and localhost"
     )

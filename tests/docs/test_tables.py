@@ -33,7 +33,7 @@ def section(name: str, heading: str) -> str:
 
 
 def shown(default: object) -> str:
-    return {None: "*none*", "": "*empty*"}.get(
+    return {None: "*none*", "": "*empty*", (): "*empty*"}.get(
         default, f"`{json.dumps(default) if isinstance(default, bool) else default}`"
     )  # type: ignore[call-overload]
 
