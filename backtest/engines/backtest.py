@@ -2,7 +2,8 @@
 
     DIR/report.html                  one self-contained page
     DIR/metrics.json                 what was run, and every engine's metrics
-    DIR/ENGINE/NAME.parquet, .csv    trades, equity, fills, cuts, pending (columns: `plugins.engines.results.frames`)
+    DIR/ENGINE/NAME.parquet, .csv    trades, equity, fills, cuts, pending, below_lot (columns:
+                                     `plugins.engines.results.frames`)
 
 The folder is written aside and then renamed: a run that fails leaves an earlier result as it was.
 """
@@ -31,7 +32,7 @@ from schemas.configuration import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
 from schemas.wire import interval_ms
 
-TABLES = {"trades": "trades", "equity": "equity_curve", "fills": "fills", "cuts": "cuts", "pending": "pending"}
+TABLES = {"equity": "equity_curve"} | {name: name for name in ("trades", "fills", "cuts", "pending", "below_lot")}
 """File name → key in an engine's result; an engine of others may lack all but the first two."""
 SUMMARY, PAGE = "metrics.json", "report.html"
 
@@ -234,7 +235,7 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         "warnings": [text for _, text in run.warnings()],
         "engines": {
             key: {"metrics": result["metrics"]}
-            | {name: len(result[name]) for name in ("cuts", "pending") if name in result}
+            | {name: len(result[name]) for name in ("cuts", "pending", "below_lot") if name in result}
             for key, result in run.results.items()
         },
         "buy_and_hold": run.benchmark_metrics,

@@ -61,6 +61,8 @@ def _of_engine(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "note", f"{counted(cuts, 'order')} cut, for want of cash or by the limit of exposure."
     if pending := len(result.get("pending", ())):
         yield "note", f"{counted(pending, 'order')} still waiting for a bar when the data ended."
+    for text in result.get("warnings", ()):
+        yield "note", str(text)
 
 
 def equity_of(result: dict[str, Any]) -> "pd.Series[float]":

@@ -114,26 +114,28 @@ class Diary:
 class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
     """backtrader's broker with the contract's cut and cash."""
 
-    def prepare(self, execution: Execution, symbols: int, log: Diary) -> None:
+    def prepare(self, execution: Execution, market: Market, log: Diary) -> None:
         self.execution = execution
+        self.sizes: list[float] = market.lots.tolist()
         self.log = log
         self.row = -1
         self.balance = execution.capital
         self.parts: dict[int, Part] = {}
-        self.lots = [0] * symbols
-        self.marks = [0.0] * symbols
-        self.values = [0.0] * symbols
+        self.lots = [0] * len(market.symbols)
+        self.marks = [0.0] * len(market.symbols)
+        self.values = [0.0] * len(market.symbols)
         self.setcash(execution.capital)
         self.set_checksubmit(False)
         self.set_shortcash(True)
         self.set_slippage_perc(execution.slippage, slip_open=True, slip_match=True, slip_out=True)
-        self.addcommissioninfo(LotCommission(lot=execution.lot, commission=execution.commission))
+        for name, lot in zip(market.symbols, self.sizes, strict=True):
+            self.addcommissioninfo(LotCommission(lot=lot, commission=execution.commission), name=name)
         self.set_filler(self.allowed)
 
     def mark(self, symbol: int, price: float) -> None:
         """Value a symbol's position at `price` from now on."""
         self.marks[symbol] = price
-        self.values[symbol] = self.lots[symbol] * self.execution.lot * price
+        self.values[symbol] = self.lots[symbol] * self.sizes[symbol] * price
 
     def equity(self) -> float:
         return self.balance + sum(self.values)
@@ -147,11 +149,11 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         if part.opens and held * part.wanted < 0:
             part.reason = FOLLOWED
             return 0
-        execution, mark = self.execution, order.data.open[0]
+        execution, mark, lot = self.execution, order.data.open[0], self.sizes[part.symbol]
         values = self.values.copy()
-        values[part.symbol] = held * execution.lot * mark
+        values[part.symbol] = held * lot * mark
         equity, shorts = self.balance + sum(values), -sum(value for value in values if value < 0.0)
-        costs = (execution.commission, execution.leverage, execution.lot)
+        costs = (execution.commission, execution.leverage, lot)
         if part.opens:
             part.reason = LIMIT
             return abs(contract.openable_lots(part.wanted, equity, self.balance, shorts, mark, price, *costs))
@@ -167,7 +169,8 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         self.cash = self.balance
         if not order.executed.size:
             return
-        part, done, lot = self.parts[order.ref], order.executed.exbits[-1], self.execution.lot
+        part, done = self.parts[order.ref], order.executed.exbits[-1]
+        lot = self.sizes[part.symbol]
         fee = done.closedcomm + done.openedcomm
         self.cash = self.balance = contract.cash_after(self.balance, done.size * lot, done.price, fee)
         position = self.positions[order.data].size
@@ -236,10 +239,11 @@ class Trader(bt.Strategy):  # type: ignore[misc]
         decisions = self.decisions.get(self.broker.row)
         if not decisions:
             return
-        broker, lot = self.broker, self.p.execution.lot
+        broker = self.broker
         equity = broker.equity()
         for symbol, weight in decisions:
-            lots = contract.target_lots(weight, equity, broker.marks[symbol], lot) - broker.lots[symbol]
+            target = contract.target_lots(weight, equity, broker.marks[symbol], broker.sizes[symbol])
+            lots = target - broker.lots[symbol]
             self.waiting.pop(symbol, None)
             if lots:
                 self.waiting[symbol] = Order(broker.row, weight, lots)
@@ -283,7 +287,7 @@ def simulate(market: Market, execution: Execution) -> EngineLog:
     log = Diary()
     cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True, runonce=True, preload=True)
     broker = Broker()
-    broker.prepare(execution, len(market.symbols), log)
+    broker.prepare(execution, market, log)
     cerebro.setbroker(broker)
     marks = market.open if execution.price == "next_open" else market.close
     row = market.row

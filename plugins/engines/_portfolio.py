@@ -7,7 +7,7 @@ import numpy as np
 import vectorbt as vbt
 from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 
-from plugins.engines.market import Market
+from plugins.engines.market import FloatArray, Market
 from plugins.engines.results.frames import EngineLog, Records
 from schemas.configuration import Execution
 
@@ -20,7 +20,7 @@ def portfolio(market: Market, log: EngineLog, execution: Execution) -> Any:
         return vbt.Portfolio(
             wrapper,
             market.closes(),
-            _orders(log.fills, execution.lot),
+            _orders(log.fills, market.lots),
             np.empty(0, log_dt),
             np.array([execution.capital]),
             True,
@@ -28,13 +28,14 @@ def portfolio(market: Market, log: EngineLog, execution: Execution) -> Any:
         )
 
 
-def _orders(fills: Records, lot: float) -> Any:
+def _orders(fills: Records, sizes: FloatArray) -> Any:
     """vectorbt's records, in the order that it wants: by symbol, and in time."""
     order = np.argsort(fills["symbol"], kind="stable")
     lots = fills["lots"][order]
     orders = np.empty(len(order), order_dt)
     orders["id"] = np.arange(len(order))
     orders["col"], orders["idx"] = fills["symbol"][order], fills["row"][order]
-    orders["size"], orders["side"] = np.abs(lots) * lot, np.where(lots > 0, OrderSide.Buy, OrderSide.Sell)
+    orders["size"] = np.abs(lots) * sizes[orders["col"]]
+    orders["side"] = np.where(lots > 0, OrderSide.Buy, OrderSide.Sell)
     orders["price"], orders["fees"] = fills["price"][order], fills["commission"][order]
     return orders

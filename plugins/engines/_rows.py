@@ -25,11 +25,13 @@ FILLED = int(OrderStatus.Filled)
 
 
 class Rules(NamedTuple):
-    """The fields of `execution` that the loop needs; `at_open` and `same_close` say which price fills."""
+    """The fields of `execution` that the loop needs; `at_open` and `same_close` say which price fills, `lots` are by
+    symbol.
+    """
 
     commission: float
     slippage: float
-    lot: float
+    lots: FloatArray
     leverage: float
     at_open: bool
     same_close: bool
@@ -74,7 +76,7 @@ def simulate(market: Market, execution: Execution, compiling: Any = None) -> Eng
     rules = Rules(
         execution.commission,
         execution.slippage,
-        execution.lot,
+        np.require(market.lots, requirements=["C", "W"]),
         execution.leverage,
         execution.price == "next_open",
         execution.price == "this_close",
@@ -83,7 +85,7 @@ def simulate(market: Market, execution: Execution, compiling: Any = None) -> Eng
     compile_function(run_rows, bars, rules, book, cash, equity)(bars, rules, book, cash, equity)
     fills, cuts, refused = book.counts.tolist()
     if refused:
-        raise PluginError(f"vectorbt refused {refused} orders; is the lot ({execution.lot:g}) too small for it?")
+        raise PluginError(f"vectorbt refused {refused} orders; is the lot ({market.lots.min():g}) too small for it?")
     waiting = np.flatnonzero(book.decided >= 0)
     pending = np.zeros(len(waiting), PENDING)
     pending["symbol"], pending["decided"] = waiting, book.decided[waiting]
@@ -128,27 +130,27 @@ def run_rows(bars: Bars, rules: Rules, book: Book, cash: FloatArray, equity: Flo
     """Row by row what the contract says: fill, mark, note down, decide; at this_close decide before."""
     for row in range(len(cash)):
         if not rules.at_open:
-            mark_closes(bars, book, rules.lot, row)
+            mark_closes(bars, book, rules.lots, row)
         if rules.same_close:
-            decide(bars, book, rules.lot, row)
+            decide(bars, book, rules.lots, row)
         fill_orders(bars, rules, book, row)
         if rules.at_open:
-            mark_closes(bars, book, rules.lot, row)
+            mark_closes(bars, book, rules.lots, row)
         cash[row] = book.cash[0]
         equity[row] = book.cash[0] + total(book.values)
         if not rules.same_close:
-            decide(bars, book, rules.lot, row)
+            decide(bars, book, rules.lots, row)
 
 
-def mark_closes(bars: Bars, book: Book, lot: float, row: int) -> None:
+def mark_closes(bars: Bars, book: Book, lots: FloatArray, row: int) -> None:
     """Values what is held at this row's closes."""
     for bar in range(bars.first[row], bars.first[row + 1]):
         symbol = bars.symbol[bar]
         book.marks[symbol] = bars.close[bar]
-        book.values[symbol] = book.lots[symbol] * lot * bars.close[bar]
+        book.values[symbol] = book.lots[symbol] * lots[symbol] * bars.close[bar]
 
 
-def decide(bars: Bars, book: Book, lot: float, row: int) -> None:
+def decide(bars: Bars, book: Book, lots: FloatArray, row: int) -> None:
     """Sizes from the equity and the close known now; a new order replaces one that waits, even by nothing."""
     begin, end = bars.decided_first[row], bars.decided_first[row + 1]
     if begin == end:
@@ -156,7 +158,7 @@ def decide(bars: Bars, book: Book, lot: float, row: int) -> None:
     equity = book.cash[0] + total(book.values)
     for place in range(begin, end):
         symbol, weight = bars.decided_symbol[place], bars.decided_weight[place]
-        order = target_lots(weight, equity, book.marks[symbol], lot) - book.lots[symbol]
+        order = target_lots(weight, equity, book.marks[symbol], lots[symbol]) - book.lots[symbol]
         book.decided[symbol] = row if order != 0 else -1
         book.weight[symbol], book.ordered[symbol] = weight, order
 
@@ -189,15 +191,15 @@ def trade(rules: Rules, book: Book, row: int, symbol: int, opens: bool, wanted: 
         book.counts[1] += 1
     if lots == 0:
         return
-    size = lots * rules.lot
-    state = ProcessOrderState(np.inf, book.lots[symbol] * rules.lot, 0.0, 0.0, price, np.nan, 0, 0)
+    size = lots * rules.lots[symbol]
+    state = ProcessOrderState(np.inf, book.lots[symbol] * rules.lots[symbol], 0.0, 0.0, price, np.nan, 0, 0)
     order = order_nb(size=size, price=price, fees=rules.commission, slippage=rules.slippage)
     done = execute_order_nb(state, order)[1]
     if done.status != FILLED or done.size != abs(size):
         book.counts[2] += 1
         return
     book.lots[symbol] += lots
-    book.values[symbol] = book.lots[symbol] * rules.lot * book.marks[symbol]
+    book.values[symbol] = book.lots[symbol] * rules.lots[symbol] * book.marks[symbol]
     book.cash[0] = cash_after(book.cash[0], size, done.price, done.fees)
     fill = book.fills[book.counts[0]]
     fill.row, fill.symbol, fill.decided, fill.opens = row, symbol, book.decided[symbol], opens
@@ -208,20 +210,19 @@ def trade(rules: Rules, book: Book, row: int, symbol: int, opens: bool, wanted: 
 
 def allowed_lots(rules: Rules, book: Book, symbol: int, opens: bool, wanted: int, mark: float) -> tuple[int, int]:
     """How many of the `wanted` lots the contract lets through at `mark`, and the reason if they are fewer."""
-    held = book.lots[symbol]
+    held, lot = book.lots[symbol], rules.lots[symbol]
     if not opens and wanted < 0:
         return wanted, LIMIT
     if opens and held != 0 and (held > 0) != (wanted > 0):
         return 0, FOLLOWED
     price = slipped(mark, wanted, rules.slippage)
-    net, shorts = exposure(book.values, symbol, held * rules.lot * mark)
+    net, shorts = exposure(book.values, symbol, held * lot * mark)
     cash = book.cash[0]
     equity = cash + net
     if opens:
-        return openable_lots(
-            wanted, equity, cash, shorts, mark, price, rules.commission, rules.leverage, rules.lot
-        ), LIMIT
-    return coverable_lots(wanted, equity, cash, price, rules.commission, rules.leverage, rules.lot), NO_CASH
+        lots = openable_lots(wanted, equity, cash, shorts, mark, price, rules.commission, rules.leverage, lot)
+        return lots, LIMIT
+    return coverable_lots(wanted, equity, cash, price, rules.commission, rules.leverage, lot), NO_CASH
 
 
 def total(values: FloatArray) -> float:

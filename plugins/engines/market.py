@@ -1,6 +1,7 @@
 """From the frames that a user gives to the arrays that an engine runs on; bad frames are refused in one clear line."""
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,10 @@ class Market:
     open: FloatArray
     close: FloatArray
     tradable: NDArray[np.bool_]
+    lots: FloatArray
+    """Shares in a lot, by symbol."""
+    without_volume: list[str]
+    """Symbols of which no bar has a volume, so that each of their bars trades."""
     decision_row: IntArray
     decision_symbol: IntArray
     decision_weight: FloatArray
@@ -82,19 +87,22 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
     rows, row_of_bar = np.unique(times, return_inverse=True)
     order = np.lexsort((numbers, row_of_bar))
     close = _numbers(prices["close"], "prices")
-    _check_lot(close, names, execution)
+    known = [str(symbol) for symbol in symbols]
+    lots = np.array([execution.lot_of(symbol) for symbol in known])
+    _check_lots(close, lots[numbers], names, execution)
     bar_row = row_of_bar[order]
-    decisions = _decisions(
-        signals, [str(symbol) for symbol in symbols], rows, bar_row * len(symbols) + numbers[order], execution
-    )
+    decisions = _decisions(signals, known, rows, bar_row * len(symbols) + numbers[order], execution)
+    tradable, silent = _tradable(prices, numbers, len(known))
     return Market(
-        symbols=[str(symbol) for symbol in symbols],
+        symbols=known,
         times=pd.DatetimeIndex(rows.astype("datetime64[ms]"), tz="UTC", name="time"),
         first=np.searchsorted(bar_row, np.arange(len(rows) + 1)),
         symbol=numbers[order].astype(np.int64),
         open=prices["open"].to_numpy(np.float64)[order],
         close=close[order],
-        tradable=_tradable(prices)[order],
+        tradable=tradable[order],
+        lots=lots,
+        without_volume=[symbol for symbol, no_volume in zip(known, silent.tolist(), strict=True) if no_volume],
         decision_row=decisions[0],
         decision_symbol=decisions[1],
         decision_weight=decisions[2],
@@ -221,20 +229,26 @@ def _check_prices(prices: pd.DataFrame, times: IntArray, names: pd.Index) -> Non
             raise ConfigurationError(f"prices: {name} is {value:g} {_where(times, names, bad)}; {mend}")
 
 
-def _check_lot(close: FloatArray, names: pd.Index, execution: Execution) -> None:
-    least = int(close.argmin())
-    if close[least] * execution.lot <= SMALLEST_LOT * execution.capital:
-        lot = SMALLEST_LOT * execution.capital / close[least]
+def _check_lots(close: FloatArray, lots: FloatArray, names: pd.Index, execution: Execution) -> None:
+    """`lots`: shares in a lot of each bar's symbol."""
+    least = int((close * lots).argmin())
+    if close[least] * lots[least] <= SMALLEST_LOT * execution.capital:
+        lot, name = SMALLEST_LOT * execution.capital / close[least], names[least]
+        enough = 10.0 ** math.ceil(math.log10(lot) + 1e-9)
         raise ConfigurationError(
-            f"execution.lot: {execution.lot:g} of {names[least]} at {close[least]:g} is too little to count"
-            f" against a capital of {execution.capital:g}; use more than {lot:.3g}"
+            f"execution.lot: {lots[least]:g} of {name} at {close[least]:g} is too little to count"
+            f" against a capital of {execution.capital:g}; use more than {lot:.3g},"
+            f" as in lot: {{default: {execution.lot_of('default'):g}, {name}: {enough:g}}}"
         )
 
 
-def _tradable(prices: pd.DataFrame) -> NDArray[np.bool_]:
-    """A bar without volume fills nothing, unless the data has no volume at all."""
+def _tradable(prices: pd.DataFrame, numbers: IntArray, symbols: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which bars may fill an order, and which symbols have no volume at all. A bar without volume fills nothing, unless
+    its symbol has none in any bar: then nobody has counted it.
+    """
     traded = prices["volume"].to_numpy(np.float64) > 0 if "volume" in prices else np.zeros(len(prices), np.bool_)
-    return traded if traded.any() else np.ones(len(prices), np.bool_)
+    silent = np.bincount(numbers, traded, symbols) == 0
+    return traded | silent[numbers], silent
 
 
 def _unknown(name: str, symbols: list[str]) -> str:

@@ -1,13 +1,17 @@
 """The section of a strategy: its plugins, its universe, how its model is trained, and how it is executed."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from schemas.configuration.fields import Interval, Section
 from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
+from schemas.wire import is_symbol
+
+LOT = 1e-4
+Size = Annotated[float, Field(gt=0)]
 
 
 class PluginUse(Section):
@@ -61,6 +65,19 @@ class Training(Section):
         return self
 
 
+def _check_lots(lots: dict[str, float]) -> dict[str, float]:
+    if bad := [name for name in lots if not is_symbol(name)]:
+        raise ValueError(f"{bad[0][:80]!r} is not a symbol")
+    return lots
+
+
+Lots = Annotated[
+    Annotated[Size, Tag("<size>")] | Annotated[dict[str, Size], AfterValidator(_check_lots), Tag("<by symbol>")],
+    Discriminator(lambda value: "<by symbol>" if isinstance(value, dict) else "<size>"),
+]
+"""One size for all symbols, or sizes by symbol with a ``default``."""
+
+
 class Execution(Section):
     """How a signal becomes a trade in a backtest; see the execution contract in the docs."""
 
@@ -69,7 +86,9 @@ class Execution(Section):
     slippage: float = Field(0.0005, ge=0, lt=1, description="fraction of the price")
     capital: float = Field(100_000.0, gt=0)
     weight: float = Field(1.0, gt=0)
-    lot: float = Field(1e-4, gt=0)
+    lot: Lots = Field(
+        LOT, description="orders are whole multiples of it; by symbol: {default: 1e-4, SHIB: 1000, BRK.A: 0.01}"
+    )
     leverage: float = Field(1.0, gt=0)
     long_only: bool = False
     rebalance: Literal["on_change", "always"] = "on_change"
@@ -79,6 +98,10 @@ class Execution(Section):
         " the data's own days",
     )
     i_know_this_looks_ahead: bool = False
+
+    def lot_of(self, symbol: str) -> float:
+        """Shares in a lot of `symbol`."""
+        return self.lot.get(symbol, self.lot.get("default", LOT)) if isinstance(self.lot, dict) else self.lot
 
     @model_validator(mode="after")
     def _no_look_ahead(self) -> "Execution":

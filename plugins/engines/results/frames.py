@@ -9,8 +9,8 @@ fills
 trades
     Round trips, one for each fill that reduces a position: symbol, direction (long or short), size, entry_time (when
     the position was opened), entry_price (average cost of the position), exit_time, exit_price, commission (of the
-    exit and, in proportion, of the entries), pnl (net of it), return (pnl over size times entry price), bars (from
-    entry to exit).
+    exit and, in proportion, of the entries), pnl (net of it), return (pnl over size times entry price), bars (of the
+    symbol, from entry to exit).
 equity_curve
     By time of the bars: equity, cash, long and short (value of the positions at their last closes, short negative).
 positions
@@ -19,6 +19,10 @@ cuts
     What could not be filled: time, bar, symbol, signal_time, part, wanted and filled (signed shares), reason.
 pending
     Orders that the data ended before: symbol, signal_time, weight, size.
+below_lot
+    Decisions whose target is less than one lot, so that it is no position at all: symbol, signal_time, weight.
+warnings
+    What a reader must know of the data and the orders, in sentences.
 """
 
 from collections.abc import Sequence
@@ -30,6 +34,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.engines.market import FloatArray, IntArray, Market
+from plugins.engines.results.cautions import decisions_below_lot, warnings
 from plugins.engines.results.metrics import metrics
 from plugins.engines.results.round_trips import round_trips
 from schemas.configuration import Execution
@@ -76,9 +81,10 @@ def result(
 ) -> dict[str, Any]:
     """The dictionary that ``run`` returns."""
     clock = _Clock(market, execution, interval)
-    fills = _fills(market, log, execution.lot, clock)
-    positions = _positions(market, log, execution.lot)
-    values = np.nan_to_num(positions.to_numpy() * market.closes())
+    fills = _fills(market, log, clock)
+    positions = _positions(market, log)
+    closes = market.closes()
+    values = np.nan_to_num(positions.to_numpy() * closes)
     equity = pd.DataFrame(
         {
             "equity": log.equity,
@@ -88,7 +94,10 @@ def result(
         },
         index=market.times,
     )
-    trades = _trades(market, log, execution.lot, clock)
+    trades = _trades(market, log, clock)
+    looks_ahead = execution.price == "this_close"
+    known = _before_fills(log, execution, positions.to_numpy(), closes) if looks_ahead else log.equity
+    below_lot = decisions_below_lot(market, known, closes)
     length = interval_ms(interval) if interval else None
     return {
         "trades": trades,
@@ -104,8 +113,10 @@ def result(
         ),
         "fills": fills,
         "positions": positions,
-        "cuts": _cuts(market, log, execution.lot, clock),
-        "pending": _pending(market, log, execution.lot),
+        "cuts": _cuts(market, log, clock),
+        "pending": _pending(market, log),
+        "below_lot": below_lot,
+        "warnings": warnings(market, execution, below_lot),
     }
 
 
@@ -118,8 +129,9 @@ class _Clock:
         self.fills = self.bars - pd.Timedelta(milliseconds=interval_ms(interval)) if early and interval else self.bars
 
 
-def _fills(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
+def _fills(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
     fills = log.fills
+    lot = market.lots[fills["symbol"]]
     return pd.DataFrame({
         **_place(market, fills, clock),
         "size": _shares(fills["lots"], lot),
@@ -130,8 +142,9 @@ def _fills(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.Data
     })  # fmt: skip
 
 
-def _cuts(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
+def _cuts(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
     cuts = log.cuts
+    lot = market.lots[cuts["symbol"]]
     return pd.DataFrame({
         **_place(market, cuts, clock),
         "wanted": _shares(cuts["wanted"], lot),
@@ -151,17 +164,17 @@ def _place(market: Market, records: Records, clock: _Clock) -> dict[str, Any]:
     }
 
 
-def _pending(market: Market, log: EngineLog, lot: float) -> pd.DataFrame:
+def _pending(market: Market, log: EngineLog) -> pd.DataFrame:
     pending = log.pending
     return pd.DataFrame({
         "symbol": _names(market.symbols, pending["symbol"]),
         "signal_time": market.times[pending["decided"]],
         "weight": pending["weight"],
-        "size": _shares(pending["lots"], lot),
+        "size": _shares(pending["lots"], market.lots[pending["symbol"]]),
     })  # fmt: skip
 
 
-def _shares(lots: Any, lot: float) -> FloatArray:
+def _shares(lots: Any, lot: FloatArray | float) -> FloatArray:
     """Lots as shares, without the last bits of the product: 33594624 lots of 1e-4 are 3359.4624."""
     rounded: FloatArray = np.round(np.asarray(lots, np.float64) * lot, 12)
     return rounded
@@ -171,17 +184,17 @@ def _names(names: Sequence[str], numbers: IntArray) -> "pd.Series[str]":
     return pd.Series(pd.Series(names, dtype=str).array.take(numbers))
 
 
-def _positions(market: Market, log: EngineLog, lot: float) -> pd.DataFrame:
+def _positions(market: Market, log: EngineLog) -> pd.DataFrame:
     fills = log.fills
     lots = np.full((len(market.times), len(market.symbols)), np.nan)
     lots[0] = 0.0
     lots[fills["row"], fills["symbol"]] = fills["position"]  # of several in one place the last one stays
     held = pd.DataFrame(lots).ffill().to_numpy()
-    return pd.DataFrame(_shares(held, lot), index=market.times, columns=market.symbols)
+    return pd.DataFrame(_shares(held, market.lots), index=market.times, columns=market.symbols)
 
 
-def _trades(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.DataFrame:
-    trips = round_trips(log.fills, len(market.symbols), lot)
+def _trades(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
+    trips = round_trips(log.fills, market.lots)
     size, price = trips["size"], trips["entry_price"]
     return pd.DataFrame({
         "symbol": _names(market.symbols, trips["symbol"]),
@@ -194,5 +207,21 @@ def _trades(market: Market, log: EngineLog, lot: float, clock: _Clock) -> pd.Dat
         "commission": trips["commission"],
         "pnl": trips["pnl"],
         "return": trips["pnl"] / (np.abs(size) * price),
-        "bars": trips["exit"] - trips["entry"],
+        "bars": _own_bars(market, trips["symbol"], trips["entry"], trips["exit"]),
     })  # fmt: skip
+
+
+def _own_bars(market: Market, symbols: IntArray, begin: IntArray, end: IntArray) -> IntArray:
+    """Bars of each symbol after row `begin` up to row `end`: other symbols' times are none of its own."""
+    rows = len(market.times)
+    own = np.sort(market.symbol * rows + market.row)
+    until, since = (np.searchsorted(own, symbols * rows + row) for row in (end, begin))
+    return until - since
+
+
+def _before_fills(log: EngineLog, execution: Execution, positions: FloatArray, closes: FloatArray) -> FloatArray:
+    """Equity at each row's closes with what was held before: what ``this_close`` decides by."""
+    cash = np.concatenate([[execution.capital], log.cash[:-1]])
+    held = np.concatenate([np.zeros_like(positions[:1]), positions[:-1]])
+    before: FloatArray = cash + np.nan_to_num(held * closes).sum(axis=1)
+    return before

@@ -18,17 +18,21 @@ HOLDING = np.dtype([("lots", "i8"), ("price", "f8"), ("commission", "f8"), ("row
 """A position on its way: its average price, the commission not yet charged to a trip, the row of its first fill."""
 
 Records = NDArray[np.void]
+FloatArray = NDArray[np.float64]
 
 
-def round_trips(fills: Records, symbols: int, lot: float) -> Records:
-    """One trip for each fill that reduces a position; `fills` as in `plugins.engines.results.frames.FILL`."""
+def round_trips(fills: Records, lots: FloatArray) -> Records:
+    """One trip for each fill that reduces a position; `fills` as in `plugins.engines.results.frames.FILL`, `lots` the
+    shares in a lot of each symbol.
+    """
     trips = np.zeros(int((~fills["opens"]).sum()), TRIP)
-    holdings = np.zeros(symbols, HOLDING)
-    compile_function(walk, fills, trips, holdings, lot)(fills, trips, holdings, lot)
+    holdings = np.zeros(len(lots), HOLDING)
+    sizes = np.require(lots, requirements=["C", "W"])
+    compile_function(walk, fills, trips, holdings, sizes)(fills, trips, holdings, sizes)
     return trips
 
 
-def walk(fills: Any, trips: Any, holdings: Any, lot: float) -> None:
+def walk(fills: Any, trips: Any, holdings: Any, sizes: FloatArray) -> None:
     """Each fill in turn opens or closes a part of its symbol's holding."""
     count = 0
     for number in range(len(fills)):
@@ -37,7 +41,7 @@ def walk(fills: Any, trips: Any, holdings: Any, lot: float) -> None:
         if fill.opens:
             enlarge(fill, holding)
         else:
-            close(fill, holding, trips[count], lot)
+            close(fill, holding, trips[count], sizes[fill.symbol])
             count += 1
 
 

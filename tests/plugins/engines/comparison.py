@@ -21,8 +21,7 @@ def book_of(case: Scenario) -> Book:
 
 def difference(case: Scenario, book: Book, done: dict[str, Any]) -> str | None:
     """The first thing in which an engine's result is not the ledger's; None: they agree."""
-    lot = case.rules["lot"]
-    for name, expected, found in _whole(book, done, lot):
+    for name, expected, found in _whole(book, done, case.lot):
         if found != expected:
             place = next(
                 (i for i, pair in enumerate(zip(expected, found, strict=False)) if pair[0] != pair[1]),
@@ -30,45 +29,53 @@ def difference(case: Scenario, book: Book, done: dict[str, Any]) -> str | None:
             )
             return f"{name} {place}: {found[place : place + 1]}, the ledger has {expected[place : place + 1]}"
     money = np.maximum(case.rules["capital"], np.abs(_floats(book.equity)))
-    for name, expected, found, scale in _measured(book, done, lot, money):
+    for name, expected, found, scale in _measured(book, done, money):
         if len(expected) and not (distance := np.abs(found - expected) <= EXACT * scale).all():
             place = int(np.argmin(distance))
             return f"{name} {place}: {found[place]!r}, the ledger has {expected[place]!r}"
     return None
 
 
-def _whole(book: Book, done: dict[str, Any], lot: float) -> Iterator[tuple[str, list[Any], list[Any]]]:
+def _whole(book: Book, done: dict[str, Any], lot: Callable[[str], float]) -> Iterator[tuple[str, list[Any], list[Any]]]:
     """What must be equal: (name, the ledger's, the engine's)."""
     yield (
         "fill",
         [(fill.bar, fill.symbol, fill.part, fill.lots) for fill in book.fills],
-        [(fill.bar, fill.symbol, fill.part, round(fill.size / lot)) for fill in done["fills"].itertuples()],
+        [
+            (fill.bar, fill.symbol, fill.part, round(fill.size / lot(fill.symbol)))
+            for fill in done["fills"].itertuples()
+        ],
     )
     yield (
         "cut",
         book.cuts,
-        [(x.bar, x.symbol, x.part, round(x.wanted / lot), round(x.filled / lot)) for x in done["cuts"].itertuples()],
+        [
+            (x.bar, x.symbol, x.part, round(x.wanted / lot(x.symbol)), round(x.filled / lot(x.symbol)))
+            for x in done["cuts"].itertuples()
+        ],
     )
-    pending = done["pending"].itertuples()
-    yield "pending order", book.pending, [(x.symbol, x.signal_time, round(x.size / lot)) for x in pending]
+    pending = [(x.symbol, x.signal_time, round(x.size / lot(x.symbol))) for x in done["pending"].itertuples()]
+    yield "pending order", book.pending, pending
+    small = done["below_lot"]
+    yield "decision below a lot", book.below_lot, list(zip(small["symbol"], small["signal_time"], strict=True))
     yield (
         "trade",
-        [(symbol, since, until, abs(lots)) for (symbol, since, until, lots), _ in book.trades],
-        [_trade(trade, done["fills"], lot) for trade in done["trades"].itertuples()],
+        [(symbol, since, until, abs(lots), own) for (symbol, since, until, lots, own), _ in book.trades],
+        [_trade(trade, lot) for trade in done["trades"].itertuples()],
     )
     held = done["positions"]
     yield (
         "positions after bar",
         [[lots.get(symbol, 0) for symbol in held.columns] for lots in book.positions],
-        (held / lot).round().astype(int).to_numpy().tolist(),
+        (held / [lot(symbol) for symbol in held.columns]).round().astype(int).to_numpy().tolist(),
     )
 
 
-def _trade(trade: Any, fills: pd.DataFrame, lot: float) -> tuple[Any, ...]:
-    return trade.symbol, trade.entry_time, trade.exit_time, round(trade.size / lot)
+def _trade(trade: Any, lot: Callable[[str], float]) -> tuple[Any, ...]:
+    return trade.symbol, trade.entry_time, trade.exit_time, round(trade.size / lot(trade.symbol)), trade.bars
 
 
-def _measured(book: Book, done: dict[str, Any], lot: float, money: Any) -> Iterator[tuple[str, Any, Any, Any]]:
+def _measured(book: Book, done: dict[str, Any], money: Any) -> Iterator[tuple[str, Any, Any, Any]]:
     """What may differ by `EXACT` times a scale: (name, the ledger's, the engine's, scale)."""
     fills, trades, curve = done["fills"], done["trades"], done["equity_curve"]
     yield "cash after bar", _floats(book.cash), curve["cash"].to_numpy(), money

@@ -40,14 +40,16 @@ class Stock:
 
 @dataclass
 class Book:
-    """All that happened. Cuts: (bar, symbol, part, wanted, filled); pending: (symbol, signal time, lots); trades:
-    (symbol, entry bar, exit bar, lots) and (entry price, exit price, commission, profit).
+    """All that happened. Cuts: (bar, symbol, part, wanted, filled); pending: (symbol, signal time, lots); below a lot:
+    (symbol, signal time); trades: (symbol, entry bar, exit bar, lots, own bars from one to the other) and (entry price,
+    exit price, commission, profit).
     """
 
     fills: list[Booked] = field(default_factory=list)
-    trades: list[tuple[tuple[str, Any, Any, int], tuple[Fraction, ...]]] = field(default_factory=list)
+    trades: list[tuple[tuple[str, Any, Any, int, int], tuple[Fraction, ...]]] = field(default_factory=list)
     cuts: list[tuple[Any, str, str, int, int]] = field(default_factory=list)
     pending: list[tuple[str, Any, int]] = field(default_factory=list)
+    below_lot: list[tuple[str, Any]] = field(default_factory=list)
     cash: list[Fraction] = field(default_factory=list)
     equity: list[Fraction] = field(default_factory=list)
     positions: list[dict[str, int]] = field(default_factory=list)
@@ -64,8 +66,9 @@ class Ledger:
         self.signals: dict[Any, dict[str, Any]] = {}
         for (time, symbol), signal in zip(signals.index, signals.to_dict("records"), strict=True):
             self.signals.setdefault(time, {})[symbol] = signal
-        self.has_volume = "volume" in prices and bool((prices["volume"] > 0).any())
-        self.lot, self.leverage = Fraction(rules["lot"]), Fraction(rules["leverage"])
+        has_volume = prices[prices["volume"] > 0] if "volume" in prices else prices[:0]
+        self.has_volume = set(has_volume.index.get_level_values("symbol"))
+        self.leverage = Fraction(rules["leverage"])
         self.commission, self.slippage = Fraction(rules["commission"]), Fraction(rules["slippage"])
         self.cash = Fraction(rules["capital"])
         self.lots: dict[str, int] = {}
@@ -96,6 +99,10 @@ class Ledger:
         self.book.pending = [(symbol, time, lots) for symbol, (time, lots) in sorted(self.waiting.items())]
         return self.book
 
+    def _lot(self, symbol: str) -> Fraction:
+        lot = self.rules["lot"]
+        return Fraction(lot.get(symbol, lot["default"]) if isinstance(lot, dict) else lot)
+
     def _see_closes(self, bars: dict[str, Any]) -> None:
         for symbol, bar in bars.items():
             self.last_close[symbol] = Fraction(bar["close"])
@@ -103,7 +110,7 @@ class Ledger:
     def _equity(self, mark: dict[str, Fraction] | None = None) -> Fraction:
         """Cash and positions at their last closes, but those in `mark` at that."""
         marks = {**self.last_close, **(mark or {})}
-        return self.cash + sum(lots * self.lot * marks[symbol] for symbol, lots in self.lots.items() if lots)
+        return self.cash + sum(lots * self._lot(symbol) * marks[symbol] for symbol, lots in self.lots.items() if lots)
 
     def _weight(self, signal: dict[str, Any]) -> float | None:
         weight = self.rules["weight"]
@@ -127,8 +134,10 @@ class Ledger:
             self.last_weight[symbol] = weight
             target = 0
             if equity > 0:
-                lots = abs(Fraction(weight)) * equity / (self.last_close[symbol] * self.lot)
+                lots = abs(Fraction(weight)) * equity / (self.last_close[symbol] * self._lot(symbol))
                 target = int(lots * (1 + RELATIVE) + ABSOLUTE) * (1 if weight > 0 else -1)
+                if target == 0 and weight:
+                    self.book.below_lot.append((symbol, time))
             self.waiting.pop(symbol, None)
             if order := target - self.lots.get(symbol, 0):
                 self.waiting[symbol] = (time, order)
@@ -136,7 +145,7 @@ class Ledger:
     def _fill(self, time: Any, marks: dict[str, Fraction]) -> None:
         """First what reduces, then what opens, each by symbol; a flip is in both."""
         bars = self.bars[time]
-        due = sorted(s for s in self.waiting if s in bars and (not self.has_volume or bars[s]["volume"] > 0))
+        due = sorted(s for s in self.waiting if s in bars and (s not in self.has_volume or bars[s]["volume"] > 0))
         orders = {symbol: self.waiting.pop(symbol)[1] for symbol in due}
         reducing = {}
         for symbol, order in orders.items():
@@ -157,7 +166,8 @@ class Ledger:
         if lots != wanted:
             self.book.cuts.append((time, symbol, part, wanted, lots))
         if lots:
-            self.cash -= lots * self.lot * price + abs(lots) * self.lot * price * self.commission
+            lot = self._lot(symbol)
+            self.cash -= lots * lot * price + abs(lots) * lot * price * self.commission
             self.lots[symbol] = self.lots.get(symbol, 0) + lots
             self.book.fills.append(Booked(time, symbol, part, lots, price, self.cash))
             self._account(time, symbol, part, lots, price)
@@ -165,15 +175,17 @@ class Ledger:
     def _account(self, time: Any, symbol: str, part: str, lots: int, price: Fraction) -> None:
         """Average cost: what leaves takes its share of all that was paid for what is there."""
         stock = self.stocks.setdefault(symbol, Stock())
-        fee = abs(lots) * self.lot * price * self.commission
+        lot = self._lot(symbol)
+        fee = abs(lots) * lot * price * self.commission
         if part == "open":
             stock.since = stock.since if stock.lots else time
             stock.lots, stock.cost, stock.paid = stock.lots + lots, stock.cost + lots * price, stock.paid + fee
             return
         share = Fraction(-lots, stock.lots)
         entry, paid = stock.cost / stock.lots, stock.paid * share + fee
-        profit = -lots * self.lot * (price - entry) - paid
-        self.book.trades.append(((symbol, stock.since, time, -lots), (entry, price, paid, profit)))
+        profit = -lots * lot * (price - entry) - paid
+        own = sum(symbol in bars for at, bars in self.bars.items() if stock.since < at <= time)
+        self.book.trades.append(((symbol, stock.since, time, -lots, own), (entry, price, paid, profit)))
         stock.lots, stock.cost, stock.paid = stock.lots + lots, stock.cost * (1 - share), stock.paid * (1 - share)
 
     @staticmethod
@@ -191,14 +203,15 @@ class Ledger:
     def _holds(self, symbol: str, part: str, lots: Fraction, mark: Fraction, price: Fraction) -> bool:
         """May this many lots trade? Tried out: pay, hold, and look at the books."""
         held = self.lots.get(symbol, 0)
-        size = lots * self.lot
+        lot = self._lot(symbol)
+        size = lots * lot
         cash = self.cash - size * price - abs(size) * price * self.commission
         if part == "reduce":
             credit = (self.leverage - 1) * max(self._equity({symbol: mark}), Fraction(0))
             return lots < 0 or cash + credit >= 0
         if held * lots < 0:
             return False
-        values = {other: n * self.lot * self.last_close[other] for other, n in self.lots.items() if n}
-        values[symbol] = held * self.lot * mark + size * mark
+        values = {other: n * self._lot(other) * self.last_close[other] for other, n in self.lots.items() if n}
+        values[symbol] = held * lot * mark + size * mark
         equity = cash + sum(values.values())
         return sum(abs(value) for value in values.values()) <= self.leverage * equity

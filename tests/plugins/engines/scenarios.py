@@ -20,6 +20,10 @@ class Scenario:
     signals: pd.DataFrame
     rules: dict[str, Any]
 
+    def lot(self, symbol: str) -> float:
+        lots = self.rules["lot"]
+        return float(lots.get(symbol, lots["default"]) if isinstance(lots, dict) else lots)
+
 
 def scenario(seed: int) -> Scenario:
     """The same seed gives the same scenario, for ever."""
@@ -32,7 +36,19 @@ def scenario(seed: int) -> Scenario:
     if rng.random() < 0.1:
         prices["volume"] = 0.0
     rules = _rules(rng, lot)
-    return Scenario(seed, prices, _signals(rng, prices), rules)
+    signals = _signals(rng, prices)
+    _by_symbol(np.random.default_rng([seed, 1]), prices, rules)
+    return Scenario(seed, prices, signals, rules)
+
+
+def _by_symbol(rng: np.random.Generator, prices: pd.DataFrame, rules: dict[str, Any]) -> None:
+    """In some scenarios one symbol has no volume at all, and lots differ by symbol, up to ones that buy nothing."""
+    symbols = prices.index.get_level_values("symbol")
+    if rng.random() < 0.2:
+        prices.loc[symbols == rng.choice(symbols), "volume"] = 0.0
+    if rng.random() < 0.3:
+        lots = {name: rules["lot"] * float(rng.choice([1.0, 10.0, 1e7])) for name in symbols.unique()[::2]}
+        rules["lot"] = {"default": rules["lot"], **lots}
 
 
 def _bars(rng: np.random.Generator, name: str, times: pd.DatetimeIndex, lot: float) -> pd.DataFrame:

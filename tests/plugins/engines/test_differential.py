@@ -70,6 +70,7 @@ WANTED = {
     "flip", "pending", "equity gone", "tiny price", "huge price", "no volume", "some volume is 0", "order over a gap",
     "several symbols fill at one time", "commission", "slippage", "free", "signal", "weight", "long_only", "leverage",
     "less than all", "always", "on_change", "whole shares", "late start", "early end", "trades",
+    "lots by symbol", "a symbol without volume", "below a lot",
 }  # fmt: skip
 
 
@@ -107,6 +108,9 @@ def coverage(count: int) -> Counter[str]:
             "leverage": rules["leverage"] > 1,
             "less than all": rules["leverage"] < 1,
             "whole shares": rules["lot"] == 1.0,
+            "lots by symbol": isinstance(rules["lot"], dict),
+            "a symbol without volume": 0 < (volume.groupby(level="symbol").max() == 0).mean() < 1,
+            "below a lot": bool(book.below_lot),
             "late start": any(times.min() > min(bars) for times in ends),
             "early end": any(times.max() < max(bars) for times in ends),
         }.items():

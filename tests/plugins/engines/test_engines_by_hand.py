@@ -122,6 +122,69 @@ def test_data_without_any_volume_fills(run: Run) -> None:
     assert sizes(run(prices.drop(columns="volume"), says(A={0: "BUY"}))) == [(1, "A", 100)]
 
 
+def test_volume_is_judged_by_symbol(run: Run) -> None:
+    """Currencies have no volume, and fill beside a stock that has one and rests without it."""
+    prices = bars(
+        EURUSD=[(0, 1, 1, 0), (1, 1, 1, 0), (2, 1, 1, 0)], AAPL=[(0, 10, 10, 9), (1, 10, 10, 0), (2, 10, 10, 9)]
+    )
+    alone = run(prices[prices.index.get_level_values("symbol") == "EURUSD"], says(EURUSD={0: "BUY"}), weight=0.4)
+    both = run(prices, says(EURUSD={0: "BUY"}, AAPL={0: "BUY"}), weight=0.4)
+    assert sizes(alone) == [(1, "EURUSD", 400)]
+    assert sizes(both) == [(1, "EURUSD", 400), (2, "AAPL", 40)]
+    assert [text for text in both["warnings"] if "volume" in text] == [
+        "no bar of EURUSD has a volume, so every bar there is taken as one that trades."
+    ]
+
+
+def test_lots_differ_by_symbol(run: Run) -> None:
+    """A coin in thousands, a share in whole ones, the rest by default: of 1,000, a third each."""
+    prices = bars(
+        SHIB=[(0, 1.2e-5, 1.2e-5), (1, 1.2e-5, 1.2e-5)],
+        SPY=[(0, 70, 70), (1, 70, 70)],
+        BTC=[(0, 9e4, 9e4), (1, 9e4, 9e4)],
+    )
+    said = says("weight", SHIB={0: 0.3}, SPY={0: 0.3}, BTC={0: 0.3})
+    done = run(prices, said, lot={"default": 1e-4, "SHIB": 1e6, "SPY": 1})
+    assert sizes(done) == [(1, "BTC", 0.0033), (1, "SHIB", 25e6), (1, "SPY", 4)]
+    assert done["positions"].iloc[-1].to_dict() == {"BTC": 0.0033, "SHIB": 25e6, "SPY": 4.0}
+    assert done["equity_curve"]["equity"].tolist() == pytest.approx([1000, 1000])
+    assert not done["warnings"]
+
+
+def test_a_lot_that_differs_trades_there_and_back(run: Run) -> None:
+    prices = bars(A=[(0, 2, 2), (1, 2, 2), (2, 3, 3)], B=[(0, 2, 2), (1, 2, 2), (2, 3, 3)])
+    done = run(prices, says("weight", A={0: 0.5, 1: 0.0}, B={0: 0.5, 1: 0.0}), lot={"A": 100, "default": 10})
+    assert done["trades"][["symbol", "size", "pnl"]].to_numpy().tolist() == [["A", 200.0, 200.0], ["B", 250.0, 250.0]]
+    assert done["equity_curve"]["equity"].iloc[-1] == 1450.0
+
+
+def test_decisions_below_a_lot_are_counted(run: Run) -> None:
+    """One share of 600 is more than half of 1,000: that is told. A sale of all is none."""
+    prices = bars(A=[(0, 600, 600), (1, 600, 600), (2, 600, 600)], B=[(0, 10, 10), (1, 10, 10), (2, 10, 10)])
+    done = run(prices, says("weight", A={0: 0.5, 1: 0.0}, B={0: 0.5, 1: 0.004}), lot=1.0)
+    assert done["below_lot"].to_dict("records") == [
+        {"symbol": "A", "signal_time": T[0], "weight": 0.5},
+        {"symbol": "B", "signal_time": T[1], "weight": 0.004},
+    ]
+    assert sizes(done) == [(1, "B", 50), (2, "B", -50)]
+    assert done["warnings"] == [
+        "2 decisions on A, B came to less than a lot, so to no position; give execution.lot by symbol."
+    ]
+
+
+def test_a_lot_of_no_symbol_is_told(run: Run) -> None:
+    done = run(bars(A=[(0, 10, 10), (1, 10, 10)]), says(A={0: "BUY"}), lot={"AA": 1.0})
+    assert done["warnings"] == ["execution.lot names AA, of which there are no bars."]
+
+
+def test_bars_of_a_trade_are_its_symbols(run: Run) -> None:
+    """B has a bar each minute, A every other: A is held for two of its bars."""
+    every = [(minute, 1.0, 1.0) for minute in range(8)]
+    prices = bars(A=[(0, 10, 10), (2, 10, 10), (4, 10, 10), (6, 10, 10)], B=every)
+    done = run(prices, says(A={0: "BUY", 4: "FLAT"}), weight=0.5)
+    assert done["trades"][["symbol", "bars"]].to_numpy().tolist() == [["A", 2]]
+
+
 def test_newer_signal_replaces_a_waiting_order_and_hold_does_not(run: Run) -> None:
     prices = bars(A=[(0, 10, 10), (1, 10, 10, 0), (2, 10, 10), (3, 10, 10)])
     assert sizes(run(prices, says(A={0: "BUY", 1: "SELL"}), weight=0.5)) == [(2, "A", -50)]

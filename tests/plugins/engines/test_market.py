@@ -49,6 +49,7 @@ def _set(column: str, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (_set("volume", -1.0), "prices: volume is -1"),
         (lambda p: p.assign(close="ten"), "prices: the column 'close' holds something else than numbers"),
         (_set("close", 1e-4), "execution.lot: 0.0001 of BBB at 0.0001 is too little .* use more than 0.466"),
+        (_set("close", 1.2e-7), r"of BBB at 1.2e-07 .* use more than 388, as in lot: {default: 0.0001, BBB: 1000}"),
     ],
 )
 def test_bad_prices(change: Callable[[pd.DataFrame], pd.DataFrame], message: str) -> None:
