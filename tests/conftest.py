@@ -1,5 +1,6 @@
 """Brokers for the tests: one of each kind for the whole session, shared by all tests through prefixes of their own."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -109,6 +110,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """One of several processes (``-n``) hands what it has to tell to the one that prints."""
+    # clients that tests left are closed here: within the import that hypothesis does for its summary that ends Python
+    # 3.11 with "AST constructor recursion depth mismatch" (seen)
+    gc.collect()
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["told"] = told.told()
         output["costs"] = _costs

@@ -88,12 +88,15 @@ def show_left_out(left: "Refused", what: str = "of the bars were") -> None:
         click.echo("read as: " + "; ".join(f"{how}: {what}" for how, what in left.read_as.items()), err=True)
 
 
-def show_data(gaps: Sequence[str], bars: "Refused", news: "Refused") -> dict[str, Any]:
+def show_data(gaps: Sequence[str], bars: "Refused", news: "Refused", scattered: str | None = None) -> dict[str, Any]:
     """What is wrong with the data, on standard error; returns the same for ``--json``."""
     show_gaps(gaps)
+    if scattered:
+        click.echo(scattered, err=True)
     show_left_out(bars)
     show_left_out(news, NO_NEWS)
-    return {"gaps": list(gaps), "left_out": asdict(bars), "news_left_out": asdict(news)}
+    left_out = {"left_out": asdict(bars), "news_left_out": asdict(news)}
+    return {"gaps": list(gaps), "scattered": scattered, **left_out}
 
 
 def show_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:

@@ -27,6 +27,7 @@ from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import Refused, during, refused, select_bars
+from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
 
 MESSAGE = "message"
@@ -39,8 +40,8 @@ class ReplayResult:
 
     `gaps`: in words, which offsets the log lacks, although the state should have seen them. `lacking`: why some bars
     have no signals here, although what was in force for them said something. `other`: the hash of the configuration in
-    force, where that is not the one here. `left_out`: what of the source is no bar, or none that can be used;
-    `news_left_out` the same of a file of news.
+    force, where that is not the one here. `scattered`: what is wrong, where symbols lie on several partitions.
+    `left_out`: what of the source is no bar, or none that can be used; `news_left_out` the same of a file of news.
     """
 
     # asyncio.run writes out what its task returned, for the message of an error that nobody sees
@@ -49,6 +50,7 @@ class ReplayResult:
     gaps: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     other: str | None = None
+    scattered: str | None = None
     left_out: Refused = field(default_factory=Refused)
     news_left_out: Refused = field(default_factory=Refused)
 
@@ -174,6 +176,7 @@ async def replay_topic(
             lost = _report_lost(result, lost, step.batches, start, end)
             frames.take(step)
     result.bars = frames.whole()
+    result.scattered = scattered(reading.places, topic_name(history.log, "bars"))
     return result
 
 
@@ -207,6 +210,7 @@ async def replay_sections(history: History, progress: Progress | None = None) ->
             frames.take(step)
     result.raw = decided(ready, await logged(history.log, ready.name), predictions)
     result.bars = frames.whole()
+    result.scattered = scattered(reading.places, topic_name(history.log, "bars"))
     return result
 
 

@@ -55,7 +55,7 @@ class History:
             entries = stored.history.get(self.ready.name, [])
             oldest, _ = await self.log.offset_range("bars", number) if whole and entries else (0, 0)
             yield PartitionHistory(
-                self, number, count, stored, stretches(entries, oldest, self.ready, self.config)
+                self, number, stored, stretches(entries, oldest, self.ready, self.config)
             )  # fmt: skip
 
 
@@ -65,7 +65,6 @@ class PartitionHistory:
 
     history: History
     number: int
-    count: int
     stored: StoredState
     past: list[Stretch]
 
@@ -107,7 +106,7 @@ class PartitionHistory:
         self, folds: Sequence[Fold], begin: int, reading: Reading | None = None
     ) -> AsyncIterator[tuple[Step, Outcome]]:
         """The bars from offset `begin` to the end that the log has now, and what the folds make of them."""
-        async for step in topic_steps(self.history.log, self.number, self.count, begin, reading):
+        async for step in topic_steps(self.history.log, self.number, begin, reading):
             total = Outcome()
             for fold in folds:
                 add(total, fold.feed(step.batches))

@@ -13,12 +13,13 @@ from plugins.pipeline.frames import batch_from_frame
 from schemas.errors import ConfigurationError
 from schemas.wire import interval_ms
 from streams.consuming.clock_bound import ClockBound
-from streams.consuming.intake import Intake
+from streams.consuming.intake import DecodedBars, Intake
 from streams.ingest.bar_files import Refused, read_bars
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
+from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
-from streams.recovery.state import refused_bars
+from streams.recovery.state import load_control
 
 
 class Progress(Protocol):
@@ -41,26 +42,33 @@ class Step:
 @dataclass
 class Reading:
     """What comes up while a log is read: `gaps`, in words, which offsets it lacks; `left_out`, which of its records
-    cannot be used.
+    cannot be used; `places`, on which partitions each symbol lies, where the partitioner alone does not tell.
     """
 
     progress: Progress | None = None
     gaps: list[str] = field(default_factory=list)
     left_out: Refused = field(default_factory=Refused)
+    places: dict[str, set[int]] = field(default_factory=dict)
+
+    def take(self, decoded: DecodedBars, topic: str, partition: int) -> None:
+        """What of a partition's records cannot be used, and which symbols it has."""
+        for letter in decoded.dead:
+            self.left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
+        for symbol in decoded.symbols:
+            self.places.setdefault(symbol, set()).add(partition)
 
 
-async def topic_steps(
-    log: Log, partition: int, partitions: int, start: int, reading: Reading | None = None
-) -> AsyncIterator[Step]:
+async def topic_steps(log: Log, partition: int, start: int, reading: Reading | None = None) -> AsyncIterator[Step]:
     """The partition's bars from offset `start` to the end that it has now, as the worker's own intake takes them."""
     reading = reading or Reading()
-    intake = Intake(partition, partitions, log.partitioner, ClockBound(await refused_bars(log, partition)))
+    control = await load_control(log, partition)
+    count, bound = await log.partition_count(), ClockBound(control.refused)
+    intake = Intake(partition, count, log.partitioner, bound, control.partitioners)
     topic, missing = topic_name(log, "bars"), Gaps()
     async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
         yield Step(partition, taken.batches)
-        for letter in taken.dead:
-            reading.left_out.add(letter.kind, f"{place(topic, partition, letter.record.offset)}: {letter.reason}")
+        reading.take(taken, topic, partition)
         if reading.progress:
             reading.progress(len(records), records[-1].timestamp)
     reading.gaps += describe_gaps(f"{topic}/{partition}", missing.spans)
@@ -93,8 +101,9 @@ def file_bars(source: str, interval: str) -> pd.DataFrame:
 
 
 def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:
-    """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`; what the log
-    lacks: ``log_gaps(frame)``, and what of it cannot be used: ``streams.ingest.bar_files.refused(frame)``.
+    """All bars of `interval` on the `bars` topic, by close time and symbol, with `partition` and `offset`. What the log
+    lacks: ``log_gaps(frame)``; whether symbols lie on several partitions: ``log_scattered(frame)``; what of it cannot
+    be used: ``streams.ingest.bar_files.refused(frame)``.
     """
     return asyncio.run(_topic_bars(log, interval, progress))
 
@@ -102,7 +111,7 @@ def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.
 async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.DataFrame:
     frames, reading, count = Frames(interval), Reading(progress), await log.partition_count()
     for partition in range(count):
-        async for step in topic_steps(log, partition, count, 0, reading):
+        async for step in topic_steps(log, partition, 0, reading):
             frames.take(step)
     bars = frames.whole()
     if bars.empty:
@@ -110,6 +119,7 @@ async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.
             f"{topic_name(log, 'bars')} holds no bars of {interval}; put some there with `alphawire produce bars`"
         )
     bars.attrs |= {"gaps": reading.gaps, "refused": asdict(reading.left_out)}
+    bars.attrs["scattered"] = scattered(reading.places, topic_name(log, "bars"))
     return bars
 
 
@@ -134,6 +144,12 @@ class Frames:
 def log_gaps(bars: pd.DataFrame) -> list[str]:
     """In words, which offsets the log lacked that `topic_bars` read."""
     return list(bars.attrs.get("gaps", []))
+
+
+def log_scattered(bars: pd.DataFrame) -> str | None:
+    """What is wrong where symbols lie on several partitions of the log that `topic_bars` read."""
+    fault: str | None = bars.attrs.get("scattered")
+    return fault
 
 
 def frame_of(batch: BarBatch, interval: str) -> pd.DataFrame:

@@ -11,11 +11,13 @@ from backtest.replay.replay import signals_during
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress, Reading
-from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
+from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, exactly_once_from, live_signals
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import during
+from streams.kafka.partitioner import scattered
+from streams.kafka.topics import topic_name
 from streams.publishing.writer import home
 from streams.recovery.cross_section_state import load_cross_sections
 from streams.recovery.state import load
@@ -55,7 +57,7 @@ async def verify_gathered(
         expected = [signal for _, signal in of_log.signals if signal.provenance.partition == partition]
         compare(
             verdict, signals_during(mine, start, end), signals_during(expected, start, end),
-            lambda signal: signal.content.id in due,
+            lambda signal: signal.content.id in due, exactly_once_from(bars.past[partition]),
         )  # fmt: skip
     verdict.unpublished += len(of_log.absent)
     verdict.open = int(during((prediction.time for prediction in of_log.open), start, end).sum())
@@ -64,11 +66,12 @@ async def verify_gathered(
 
 
 async def _bars(history: History, verdict: VerifyResult, progress: Progress | None) -> _Bars:
-    bars, ready = _Bars(), history.ready
+    bars, ready, reading = _Bars(), history.ready, Reading(progress, verdict.gaps)
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
         bars.past[partition.number] = partition.past
-        bars.predictions += (await partition.recomputed(Reading(progress, verdict.gaps))).predictions
+        bars.predictions += (await partition.recomputed(reading)).predictions
+    verdict.scattered = scattered(reading.places, topic_name(history.log, "bars"))
     if not any(bars.past.values()):
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name}"
     return bars

@@ -40,6 +40,8 @@ class VerifyResult:
 
     `gaps`: in words, which offsets of the bars the log lacks.
 
+    `scattered`: what is wrong, where symbols lie on several partitions of the bars.
+
     `open`: predictions of cross-sections that are not closed at the end of the log, and so have no signals yet.
 
     `older`: signals from before the state's origin, which lie too far back for the log as it is now. `other`: the
@@ -56,6 +58,7 @@ class VerifyResult:
     older: int = 0
     not_reproducible: str | None = None
     other: str | None = None
+    scattered: str | None = None
     gaps: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
@@ -68,7 +71,8 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        return not self.differences and self.not_reproducible is None and self.foreign == 0
+        faults = self.differences, self.not_reproducible, self.scattered, self.foreign
+        return not any(faults)
 
 
 @dataclass
@@ -99,6 +103,11 @@ def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]
     return kept
 
 
+def exactly_once_from(past: Sequence[Stretch]) -> int | None:
+    """From which bar on a partition's signals must be there once; None: they may be repeated."""
+    return past[-1].applied.exactly_once_from if past else None
+
+
 async def live_signals(log: Log, strategy: str, partition: int) -> Live:
     live = Live((await load(log, partition)).published.get(strategy, 0))
     async for record in log.records("signals", partition, isolation="read_committed"):
@@ -112,9 +121,21 @@ async def live_signals(log: Log, strategy: str, partition: int) -> Live:
     return live
 
 
+<<<<<<< HEAD
 def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
     """Every live signal against the replay's of that id; a replayed one that is `due` must be there. Those of a symbol,
     without what is repeated, must be in the order of its bars.
+=======
+def compare(
+    verdict: VerifyResult,
+    live: list[Signal],
+    expected: list[Signal],
+    due: Callable[[Signal], bool],
+    once_from: int | None = None,
+) -> None:
+    """Every live signal against the replay's of that id; a replayed one that is `due` must be there, and none may be
+    there twice for a bar from offset `once_from` on.
+>>>>>>> b8efd2e (A symbol on two partitions is told, a changed partitioner takes effect where applied says, a second group is refused, workers that differ name each other)
     """
     wanted = {signal.content.id: signal for signal in expected}
     seen: set[str] = set()
@@ -132,6 +153,8 @@ def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], d
             verdict.differences += differences
         elif repeated:
             verdict.repeats += 1
+            if once_from is not None and signal.provenance.offset >= once_from:
+                verdict.differences.append(_difference("repeated", signal))
         else:
             verdict.equal += 1
     for identity, signal in wanted.items():

@@ -8,9 +8,10 @@ from backtest.sources.bars import Progress, Reading
 from backtest.sources.log import require_log
 from backtest.sources.offsets import Offsets, check_offsets, check_whole, signals_within
 from backtest.verify.cross_sections import verify_gathered
-from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, live_signals
+from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, exactly_once_from, live_signals
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
+from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
 
 __all__ = ["Difference", "VerifyResult", "verify", "verify_topic"]
@@ -50,18 +51,20 @@ async def verify_topic(
     verdict = VerifyResult(ready.name)
     # a worker may run meanwhile, so in this order: its marker, what it published, and the bars behind that
     live = [await live_signals(log, ready.name, partition) for partition in range(await log.partition_count())]
-    ran = False
+    ran, reading = False, Reading(progress, verdict.gaps)
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
         ran = ran or bool(partition.past)
-        expected = (await partition.recomputed(Reading(progress, verdict.gaps))).signals
+        expected = (await partition.recomputed(reading)).signals
         of_live = live[partition.number]
         verdict.foreign += of_live.foreign
         published, expected = (
             signals_within(signals_during(signals, start, end), offsets) for signals in (of_live.signals, expected)
         )
-        compare(verdict, comparable(verdict, published, partition.past), expected, of_live.due)
+        mine = comparable(verdict, published, partition.past)
+        compare(verdict, mine, expected, of_live.due, exactly_once_from(partition.past))
     if not ran:
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(log, 'bars')}"
+    verdict.scattered = scattered(reading.places, topic_name(log, "bars"))
     verdict.differences.sort(key=lambda d: (d.time, d.symbol))
     return verdict

@@ -30,6 +30,17 @@ class Applied(Struct, tag="applied", tag_field="kind"):
         str | None, Meta(description="the model's folder, as a wish named it; null: the configured one, or no model")
     ] = None
     paused: Annotated[bool, Meta(description="folded silently: nothing is published")] = False
+    partitioner: Annotated[
+        str | None, Meta(description="says which symbols belong on the partition; null: an earlier worker did not say")
+    ] = None
+    partitioner_from: Annotated[int, Meta(description="it says so of this record and later ones")] = 0
+    group: Annotated[
+        str | None, Meta(description="the owner's consumer group; null: an earlier worker did not say")
+    ] = None
+    exactly_once_from: Annotated[
+        int | None,
+        Meta(description="signals of this record and later ones are there once; null: they may be repeated"),
+    ] = None
 
 
 class RefusedBars(Struct, tag="refused", tag_field="kind"):
@@ -97,15 +108,25 @@ class Answer(Struct, tag="answer", tag_field="kind"):
     reason: Annotated[str | None, Meta(description="why it is refused")] = None
 
 
+class Placed(Struct, tag="placed", tag_field="kind"):
+    """Topic `control`, partition 0, key the topic of the bars: symbols that have bars on `partition`, each said once.
+    Written where the partitioner alone does not tell where a symbol is, before what these bars lead to.
+    """
+
+    topic: str
+    partition: int
+    symbols: list[str]
+
+
 Wish = Use | Pause | Resume
-ControlRecord = Applied | RefusedBars | Use | Pause | Resume | Answer
+ControlRecord = Applied | RefusedBars | Placed | Use | Pause | Resume | Answer
 _decoder: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
 
 
 def decode_control(value: bytes | None) -> ControlRecord:
     """A valid record of `control`, or `BadRecord` that says why not."""
     record: ControlRecord = decode(_decoder, value)
-    if not isinstance(record, Applied | RefusedBars) and len(value or b"") > MAX_WISH_BYTES:
+    if not isinstance(record, Applied | RefusedBars | Placed) and len(value or b"") > MAX_WISH_BYTES:
         raise BadRecord("too_large", f"{len(value or b'')} bytes; a wish or an answer has at most {MAX_WISH_BYTES}")
     if isinstance(record, Use) and (record.artifact is None) != (record.sha256 is None):
         raise BadRecord("invalid", "`artifact` and `sha256` belong together")

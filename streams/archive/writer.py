@@ -93,7 +93,9 @@ async def _about(log: Log, out: Path, names: Sequence[str]) -> About:
         there = read_about(out)
         about = About(log.prefix, log.partitioner, there.topics | counts)
         same = all(there.topics.get(name, count) == count for name, count in counts.items())
-        if (there.prefix, there.partitioner) != (about.prefix, about.partitioner) or not same:
+        # a partitioner may change, and then `applied` on control says from which bar on
+        placed = there.partitioner == about.partitioner or "control" in about.topics
+        if there.prefix != about.prefix or not placed or not same:
             raise ConfigurationError(
                 f"{out} is an archive of topics with prefix {there.prefix!r}, partitioner {there.partitioner} and"
                 f" partitions {there.topics}; give another folder"

@@ -27,9 +27,11 @@ from streams.dead_letters.letters import (
 )
 from streams.dead_letters.mending import Mend, Mended, mended
 from streams.kafka.clients import gives_producer_ids, offset_range, open_producer, read_partition_to_end
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import PRODUCER, Record
+from streams.recovery.state import load_control
 
 BATCH = 500
 """Letters in one transaction, or with intentions at once."""
@@ -50,6 +52,25 @@ class Replayed:
     """Named, and not on the topic."""
 
 
+async def _judged_otherwise(kafka: Kafka, result: Replayed) -> None:
+    """Leaves out bars that the partitioner in force would refuse again, as nobody runs with the configured one yet."""
+    log, bars = KafkaLog(kafka), topic_name(kafka, "bars")
+    places = {item.partition for item in result.replayed if item.record.topic == bars}
+    in_force = {number: (await load_control(log, number)).partitioners[-1:] for number in places}
+    otherwise = {
+        number: f"{changes[0].partitioner} is in force on {bars}/{number}; start the workers with kafka.partitioner:"
+        f" {kafka.partitioner} first, which then holds from there on"
+        for number, changes in in_force.items()
+        if changes and changes[0].partitioner != kafka.partitioner
+    }
+    chosen, result.replayed = result.replayed, []
+    for item in chosen:
+        if item.record.topic == bars and item.partition in otherwise:
+            result.refused.append((item.letter, otherwise[item.partition]))
+        else:
+            result.replayed.append(item)
+
+
 async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool = False) -> Replayed:
     """Puts the chosen letters back, by the time of their records; what would be refused again stays.
 
@@ -59,7 +80,7 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
         When the broker does not answer, or another replay has taken over.
     """
     if dry_run:
-        return _sorted_out(await find_letters(kafka, choice), choice, mend, kafka, await partition_count(kafka))
+        return await _sorted_out(await find_letters(kafka, choice), choice, mend, kafka, await partition_count(kafka))
     transactional = await gives_producer_ids(kafka)
     identity = f"alphawire-replay-{topic_name(kafka, 'dead-letters')}"
     # short, as an open transaction of a replay that died holds up every reader of the bars after it
@@ -68,7 +89,7 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
     async with open_producer(kafka, **PRODUCER, **options) as producer:
         # after the start, which fences another replay: what is not marked now no one else will put back
         selection = await find_letters(kafka, choice)
-        result = _sorted_out(selection, choice, mend, kafka, partitions)
+        result = await _sorted_out(selection, choice, mend, kafka, partitions)
         for first in range(0, len(result.replayed), BATCH):
             batch = result.replayed[first : first + BATCH]
             try:
@@ -81,7 +102,7 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
     return result
 
 
-def _sorted_out(selection: Selection, choice: Choice, mend: Mend, kafka: Kafka, partitions: int) -> Replayed:
+async def _sorted_out(selection: Selection, choice: Choice, mend: Mend, kafka: Kafka, partitions: int) -> Replayed:
     result = Replayed()
     for letter in sorted(selection.letters, key=lambda letter: (letter.timestamp, letter.place)):
         if letter.place in selection.replayed:
@@ -93,6 +114,7 @@ def _sorted_out(selection: Selection, choice: Choice, mend: Mend, kafka: Kafka, 
             result.refused.append((letter, bad.reason))
     named = choice.places | set(mend.values)
     result.missing = sorted(named - {letter.place for letter in selection.letters})
+    await _judged_otherwise(kafka, result)
     return result
 
 

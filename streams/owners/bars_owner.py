@@ -68,6 +68,7 @@ from streams.publishing.writer import Writer, WriterFactory
 from streams.recovery.plan import ResumePlan, run_settings
 from streams.recovery.resume_planner import ResumePlanner
 from streams.requests.control_requests import ControlRequests
+from streams.requests.symbol_places import SymbolPlaces
 
 log = logging.getLogger("alphawire.worker")
 
@@ -84,9 +85,9 @@ async def nothing_to_hear() -> None:
 class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     """Owner of partitions of `bars`, of which there are `count`.
 
-    `version` goes into the provenance of signals. `hear_requests` brings `requests` up to what the log holds now.
-    `wall_clock` (seconds since the epoch) bounds the times of bars; `clock` measures. `reader` and `news` give a
-    partition's bars and scores from an offset on.
+    `version` goes into the provenance of signals. `hear_requests` brings `requests` and `places` up to what the log
+    holds now. `wall_clock` (seconds since the epoch) bounds the times of bars; `clock` measures. `reader` and `news`
+    give a partition's bars and scores from an offset on.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         requests: ControlRequests | None = None,
         hear_requests: Callable[[], Awaitable[None]] = nothing_to_hear,
         shadows: Shadows | None = None,
+        places: SymbolPlaces | None = None,
         reader: Callable[[int], Reader] | None = None,
         news: Callable[[int], NewsSource] | None = None,
     ) -> None:
@@ -115,6 +117,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         self.partition_count = count
         self.version = version
         self.shadows = shadows or Shadows()
+        self.places = places or SymbolPlaces(names.bars)
         self.news_tracks: dict[int, NewsTrack] = {}
         """The second track of each partition, where strategies use news."""
         self._wall_clock = wall_clock
@@ -166,9 +169,9 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         lagging = None
         if late:
             own = Pipeline(late, source, run_settings(restored, shadows), isolated=True)
-            lagging = LaggingStrategies(own, self._intake(number, bound), restored)
-        ended = self._end_without_strategies
-        return BarsPartition(number, self.names, self._intake(number, bound), pipeline, restored, lagging, ended)
+            lagging = LaggingStrategies(own, self._intake(number, restored, bound), restored)
+        ended, intake = self._end_without_strategies, self._intake(number, restored, bound)
+        return BarsPartition(number, self.names, intake, pipeline, restored, lagging, ended, self.places)
 
     def _news_track(self, first: BarsPartition, restored: ResumePlan, bound: ClockBound) -> NewsTrack:
         """The second track, beside the `first`."""
@@ -177,7 +180,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         source = Source(self.names.bars, number, self.version)
         settings = run_settings(restored, self.shadows.ready)
         pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
-        part = NewsPartition(first, self._intake(number, bound), pipeline, restored, self._end_without_strategies)
+        intake = self._intake(number, restored, bound)
+        part = NewsPartition(first, intake, pipeline, restored, self._end_without_strategies)
         return NewsTrack(
             part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
         )
@@ -216,8 +220,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
             for switch in self.requests.switches(name):
                 part.request(switch)
 
-    def _intake(self, number: int, bound: ClockBound) -> Intake:
-        return Intake(number, self.partition_count, self.config.kafka.partitioner, bound)
+    def _intake(self, number: int, plan: ResumePlan, bound: ClockBound) -> Intake:
+        return Intake(number, self.partition_count, self.config.kafka.partitioner, bound, plan.partitioners)
 
     def step_over(self, part: BarsPartition, piece: Chunk) -> None:
         """Feeds both tracks, and sizes the pieces so that each takes about `PIECE_SECONDS`, however slow a plugin."""

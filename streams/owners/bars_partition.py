@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
@@ -22,6 +22,7 @@ from streams.publishing.writer import (
     Record,
     applied_record,
     dead_record,
+    placed_record,
     prediction_record,
     shadow_record,
     signal_record,
@@ -30,6 +31,7 @@ from streams.recovery.failures import log_failure, stopped_at
 from streams.recovery.plan import ResumePlan
 from streams.recovery.state import marker_key, roster_key, snapshot_key
 from streams.requests.switches import PendingSwitches, StrategySwitch
+from streams.requests.symbol_places import SymbolPlaces
 
 log = logging.getLogger("alphawire.partition")
 
@@ -59,7 +61,9 @@ class LaggingStrategies:
 
 
 class BarsPartition(FedPartition):
-    """State and pending output of one partition of the bars. `on_failure` is called when strategies have stopped."""
+    """State and pending output of one partition of the bars. `on_failure` is called when strategies have stopped;
+    `places` knows where symbols lie.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class BarsPartition(FedPartition):
         plan: ResumePlan,
         behind: LaggingStrategies | None = None,
         on_failure: Callable[[], None] = lambda: None,
+        places: SymbolPlaces | None = None,
     ) -> None:
         pipeline.restore(plan.snapshots)
         self.names = names
@@ -90,6 +95,9 @@ class BarsPartition(FedPartition):
         self._on_failure = on_failure
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
+        self._places = places
+        if intake.moving:
+            self._place(snapshot.symbol for snapshot in plan.snapshots)
 
     @property
     def failures(self) -> Mapping[str, Failure]:
@@ -122,8 +130,14 @@ class BarsPartition(FedPartition):
         decoded = self.intake.read(records)
         self.counts += decoded.counts
         self.put_refused()
+        self._place(decoded.symbols)
         self.advance(records, decoded, chunk.next)
         failpoint("after_chunk")
+
+    def _place(self, symbols: Iterable[str]) -> None:
+        """Says on the log where these lie, before what their bars lead to: so each worker knows of all."""
+        if self._places and (record := self._places.unknown(self.number, symbols)):
+            self._put([placed_record(self.names.control, record)])
 
     def advance(self, records: list[Any], decoded: DecodedBars, following: int) -> None:
         """Steps over the `decoded` records up to, not including, offset `following`."""

@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.configuration import Kafka
-from schemas.wire import Applied, ShadowPrediction, Signal, encode
+from schemas.wire import Applied, Placed, ShadowPrediction, Signal, encode
 from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
 from streams.kafka.clients import open_producer
@@ -68,6 +68,11 @@ def cross_section_signal_record(topic: str, signal: Signal) -> Record:
 
 def applied_record(topic: str, applied: Applied) -> Record:
     return Record(topic, applied.strategy.encode(), encode(applied))
+
+
+def placed_record(topic: str, placed: Placed) -> Record:
+    """On the partition that every worker follows."""
+    return Record(topic, placed.topic.encode(), encode(placed), partition=0)
 
 
 def dead_record(topic: str, dead: DeadLetter, partition: int | None = None) -> Record:
@@ -182,7 +187,7 @@ class SharedWriterFactory:
 
 class TransactionalWriterFactory:
     """A producer for each partition, with a transactional id of the partition's own: exactly once for readers with
-    ``read_committed``.
+    ``read_committed``. The id is of the topic and not of the consumer group: a second group shuts the first one out.
     """
 
     exactly_once = True
@@ -194,7 +199,7 @@ class TransactionalWriterFactory:
 
     async def open(self, partition: int, track: str = "") -> Writer:
         stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._kafka.group}-{self._topic}-{partition}{track and f'-{track}'}"
+        identity = f"alphawire-{self._topic}-{partition}{track and f'-{track}'}"
         producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
         failpoint("after_fencing")
         writer = TransactionalWriter(producer)

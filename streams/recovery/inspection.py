@@ -8,12 +8,13 @@ from typing import Any
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from streams.kafka.clients import gives_producer_ids, offset_range, open_admin, open_producer
+from streams.kafka.clients import gives_producer_ids, offset_range, open_producer
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.recovery.plan import NEWS_TRACK, of_track, resume_plan
 from streams.recovery.state import StoredState, load, snapshot_key
+from streams.requests.groups import members
 
 
 @dataclass
@@ -89,6 +90,8 @@ def _in_force(entry: Any) -> dict[str, Any]:
         "model": entry.model.sha256 if entry.model else None,
         "artifact": entry.artifact,
         "paused": entry.paused,
+        "partitioner": entry.partitioner,
+        "group": entry.group,
     }
 
 
@@ -124,9 +127,6 @@ async def running(kafka: Kafka) -> int:
     """How many workers the group has now; 0 where the broker does not know (Tansu shows members for ever)."""
     if not await gives_producer_ids(kafka):
         return 0
-    async with open_admin(kafka) as admin:
-        (answer,) = await admin.describe_consumer_groups([kafka.group])
-    group = answer.groups[0]
-    if group[0]:
-        raise BrokerError(f"{kafka.bootstrap} does not describe the group {kafka.group}: error {group[0]}")
-    return len(group[5])
+    if (count := await members(kafka, kafka.group)) is None:
+        raise BrokerError(f"{kafka.bootstrap} does not describe the group {kafka.group}; allow it (DESCRIBE)")
+    return count

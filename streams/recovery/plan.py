@@ -22,6 +22,7 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
+from streams.kafka.partitioner import PartitionerChange
 from streams.recovery.state import StoredState
 
 NEWS_TRACK = "news"
@@ -54,6 +55,8 @@ class ResumePlan:
     track: str = ""
     refused: dict[int, int] = field(default_factory=dict)
     """Bars that were refused by a clock: by offset, what it said (ms)."""
+    partitioners: Sequence[PartitionerChange] = ()
+    """Which partitioner judges the bars, from each offset on; none: the configured one, all of them."""
     switch_from: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset before which all is on the log, beyond the marker too. No request takes
     effect before it."""

@@ -10,6 +10,7 @@ from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import WriterFactory, home
+from streams.recovery.conditions import Conditions, conditions_of, say
 from streams.recovery.plan import NEWS_TRACK, ResumePlan, of_track, resume_plan
 from streams.recovery.state import StoredState, load, look_beyond, look_beyond_predictions
 from streams.requests.control_requests import ControlRequests
@@ -45,9 +46,12 @@ class ResumePlanner:
         failpoint("in_load")
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = _changed(stored, ready) | (self.requests.names & stored.applied.keys())
+        if self._other_partitioner(stored):
+            looked_for |= stored.applied.keys() & {strategy.name for strategy in ready}
         if not self.factory.exactly_once and looked_for:
             stored.beyond = await self._beyond(number, looked_for)
         begin, end = await self.log.offset_range("bars", number)
+        conditions = conditions_of(stored, self.config.kafka, self.factory.exactly_once, end)
         if not self.factory.exactly_once:
             # signals may be on the log up to here, so a request that comes later takes effect after that
             stored.beyond = dict.fromkeys(stored.applied.keys() - looked_for, end) | stored.beyond
@@ -55,9 +59,14 @@ class ResumePlanner:
             resume_plan(stored.of_track(track), of_track(ready, track), bars, number, begin, end)
             for track in self.tracks
         ]
+        _log_change(number, stored, conditions)
         for restored in planned:
+            say(restored, stored, conditions)
             _log_plan(number, restored)
         return planned
+
+    def _other_partitioner(self, stored: StoredState) -> bool:
+        return bool(stored.partitioners) and stored.partitioners[-1].partitioner != self.config.kafka.partitioner
 
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
@@ -76,6 +85,16 @@ def _changed(stored: StoredState, ready: Sequence[ReadyStrategy]) -> set[str]:
     """The strategies that ran with another configuration until now."""
     ours = {strategy.name: strategy.config_hash for strategy in ready}
     return {name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]}
+
+
+def _log_change(number: int, stored: StoredState, conditions: Conditions) -> None:
+    (offset, partitioner), known = conditions.partitioners[-1], stored.partitioners
+    if known and (offset, partitioner) != known[-1]:
+        log.warning(
+            "bars/%d: %s says which symbols belong here from offset %d on; before that, %s did: symbols that it refused"
+            " begin now, or with their dead letters if these are put back first",
+            number, partitioner, offset, known[-1].partitioner, extra={"partition": number, "offset": offset},
+        )  # fmt: skip
 
 
 def _log_plan(number: int, restored: ResumePlan) -> None:

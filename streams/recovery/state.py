@@ -15,6 +15,7 @@ from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Applied, Marker, RefusedBars, Roster, Snapshot, decode_control, decode_signal, decode_state
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
 from streams.kafka.log import Log
+from streams.kafka.partitioner import PartitionerChange, with_change
 from streams.kafka.topics import topic_name
 
 logger = logging.getLogger("alphawire.state")
@@ -32,6 +33,8 @@ class StoredState:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     history: dict[str, list[Applied]] = field(default_factory=dict)
     """All that was ever applied, by strategy, in the order of the log."""
+    partitioners: list[PartitionerChange] = field(default_factory=list)
+    """Which partitioner judges the bars, from each offset on; empty: no worker said it yet."""
     beyond: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset after its last signal on the log, where that was looked for."""
     bars: str | None = None
@@ -106,6 +109,9 @@ class StoredState:
             return
         if isinstance(record, Applied):
             self.history.setdefault(record.strategy, []).append(record)
+            if record.partitioner is not None:
+                change = PartitionerChange(record.partitioner_from, record.partitioner)
+                self.partitioners = with_change(self.partitioners, change)
         elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
             self.refused |= zip(record.offsets, record.clocks, strict=True)
 
@@ -127,21 +133,26 @@ async def load(log: Log, partition: int) -> StoredState:
     stored = StoredState(bars=topic_name(log, "bars"))
     async for record in log.records("state", partition, isolation="read_committed"):
         stored.take_state(record.value, record.key)
-    async for record in log.records("control", partition, isolation="read_committed"):
-        stored.take_control(record.value)
+    await _take_control(log, partition, stored)
     return stored
 
 
-async def refused_bars(log: Log, partition: int) -> dict[int, int]:
-    """By offset, the clock (ms) by which a bar of the partition was refused; none in an archive of bars alone."""
+async def load_control(log: Log, partition: int) -> StoredState:
+    """What `control` alone says of a partition: which bars a clock refused, which partitioner judges the others;
+    nothing in an archive of bars alone.
+    """
     stored = StoredState(bars=topic_name(log, "bars"))
     try:
         await log.partition_count("control")
     except ConfigurationError:
-        return {}
+        return stored
+    await _take_control(log, partition, stored)
+    return stored
+
+
+async def _take_control(log: Log, partition: int, stored: StoredState) -> None:
     async for record in log.records("control", partition, isolation="read_committed"):
         stored.take_control(record.value)
-    return stored.refused
 
 
 def decode_applied(value: bytes | None) -> Applied | None:

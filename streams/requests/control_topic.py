@@ -13,11 +13,12 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
-from schemas.wire import Answer, Applied, ControlRecord, RefusedBars, Wish, decode_control, encode
+from schemas.wire import Answer, Applied, ControlRecord, Placed, RefusedBars, Wish, decode_control, encode
 from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.requests.control_requests import ControlRequests
+from streams.requests.symbol_places import SymbolPlaces
 
 log = logging.getLogger("alphawire.control")
 
@@ -29,13 +30,15 @@ LOOK = 0.2
 
 class RequestFollower:
     """Hands each control request to the worker's `ControlRequests`, and answers it: up to the end of the log when it is
-    asked to, and in the background.
+    asked to, and in the background. What the log says of symbols goes to `places`.
     """
 
-    def __init__(self, kafka: Kafka, requests: ControlRequests, writer: Writer) -> None:
-        self._kafka, self._requests, self._writer = kafka, requests, writer
+    def __init__(self, kafka: Kafka, requests: ControlRequests, writer: Writer, places: SymbolPlaces) -> None:
+        self._kafka, self._requests, self._writer, self._places = kafka, requests, writer, places
         self._topic = topic_name(kafka, "control")
         self._name = f"{socket.gethostname()[:100]}-{os.getpid()}"
+        self.group: str | None = None
+        """The consumer group that works on the topics, as the newest `applied` says."""
         self._next = 0
         self._lock = asyncio.Lock()
 
@@ -45,7 +48,7 @@ class RequestFollower:
         answered: set[str] = set()
         async for record in read_partition_to_end(self._kafka, self._topic, 0, isolation="read_committed"):
             self._next = record.offset + 1
-            message = _request_or_answer(record)
+            message = self._message(record)
             if isinstance(message, Answer):
                 answered.add(message.wish)
             elif message is not None and self._requests.concerns(message):
@@ -89,7 +92,7 @@ class RequestFollower:
         if record.offset < self._next:  # read already, at a rebalance
             return
         self._next = record.offset + 1
-        request = _request_or_answer(record)
+        request = self._message(record)
         if request is None or isinstance(request, Answer) or not self._requests.concerns(request):
             return
         began = time.monotonic()
@@ -99,6 +102,14 @@ class RequestFollower:
             self._requests.announce(request.strategy)
         await self._answer(request, reason)
 
+    def _message(self, record: Any) -> Wish | Answer | None:
+        message = _decoded(record)
+        if isinstance(message, Placed):
+            self._places.take(message)
+        elif isinstance(message, Applied) and message.group is not None:
+            self.group = message.group
+        return _request_or_answer(message)
+
     async def _answer(self, request: Wish, reason: str | None) -> None:
         if reason is not None:
             log.warning("%s: refused: %s: %s", request.strategy, describe(request), reason)
@@ -106,14 +117,17 @@ class RequestFollower:
         await self._writer.write(0, [Record(self._topic, request.strategy.encode(), encode(answer))])
 
 
-def _request_or_answer(record: Any) -> Wish | Answer | None:
-    """What is asked and answered on the topic; a record that cannot be read is logged and ignored."""
+def _decoded(record: Any) -> ControlRecord | None:
+    """What is on the topic; a record that cannot be read is logged and ignored."""
     try:
-        message: ControlRecord = decode_control(record.value)
+        return decode_control(record.value)
     except BadRecord as bad:
         log.warning("the record %d of %s/0 is no control request; ignored: %s", record.offset, record.topic, bad)
         return None
-    return None if isinstance(message, Applied | RefusedBars) else message
+
+
+def _request_or_answer(message: ControlRecord | None) -> Wish | Answer | None:
+    return None if isinstance(message, Applied | RefusedBars | Placed) else message
 
 
 def describe(request: Wish) -> str:
@@ -148,7 +162,7 @@ async def answers(
             kafka, topic_name(kafka, "control"), 0, offset, isolation="read_committed"
         ):
             offset = record.offset + 1
-            message = _request_or_answer(record)
+            message = _request_or_answer(_decoded(record))
             if isinstance(message, Answer) and message.wish == request.id:
                 heard.append(message)
         await asyncio.sleep(LOOK)

@@ -2,7 +2,6 @@
 
 import logging
 from typing import Any
-from uuid import uuid4
 
 import faust
 from faust.types import TP
@@ -17,6 +16,7 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.process.exits import no_silent_end
 from streams.publishing.writer import Writer
 from streams.service.listing import reply_records
+from streams.service.members import GroupMembers, this_worker
 
 log = logging.getLogger("alphawire.app")
 
@@ -25,6 +25,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
     owner: Owner
+    members: GroupMembers
     cross_sections: CrossSectionOwner | None
     chunk_records: int
     fetch_wait: FetchWait
@@ -40,6 +41,7 @@ def create_app(
     resume by their own positions, so the group's offsets tell lag only.
     """
     kafka, settings = config.kafka, config.worker
+    own = this_worker(kafka, bars.strategies, bars.factory.exactly_once)
     app = SignalApp(
         kafka.group,
         broker=f"alphawire://{kafka.bootstrap.replace(',', ';alphawire://')}",
@@ -60,9 +62,10 @@ def create_app(
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
         web_enabled=False,  # of Faust's own pages: tables, routes, sensors; ours are in `streams.service.web`
-        canonical_url=f"alphawire://{uuid4()}",  # who is meant, in what the group's leader tells of all
+        canonical_url=own.url(),  # who is meant, and how it is configured, in what the group's leader tells of all
         worker_redirect_stdouts=False,
     )
+    app.members = GroupMembers(own)
     app.owner = OwnerGroup(bars.die, [bars, cross_sections] if cross_sections else [bars])
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
@@ -104,6 +107,7 @@ def _add_agents(app: SignalApp, config: Config, owner: BarsOwner, writer: Writer
     async def restore(_app: Any, **_: Any) -> None:
         assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
         with no_silent_end(owner.die, "taking partitions over"):
+            app.members.look(app.assignor.external_topic_distribution)
             await app.owner.on_assigned(assigned, app.consumer_generation_id)
 
     app.on_rebalance_complete.connect(restore, weak=False)

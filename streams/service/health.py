@@ -64,8 +64,8 @@ def _statuses(app: Any, owner: ChunkOwner[Any, Any]) -> list[PartitionStatus]:
 
 
 def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
-    """The conditions that fail, of `assigned`, `restored`, `strategies` and `lag`, each with the reason; empty when
-    ready.
+    """The conditions that fail, of `assigned`, `restored`, `strategies`, `symbols` and `lag`, each with the reason;
+    empty when ready.
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
@@ -85,7 +85,13 @@ def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
         if status.lag is None or status.lag > bound
     ]
     lag = {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
-    return _stopped(owners) | lag
+    return _stopped(owners) | _scattered(bars) | lag
+
+
+def _scattered(bars: BarsOwner) -> dict[str, str]:
+    """Symbols that lie on several partitions."""
+    fault = bars.places.fault()
+    return {"symbols": fault} if fault else {}
 
 
 def _given_to_nobody(app: Any, owner: ChunkOwner[Any, Any], count: int) -> str | None:

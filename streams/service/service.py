@@ -27,6 +27,8 @@ from streams.process.exits import Exit, of_crash
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
 from streams.requests.control_requests import ControlRequests
 from streams.requests.control_topic import RequestFollower
+from streams.requests.groups import check_group
+from streams.requests.symbol_places import SymbolPlaces
 from streams.service.app import SignalApp, create_app
 from streams.service.listing import publish_listing
 from streams.service.page_server import Page, listen, serve_pages
@@ -93,13 +95,15 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         writer = Writer(producer)
         has_transactions = await gives_producer_ids(kafka)
         factory = choose_writer_factory(kafka, writer, has_transactions)
-        await publish_listing(kafka, writer)
         requests = ControlRequests(strategies, config.strategies)
-        follower = RequestFollower(kafka, requests, writer)
+        places = SymbolPlaces(topic_name(kafka, "bars"))
+        follower = RequestFollower(kafka, requests, writer, places)
         await follower.begin()
+        await check_group(kafka, follower.group, has_transactions)
+        await publish_listing(kafka, writer)
         bars = BarsOwner(
             config, strategies, partitions, version, factory, die,
-            requests=requests, hear_requests=follower.catch_up, shadows=shadows,
+            requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places,
         )  # fmt: skip
         shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
         following = asyncio.ensure_future(follower.follow())

@@ -12,6 +12,7 @@ from streams.owners.bars_partition import BarsPartition
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.fed_partition import FedPartition
 from streams.service.health import partition_statuses, unready
+from streams.service.members import GroupMembers
 from streams.service.page_server import Page, bytes_response, json_response
 
 PAGES = {
@@ -39,13 +40,27 @@ def status(app: Any, bars: BarsOwner) -> dict[str, Any]:
         "version": bars.version,
         "strategies": sorted(strategy.name for strategy in bars.strategies),
         "exactly_once": bars.factory.exactly_once,
+        "group": _group(app, bars),
         "partitions": {
             str(number): _progress(part, lags["bars"]) | _in_force(part) | {"failed": _failed(bars.tracks_of(part))}
             for number, part in sorted(bars.partitions.items())
         },
         "shadows": bars.shadows.status(),
+        "scattered": bars.places.scattered,
         "counts": {name: totals[name] for name in COUNTS},
         **_cross_sections(app.cross_sections, lags),
+    }
+
+
+def _group(app: Any, bars: BarsOwner) -> dict[str, Any]:
+    """The consumer group, this worker's name in it, and the members that are configured otherwise."""
+    urls = app.assignor.external_topic_distribution
+    members: GroupMembers = app.members
+    return {
+        "name": bars.config.kafka.group,
+        "worker": members.own.name,
+        "members": len(urls),
+        "differing": members.differing(urls),
     }
 
 

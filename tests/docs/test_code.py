@@ -92,7 +92,7 @@ def is_message(topic: str) -> Callable[[dict[str, Any]], None]:
 
 def is_answer_of_health(given: dict[str, Any]) -> None:
     assert given.keys() == {"ready", "failed"}
-    assert given["failed"].keys() < {"assigned", "restored", "strategies", "lag"}
+    assert given["failed"].keys() < {"assigned", "restored", "strategies", "symbols", "lag"}
 
 
 def is_log_line(given: dict[str, Any]) -> None:

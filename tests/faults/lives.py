@@ -19,6 +19,7 @@ from tests.support.memory import (
     ready,
     undisturbed,
 )
+from tests.support.partitioners import moving_lives, some_bars, wanted
 from tests.support.swaps import ARTIFACTS, forgetful_lives, swap_faults, swapping_lives, swaps, torn_swaps, with_model
 
 COUNT = 200
@@ -59,6 +60,14 @@ def faults_of_changes(seed: int, transactional: bool) -> Iterator[str]:
     yield from _signal_faults(log, as_applied(log, bars, [always, LATE, *VARIANTS]), transactional)
     if list(audit.roster_faults(0, log.of("state"))):
         yield "rosters"
+
+
+def faults_of_partitioners(seed: int, transactional: bool) -> Iterator[str]:
+    """The same after lives with another partitioner each."""
+    rng, log = random.Random(seed), Log()
+    bars = some_bars(rng, COUNT)
+    strategies = asyncio.run(moving_lives(log, bars, rng, transactional))
+    yield from _signal_faults(log, wanted(log, bars, strategies), transactional)
 
 
 def faults_of_catching_up(seed: int, transactional: bool) -> Iterator[str]:

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from plugins.pipeline.strategy_run import RunSettings
+from streams.consuming import intake as intakes
 from streams.consuming import transport
 from streams.kafka.clients import offset_range
 from streams.kafka.log import KafkaLog
@@ -24,8 +25,8 @@ from streams.publishing import pending_output
 from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Record
+from streams.recovery import conditions, resume_planner
 from streams.recovery import plan as planning
-from streams.recovery import resume_planner
 from streams.requests import control_requests
 from streams.service import service
 
@@ -188,6 +189,17 @@ def model_in_force_forgotten(patch: Patch) -> None:
     patch(control_requests.ControlRequests, "at_start", lambda self, name, _known: self._configured[name])
 
 
+def partitioner_of_today(patch: Patch) -> None:
+    def intake(self: bars_owner.BarsOwner, number: int, _plan: Any, bound: Any) -> Any:
+        return intakes.Intake(number, self.partition_count, self.config.kafka.partitioner, bound)
+
+    patch(bars_owner.BarsOwner, "_intake", intake)
+
+
+def partitioner_from_the_marker(patch: Patch) -> None:
+    patch(conditions, "_reached", lambda stored: stored.marker.offset if stored.marker else 0)
+
+
 def no_transactions(patch: Patch) -> None:
     patch(service, "choose_writer_factory", lambda _kafka, writer, _has: outlet.SharedWriterFactory(writer))
 
@@ -209,7 +221,7 @@ def transactional_id_per_worker(patch: Patch) -> None:
     original = outlet.TransactionalWriterFactory.__init__
 
     def init(self: Any, kafka: Any, bars: str) -> None:
-        original(self, kafka.model_copy(update={"group": f"{kafka.group}-{os.getpid()}"}), bars)
+        original(self, kafka, f"{bars}-{os.getpid()}")
 
     patch(outlet.TransactionalWriterFactory, "__init__", init)
 
@@ -389,6 +401,10 @@ IN_MEMORY = {
     "switches_without_applied": Mutation("a model is exchanged without `applied`", switches_without_applied),
     "model_in_force_forgotten": Mutation(
         "a new owner goes on with the configured model, not the one in force", model_in_force_forgotten
+    ),
+    "partitioner_of_today": Mutation("a new partitioner judges what was published, too", partitioner_of_today),
+    "partitioner_from_the_marker": Mutation(
+        "a new partitioner holds from the marker on, though more is published", partitioner_from_the_marker
     ),
 }  # fmt: skip
 """Found without a broker, by writes that break off anywhere."""

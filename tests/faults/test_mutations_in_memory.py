@@ -12,6 +12,7 @@ from tests.faults.lives import (
     faults_of_changes,
     faults_of_gathering,
     faults_of_old_snapshots,
+    faults_of_partitioners,
     faults_of_swaps,
 )
 from tests.faults.mutations import IN_GATHERING, IN_MEMORY
@@ -31,6 +32,7 @@ def cases() -> Iterator[tuple[str, Iterator[str]]]:
         for transactional in (False, True):
             yield f"{_told(transactional)}, a strategy changes", faults_of_changes(seed, transactional)
             yield f"{_told(transactional)}, models are exchanged", faults_of_swaps(seed, transactional)
+            yield f"{_told(transactional)}, the partitioner changes", faults_of_partitioners(seed, transactional)
             yield f"{_told(transactional)}, one catches up", faults_of_catching_up(seed, transactional)
         yield "a zombie's old snapshots", faults_of_old_snapshots(seed)
 

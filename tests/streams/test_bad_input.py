@@ -148,7 +148,9 @@ def fill() -> None:
     wrong_key("no key, of a symbol not seen before", good("AAPL", minute=1), key=None)
     wrong_key("an empty key", good(), key=b"")
     wrong_key("a key that is no UTF-8", good(), key=b"GO\xffOD\xfe")
-    elsewhere = f"AAPL belongs on partition {HOMES['AAPL']} by murmur2; set kafka.partitioner"
+    elsewhere = (
+        f"AAPL belongs on partition {HOMES['AAPL']} by murmur2, and lies on {1 - HOMES['AAPL']}: set the producer"
+    )
     add("wrong partition", good("AAPL", minute=1), "dead:wrong_partition", elsewhere, partition=1 - HOMES["AAPL"])
     for symbol in ODD:
         add(f"an odd symbol, {symbol[:8]}", good(symbol), "signal")

@@ -186,7 +186,7 @@ def test_a_former_owner_is_fenced(tmp_path: Path, kafka: ApacheKafkaBroker) -> N
 
     async def take_over() -> None:
         for partition in range(config.kafka.partitions):
-            identity = f"alphawire-{config.kafka.group}-{config.kafka.prefix}bars-{partition}"
+            identity = f"alphawire-{config.kafka.prefix}bars-{partition}"
             async with open_producer(config.kafka, transactional_id=identity):
                 pass
         await produce_bars(config.kafka, minute_bars(600).iloc[300:])

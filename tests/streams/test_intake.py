@@ -7,6 +7,7 @@ from aiokafka.partitioner import murmur2
 
 from schemas.wire import encode
 from streams.consuming.intake import Intake
+from streams.kafka.partitioner import PartitionerChange
 from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
 from tests.support.memory import Fetched, bar
 
@@ -69,7 +70,43 @@ def test_a_symbol_is_taken_on_its_own_partition_only(kind: str, home: int) -> No
         assert [letter.kind for letter in taken.dead] == ([] if partition == home else ["wrong_partition"])
         if taken.dead:
             assert f"AAPL belongs on partition {home} by {kind}" in taken.dead[0].reason
-            assert "set kafka.partitioner to what the producer uses" in taken.dead[0].reason
+            # the producer's own mend comes first, whatever library it is built on
+            producer, _, ours = taken.dead[0].reason.partition("kafka.partitioner")
+            assert all(client in producer for client in ("librdkafka", "kafka-go", "sarama"))
+            assert bool(ours) == (partition == OTHER_HOME[kind])
+
+
+OTHER_HOME = {"murmur2": zlib.crc32(b"AAPL") % 4, "crc32": (murmur2(b"AAPL") & 0x7FFFFFFF) % 4}
+
+
+def test_a_letter_never_says_that_any_partition_will_do() -> None:
+    """A producer that ignores the key would then spread each symbol over all partitions, and nobody would notice."""
+    for partition in range(4):
+        for letter in Intake(partition, 4, "murmur2").read([record("AAPL"), record("IBM", offset=1)]).dead:
+            assert "as_is" not in letter.reason
+
+
+CHANGED = [PartitionerChange(0, "murmur2"), PartitionerChange(3, "crc32"), PartitionerChange(5, "as_is")]
+
+
+@pytest.mark.parametrize("pieces", [[range(7)], [range(4), range(4, 7)], [[n] for n in range(7)], [[6], [0, 2], [4]]])
+def test_each_bar_is_judged_by_the_partitioner_in_force(pieces: list[list[int]]) -> None:
+    """AAPL's homes among four are 1 by murmur2 and 0 by crc32."""
+    assert ((murmur2(b"AAPL") & 0x7FFFFFFF) % 4, zlib.crc32(b"AAPL") % 4) == (1, 0)
+    for partition, wanted in {0: {3, 4, 5, 6}, 1: {0, 1, 2, 5, 6}, 2: {5, 6}}.items():
+        intake, found = Intake(partition, 4, "murmur2", changes=CHANGED), set()
+        for piece in pieces:
+            batches = intake.read([record("AAPL", minute, offset=minute) for minute in piece]).batches
+            found |= set(batches["1m"].offsets.tolist()) if batches else set()
+        assert found == wanted & {minute for piece in pieces for minute in piece}
+
+
+def test_symbols_are_named_where_the_partitioner_does_not_tell_their_place() -> None:
+    records = [record("A"), record("B", offset=1), record("A", 1, offset=2)]
+    assert Intake(0, 1, "as_is").read(records).symbols == ["A", "B"]
+    assert Intake(0, 1, "murmur2", changes=CHANGED[:2]).read(records).symbols == ["A", "B"]
+    assert Intake(0, 1, "murmur2").read(records).symbols == []
+    assert Intake(0, 1, "crc32", changes=CHANGED[:1]).read(records).symbols == []
 
 
 def test_as_is_takes_a_symbol_anywhere() -> None:

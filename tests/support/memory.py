@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
 from streams.process.exits import Exit
 from streams.publishing.writer import Record
+from streams.recovery.conditions import conditions_of, say
 from streams.recovery.plan import ResumePlan, of_track, resume_plan
 from streams.recovery.state import StoredState
 from streams.requests.control_requests import ControlRequests
@@ -255,13 +257,17 @@ class MemoryOwner(BarsOwner):
         stored = self._memory.stored(self._rng.random() < 0.5)
         ready = [self.requests.at_start(s.name, stored.applied.get(s.name)) for s in self.strategies]
         tracks = ("", "news") if self.uses_news else ("",)
-        return [
+        conditions = conditions_of(stored, self.config.kafka, self.factory.exactly_once, self._end)
+        plans = [
             [
                 resume_plan(stored.of_track(track), of_track(ready, track), "bars", number, self._begin, self._end)
                 for track in tracks
             ]
             for number in numbers
         ]
+        for plan in chain.from_iterable(plans):
+            say(plan, stored, conditions)
+        return plans
 
 
 async def live(
@@ -270,6 +276,7 @@ async def live(
     dies_at_control: bool = False, requests: ControlRequests | None = None,
     meanwhile: Callable[[BarsOwner], None] | None = None, shadows: Shadows | None = None,
     ends: list[Any] | None = None, config: Config = CONFIG, wall_clock: Callable[[], float] = time.time,
+    partitions: int = 1,
 ) -> BarsOwner:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
@@ -294,7 +301,7 @@ async def live(
     news = lambda _: news_of(log, rng)  # noqa: E731
     factory = WriterFactory(Writer(log, rng, dies_at, transactional, dies_at_control))
     worker = MemoryOwner(
-        log, rng, begin, len(bars), config, strategies, 1, "v", factory, die, clock,
+        log, rng, begin, len(bars), config, strategies, partitions, "v", factory, die, clock,
         requests=requests, shadows=shadows, reader=reader, news=news, wall_clock=wall_clock,
     )  # fmt: skip
     try:

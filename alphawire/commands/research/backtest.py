@@ -1,6 +1,7 @@
 """``alphawire backtest``."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def command(
     check_folder(out)
     with counted("bars") as progress:
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
-    data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out)
+    data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out, replayed.scattered)
     show_absent(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
@@ -111,11 +112,13 @@ def command(
         click.echo(json.dumps(summary | {"out": str(out)} | data))
     else:
         _show(summary, out)
+    sys.exit(1 if replayed.scattered else 0)
 
 
 def _notes(replayed: "ReplayResult") -> list[str]:
     """Notes on the data, for the top of the page."""
-    notes = [f"A gap in the log: {gap}." for gap in replayed.gaps]
+    notes = [f"{replayed.scattered}."] if replayed.scattered else []
+    notes += [f"A gap in the log: {gap}." for gap in replayed.gaps]
     for what, left in (("bars", replayed.left_out), ("rows of news", replayed.news_left_out)):
         notes += [f"Of the {what}, {left.rows} were left out: {left}."] if left.rows else []
     return notes

@@ -38,7 +38,7 @@ def command(
 ) -> None:  # fmt: skip
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
     and the model that were in force for each bar. Exit code 1 if one of these is not available
-    here.
+    here, or if symbols lie on several partitions.
     """
     from backtest.replay.replay import check_file, replay, write_signals
 
@@ -46,7 +46,7 @@ def command(
     with counted("bars") as progress:
         result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
     write_signals(result.raw, out)
-    data = show_data(result.gaps, result.left_out, result.news_left_out)
+    data = show_data(result.gaps, result.left_out, result.news_left_out, result.scattered)
     for fault in result.lacking:
         click.echo(f"not recomputed: {fault}", err=True)
     if result.other and not as_configured:
@@ -58,4 +58,4 @@ def command(
     click.echo(
         json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
     )
-    sys.exit(1 if result.lacking else 0)
+    sys.exit(1 if result.lacking or result.scattered else 0)

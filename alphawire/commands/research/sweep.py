@@ -67,7 +67,7 @@ def command(
     **options: Any,
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
-    from backtest.sources.bars import log_gaps
+    from backtest.sources.bars import log_gaps, log_scattered
     from backtest.sources.log import find_log
     from backtest.sweep.folder import SUMMARY
     from backtest.sweep.grid import parse_grid, points
@@ -81,7 +81,7 @@ def command(
     show_absent(config, strategy, bars)
     unused = Refused()
     seen = news_of(config, strategy, find_log(config, source), news, unused)
-    data = show_data(log_gaps(bars), refused(bars), unused)
+    data = show_data(log_gaps(bars), refused(bars), unused, log_scattered(bars))
     ledger = Ledger(config_folder())
     retraining = retraining_of(config, strategy, bars, start, retrain, seen) if retrain else None
     count = len(points(grid)) * (bars["symbol"].nunique() if options["per_symbol"] else 1)

@@ -83,7 +83,7 @@ def command(
     """
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
-    from backtest.sources.bars import log_gaps
+    from backtest.sources.bars import log_gaps, log_scattered
     from backtest.sources.log import find_log
     from streams.ingest.bar_files import Refused, refused
 
@@ -93,7 +93,7 @@ def command(
     log = next(filter(None, (find_log(config, source) for source in sources)), None)
     unused = Refused()
     seen = news_of(config, strategy, log, news, unused)
-    data = show_data(log_gaps(bars), refused(bars), unused)
+    data = show_data(log_gaps(bars), refused(bars), unused, log_scattered(bars))
 
     if cv:
         from alphawire.commands.research.cross_validation import validate

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,11 @@ from alphawire.commands.options import TIME, config_option, json_option, offsets
 from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 
+if TYPE_CHECKING:
+    from backtest.verify.verify import VerifyResult
+
 SHOWN = 10
+KINDS = {"repeated": "repeated, though exactly once was in force: does a second consumer group work on these topics?"}
 
 
 @click.command("verify")
@@ -47,13 +52,11 @@ def command(
     sys.exit(0 if verdict.ok else 1)
 
 
-def describe(verdict: object) -> str:
+def describe(verdict: "VerifyResult") -> str:
     """What was found, in lines for people; the first differing bar first."""
-    from backtest.verify.verify import VerifyResult
-
-    assert isinstance(verdict, VerifyResult)
     if verdict.not_reproducible:
-        return f"not reproducible here: {verdict.not_reproducible}"
+        scattered = f"\n{verdict.scattered}" if verdict.scattered else ""
+        return f"not reproducible here: {verdict.not_reproducible}{scattered}"
     lines = [
         f"{verdict.strategy}: {verdict.signals} live signals, {verdict.equal} equal to the replay to the byte"
         + (f", {verdict.repeats} repeated with equal bytes" if verdict.repeats else "")
@@ -65,6 +68,8 @@ def describe(verdict: object) -> str:
         lines.append(f"configuration {verdict.other} is in force, not the one here; each is compared with its own")
     if verdict.older:
         lines.append(f"{verdict.older} signals are older than the state's origin: the log no longer reaches theirs")
+    if verdict.scattered:
+        lines.append(verdict.scattered)
     if verdict.foreign:
         lines.append(f"{verdict.foreign} records on the topic are no signals")
     for difference in verdict.differences[:SHOWN]:
@@ -73,10 +78,17 @@ def describe(verdict: object) -> str:
         what = (
             f"{difference.field}: live {difference.live!r}, replayed {difference.replayed!r}"
             if difference.field
-            else difference.kind
+            else KINDS.get(difference.kind, difference.kind)
         )
         lines.append(f"  {where}: {what}")
     if len(verdict.differences) > SHOWN:
         lines.append(f"  and {len(verdict.differences) - SHOWN} more")
-    lines.append("verified: live is what replay says" if verdict.ok else "NOT verified: live and replay differ")
+    lines.append(_conclusion(verdict))
     return "\n".join(lines)
+
+
+def _conclusion(verdict: "VerifyResult") -> str:
+    if verdict.ok:
+        return "verified: live is what replay says"
+    agrees = not verdict.differences and not verdict.foreign
+    return f"NOT verified: live and replay {'agree on bars that are not whole' if agrees else 'differ'}"

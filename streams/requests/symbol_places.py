@@ -1,0 +1,55 @@
+"""Which partitions a symbol's bars lie on, as far as `control` knows of all workers: it must be one.
+
+>>> places = SymbolPlaces("bars")
+>>> places.take(Placed("bars", 0, ["AAPL", "IBM"]))
+>>> places.unknown(1, ["AAPL", "SPY"])
+Placed(topic='bars', partition=1, symbols=['AAPL', 'SPY'])
+>>> places.take(Placed("bars", 1, ["AAPL", "SPY"]))
+>>> places.scattered
+{'AAPL': [0, 1]}
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+from schemas.wire import Placed
+from streams.kafka.partitioner import scattered
+
+log = logging.getLogger("alphawire.places")
+
+
+class SymbolPlaces:
+    """Of the symbols of the topic `topic` of bars."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self._places: dict[str, set[int]] = defaultdict(set)
+        self.scattered: dict[str, list[int]] = {}
+        """The symbols that lie on several partitions, and these."""
+
+    def unknown(self, partition: int, symbols: Iterable[str]) -> Placed | None:
+        """The record that says which of these symbols lie on the partition, as far as none on the log does."""
+        missing = sorted({symbol for symbol in symbols if partition not in self._places.get(symbol, ())})
+        return Placed(self.topic, partition, missing) if missing else None
+
+    def take(self, record: Placed) -> None:
+        """A record of the log, whoever wrote it; symbols that are scattered by it are logged."""
+        if record.topic != self.topic:
+            return
+        found = {}
+        for symbol in record.symbols:
+            numbers = self._places[symbol]
+            if record.partition not in numbers and numbers:
+                found[symbol] = sorted({*numbers, record.partition})
+            numbers.add(record.partition)
+        self.scattered |= found
+        if fault := self._fault(found):
+            log.error("%s", fault)
+
+    def fault(self) -> str | None:
+        """What is wrong, and the mend."""
+        return self._fault(self.scattered)
+
+    def _fault(self, found: dict[str, list[int]]) -> str | None:
+        return scattered(found, self.topic)

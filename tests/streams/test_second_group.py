@@ -1,0 +1,136 @@
+"""A second consumer group on the same topics: nothing is published twice, and it is told who works there already."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+from alphawire.commands.research.verify import describe
+from backtest.verify.verdict import VerifyResult, compare
+from backtest.verify.verify import verify
+from schemas.configuration import Config, Kafka, load_config
+from schemas.wire import Applied, Origin
+from streams.ingest.produce import produce_bars
+from streams.kafka.brokers import ApacheKafkaBroker
+from streams.kafka.clients import open_producer
+from streams.kafka.partitioner import PartitionerChange
+from streams.kafka.topics import create_topics, topic_name
+from streams.process.exits import Exit
+from streams.publishing.writer import Record, TransactionalWriterFactory
+from streams.recovery.conditions import Conditions
+from streams.requests.groups import check_group
+from tests.backtest.test_verify import signals as replayed_signals
+from tests.support.deadlines import deadline
+from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, strategy, wait_for, write_config
+
+BARS = minute_bars(120)
+OTHER = {"signal": {"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}}
+
+
+def copied(file: Path, group: str, **kafka: Any) -> Path:
+    """A copy of the configuration with another group, and another threshold."""
+    settings = yaml.safe_load(file.read_text())
+    settings["kafka"] |= {"group": group} | kafka
+    settings["strategies"]["demo"] |= OTHER
+    copy = file.with_name(f"{group}.yaml")
+    copy.write_text(yaml.safe_dump(settings))
+    return copy
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_it_is_refused_while_the_first_one_runs(kafka: ApacheKafkaBroker, tmp_path: Path, delivery: str) -> None:
+    file = tmp_path / "first.yaml"
+    write_config(file, kafka.bootstrap, f"second-{delivery}.", {"demo": strategy()})
+    file = copied(file, "first", delivery=delivery)
+    config = load_config(file)
+    second = copied(file, "second", delivery=delivery)
+    asyncio.run(create_topics(config.kafka))
+    asyncio.run(produce_bars(config.kafka, BARS.iloc[:60]))
+    signals = SignalCount(config)
+    with WorkerProcess(file) as worker:
+        wait_for(lambda: worker.process.poll() is not None or signals() == 60)
+        with WorkerProcess(second) as other:
+            assert other.process.wait(deadline(60)) == Exit.CONFIGURATION
+        said = second.with_suffix(".log").read_text()
+        assert f"the group first works on second-{delivery}.bars: 1 of its workers are running" in said
+        asyncio.run(produce_bars(config.kafka, BARS.iloc[60:90]))
+        wait_for(lambda: worker.process.poll() is not None or signals() == 90)
+        assert worker.stop() == 0
+    # nobody works there any more: the other one goes on where the first one stopped
+    asyncio.run(produce_bars(config.kafka, BARS.iloc[90:]))
+    with WorkerProcess(second) as worker:
+        wait_for(lambda: worker.process.poll() is not None or signals() == len(BARS))
+        assert worker.stop() == 0
+    assert "the group first worked on" in second.with_suffix(".log").read_text()
+    verdict = verify(load_config(second), "demo")
+    assert (verdict.ok, verdict.equal, verdict.repeats) == (True, len(BARS), 0), verdict.differences[:2]
+    repeats_are_found(load_config(second), delivery)
+
+
+def repeats_are_found(config: Config, delivery: str) -> None:
+    """A signal that is there twice, with equal bytes."""
+    record = records(config, "signals")[0]
+
+    async def put() -> None:
+        async with open_producer(config.kafka) as producer:
+            await producer.send_and_wait(topic_name(config.kafka, "signals"), record.value, b"?", record.partition)
+
+    asyncio.run(put())
+    verdict = verify(config, "demo")
+    assert (verdict.ok, verdict.repeats) == (delivery == "at_least_once", 1)
+    if not verdict.ok:
+        assert [difference.kind for difference in verdict.differences] == ["repeated"]
+        assert "does a second consumer group work on these topics?" in describe(verdict)
+
+
+def test_whoever_comes_later_shuts_the_first_one_out(kafka: ApacheKafkaBroker, kafka_config: Any) -> None:
+    """Even where both have started at once, so that neither saw the other."""
+    first = kafka_config(kafka, partitions=1)
+    second = first.model_copy(update={"group": "another"})
+
+    async def run() -> None:
+        await create_topics(first)
+        bars, value = topic_name(first, "bars"), [Record(topic_name(first, "signals"), b"A", b"1")]
+        factories = [TransactionalWriterFactory(each, bars) for each in (first, second)]
+        writers = [await factory.open(0) for factory in factories]
+        with pytest.raises((ProducerFenced, InvalidProducerEpoch)):
+            await writers[0].write(0, value)
+        await writers[1].write(0, value)
+        for factory, writer in zip(factories, writers, strict=True):
+            await factory.close(writer)
+
+    asyncio.run(run())
+
+
+def test_a_broker_that_cannot_tell_is_no_reason_to_say_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Tansu shows members for ever. No broker is asked here: there is none."""
+    nowhere = Kafka(bootstrap="127.0.0.1:9", group="second")
+    with caplog.at_level(logging.INFO):
+        asyncio.run(check_group(nowhere, None, tells_members=True))
+        asyncio.run(check_group(nowhere, "second", tells_members=True))
+        assert caplog.text == ""
+        asyncio.run(check_group(nowhere, "first", tells_members=False))
+    assert "the group first worked on bars until now" in caplog.text
+
+
+@pytest.mark.parametrize(("once_from", "found"), [(None, []), (0, [1, 4]), (3, [4]), (5, [])])
+def test_repeats_count_from_where_exactly_once_was_promised(once_from: int | None, found: list[int]) -> None:
+    replayed, verdict = replayed_signals(6), VerifyResult("demo")
+    compare(verdict, [*replayed, replayed[1], replayed[4]], replayed, lambda _: True, once_from)
+    assert [(d.kind, d.offset) for d in verdict.differences] == [("repeated", offset) for offset in found]
+    assert verdict.repeats == 2
+    assert verdict.ok == (not found)
+
+
+def test_exactly_once_is_promised_for_what_was_published_with_transactions_alone() -> None:
+    """By hand: on from the beginning; from the log's end on, where repeats may lie before it; not at all; and again."""
+    entry = Applied("one", "bars", 0, 0, Origin(0, 0), 0, "x", {})
+    places, known, found = [PartitionerChange(0, "murmur2")], None, []
+    for exactly_once, end in ((True, 50), (True, 60), (False, 70), (False, 80), (True, 90), (True, 95)):
+        known = Conditions("g", places, exactly_once, end).said_in(known or entry, known)
+        found.append(known.exactly_once_from)
+    assert found == [0, 0, None, None, 90, 90]
