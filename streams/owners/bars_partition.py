@@ -136,8 +136,8 @@ class BarsPartition(FedPartition):
 
     def _place(self, symbols: Iterable[str]) -> None:
         """Says on the log where these lie, before what their bars lead to: so each worker knows of all."""
-        if self._places and (record := self._places.unknown(self.number, symbols)):
-            self._put([placed_record(self.names.control, record)])
+        if self._places and (records := self._places.unknown(self.number, symbols)):
+            self._put([placed_record(self.names.control, record) for record in records])
 
     def advance(self, records: list[Any], decoded: DecodedBars, following: int) -> None:
         """Steps over the `decoded` records up to, not including, offset `following`."""

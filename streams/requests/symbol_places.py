@@ -3,7 +3,7 @@
 >>> places = SymbolPlaces("bars")
 >>> places.take(Placed("bars", 0, ["AAPL", "IBM"]))
 >>> places.unknown(1, ["AAPL", "SPY"])
-Placed(topic='bars', partition=1, symbols=['AAPL', 'SPY'])
+[Placed(topic='bars', partition=1, symbols=['AAPL', 'SPY'])]
 >>> places.take(Placed("bars", 1, ["AAPL", "SPY"]))
 >>> places.scattered
 {'AAPL': [0, 1]}
@@ -18,6 +18,9 @@ from streams.kafka.partitioner import scattered
 
 log = logging.getLogger("alphawire.places")
 
+SYMBOLS = 1_000
+"""In a record, which so stays below any broker's limit."""
+
 
 class SymbolPlaces:
     """Of the symbols of the topic `topic` of bars."""
@@ -28,10 +31,11 @@ class SymbolPlaces:
         self.scattered: dict[str, list[int]] = {}
         """The symbols that lie on several partitions, and these."""
 
-    def unknown(self, partition: int, symbols: Iterable[str]) -> Placed | None:
-        """The record that says which of these symbols lie on the partition, as far as none on the log does."""
+    def unknown(self, partition: int, symbols: Iterable[str]) -> list[Placed]:
+        """The records that say which of these symbols lie on the partition, as far as none on the log does."""
         missing = sorted({symbol for symbol in symbols if partition not in self._places.get(symbol, ())})
-        return Placed(self.topic, partition, missing) if missing else None
+        parts = (missing[first : first + SYMBOLS] for first in range(0, len(missing), SYMBOLS))
+        return [Placed(self.topic, partition, part) for part in parts]
 
     def take(self, record: Placed) -> None:
         """A record of the log, whoever wrote it; symbols that are scattered by it are logged."""

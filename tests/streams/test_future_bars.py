@@ -14,7 +14,7 @@ from schemas.errors import BadRecord
 from schemas.wire import Bar, RefusedBars, decode_control, encode
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import Intake
-from streams.requests.control_topic import _request_or_answer
+from streams.requests.control_topic import _decoded, _request_or_answer
 from tests.streams.test_crash import difference
 from tests.support.memory import CONFIG, MINUTE, Fetched, Log, bar, fetched, live, messy_bars, ready, undisturbed
 from tests.support.scores import RULE, mark, news_strategy
@@ -165,7 +165,7 @@ def test_replay_takes_what_the_log_says_and_reads_no_clock() -> None:
 
 def test_a_refusal_is_no_control_request(caplog: pytest.LogCaptureFixture) -> None:
     value = encode(RefusedBars("bars", 0, list(range(9_000)), [FIRST] * 9_000))
-    assert _request_or_answer(Fetched(0, value, b"bars/0", "control")) is None
+    assert _request_or_answer(_decoded(Fetched(0, value, b"bars/0", "control"))) is None
     assert not caplog.records
     with pytest.raises(BadRecord, match="each of `offsets`"):
         decode_control(encode(RefusedBars("bars", 0, [1], [])))

@@ -117,6 +117,15 @@ def test_symbols_of_states_are_known_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fed(SymbolPlaces("bars"), AS_IS, {0: ["A"]}) == [Placed("bars", 0, ["Z"]), Placed("bars", 0, ["A"])]
 
 
+def test_a_record_stays_small() -> None:
+    """A restored partition may have any number of symbols, of up to 64 characters of 4 bytes."""
+    symbols = [f"{number:05}" + "\N{MATHEMATICAL BOLD CAPITAL A}" * 59 for number in range(2_500)]
+    said = SymbolPlaces("bars").unknown(3, symbols)
+    assert [symbol for record in said for symbol in record.symbols] == symbols
+    assert all(len(encode(record)) < 500_000 for record in said)
+    assert [decode_control(encode(record)) for record in said] == said
+
+
 def test_another_topics_symbols_do_not_count() -> None:
     places = SymbolPlaces("bars")
     places.take(Placed("other.bars", 0, ["A"]))
