@@ -16,6 +16,7 @@ from streams.recovery.state import load
 _decoder = msgspec.json.Decoder(Signal)
 
 
+REPEATED = "repeated, though exactly once was in force: does a second consumer group work on these topics?"
 OUT_OF_ORDER = "out of order: it comes after the signal of a later bar"
 
 
@@ -121,11 +122,6 @@ async def live_signals(log: Log, strategy: str, partition: int) -> Live:
     return live
 
 
-<<<<<<< HEAD
-def compare(verdict: VerifyResult, live: list[Signal], expected: list[Signal], due: Callable[[Signal], bool]) -> None:
-    """Every live signal against the replay's of that id; a replayed one that is `due` must be there. Those of a symbol,
-    without what is repeated, must be in the order of its bars.
-=======
 def compare(
     verdict: VerifyResult,
     live: list[Signal],
@@ -134,8 +130,8 @@ def compare(
     once_from: int | None = None,
 ) -> None:
     """Every live signal against the replay's of that id; a replayed one that is `due` must be there, and none may be
-    there twice for a bar from offset `once_from` on.
->>>>>>> b8efd2e (A symbol on two partitions is told, a changed partitioner takes effect where applied says, a second group is refused, workers that differ name each other)
+    there twice for a bar from offset `once_from` on. Those of a symbol, without what is repeated, must be in the order
+    of its bars.
     """
     wanted = {signal.content.id: signal for signal in expected}
     seen: set[str] = set()
@@ -154,7 +150,7 @@ def compare(
         elif repeated:
             verdict.repeats += 1
             if once_from is not None and signal.provenance.offset >= once_from:
-                verdict.differences.append(_difference("repeated", signal))
+                verdict.differences.append(_difference(REPEATED, signal))
         else:
             verdict.equal += 1
     for identity, signal in wanted.items():

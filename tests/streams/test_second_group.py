@@ -10,7 +10,7 @@ import yaml
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from alphawire.commands.research.verify import describe
-from backtest.verify.verdict import VerifyResult, compare
+from backtest.verify.verdict import REPEATED, VerifyResult, compare
 from backtest.verify.verify import verify
 from schemas.configuration import Config, Kafka, load_config
 from schemas.wire import Applied, Origin
@@ -83,7 +83,7 @@ def repeats_are_found(config: Config, delivery: str) -> None:
     verdict = verify(config, "demo")
     assert (verdict.ok, verdict.repeats) == (delivery == "at_least_once", 1)
     if not verdict.ok:
-        assert [difference.kind for difference in verdict.differences] == ["repeated"]
+        assert [difference.kind for difference in verdict.differences] == [REPEATED]
         assert "does a second consumer group work on these topics?" in describe(verdict)
 
 
@@ -121,7 +121,7 @@ def test_a_broker_that_cannot_tell_is_no_reason_to_say_nothing(caplog: pytest.Lo
 def test_repeats_count_from_where_exactly_once_was_promised(once_from: int | None, found: list[int]) -> None:
     replayed, verdict = replayed_signals(6), VerifyResult("demo")
     compare(verdict, [*replayed, replayed[1], replayed[4]], replayed, lambda _: True, once_from)
-    assert [(d.kind, d.offset) for d in verdict.differences] == [("repeated", offset) for offset in found]
+    assert [(d.kind, d.offset) for d in verdict.differences] == [(REPEATED, offset) for offset in found]
     assert verdict.repeats == 2
     assert verdict.ok == (not found)
 

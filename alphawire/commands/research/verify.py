@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from backtest.verify.verify import VerifyResult
 
 SHOWN = 10
-KINDS = {"repeated": "repeated, though exactly once was in force: does a second consumer group work on these topics?"}
 
 
 @click.command("verify")
@@ -78,7 +77,7 @@ def describe(verdict: "VerifyResult") -> str:
         what = (
             f"{difference.field}: live {difference.live!r}, replayed {difference.replayed!r}"
             if difference.field
-            else KINDS.get(difference.kind, difference.kind)
+            else difference.kind
         )
         lines.append(f"  {where}: {what}")
     if len(verdict.differences) > SHOWN:
