@@ -29,6 +29,7 @@ from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import Refused, during, refused, select_bars
 from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
+from streams.recovery.state import interval_of
 
 MESSAGE = "message"
 """Column of a Parquet file of signals: the whole signal, as it is on the wire."""
@@ -186,7 +187,7 @@ def _report_lost(
     """Those that have no bar in [start, end) so far; of the others the fault is reported."""
     waiting = []
     for stretch in lost:
-        batch = between(batches, stretch.begin, stretch.end).get(str(stretch.applied.config["interval"]))
+        batch = between(batches, stretch.begin, stretch.end).get(interval_of(stretch.applied))
         if batch is not None and during(batch.bars["time"].tolist(), start, end).any():
             result.lacking.append(stretch.fault or "")
         else:

@@ -21,7 +21,7 @@ from schemas.wire import Applied
 from streams.consuming.news_scores import joins
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
-from streams.recovery.state import StoredState, load
+from streams.recovery.state import StoredState, interval_of, load
 
 VERSION = "replay"
 Observe = Callable[[Stretch], Callable[[Observation], None]]
@@ -99,7 +99,7 @@ class PartitionHistory:
 
     def begin(self, *intervals: str) -> int:
         """The first bar that what was in force may remember, or other strategies of these `intervals`."""
-        recomputed = {str(stretch.applied.config["interval"]) for stretch in self.past if stretch.strategy}
+        recomputed = {interval_of(stretch.applied) for stretch in self.past if stretch.strategy}
         return self.stored.memory_begin({*intervals, *recomputed}) or 0
 
     async def steps(
@@ -178,6 +178,6 @@ def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, ne
 
 def _goes_on(old: Applied, new: Applied) -> bool:
     """Is it the old state, under another model, threshold or pause?"""
-    return (old.origin, old.layout) == (new.origin, new.layout) and all(
-        old.config[name] == new.config[name] for name in ("interval", "universe", "start")
+    return (old.origin, old.layout, interval_of(old)) == (new.origin, new.layout, interval_of(new)) and all(
+        old.config[name] == new.config[name] for name in ("universe", "start")
     )

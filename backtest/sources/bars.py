@@ -11,7 +11,7 @@ import pandas as pd
 from plugins.base.bars import COLUMNS, BarBatch
 from plugins.pipeline.frames import batch_from_frame
 from schemas.errors import ConfigurationError
-from schemas.wire import interval_ms
+from schemas.wire import canonical_interval, interval_ms
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, Intake
 from streams.ingest.bar_files import Refused, read_bars
@@ -127,7 +127,7 @@ class Frames:
     """The bars of one interval, gathered from the steps of a log."""
 
     def __init__(self, interval: str) -> None:
-        self._interval = interval
+        self._interval = canonical_interval(interval)
         self._parts: list[pd.DataFrame] = []
 
     def take(self, step: Step) -> None:

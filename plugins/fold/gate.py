@@ -1,7 +1,9 @@
 """The gate in front of all strategies of one interval: which bars are new, which repeat, correct or come too late.
 
 Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last
-64 bars; what it lets through is strictly newer than everything before it.
+64 bars; what it lets through is strictly newer than everything before it. A bar that begins within an interval after
+the last one's end is off the symbol's grid: it would make the two late that it overlaps. After a longer gap, and by
+whole hours (summer time), the grid may shift.
 
 >>> from plugins.base.streaming import trial_bars
 >>> bars = trial_bars(4)[[0, 1, 1, 3]]
@@ -12,6 +14,7 @@ Bars of one symbol go forward (rules of time, 4). The gate remembers the open ti
 [-1, 0, 1]
 """
 
+import math
 from enum import IntEnum
 
 import numba
@@ -29,6 +32,7 @@ STATE = np.dtype(
     ]
 )
 LAYOUT = f"gate-1-{MEMORY}"
+HOUR_MS = 3_600_000
 FIRST = -1
 """The gap of a symbol's first bar: there is nothing before it."""
 
@@ -38,6 +42,7 @@ class GateVerdict(IntEnum):
     REPEAT = 1
     CORRECTION = 2
     LATE = 3
+    OFF_GRID = 4
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -59,6 +64,7 @@ def _judge(
     times: NDArray[np.int64],
     words: NDArray[np.uint64],
     interval: int,
+    phase: int,
     verdicts: NDArray[np.int8],
     gaps: NDArray[np.int64],
 ) -> None:
@@ -66,7 +72,11 @@ def _judge(
         state = states[slots[i]]
         opened = times[i] - interval
         digest = _hash(words[i])
-        if state.count == 0 or opened >= state.close_time:
+        apart = opened - state.close_time
+        if state.count > 0 and 0 <= apart < interval and apart % phase != 0:
+            verdicts[i] = 4
+            continue
+        if state.count == 0 or apart >= 0:
             gaps[i] = (opened - state.close_time) // interval if state.count > 0 else -1
             verdicts[i] = 0
             state.times[state.count % 64] = opened
@@ -105,7 +115,9 @@ def judge(
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
     words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
-    _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, verdicts, gaps)
+    _judge(
+        states, slots, words[:, 0].view(np.int64), words, interval_ms, math.gcd(interval_ms, HOUR_MS), verdicts, gaps
+    )
     return verdicts, gaps
 
 

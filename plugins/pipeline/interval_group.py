@@ -22,6 +22,10 @@ REFUSED = {
         "another bar of this symbol and time was taken before, with other values",
     ),
     gate.GateVerdict.LATE: ("late", "the bar is not newer than the symbol's last one"),
+    gate.GateVerdict.OFF_GRID: (
+        "off_grid",
+        "the bar begins within an interval after the symbol's last one: it overlaps the bar that is due",
+    ),
 }
 
 

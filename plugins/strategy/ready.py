@@ -17,7 +17,7 @@ from plugins.strategy.universe import Universe, check_size, universe_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.configuration import Execution, NewsUse, Strategy
 from schemas.errors import ConfigurationError
-from schemas.wire import Model, interval_ms
+from schemas.wire import Model, canonical_interval, interval_ms
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def ready_strategy(
     config = _resolved(strategy, parts)
     return ReadyStrategy(
         name=name,
-        interval=strategy.interval,
+        interval=canonical_interval(strategy.interval),
         interval_ms=interval_ms(strategy.interval),
         universe=parts.universe,
         features=parts.features,

@@ -17,7 +17,16 @@ from schemas.wire.control import (
     decode_control,
 )
 from schemas.wire.decoding import UNREADABLE, decode, encode
-from schemas.wire.fields import INTERVAL_UNITS, Symbol, Time, interval_ms, is_symbol
+from schemas.wire.fields import (
+    INTERVAL_UNITS,
+    Symbol,
+    Time,
+    canonical_interval,
+    grid_ms,
+    interval_ms,
+    interval_name,
+    is_symbol,
+)
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
 from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
 from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord, decode_state
@@ -52,6 +61,7 @@ __all__ = [
     "Time",
     "Use",
     "Wish",
+    "canonical_interval",
     "check_bar",
     "decode",
     "decode_bar",
@@ -60,6 +70,8 @@ __all__ = [
     "decode_signal",
     "decode_state",
     "encode",
+    "grid_ms",
     "interval_ms",
+    "interval_name",
     "is_symbol",
 ]

@@ -8,13 +8,14 @@ from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import UNREADABLE, unreadable
-from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval
+from schemas.wire.fields import Interval, Price, Symbol, Time, grid_ms, is_symbol, known_interval
 
 MAX_BAR_BYTES = 64 * 1024
 
 
 class Bar(Struct, forbid_unknown_fields=True, gc=False):
-    """One OHLCV bar of one symbol: topic `bars`, key symbol. ``close_time = open_time + interval``.
+    """One OHLCV bar of one symbol: topic `bars`, key symbol. ``close_time = open_time + interval``; `open_time` is a
+    whole minute, of shorter intervals a multiple of them.
 
     `closed: false` marks a bar that is still forming; such a bar is counted and ignored.
     """
@@ -63,6 +64,12 @@ def check_bar(bar: Bar) -> None:
         raise BadRecord("invalid", _price_fault(bar))
     if bar.close_time != bar.open_time + length:
         raise BadRecord("invalid", f"close_time {bar.close_time} is not open_time {bar.open_time} + {bar.interval}")
+    if bar.open_time % grid_ms(bar.interval):
+        raise BadRecord(
+            "invalid",
+            f"open_time {bar.open_time} is off the grid of {bar.interval}: send bars that open at a whole multiple of"
+            f" {grid_ms(bar.interval) // 1000} s",
+        )
     if math.isinf(high) or math.isinf(bar.volume):
         raise BadRecord("invalid", "a price or the volume is infinite")
 

@@ -1,5 +1,6 @@
 """Types that the messages share: times, intervals, symbols, prices."""
 
+import math
 import re
 from functools import lru_cache
 from typing import Annotated
@@ -22,6 +23,39 @@ def interval_ms(interval: str) -> int:
     if match is None:
         raise ValueError(f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d")
     return int(match[1]) * INTERVAL_UNITS[match[2]]
+
+
+def interval_name(length: int) -> str:
+    """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ValueError` unless whole seconds."""
+    for unit, size in reversed(INTERVAL_UNITS.items()):
+        if length > 0 and length % size == 0:
+            return f"{length // size}{unit}"
+    raise ValueError(f"{length} ms is no interval of whole seconds")
+
+
+@lru_cache(maxsize=1024)
+def canonical_interval(interval: str) -> str:
+    """The shortest name of the same interval, by which bars find their strategies; what is none stays as it is.
+
+    >>> canonical_interval("60m"), canonical_interval("24h"), canonical_interval("90m")
+    ('1h', '1d', '90m')
+    """
+    length = known_interval(interval)
+    return interval if length is None else interval_name(length)
+
+
+GRID_MS = 60_000
+"""Sessions begin at whole minutes: bars of 1h may open at 09:30, of 1d at any zone's midnight. By what a symbol's other
+bars say, the gate holds each to its own grid (`plugins.fold.gate`).
+"""
+
+
+@lru_cache(maxsize=1024)
+def grid_ms(interval: str) -> int:
+    """What the opening of every bar of an interval is a multiple of (ms since the epoch, UTC): for ``1m``, ``1h`` and
+    ``1d`` a minute, for ``30s`` thirty seconds.
+    """
+    return math.gcd(interval_ms(interval), GRID_MS)
 
 
 Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the epoch, UTC")]

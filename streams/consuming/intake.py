@@ -12,7 +12,7 @@ import numpy as np
 
 from plugins.base.bars import BAR, BarBatch
 from schemas.errors import BadRecord
-from schemas.wire import Bar, decode_bar
+from schemas.wire import Bar, canonical_interval, decode_bar
 from streams.consuming.clock_bound import ClockBound
 from streams.kafka.partitioner import PartitionerChange, misplaced
 
@@ -82,7 +82,7 @@ class Intake:
                 decoded.dead.append(DeadLetter(record, bad.kind, bad.reason))
                 continue
             if bar.closed:
-                kept[bar.interval].append((bar, record.offset))
+                kept[canonical_interval(bar.interval)].append((bar, record.offset))
             else:
                 decoded.counts["unclosed"] += 1
         decoded.batches = {interval: _batch(bars) for interval, bars in kept.items()}

@@ -20,13 +20,14 @@ from streams.publishing.writer import Record
 AS_IT_IS = "put back as it is it would be refused again"
 MENDS = {
     "late": f"{AS_IT_IS}: newer bars of the symbol were taken since",
+    "off_grid": f"{AS_IT_IS}: newer bars of the symbol were taken since",
     "correction": f"{AS_IT_IS}: the bar was taken with other values, and what was taken stays",
     "wrong_key": "key and symbol differ; say which symbol it is with --set symbol=SYMBOL",
 }
 FUTURE = (
     f"{AS_IT_IS}: it opens after now; set open_time and close_time with --set, or raise worker.clock_tolerance first"
 )
-NEVER = ("late", "correction")
+NEVER = ("late", "correction", "off_grid")
 """Classes of letters that nothing outside of the letter itself can mend."""
 TRUNCATED = "only its beginning is here; give the whole of it with --file"
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS, PRICES
 from schemas.errors import ConfigurationError
-from schemas.wire import interval_ms, is_symbol
+from schemas.wire import canonical_interval, interval_ms, is_symbol
+from streams.ingest.forming import says_unclosed
+from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step
 from streams.ingest.times import times_in
 
 TIMES = ("open_time", "timestamp", "datetime", "time", "date")
@@ -144,34 +146,36 @@ def files_of(paths: str | Path | Iterable[str | Path], what: str, suffixes: tupl
 
 
 def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
-    raw = load(path, (*SYMBOLS, "interval"))
+    raw = load(path, (*SYMBOLS, "interval")).reset_index(drop=True)
     _check_columns(path, raw)
     frame = pd.DataFrame({"symbol": _symbols(path, raw)}, index=raw.index)
     frame["interval"], length, other = _intervals(path, raw, interval)
     opened, unknown = times_in(path, raw, next(name for name in TIMES if name in raw))
     frame["open_time"] = opened
     frame["close_time"] = opened + length
-    _check_spacing(path, frame, length)
+    _check_lengths(path, raw, frame, ~unknown & ~other)
     for name in COLUMNS:
         frame[name] = pd.to_numeric(raw[name], errors="coerce").astype("float64") if name in raw else 0.0
-    faults = {"of another interval": other, "without a time": unknown, **_faults(frame)}
-    return _clean(path, frame, faults, out)
+    faults = {
+        "of another interval": other, "without a time": unknown,
+        "still forming (closed: false)": says_unclosed(path, raw), "off the grid of their interval": off_grid(frame),
+        **_faults(frame),
+    }  # fmt: skip
+    frame = _clean(path, frame, faults, out)
+    return _clean(path, frame, out_of_step(frame), out)
 
 
-def _check_spacing(path: Path, frame: pd.DataFrame, length: NDArray[np.int64]) -> None:
-    """Bars of one symbol that begin closer together than they are long are not of that interval."""
-    interval = frame["interval"].cat
-    key = frame["symbol"].cat.codes.to_numpy(np.int64) * len(interval.categories) + interval.codes.to_numpy(np.int64)
-    order = np.lexsort((frame["open_time"], key))
-    apart = np.diff(frame["open_time"].to_numpy()[order])
-    alike = np.diff(key[order]) == 0
-    wrong = np.flatnonzero(alike & (apart > 0) & (apart < length[order[1:]]))
-    if len(wrong):
-        first = frame.iloc[order[wrong[0] + 1]]
-        raise ConfigurationError(
-            f"{path}: bars of {first['symbol']} are {int(apart[wrong[0]]) // 1000} s apart, so they are no"
-            f" {first['interval']} bars; give the interval that they have with --interval"
-        )
+def _check_lengths(path: Path, raw: pd.DataFrame, frame: pd.DataFrame, known: NDArray[np.bool_]) -> None:
+    named = "interval" in raw
+    check_lengths(path, frame[known], named)
+    if "close_time" not in raw or named:
+        return
+    try:
+        ends, unknown = times_in(path, raw, "close_time")
+    except ConfigurationError:  # it holds no times: another column of that name
+        return
+    both = known & ~unknown
+    check_ends(path, frame["open_time"].to_numpy()[both], ends[both], str(frame["interval"].cat.categories[0]))
 
 
 def load(path: Path, texts: Container[str] | None = None) -> pd.DataFrame:
@@ -232,15 +236,15 @@ def _intervals(
 ) -> tuple["pd.Categorical[Any]", NDArray[np.int64], NDArray[np.bool_]]:
     """Interval of each row, its length in ms, and which rows have another than the given one."""
     if "interval" in raw:
-        names = _categories(raw["interval"], lambda interval: str(interval).strip())
+        names = _categories(raw["interval"], lambda interval: canonical_interval(str(interval).strip()))
     elif given is None:
         raise ConfigurationError(
             f"{path}: does not say how long its bars are; say it with --interval, such as --interval 1m"
         )
     else:
-        names = _all(given, raw)
+        names = _all(canonical_interval(given), raw)
     lengths = np.array([_length(path, name) for name in names.categories], np.int64)
-    other = np.array([given is not None and name != given for name in names.categories], np.bool_)
+    other = np.array([given is not None and name != canonical_interval(given) for name in names.categories], np.bool_)
     return names, lengths[names.codes], other[names.codes]
 
 
@@ -289,6 +293,7 @@ def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused
         rows = np.nonzero(faulty & good)[0]
         if len(rows):
             out.reasons[reason] = out.reasons.get(reason, 0) + len(rows)
-            out.examples += [f"{path.name}:{row + 1}: {reason}" for row in rows[: EXAMPLES - len(out.examples)]]
+            places = frame.index[rows[: EXAMPLES - len(out.examples)]]
+            out.examples += [f"{path.name}:{place + 1}: {reason}" for place in places]
             good[rows] = False
     return frame.loc[good, list(FRAME)]

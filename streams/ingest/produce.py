@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from plugins.base.bars import COLUMNS
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from schemas.wire import INTERVAL_UNITS, Bar, encode
+from schemas.wire import Bar, encode, interval_name
+from streams.ingest.bar_files import EXAMPLES, Refused
+from streams.ingest.forming import FORMING, unfinished
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.partitioner import partition_of
@@ -44,6 +46,17 @@ class Produced:
     first: int | None
     last: int | None
     seconds: float
+
+
+def without_unfinished(frame: pd.DataFrame, clock: Callable[[], int]) -> tuple[pd.DataFrame, Refused]:
+    """The bars that have closed by now, and what was left out: those that are still forming. `clock`: now, in ms."""
+    forming, out = unfinished(frame, clock), Refused()
+    for row in frame[forming].head(EXAMPLES).itertuples():
+        closes = pd.Timestamp(int(row.close_time), unit="ms", tz="UTC").isoformat()
+        out.examples.append(f"{row.symbol} {row.interval} closes at {closes}")
+    if forming.any():
+        out.reasons[FORMING] = int(forming.sum())
+    return frame[~forming].reset_index(drop=True), out
 
 
 async def produce_bars(
@@ -151,7 +164,7 @@ def _records(frame: pd.DataFrame) -> Iterator[Line]:
     intervals = (
         frame["interval"].tolist()
         if "interval" in frame
-        else [interval_name(end - start) for start, end in zip(opened, closed, strict=True)]
+        else [_interval(end - start) for start, end in zip(opened, closed, strict=True)]
     )
     values = (frame[name].astype(np.float64).tolist() for name in COLUMNS)
     for symbol, interval, start, end, *prices in zip(
@@ -160,12 +173,11 @@ def _records(frame: pd.DataFrame) -> Iterator[Line]:
         yield symbol.encode(), encode(Bar(symbol, interval, start, end, *prices)), end
 
 
-def interval_name(length: int) -> str:
-    """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ConfigurationError` unless whole seconds."""
-    for unit, size in reversed(INTERVAL_UNITS.items()):
-        if length > 0 and length % size == 0:
-            return f"{length // size}{unit}"
-    raise ConfigurationError(f"close_time minus open_time is {length} ms, which is no interval of whole seconds")
+def _interval(length: int) -> str:
+    try:
+        return interval_name(length)
+    except ValueError as error:
+        raise ConfigurationError(f"close_time minus open_time is {error}") from None
 
 
 class Sender:

@@ -21,7 +21,7 @@ from plugins.news.join import NewsJoin
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
-from schemas.wire import decode_bar, encode
+from schemas.wire import canonical_interval, decode_bar, encode
 from schemas.wire.news import Score, Unknown, decode_news
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
 from streams.consuming.transport import Chunk
@@ -67,7 +67,7 @@ class NewsPartition(BarsPartition):
             bar = decode_bar(letter.record.value)
         except BadRecord:
             return True
-        group = self.first.pipeline.groups.get(bar.interval)
+        group = self.first.pipeline.groups.get(canonical_interval(bar.interval))
         return group is not None and any(run.wants(bar.symbol) for run in group.runs)
 
 

@@ -23,7 +23,7 @@ from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
 from streams.kafka.partitioner import PartitionerChange
-from streams.recovery.state import StoredState
+from streams.recovery.state import StoredState, interval_of
 
 NEWS_TRACK = "news"
 """The track of the strategies that wait for news; that of the others has no name."""
@@ -122,7 +122,7 @@ def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrat
 def _memory_begin(stored: StoredState, entries: Iterable[Applied], end: int) -> int:
     """The oldest origin of these strategies, and of all that ever shared their memory of repeats."""
     entries = list(entries)
-    remembered = stored.memory_begin({str(entry.config.get("interval")) for entry in entries})
+    remembered = stored.memory_begin({interval_of(entry) for entry in entries})
     origins = [entry.origin.offset for entry in entries]
     return min(origins if remembered is None else [*origins, remembered], default=end)
 

@@ -12,7 +12,17 @@ import msgspec
 
 from schemas.canonical import sha256_hex
 from schemas.errors import BadRecord, ConfigurationError
-from schemas.wire import Applied, Marker, RefusedBars, Roster, Snapshot, decode_control, decode_signal, decode_state
+from schemas.wire import (
+    Applied,
+    Marker,
+    RefusedBars,
+    Roster,
+    Snapshot,
+    canonical_interval,
+    decode_control,
+    decode_signal,
+    decode_state,
+)
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
 from streams.kafka.log import Log
 from streams.kafka.partitioner import PartitionerChange, with_change
@@ -77,7 +87,7 @@ class StoredState:
     def memory_begin(self, intervals: Collection[str]) -> int | None:
         """Where the memory of repeats begins: it belongs to the interval, so with the first strategy of it, ever."""
         entries = [entry for entries in self.history.values() for entry in entries]
-        return min((e.origin.offset for e in entries if str(e.config.get("interval")) in intervals), default=None)
+        return min((entry.origin.offset for entry in entries if interval_of(entry) in intervals), default=None)
 
     def take_state(self, value: bytes | None, key: bytes | None = None) -> None:
         """A record of `state`, in log order."""
@@ -114,6 +124,11 @@ class StoredState:
                 self.partitioners = with_change(self.partitioners, change)
         elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
             self.refused |= zip(record.offsets, record.clocks, strict=True)
+
+
+def interval_of(entry: Applied) -> str:
+    """That of the strategy's bars; a configuration may name it otherwise (``60m`` for ``1h``)."""
+    return canonical_interval(str(entry.config.get("interval")))
 
 
 def marker_key(topic: str, partition: int, track: str = "") -> bytes:

@@ -13,7 +13,7 @@ from plugins.fold import gate
 from plugins.fold.gate import GateVerdict
 
 MINUTE = 60_000
-ACCEPTED, REPEAT, CORRECTION, LATE = GateVerdict
+ACCEPTED, REPEAT, CORRECTION, LATE, OFF_GRID = GateVerdict
 
 
 def rows(*bars: tuple[int, float]) -> np.ndarray:
@@ -61,6 +61,22 @@ def test_a_bar_that_overlaps_the_last_one_is_late() -> None:
     bars["time"][1] += MINUTE // 2
     verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(2, np.int64), bars, MINUTE)
     assert verdicts.tolist() == [ACCEPTED, LATE]
+
+
+@pytest.mark.parametrize(
+    ("interval", "opened", "verdict"),
+    [
+        (5, 7, OFF_GRID), (5, 5, ACCEPTED), (5, 12, ACCEPTED), (60, 90, OFF_GRID), (60, 61, OFF_GRID),
+        (60, 150, ACCEPTED),
+        (240, 300, ACCEPTED), (240, 270, OFF_GRID), (1440, 1500, ACCEPTED), (1440, 1445, OFF_GRID),
+    ],
+)  # fmt: skip
+def test_a_bar_within_an_interval_after_the_last_is_on_its_grid(interval: int, opened: int, verdict: int) -> None:
+    """In minutes, after a bar from 0: only whole hours may shift it (summer time), and a gap."""
+    bars = rows((0, 5.0), (0, 5.0))
+    bars["time"] = [interval * MINUTE, (opened + interval) * MINUTE]
+    verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(2, np.int64), bars, interval * MINUTE)
+    assert verdicts.tolist() == [ACCEPTED, verdict]
 
 
 def test_no_bars() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -11,6 +12,11 @@ import click
 from alphawire.commands.options import TIME, config_option, json_option, prefix_option
 from alphawire.commands.progress import NO_NEWS, counted, show_left_out
 from schemas.configuration import Config
+
+
+def wall_clock() -> int:
+    """Now, in ms since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
 
 
 @click.group("produce")
@@ -28,6 +34,9 @@ def command() -> None:
 @click.option("--symbols", metavar="A,B", help="only these")
 @click.option("--from", "start", type=TIME, help="first close time to send")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
+@click.option(
+    "--allow-unfinished", is_flag=True, help="send bars that close after now, too: a replay of what is to come"
+)
 @prefix_option
 @config_option
 @json_option
@@ -39,22 +48,31 @@ def bars(
     symbols: str | None,
     start: int | None,
     end: int | None,
+    allow_unfinished: bool,
     config: Config,
     as_json: bool,
 ) -> None:
-    """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol."""
-    from streams.ingest.bar_files import read_bars, refused, select_bars
-    from streams.ingest.produce import produce_bars
+    """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol.
+
+    A bar that is still forming (it closes after now) is left out, counted and shown.
+    """
+    from streams.ingest.bar_files import Refused, read_bars, refused, select_bars
+    from streams.ingest.produce import produce_bars, without_unfinished
     from streams.kafka.topics import topic_name
 
     frame = read_bars(files, interval)
     left = refused(frame)
     names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
     frame = select_bars(frame, names, start, end)
+    forming = Refused()
+    if not allow_unfinished:
+        frame, forming = without_unfinished(frame, wall_clock)
     with counted("bars", len(frame)) as progress:
         done = asyncio.run(produce_bars(config.kafka, frame, rate, speed, progress))
     topic = topic_name(config.kafka, "bars")
+    show_left_out(forming, "of the bars were")
     if as_json:
+        left.take(forming)
         click.echo(
             json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
         )

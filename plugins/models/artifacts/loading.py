@@ -34,6 +34,7 @@ from plugins.models.artifacts.selftest import prove_self_test
 from schemas.canonical import file_sha256
 from schemas.configuration import Strategy
 from schemas.errors import ArtifactError
+from schemas.wire import canonical_interval
 
 __all__ = ["LoadedModel", "Manifest", "TrainedOn", "load_artifact", "plugin_errors", "read_manifest", "save_artifact"]
 
@@ -131,7 +132,7 @@ def _class_for(folder: Path, manifest: Manifest, key: str) -> type[BaseModel]:
 def _check_strategy(folder: Path, manifest: Manifest, cls: type[BaseModel], strategy: Strategy) -> None:
     trained = manifest.training
     pairs: list[tuple[str, Any, Any]] = [
-        ("interval", trained.interval, strategy.interval),
+        ("interval", canonical_interval(trained.interval), canonical_interval(strategy.interval)),
         ("target", trained.target, strategy.training.target),
         ("horizon_bars", trained.horizon_bars, strategy.training.horizon_bars),
         ("per_symbol", EVERY_SYMBOL not in manifest.models, strategy.training.per_symbol),

@@ -1,0 +1,126 @@
+"""Whether the bars of a file are as long as they are said to be, and follow each other as bars of one length do.
+
+A file seldom says how long its bars are: who reads it does. Bars that never come as close together as that, or usually
+come closer, are of another length, and the file is refused. A single bar that is shorter or longer than the others (a
+half day, the hour of summer time) is not: what the gate would refuse is left out, counted and shown.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plugins.base.bars import BAR, COLUMNS
+from schemas.errors import ConfigurationError
+from schemas.wire import grid_ms, interval_ms, interval_name
+
+MEND = "say how long they are: `produce --interval`, a strategy's `interval`, or a column interval in the file"
+MANY = 8
+"""From so many distances on, none below two intervals is no coincidence; below, none below ten is not."""
+Mask = NDArray[np.bool_]
+
+
+def check_lengths(path: Path, frame: pd.DataFrame, named: bool) -> None:
+    """Raises `ConfigurationError` where bars are of another length than is said. `named`: each row names its own
+    interval, so that there may be few bars, far apart.
+    """
+    if not named:
+        _check_longer(path, frame)
+    for part in _by_symbol(frame):
+        apart, length = _apart(part), _length(part)
+        short = int((apart < length).sum())
+        if 2 * short > len(apart) and (short > 1 or len(frame) <= 3):
+            raise ConfigurationError(
+                f"{path}: bars of {part['symbol'].iloc[0]} are {_name(np.median(apart))} apart, so they are no"
+                f" {part['interval'].iloc[0]} bars; {MEND}"
+            )
+
+
+def _check_longer(path: Path, frame: pd.DataFrame) -> None:
+    if len(frame) < 3:
+        return
+    apart = np.concatenate([_apart(part) for part in _by_symbol(frame)])
+    if len(apart) < 2:
+        return
+    least, usual, length = apart.min(), float(np.median(apart)), _length(frame)
+    # few bars of many (a symbol that is seldom traded) lie far apart by chance, and unevenly
+    if least >= (2 if len(apart) >= MANY else 10) * length and usual <= 2 * least:
+        raise ConfigurationError(
+            f"{path}: its bars are {_name(usual)} apart, and never less than {_name(least)}, so they are no"
+            f" {frame['interval'].iloc[0]} bars; {MEND}"
+        )
+
+
+def check_ends(path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64], interval: str) -> None:
+    """The same by a file's own column of ends, of which many are one unit before the next bar's start."""
+    if not len(starts):
+        return
+    lasts = float(np.median(ends - starts))
+    if lasts <= 0:
+        raise ConfigurationError(
+            f"{path}: close_time is not after the times that are read as the bars' starts; call the column of the"
+            " starts open_time"
+        )
+    if lasts > 1.5 * interval_ms(interval):
+        raise ConfigurationError(
+            f"{path}: by its close_time the bars are {_name(lasts)} long, so they are no {interval} bars; {MEND}"
+        )
+
+
+def off_grid(frame: pd.DataFrame) -> Mask:
+    """Bars that open where none of their interval does (a minute's at 08:00:30)."""
+    intervals = frame["interval"].cat
+    grids = np.array([grid_ms(name) for name in intervals.categories], np.int64)
+    return np.asarray(frame["open_time"].to_numpy() % grids[intervals.codes.to_numpy()] != 0, np.bool_)
+
+
+def out_of_step(frame: pd.DataFrame) -> dict[str, Mask]:
+    """Which bars the gate would refuse beside the others of their symbol, by the reason."""
+    late, shifted = np.zeros(len(frame), np.bool_), np.zeros(len(frame), np.bool_)
+    for name, rows in frame.groupby("interval", observed=True, sort=False).indices.items():
+        part, length = frame.iloc[rows], interval_ms(str(name))
+        order = np.lexsort((part["open_time"], part["symbol"].cat.codes))
+        apart = np.diff(part["open_time"].to_numpy()[order])
+        apart = apart[np.diff(part["symbol"].cat.codes.to_numpy()[order]) == 0]
+        if ((apart == 0) | (apart == length) | (apart >= 2 * length)).all():
+            continue
+        late[rows[order]], shifted[rows[order]] = _judged(part.iloc[order], length)
+    return {
+        "that begin before the bar before them ends": late,
+        "off the grid of their symbol's bars": shifted,
+    }
+
+
+def _judged(frame: pd.DataFrame, length: int) -> tuple[Mask, Mask]:
+    from plugins.fold import gate  # and with it numba, for the few files that need it
+
+    symbols = frame["symbol"].cat
+    bars, slots = np.zeros(len(frame), BAR), symbols.codes.to_numpy().astype(np.int64)
+    bars["time"] = frame["close_time"]
+    for name in COLUMNS:
+        bars[name] = frame[name]
+    states = np.zeros(len(symbols.categories), gate.STATE)
+    verdicts, _ = gate.judge(states, slots, bars, length)
+    return verdicts == gate.GateVerdict.LATE, verdicts == gate.GateVerdict.OFF_GRID
+
+
+def _by_symbol(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of each symbol and interval."""
+    for _, part in frame.groupby(["symbol", "interval"], observed=True, sort=False):
+        yield part
+
+
+def _apart(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """How far the bars' starts lie apart, in ms; a start that comes twice counts once."""
+    return np.diff(np.unique(frame["open_time"].to_numpy()))
+
+
+def _length(frame: pd.DataFrame) -> int:
+    return interval_ms(str(frame["interval"].iloc[0]))
+
+
+def _name(length: float) -> str:
+    """As an interval, up to whole seconds: ends are often one unit before the next start."""
+    return interval_name(max(1, int(np.ceil(length / 1000))) * 1000)
