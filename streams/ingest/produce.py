@@ -51,9 +51,12 @@ class Produced:
 def without_unfinished(frame: pd.DataFrame, clock: Callable[[], int]) -> tuple[pd.DataFrame, Refused]:
     """The bars that have closed by now, and what was left out: those that are still forming. `clock`: now, in ms."""
     forming, out = unfinished(frame, clock), Refused()
-    for row in frame[forming].head(EXAMPLES).itertuples():
-        closes = pd.Timestamp(int(row.close_time), unit="ms", tz="UTC").isoformat()
-        out.examples.append(f"{row.symbol} {row.interval} closes at {closes}")
+    first = frame[forming].head(EXAMPLES)
+    closes = pd.to_datetime(first["close_time"], unit="ms", utc=True)
+    out.examples = [
+        f"{symbol} {interval} closes at {close.isoformat()}"
+        for symbol, interval, close in zip(first["symbol"], first["interval"], closes, strict=True)
+    ]
     if forming.any():
         out.reasons[FORMING] = int(forming.sum())
     return frame[~forming].reset_index(drop=True), out
