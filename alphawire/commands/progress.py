@@ -99,6 +99,22 @@ def show_data(gaps: Sequence[str], bars: "Refused", news: "Refused", scattered: 
     return {"gaps": list(gaps), "scattered": scattered, **left_out}
 
 
+def show_missing(config: Config, name: str, bars: "pd.DataFrame") -> dict[str, Any]:
+    """Where the strategy's bars have gaps, on standard error; returns the same for ``--json``, and in words."""
+    from backtest.sources.market_time import as_records, describe_market_gaps, gaps_of
+    from backtest.sources.universes import bars_of
+    from plugins.strategy.universe import universe_of
+    from schemas.wire import interval_ms
+
+    strategy = config.strategy(name)
+    mine = bars_of(universe_of(name, strategy), bars)
+    gaps = gaps_of(mine, interval_ms(strategy.interval), strategy.execution.calendar)
+    text = describe_market_gaps(gaps)
+    if text:
+        click.echo(text, err=True)
+    return as_records(gaps) | {"text": text}
+
+
 def show_absent(config: Config, name: str, bars: "pd.DataFrame") -> None:
     """Symbols that the strategy's universe names and that have no bar, on standard error: perhaps misspelt."""
     from backtest.sources.universes import absent

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backtest.report.chart import Line, Marks, bars, chart
 from backtest.report.outcome import BacktestOutcome
+from plugins.fold.exact_windows import rolling_moments
 
 FloatArray = NDArray[np.float64]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -66,9 +67,11 @@ def monthly(equity: "pd.Series[float]", opens: pd.DatetimeIndex, capital: float)
 
 def rolling_sharpe(equity: FloatArray, window: int, periods: float) -> FloatArray:
     """Yearly Sharpe ratio of the last `window` returns, at each bar; NaN before, and where nothing varies."""
-    returns = pd.Series(equity).pct_change(fill_method=None)
-    spread = returns.rolling(window).std()
-    return np.asarray((returns.rolling(window).mean() / spread.where(spread > 1e-12)) * math.sqrt(periods), np.float64)
+    returns = np.full(len(equity), np.nan)
+    returns[1:] = equity[1:] / equity[:-1] - 1.0
+    means, spreads = rolling_moments(returns, window)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spreads > 0.0, means / spreads * math.sqrt(periods), np.nan)
 
 
 def _rolling(run: BacktestOutcome, equity: "pd.Series[float]", periods: float | None) -> tuple[str, str]:

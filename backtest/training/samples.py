@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backtest.sources.news import NewsOf
 from backtest.sources.universes import bars_of, members
-from backtest.training.targets import last_return, target_of
+from backtest.training.targets import last_return, targets_of
 from plugins.base.bars import COLUMNS, times_of
 from plugins.pipeline.frames import feature_frame
 from plugins.strategy.parts import features_of
@@ -70,19 +70,25 @@ def make_samples(
     """Features and targets of all bars that have both, in time order, then by symbol. Without `news`, what uses it is
     unknown.
 
-    A row is left out, and counted, while its symbol warms up, and where the target is not known yet. So is one of a
+    A row is left out, and counted, while its symbol warms up, where the target is not known yet, and where it reaches
+    across a gap in the data. So is one of a
     symbol that is no member of the universe at that time, uncounted.
     """
     features = feature_frame(name, strategy, bars, news(bars) if news else None)
     assert isinstance(features.index, pd.MultiIndex)
-    target, known = target_of(bars, features.index, strategy.training)
+    (target, known), across = targets_of(bars, features.index, strategy)
     baseline = last_return(bars, features.index, strategy.training)
     times = times_of(features.index)
     member = members(universe_of(name, strategy), features.index)
     asked = member if start is None else member & (times >= start)
     warm = features.notna().any(axis=1).to_numpy()
     finite = np.isfinite(target.to_numpy())
-    dropped = {"warming_up": int((asked & ~warm).sum()), "without_target": int((asked & warm & ~finite).sum())}
+    dropped = {
+        "warming_up": int((asked & ~warm).sum()),
+        "without_target": int((asked & warm & ~finite & ~across).sum()),
+    }
+    if reaching := int((asked & warm & across).sum()):
+        dropped["across_gaps"] = reaching
     rows = np.flatnonzero(asked & warm & finite)
     symbols = features.index.get_level_values(0).to_numpy()[rows].astype(str)
     rows = rows[np.lexsort((symbols, times[rows]))]
@@ -125,9 +131,11 @@ def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
     fault = unlearnable(strategy, samples)
     if fault and len(samples.y) < MIN_ROWS:
         warming_up, open_ended = samples.dropped["warming_up"], samples.dropped["without_target"]
+        across = samples.dropped.get("across_gaps", 0)
+        reach = f", and the targets of {across} reach across gaps in the data" if across else ""
         fault += (
-            f" (besides, {warming_up} bars warm the features up, and {open_ended} are too late to have a target); give "
-            "more bars"
+            f" (besides, {warming_up} bars warm the features up, and {open_ended} are too late to have a "
+            f"target{reach}); give more bars"
         )
     known = set(samples.known_columns)
     if not fault and len(known) < samples.X.shape[1]:

@@ -28,7 +28,7 @@ from backtest.sources.bars import Progress, log_gaps, topic_bars
 from backtest.sources.log import require_log
 from backtest.training.bootstrap import estimates
 from backtest.training.scores import Comparison
-from backtest.training.targets import target_of
+from backtest.training.targets import targets_of
 from plugins.base import BaseSignalGenerator
 from plugins.models.artifacts.manifest import Estimate
 from plugins.signals import signal_registry
@@ -161,7 +161,7 @@ def _compare(
     comparison.mean_absolute_difference = float(np.abs(model - shadow).mean())
     comparison.other_prediction_sign = float((np.sign(model) != np.sign(shadow)).mean())
     comparison.other_signal_sign = _other_side(strategy, name, model, shadow)
-    target, _ = target_of(bars, index, strategy.training)
+    (target, _), _ = targets_of(bars, index, strategy)
     y = np.asarray(target, np.float64)
     known = np.isfinite(y)
     comparison.known = int(known.sum())

@@ -1,14 +1,19 @@
 """What a model learns: the outcome of a trade as it could be made, and when that is known.
 
-All count bars of the symbol, not time: a gap in the data is one step. A decision at the close of bar t is entered at
+All count bars of the symbol, not time. A target whose bars lie further apart in the market's time than
+`training.max_span_bars` reaches across a gap in the data, and is none. A decision at the close of bar t is entered at
 the open of bar t + 1, as the execution contract has it.
 """
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from backtest.sources.market_time import market_steps
 from plugins.base.bars import times_of
-from schemas.configuration import Training
+from plugins.fold.exact_windows import rolling_moments
+from schemas.configuration import Strategy, Training
+from schemas.wire import interval_ms
 
 Target = tuple["pd.Series[float]", "pd.Series[int]"]
 """The target of each row, NaN where it is not known; and the time (ms) at which it is, -1 where it is not."""
@@ -22,6 +27,28 @@ def target_of(bars: pd.DataFrame, index: pd.MultiIndex, training: Training) -> T
     if training.target == "forward_direction":
         target = pd.Series(np.sign(target.to_numpy(np.float64)), index, name="forward_direction")
     return target, known
+
+
+def targets_of(bars: pd.DataFrame, index: pd.MultiIndex, strategy: Strategy) -> tuple[Target, NDArray[np.bool_]]:
+    """`target_of` without targets that reach across a gap of the data; and for which rows that was so."""
+    target, known = target_of(bars, index, strategy.training)
+    across = across_gaps(index, strategy) & (known.to_numpy() >= 0)
+    return (target.mask(across), known.mask(across, -1)), across
+
+
+def across_gaps(index: pd.MultiIndex, strategy: Strategy) -> NDArray[np.bool_]:
+    """For which bars of `index` (symbol, time of the close) the bars that its target counts span more of the market's
+    time than `training.max_span_bars`, by default twice as much as they would without a gap.
+    """
+    training = strategy.training
+    ahead = training.horizon_bars + (0 if training.target == "triple_barrier" else 1)
+    limit = training.max_span_bars or 2 * ahead
+    across, closes = np.zeros(len(index), np.bool_), times_of(index)
+    for rows in pd.Series(np.arange(len(index))).groupby(pd.factorize(index.get_level_values(0))[0]).indices.values():
+        steps = market_steps(closes[rows], interval_ms(strategy.interval), strategy.execution.calendar)
+        passed = np.concatenate([[0.0], np.cumsum(steps)])
+        across[rows[:-ahead]] = passed[ahead:] - passed[:-ahead] > limit
+    return across
 
 
 def forward_return(bars: pd.DataFrame, index: pd.MultiIndex, horizon_bars: int) -> Target:
@@ -56,8 +83,11 @@ def triple_barrier(bars: pd.DataFrame, index: pd.MultiIndex, training: Training)
     rows = _rows(bars, index)
     symbols = rows.groupby(level=0, sort=False)
     returns = rows["close"] / symbols["close"].shift(1) - 1.0
-    rolled = returns.groupby(level=0, sort=False).rolling(training.volatility_bars).std(ddof=1)
-    volatility = rolled.droplevel(0).reindex(index).to_numpy()
+    volatility = (
+        returns.groupby(level=0, sort=False)
+        .transform(lambda own: rolling_moments(own.to_numpy(), training.volatility_bars)[1])
+        .to_numpy()
+    )
     entry = symbols["open"].shift(-1).to_numpy()
     upper = (
         entry * (1.0 + training.profit_taking * volatility) if training.profit_taking else np.full(len(rows), np.inf)

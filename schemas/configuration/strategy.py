@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from schemas.configuration.fields import Interval, Section
 from schemas.configuration.news import NewsUse
@@ -55,8 +63,19 @@ class Training(Section):
     profit_taking: float = Field(2.0, ge=0, description="upper barrier, in units of volatility; 0: there is none")
     stop_loss: float = Field(2.0, ge=0, description="lower barrier, in units of volatility; 0: there is none")
     volatility_bars: int = Field(20, ge=2, le=10_000, description="bars of the barriers' volatility")
+    max_span_bars: int | None = Field(
+        None,
+        ge=1,
+        description="bars of the market's time that a target may span, gaps included; by default twice those it counts",
+    )
     per_symbol: bool = Field(False, description="one model for each symbol, instead of one for all")
     embargo_bars: int = Field(0, ge=0, description="bars left out beside test rows, besides those that reach into them")
+
+    @model_serializer(mode="wrap")
+    def _without_the_newer(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A configuration of before has the hash that it had."""
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if name != "max_span_bars" or value is not None}
 
     @model_validator(mode="after")
     def _some_barrier(self) -> "Training":

@@ -24,8 +24,8 @@ from schemas.wire.fields import (
     canonical_interval,
     grid_ms,
     interval_ms,
-    interval_name,
     is_symbol,
+    name_of_length,
 )
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
 from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
@@ -72,6 +72,6 @@ __all__ = [
     "encode",
     "grid_ms",
     "interval_ms",
-    "interval_name",
     "is_symbol",
+    "name_of_length",
 ]

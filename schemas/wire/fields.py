@@ -25,7 +25,7 @@ def interval_ms(interval: str) -> int:
     return int(match[1]) * INTERVAL_UNITS[match[2]]
 
 
-def interval_name(length: int) -> str:
+def name_of_length(length: int) -> str:
     """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ValueError` unless whole seconds."""
     for unit, size in reversed(INTERVAL_UNITS.items()):
         if length > 0 and length % size == 0:
@@ -41,7 +41,7 @@ def canonical_interval(interval: str) -> str:
     ('1h', '1d', '90m')
     """
     length = known_interval(interval)
-    return interval if length is None else interval_name(length)
+    return interval if length is None else name_of_length(length)
 
 
 GRID_MS = 60_000

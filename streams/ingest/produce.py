@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plugins.base.bars import COLUMNS
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from schemas.wire import Bar, encode, interval_name
+from schemas.wire import Bar, encode, name_of_length
 from streams.ingest.bar_files import EXAMPLES, Refused
 from streams.ingest.forming import FORMING, unfinished
 from streams.kafka.client_logging import quiet_aiokafka
@@ -167,7 +167,7 @@ def _records(frame: pd.DataFrame) -> Iterator[Line]:
     intervals = (
         frame["interval"].tolist()
         if "interval" in frame
-        else [_interval(end - start) for start, end in zip(opened, closed, strict=True)]
+        else [interval_name(end - start) for start, end in zip(opened, closed, strict=True)]
     )
     values = (frame[name].astype(np.float64).tolist() for name in COLUMNS)
     for symbol, interval, start, end, *prices in zip(
@@ -176,9 +176,10 @@ def _records(frame: pd.DataFrame) -> Iterator[Line]:
         yield symbol.encode(), encode(Bar(symbol, interval, start, end, *prices)), end
 
 
-def _interval(length: int) -> str:
+def interval_name(length: int) -> str:
+    """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ConfigurationError` unless whole seconds."""
     try:
-        return interval_name(length)
+        return name_of_length(length)
     except ValueError as error:
         raise ConfigurationError(f"close_time minus open_time is {error}") from None
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import BAR, COLUMNS
 from schemas.errors import ConfigurationError
-from schemas.wire import grid_ms, interval_ms, interval_name
+from schemas.wire import grid_ms, interval_ms, name_of_length
 
 MEND = "say how long they are: `produce --interval`, a strategy's `interval`, or a column interval in the file"
 MANY = 8
@@ -123,4 +123,4 @@ def _length(frame: pd.DataFrame) -> int:
 
 def _name(length: float) -> str:
     """As an interval, up to whole seconds: ends are often one unit before the next start."""
-    return interval_name(max(1, int(np.ceil(length / 1000))) * 1000)
+    return name_of_length(max(1, int(np.ceil(length / 1000))) * 1000)

@@ -15,8 +15,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from alphawire.cli import main
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
-from schemas.wire import Bar, decode_bar, interval_name
-from streams.ingest.produce import produce_bars
+from schemas.wire import Bar, decode_bar
+from streams.ingest.produce import interval_name, produce_bars
 from streams.kafka.brokers import Broker, TansuBroker
 from streams.kafka.clients import read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name

@@ -16,7 +16,7 @@ from alphawire.commands.options import (
     offsets_option,
     plugins_option,
 )
-from alphawire.commands.progress import counted, show_absent, show_data
+from alphawire.commands.progress import counted, show_absent, show_data, show_missing
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -100,12 +100,13 @@ def command(
         replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
     data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out, replayed.scattered)
     show_absent(config, strategy, replayed.bars)
+    data["missing_bars"] = show_missing(config, strategy, replayed.bars)
     used = replayed.raw[0].content.config_hash if replayed.raw else ""
     with counted("engines", len(keys)) as done:
         run_backtest(
             chosen, replayed.bars, replayed.signals, keys, out,
             name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
-            notes=[*_notes(replayed), *told_in_sample(chosen, replayed.signals)],
+            notes=[*_notes(replayed), *_missing(data["missing_bars"]), *told_in_sample(chosen, replayed.signals)],
         )  # fmt: skip
     summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
@@ -122,6 +123,11 @@ def _notes(replayed: "ReplayResult") -> list[str]:
     for what, left in (("bars", replayed.left_out), ("rows of news", replayed.news_left_out)):
         notes += [f"Of the {what}, {left.rows} were left out: {left}."] if left.rows else []
     return notes
+
+
+def _missing(gaps: dict[str, Any]) -> list[str]:
+    """What the data lacks, for the top of the page."""
+    return [f"{gaps['text']}. Positions are held across them, and prices jump."] if gaps["text"] else []
 
 
 def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:

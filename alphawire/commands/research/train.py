@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
-from alphawire.commands.progress import counted, show_absent, show_data, stages
+from alphawire.commands.progress import counted, show_absent, show_data, show_missing, stages
 from alphawire.display.scores import verdict_lines
 from alphawire.news_scores import news_of
 from schemas.configuration import Config
@@ -94,6 +94,7 @@ def command(
     unused = Refused()
     seen = news_of(config, strategy, log, news, unused)
     data = show_data(log_gaps(bars), refused(bars), unused, log_scattered(bars))
+    data["missing_bars"] = show_missing(config, strategy, bars)
 
     if cv:
         from alphawire.commands.research.cross_validation import validate
