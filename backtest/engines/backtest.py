@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from backtest.engines.late_fills import late_fills
 from backtest.report.agreement import agreements
 from backtest.report.outcome import BacktestOutcome, equity_of
 from backtest.report.report import html_page
@@ -59,7 +60,8 @@ def run_backtest(
     bars
         symbol, open_time, close_time (ms), open, high, low, close, volume.
     signals
-        symbol, time (ms, a bar's close), signal, weight; the weight is the target, NaN keeps the position.
+        symbol, time (ms, a bar's close), signal, weight, perhaps valid_until (ms); the weight is the target, NaN keeps
+        the position.
     engines
         Keys of `engine_registry`.
     out
@@ -93,6 +95,7 @@ def run_backtest(
     results = _run_engines(engines, strategy, prices, decisions, progress)
     verdict = _counted(ledger, name, config_hash, results) if ledger else None
     run = _described(strategy, prices, len(decisions), results)
+    notes = [*notes, *late_fills(next(iter(results.values())), decisions, strategy.execution)]
     _write(replace(run, name=name, config_hash=config_hash, verdict=verdict, notes=tuple(notes)), out)
     return results
 

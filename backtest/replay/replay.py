@@ -57,13 +57,14 @@ class ReplayResult:
 
     @property
     def signals(self) -> pd.DataFrame:
-        """One row a signal: symbol, time (ms), signal, weight, prediction, reason, id."""
+        """One row a signal: symbol, time (ms), signal, weight, prediction, reason, id, valid_until (ms)."""
         rows = [
-            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id)
+            (c.symbol, c.time, c.signal, c.weight, c.prediction, c.reason, c.id, c.valid_until)
             for c in (signal.content for signal in self.raw)
         ]
-        frame = pd.DataFrame(rows, columns=["symbol", "time", "signal", "weight", "prediction", "reason", "id"])
-        return frame.astype({"weight": "float64", "prediction": "float64", "time": "int64"})
+        names = ["symbol", "time", "signal", "weight", "prediction", "reason", "id", "valid_until"]
+        frame = pd.DataFrame(rows, columns=names)
+        return frame.astype({"weight": "float64", "prediction": "float64", "time": "int64", "valid_until": "int64"})
 
 
 def replay(

@@ -8,7 +8,7 @@ from typing import Any
 
 from plugins.models.artifacts.manifest import MANIFEST, read_manifest
 from plugins.strategy.model_exchange import artifact_folder
-from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from plugins.strategy.ready import ReadyStrategy, held_for_an_interval, ready_strategy
 from schemas.configuration import Config, Strategy
 from schemas.errors import AlphawireError, ArtifactError
 from schemas.wire import Applied, Signal
@@ -61,12 +61,14 @@ def _stretch(entry: Applied, end: int, oldest: int, strategy: ReadyStrategy | No
         return Stretch(entry.offset, end, entry, strategy)
     fault = (
         f"{entry.topic}/{entry.partition} ran configuration {entry.config_hash} from offset {entry.offset} on,"
-        f" which cannot be made here{_lacking(entry)}; here it is {ready.config_hash}"
+        f" which cannot be made here{_lacking(entry, ready)}; here it is {ready.config_hash}"
     )
     return Stretch(entry.offset, end, entry, None, fault)
 
 
-def _lacking(entry: Applied) -> str:
+def _lacking(entry: Applied, ready: ReadyStrategy) -> str:
+    if entry.config.get("sessions", ready.config.get("sessions")) != ready.config.get("sessions"):
+        return f": it needs other sessions of {ready.execution.calendar}, of another version of exchange_calendars"
     if entry.model is None:
         return ""
     return f": it needs the model {entry.artifact or entry.model.key} of SHA-256 {entry.model.sha256}"
@@ -75,7 +77,8 @@ def _lacking(entry: Applied) -> str:
 def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
     """The strategy that `entry` describes, when its plugins and its model are here in the same versions, else None."""
     given = config.strategy(entry.strategy)
-    plain = {name: value for name, value in entry.config.items() if name not in ("features", "model", "signal")}
+    resolved = ("features", "model", "signal", "sessions")
+    plain = {name: value for name, value in entry.config.items() if name not in resolved}
     if isinstance(plain["universe"], dict) and "history" in plain["universe"]:  # its digest stands for the file
         plain["universe"] = given.universe
     plain["features"] = [_use(feature) for feature in entry.config["features"]]
@@ -89,6 +92,8 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
         strategy = ready_strategy(entry.strategy, Strategy.model_validate(plain), Path())
     except (AlphawireError, ValueError):
         return None
+    if "sessions" not in entry.config and strategy.validity.calendar is not None:
+        strategy = held_for_an_interval(strategy)
     return strategy if strategy.config_hash == entry.config_hash else None
 
 

@@ -56,36 +56,38 @@ class BarsToPublish:
     symbols: list[str]
     times: list[int]
     gaps: list[int | None]
+    valid_until: list[int]
     predictions: list[float]
     provenances: list[Provenance]
 
     def signals(self, strategy: ReadyStrategy, decided: Decided) -> list[Signal]:
         """One signal a bar."""
-        name, model, digest, interval = strategy.name, strategy.model_id, strategy.config_hash, strategy.interval_ms
+        name, model, digest = strategy.name, strategy.model_id, strategy.config_hash
         return [
             Signal(
                 SignalContent(
                     signal_id(name, symbol, time), name, symbol, time, signal, weight, reason, none_if_nan(prediction),
-                    model, digest, gap, time + interval,
+                    model, digest, gap, until,
                 ),
                 provenance,
             )
-            for symbol, time, gap, prediction, provenance, signal, weight, reason in zip(
-                self.symbols, self.times, self.gaps, self.predictions, self.provenances, decided.signals,
-                decided.weights, decided.reasons, strict=True,
+            for symbol, time, gap, until, prediction, provenance, signal, weight, reason in zip(
+                self.symbols, self.times, self.gaps, self.valid_until, self.predictions, self.provenances,
+                decided.signals, decided.weights, decided.reasons, strict=True,
             )
         ]  # fmt: skip
 
     def as_predictions(self, strategy: ReadyStrategy, reasons: Sequence[str]) -> list[Prediction]:
         """One prediction a bar, for a decision about all symbols at once; a reason only where there is no value."""
-        name, model, digest, interval = strategy.name, strategy.model_id, strategy.config_hash, strategy.interval_ms
+        name, model, digest = strategy.name, strategy.model_id, strategy.config_hash
         return [
             Prediction(
                 name, symbol, time, none_if_nan(value), None if value == value else reason or None, model, digest, gap,
-                time + interval, provenance,
+                until, provenance,
             )
-            for symbol, time, gap, value, provenance, reason in zip(
-                self.symbols, self.times, self.gaps, self.predictions, self.provenances, reasons, strict=True
+            for symbol, time, gap, until, value, provenance, reason in zip(
+                self.symbols, self.times, self.gaps, self.valid_until, self.predictions, self.provenances, reasons,
+                strict=True,
             )
         ]  # fmt: skip
 

@@ -202,8 +202,8 @@ class StrategyRun(StrategyStates):
         origins, own = self._origins, accepted.slots.tolist()
         origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
         published = BarsToPublish(
-            symbols, accepted.times.tolist(), gaps_of(accepted, counts), columns["prediction"].tolist(),
-            provenances(self.source, accepted, origins_of_bars),
+            symbols, accepted.times.tolist(), gaps_of(accepted, counts), strategy.validity.until(accepted.times),
+            columns["prediction"].tolist(), provenances(self.source, accepted, origins_of_bars),
         )  # fmt: skip
         if decided is not None:
             outcome.signals = published.signals(strategy, decided)

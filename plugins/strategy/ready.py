@@ -1,6 +1,6 @@
 """A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from plugins.signals import signal_registry
 from plugins.strategy.parts import create, features_of, fold_of, load_model, news_use, ring_of, use_news
 from plugins.strategy.requirements import FeatureColumns, run_order
 from plugins.strategy.universe import Universe, check_size, universe_of
+from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.configuration import Execution, NewsUse, Strategy
 from schemas.errors import ConfigurationError
@@ -44,6 +45,8 @@ class ReadyStrategy:
     ring: RowRing | None
     """A sequence model's last rows."""
     execution: Execution
+    validity: Validity
+    """Until when its signals may be traded."""
     grace: float
     """Seconds that a cross-section waits for symbols that have not come."""
     origin: Literal["earliest", "now"]
@@ -147,6 +150,7 @@ def ready_strategy(
         fold=parts.fold,
         ring=parts.ring,
         execution=strategy.execution,
+        validity=validity_of(strategy),
         grace=strategy.cross_section.grace,
         origin=strategy.origin,
         start=strategy.start,
@@ -155,6 +159,12 @@ def ready_strategy(
         config_hash=config_hash(config),
         layout=_layout(strategy, parts, config.get("news")),
     )
+
+
+def held_for_an_interval(ready: ReadyStrategy) -> ReadyStrategy:
+    """`ready` as builds ran it that knew no sessions: all signals held for one interval, whatever the calendar."""
+    config = {name: value for name, value in ready.config.items() if name != "sessions"}
+    return replace(ready, validity=Validity(ready.interval_ms), config=config, config_hash=config_hash(config))
 
 
 def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, Model] | None) -> _Parts:
@@ -195,10 +205,13 @@ def _layout(strategy: Strategy, created: _Parts, news: dict[str, Any] | None) ->
 def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
     where it lies, the universe by its members; what of the news section weighs, where news is used. How long a
-    cross-section waits is not in it: a closing tells who came. A shadow takes no effect.
+    cross-section waits is not in it: a closing tells who came. A shadow takes no effect. How long signals hold is in
+    it where that is not one interval.
     """
     left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news"}
-    plain = strategy.model_dump(mode="json", exclude=left_out)
+    if strategy.valid_for is None:
+        left_out.add("valid_for")
+    plain = strategy.model_dump(mode="json", exclude=left_out) | validity_of(strategy).resolved
     if news := news_use(strategy, _with_fold(parts.features, parts.fold)):
         plain["news"] = news
     model, model_id = parts.model, parts.model_id

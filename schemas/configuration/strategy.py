@@ -113,7 +113,8 @@ class Execution(Section):
     rebalance: Literal["on_change", "always"] = "on_change"
     calendar: str = Field(
         "auto",
-        description="the market's, by which metrics are annualised: 24/7, a name of exchange_calendars (XNYS), or auto:"
+        description="the market's, by which metrics are annualised and signals hold: 24/7, a name of exchange_calendars"
+        " (XNYS), or auto:"
         " the data's own days",
     )
     i_know_this_looks_ahead: bool = False
@@ -153,6 +154,11 @@ class Strategy(Section):
     signal: PluginUse
     cross_section: CrossSection = CrossSection()
     execution: Execution = Execution()
+    valid_for: Interval | None = Field(
+        None,
+        description="how long a signal may be traded after its bar's close, such as 3d; by default until the end of the"
+        " market's next bar, by execution.calendar",
+    )
     news: NewsUse | None = Field(None, description="by default what the section `news` says")
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"

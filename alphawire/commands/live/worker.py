@@ -12,6 +12,11 @@ from alphawire.commands.live.service import run_service
 from alphawire.commands.options import config_option, plugins_option
 from schemas.configuration import Config
 
+WEEKENDS = (
+    "strategies.%s: signals hold for %s, over no weekend; name the market in execution.calendar (24/7: it never"
+    " closes), or give valid_for"
+)
+
 
 @click.command("worker")
 @config_option
@@ -31,12 +36,15 @@ def command(config: Config, no_http: bool, **given: Any) -> int:
 def _run(config: Config) -> None:
     from plugins.base.loading import discovery
     from plugins.strategy.ready import ready_strategy
+    from plugins.strategy.validity import overlooks_weekends
     from streams.kafka.brokers.embedded import embedded
     from streams.service.service import leave, run_worker
 
     for fault in discovery.faults:
         logging.getLogger("alphawire.plugins").warning("%s", fault)
     strategies = [ready_strategy(name, strategy, Path()) for name, strategy in config.strategies.items()]
+    for name in filter(lambda name: overlooks_weekends(config.strategies[name]), config.strategies):
+        logging.getLogger("alphawire.strategy").warning(WEEKENDS, name, config.strategies[name].interval)
     with embedded(config.kafka):
         asyncio.run(run_worker(config, strategies, __version__))
     leave()
