@@ -1,7 +1,7 @@
 """The owners of one worker's partitions, as one: what the transport asks of them, and tells them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from faust.types import TP
 
@@ -16,14 +16,15 @@ class OwnerGroup:
         self.die = die
         self._owners = owners
 
+    @property
+    def topics(self) -> Collection[str]:
+        return [topic for owner in self._owners for topic in owner.topics]
+
     def positions(self) -> Mapping[TP, int]:
         return {tp: position for owner in self._owners for tp, position in owner.positions().items()}
 
-    def committable(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
-        allowed = dict(offsets)
-        for owner in self._owners:
-            allowed = owner.committable(allowed)
-        return allowed
+    def marked(self) -> Mapping[TP, int]:
+        return {tp: offset for owner in self._owners for tp, offset in owner.marked().items()}
 
     async def on_revoke(self, revoked: set[TP]) -> None:
         await asyncio.gather(*(owner.on_revoke(revoked) for owner in self._owners))

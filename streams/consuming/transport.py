@@ -16,7 +16,7 @@ pieces, and whoever steps over all of them has passed all of it.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +57,10 @@ class Owner(Protocol):
 
     die: Die
 
+    @property
+    def topics(self) -> Collection[str]:
+        """Whose partitions it deals with."""
+
     def positions(self) -> Mapping[TP, int]:
         """Where to read on, for the partitions whose state it has."""
 
@@ -66,8 +70,8 @@ class Owner(Protocol):
     async def on_revoke(self, revoked: set[TP]) -> None:
         """Finish what is begun, within its own deadline, and forget the partitions."""
 
-    def committable(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
-        """Group offsets that may be committed: nothing beyond what is published."""
+    def marked(self) -> Mapping[TP, int]:
+        """Of each partition that it has, or had: everything before this offset is dealt with, and the log says so."""
 
 
 class ChunkSchema(faust.Schema):  # type: ignore[misc]
@@ -144,6 +148,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **kwargs)
         ends = {tp: batch[-1].offset + 1 for tp, batch in records.items() if batch}
+        self.consumer.note_passed(ends, consumer._subscription)
         behind = any((consumer.highwater(tp) or 0) > end for tp, end in ends.items() if tp in consumer.assignment())
         consumer._fetcher._fetch_max_wait_ms = self.app.fetch_wait.after(bool(ends), behind)
         return records
@@ -156,6 +161,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._ledger: dict[TP, deque[tuple[int, int]]] = defaultdict(deque)
         self._expected: dict[TP, int] = {}
+        self._passed: dict[TP, tuple[int, int]] = {}
+        self._told: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -178,6 +185,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return None
         end: int = state.highwater if state.lso is None else min(state.highwater, state.lso)
         return self._expected.get(tp, end) if state.position >= end else end
+
+    def note_passed(self, ends: Mapping[TP, int], subscription: Any) -> None:
+        """After a fetch, which handed out records up to `ends`. From there to where the client is now lies nothing that
+        is ever handed out: marks of transactions, and what aborted ones wrote. Called in the fetching thread.
+        """
+        assignment = subscription.subscription and subscription.subscription.assignment
+        for tp, (end, _) in list(self._passed.items()):
+            state = assignment.state_value(tp) if assignment and tp in assignment.tps else None
+            if state and state.has_valid_position:
+                self._passed[tp] = ends.get(tp, end), state.position
+
+    def _group_offsets(self) -> dict[TP, int]:
+        """What monitors of the group should see: what is dealt with, and what there is nothing to do about."""
+        assigned, offsets = self.assignment(), dict[TP, int]()
+        for tp, marked in self.owner.marked().items():
+            if tp in assigned and marked > 0:
+                end, position = self._passed.get(tp, (marked, marked))
+                offsets[tp] = max(marked, position) if end <= marked else marked
+        return offsets
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: the ledger knows each chunk's end. (Stock counts a message's own offset as a gap, C:1164.)"""
@@ -257,12 +283,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if targets:
             await self.seek_wait(targets)
         self._expected.update(targets)
+        self._passed.update({tp: (offset, offset) for tp, offset in targets.items()})
 
     def _wipe(self) -> None:
         self._ledger.clear()
         self._expected.clear()
         self._acked.clear()
         self._acked_index.clear()
+        self._passed.clear()
+        self._told.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """The last commit comes before the ledger is wiped (stock wipes first, C:657: its last commit is empty)."""
@@ -273,12 +302,31 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await super().on_partitions_revoked(revoked)
         self._wipe()
 
+    async def on_stop(self) -> None:
+        """Stock leaves its last commit out while another one is under way, which may say less."""
+        await self.maybe_wait_for_commit_to_finish()
+        await super().on_stop()
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Stock commits where something was acked since the last time. What an owner deals with is acked before it is
+        published, so its offsets are committed whenever they are others than the group's.
+        """
+        done: bool = await super().force_commit(topics, start_new_transaction)
+        news = {tp: offset for tp, offset in self._group_offsets().items() if self._told.get(tp) != offset}
+        if news and await self._commit(news):
+            self._told.update(news)
+            done = True
+        return done
+
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
-        """The group's offset is for lag only, and never ahead of what is published."""
+        """By acks alone only what no owner deals with. The group's offset is for lag only: an owner goes on where the
+        log says.
+        """
         assigned = self.assignment()
-        allowed = {tp: offset for tp, offset in self.owner.committable(offsets).items() if tp in assigned}
-        done = bool(allowed) and await self._commit(allowed)
-        self._committed_offset.update({tp: offset for tp, offset in offsets.items() if tp in assigned})
+        acked = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        others = {tp: offset for tp, offset in acked.items() if tp.topic not in self.owner.topics}
+        done = bool(others) and await self._commit(others)
+        self._committed_offset.update(acked)
         return done
 
 

@@ -7,7 +7,7 @@ that it covers is acknowledged, and states are restored before the first record 
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -53,18 +53,19 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._left_at: dict[int, int] = {}
 
+    @property
+    def topics(self) -> Collection[str]:
+        """That of its partitions."""
+        return (self.topic,)
+
     def positions(self) -> Mapping[TP, int]:
         """Where each partition is read on."""
         return {TP(self.topic, number): part.position for number, part in self.partitions.items()}
 
-    def committable(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
-        """Group offsets that may be committed: of the owner's topic nothing beyond what is marked."""
+    def marked(self) -> Mapping[TP, int]:
+        """Everything before this offset is on the log, of every track, and the log says so."""
         marked = self._left_at | {number: self._marked(number) for number in self.partitions}
-        allowed = {
-            tp: min(offset, marked.get(tp.partition, 0)) if tp.topic == self.topic else offset
-            for tp, offset in offsets.items()
-        }
-        return {tp: offset for tp, offset in allowed.items() if offset > 0}
+        return {TP(self.topic, number): offset for number, offset in marked.items()}
 
     def tracks_of(self, part: Part) -> Sequence[FedPartition]:
         """The partition, and what else is published for it."""

@@ -64,11 +64,16 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
         `assignment` still has the old ones then.
         """
         self._changed = asyncio.Event()
+        self._passed: dict[int, int] = {}
+        """By partition, where the client is when all that it handed out is dealt with: past marks of transactions."""
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing is written after this; what was being scored is scored by the next owner."""
         self.assigned = None
+        offsets = self._group_offsets()
         await self.let_go([tp.partition for tp in revoked])
+        await self._commit(offsets)
+        self._passed.clear()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self.assigned = {tp.partition for tp in assigned}
@@ -122,6 +127,8 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
         for tp, records in (await self._fetched(consumer, here)).items():
             if (part := self.partitions.get(tp.partition)) is not None:
                 await self._work(part, [record for record in records if record.offset >= part.position])
+        if self.assigned is not None:
+            self._passed = {tp.partition: await consumer.position(tp) for tp in here if tp.partition in self.assigned}
 
     async def _fetched(self, consumer: Any, here: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
         """Of each partition up to a batch: asked for all at once, the consumer would empty one before the next, which
@@ -175,15 +182,22 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
                 await self._written(part, None)
             if time.monotonic() - committed >= COMMIT_EVERY:
                 committed = time.monotonic()
-                await self._commit()
+                await self._commit(self._group_offsets())
 
     def _no_silent_end(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled():
             self.die(Exit.FAILED, f"marks are not written any more: {task.exception()!r}")
 
-    async def _commit(self) -> None:
-        """The group's offsets, which tell lag only."""
-        offsets = {TopicPartition(self.topic, part.number): part.position for part in self.partitions.values()}
+    def _group_offsets(self) -> dict[TopicPartition, int]:
+        """They tell lag only: what is dealt with, and what there is nothing to do about."""
+        return {
+            TopicPartition(self.topic, number): max(part.position, self._passed.get(number, 0))
+            for number, part in self.partitions.items()
+        }
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if not offsets:
+            return
         try:
             await self.consumer.commit(offsets)
         except (KafkaError, CommitFailedError, ValueError) as error:

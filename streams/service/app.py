@@ -19,6 +19,8 @@ from streams.service.listing import reply_records
 from streams.service.members import GroupMembers, this_worker
 
 log = logging.getLogger("alphawire.app")
+GROUP_COMMIT = 1.0
+"""Seconds between two looks at what the group's offsets should be, for those who watch its lag."""
 
 
 class SignalApp(faust.App):  # type: ignore[misc]
@@ -50,7 +52,7 @@ def create_app(
         broker_heartbeat_interval=max(0.3, kafka.session_timeout / 5),
         broker_request_timeout=max(30.0, 2 * kafka.session_timeout),
         broker_max_poll_interval=600.0,
-        broker_commit_interval=2.0,
+        broker_commit_interval=max(GROUP_COMMIT, settings.commit_interval),
         producer_request_timeout=20.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1 << 20,

@@ -31,6 +31,7 @@ class Fetching(Consumer):
         self._expected = {BARS: 0}
         self._buffered_partitions = set()
         self._acked, self._acked_index = defaultdict(list), defaultdict(set)
+        self._passed, self._told = {}, {}
         self._committed_offset = defaultdict(lambda: None)
         self._read_offset, self._unacked_messages, self._n_acked = {}, set(), 0
         self._waiting_for_ack = None
