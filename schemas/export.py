@@ -41,20 +41,62 @@ FOLDER = Path(__file__).parent / "json"
 """The schemas that ship with the package."""
 
 
+LARGEST = 2**53 - 1
+"""Of an integer that says no other maximum: exact in JavaScript, and beyond 32 bits: generated code takes 64."""
+
+
 def schema_of(topic: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of the values on `topic`."""
+    """The JSON Schema (draft 2020-12) of the values on `topic`, in the words that validators and code generators of
+    other languages share.
+    """
     schema = msgspec.json.schema(TOPICS[topic])
-    for part in schema.get("$defs", {}).values():
+    parts = schema.get("$defs", {})
+    for part in parts.values():
         if "description" in part:
             part["description"] = inspect.cleandoc(part["description"])
-    return {"$schema": DIALECT, "title": f"alphawire topic {topic}", **schema}
+    shared = _shared(schema, parts)
+    used = json.dumps([{**shared, "$defs": None}, *shared["$defs"].values()])
+    shared["$defs"] = {name: part for name, part in shared["$defs"].items() if f'"#/$defs/{name}"' in used}
+    return {"$schema": DIALECT, "title": f"alphawire topic {topic}", **shared}
+
+
+def _shared(node: Any, parts: dict[str, Any]) -> Any:
+    """`node` without what only some tools know: no `discriminator`, a nullable value as ``type: [X, "null"]``, each
+    enumeration and integer with what a generator needs to choose a type.
+    """
+    if isinstance(node, list):
+        return [_shared(item, parts) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {key: _shared(value, parts) for key, value in node.items() if key not in ("discriminator", "default")}
+    if "default" in node and not node["default"]:  # go-jsonschema's code never writes false where true is the default
+        plain["default"] = node["default"]
+    if {"type": "null"} in plain.get("anyOf", []):
+        plain = _nullable(plain, parts)
+    if "enum" in plain:
+        plain = {"type": "string", **plain}
+    if "integer" in _types(plain):
+        plain.setdefault("maximum", LARGEST)
+    return plain
+
+
+def _nullable(node: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """One type, or null: `node` without its ``anyOf``."""
+    (option,) = [option for option in node["anyOf"] if option != {"type": "null"}]
+    if "$ref" in option:  # a reference has no place for null
+        option = _shared(parts[option["$ref"].rpartition("/")[2]], parts)
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    return {**option, **rest, "type": [option["type"], "null"]}
+
+
+def _types(node: dict[str, Any]) -> list[str]:
+    types = node.get("type", [])
+    return types if isinstance(types, list) else [types]
 
 
 def rendered() -> dict[str, str]:
     """File name → text, for every topic."""
-    return {
-        f"{topic}.schema.json": json.dumps(schema_of(topic), indent=2, ensure_ascii=False) + "\n" for topic in TOPICS
-    }
+    return {f"{topic}.schema.json": json.dumps(schema_of(topic), indent=2) + "\n" for topic in TOPICS}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
-from schemas.wire.decoding import UNREADABLE, unreadable
+from schemas.wire.decoding import decode
 from schemas.wire.fields import Interval, Price, Symbol, Time, grid_ms, is_symbol, known_interval
 
 MAX_BAR_BYTES = 64 * 1024
@@ -29,7 +29,7 @@ class Bar(Struct, forbid_unknown_fields=True, gc=False):
     low: Price
     close: Price
     volume: Annotated[float, Meta(ge=0)]
-    closed: bool = True
+    closed: Annotated[bool, Meta(description="true where it is left out")] = True
 
 
 _decoder = msgspec.json.Decoder(Bar)
@@ -41,10 +41,7 @@ def decode_bar(value: bytes | None) -> Bar:
         raise BadRecord("tombstone", "a bar cannot be deleted: the record has no value")
     if len(value) > MAX_BAR_BYTES:
         raise BadRecord("too_large", f"{len(value)} bytes; a bar has at most {MAX_BAR_BYTES}")
-    try:
-        bar = _decoder.decode(value)
-    except UNREADABLE as error:
-        raise unreadable(error) from None
+    bar = decode(_decoder, value)
     check_bar(bar)
     return bar
 

@@ -34,7 +34,14 @@ class Article(Struct, forbid_unknown_fields=True, gc=False):
 
     id: ArticleId
     published_at: Time
-    symbols: Annotated[list[Symbol], Meta(max_length=MAX_SYMBOLS, description="none: it counts for nobody")] = []
+    symbols: Annotated[
+        list[Symbol],
+        Meta(
+            max_length=MAX_SYMBOLS,
+            description="none: it counts for nobody",
+            extra_json_schema={"uniqueItems": True},
+        ),
+    ] = []
     headline: str = ""
     body: str = ""
     source: Annotated[str, Meta(max_length=1000)] = ""

@@ -83,7 +83,7 @@ def test_a_valid_bar(value: bytes) -> None:
         (with_(open=True), "invalid", "got `bool` - at `$.open`"),
         (with_(open=None), "invalid", "got `null` - at `$.open`"),
         (with_(closed=None), "invalid", "got `null` - at `$.closed`"),
-        (with_(open_time=60_000.0), "invalid", "got `float` - at `$.open_time`"),
+        (with_(open_time=60_000.5), "invalid", "got `float` - at `$.open_time`"),
         (with_(open_time="2013-10-04"), "invalid", "got `str` - at `$.open_time`"),
         (with_(open_time=-60_000, close_time=0), "invalid", ">= 0"),
         (with_(open_time=10**18, close_time=10**18 + 60_000), "invalid", "open_time"),
