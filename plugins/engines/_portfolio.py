@@ -4,19 +4,23 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import vectorbt as vbt
 from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 
 from plugins.engines.market import FloatArray, Market
 from plugins.engines.results.frames import EngineLog, Records
 from schemas.configuration import Execution
+from schemas.wire import interval_ms
 
 
-def portfolio(market: Market, log: EngineLog, execution: Execution) -> Any:
-    """All symbols as one group that shares its cash; a symbol's close before its first bar is its first close."""
+def portfolio(market: Market, log: EngineLog, execution: Execution, interval: str | None = None) -> Any:
+    """All symbols as one group that shares its cash; a symbol's close before its first bar is its first close. One bar
+    is `interval` long, else the shortest distance of two times.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the resolution of times, and of names of arguments in pandas
-        wrapper = vbt.ArrayWrapper(market.times, market.symbols, 2, group_by=True)
+        wrapper = vbt.ArrayWrapper(market.times, market.symbols, 2, freq=_frequency(market, interval), group_by=True)
         return vbt.Portfolio(
             wrapper,
             market.closes(),
@@ -26,6 +30,12 @@ def portfolio(market: Market, log: EngineLog, execution: Execution) -> Any:
             True,
             fillna_close=True,
         )
+
+
+def _frequency(market: Market, interval: str | None) -> pd.Timedelta | None:
+    if interval is not None:
+        return pd.Timedelta(milliseconds=interval_ms(interval))
+    return pd.Series(market.times).diff().min() if len(market.times) > 1 else None
 
 
 def _orders(fills: Records, sizes: FloatArray) -> Any:

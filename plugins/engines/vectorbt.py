@@ -19,7 +19,10 @@ class VectorbtEngine(BaseBacktestEngine):
     """vectorbt's fills and its Portfolio, by the execution contract of `plugins.engines.contract`.
 
     Parameters: those of a strategy's `execution` section, `interval` and `risk_free`. Beside the common results `run`
-    returns portfolio, a `vectorbt.Portfolio` of the same fills, for vectorbt's own plots and statistics.
+    returns portfolio, a `vectorbt.Portfolio` of the same fills, for vectorbt's own plots and statistics. It has the
+    bars' interval as its frequency. Its statistics count every bar as one interval and a year as 365 days, whatever
+    hours the market has, so that its Sharpe ratio is another than the one in the metrics: set
+    ``vectorbt.settings.returns["year_freq"]`` or give ``year_freq`` to its methods.
 
     Notes
     -----
@@ -57,7 +60,7 @@ class VectorbtEngine(BaseBacktestEngine):
         market = prepare(prices, signals, execution)
         log = _rows.simulate(market, execution, compiling=_tell)
         report = result(market, log, execution, params.interval, params.risk_free)
-        return {**report, "portfolio": _portfolio.portfolio(market, log, execution)}
+        return {**report, "portfolio": _portfolio.portfolio(market, log, execution, params.interval)}
 
 
 def _tell() -> None:

@@ -28,6 +28,11 @@ ALIASES = {
     "min_child_samples": "min_data_in_leaf", "num_leaves": "max_leaves", "colsample_bylevel": "rsm",
     "max_bin": "border_count",
 }  # fmt: skip
+BY_COLUMN = (
+    "monotone_constraints", "feature_weights", "ignored_features", "first_feature_use_penalties",
+    "per_object_feature_penalties",
+)  # fmt: skip
+"""Parameters that name columns."""
 FIXED = {"allow_writing_files": False, "logging_level": "Silent", "task_type": "CPU"}
 REFUSED = dict.fromkeys(
     (*FIXED, "devices", "silent", "verbose", "verbose_eval", "train_dir", "name", "save_snapshot", "snapshot_file",
@@ -64,8 +69,10 @@ class CatBoost(TreeModel):
     seed
         Makes training repeatable.
     extra
-        Any other parameter of `CatBoostRegressor`: ``{"l2_leaf_reg": 5}``. Training uses one thread, so that its result
-        does not depend on the machine's cores; ``{"thread_count": 8}`` is faster.
+        Any other parameter of `CatBoostRegressor`: ``{"l2_leaf_reg": 5}``; those about columns name them:
+        ``{"monotone_constraints": {"rsi": 1}, "ignored_features": ["atr"]}``.
+        Training uses one thread, so that its result does not depend on the machine's cores; ``{"thread_count": 8}`` is
+        faster.
 
     Notes
     -----
@@ -92,6 +99,7 @@ class CatBoost(TreeModel):
         library = self.import_library("catboost")
         given = {name: self.params[ours] for name, ours in OWN.items() if name != "early_stopping_rounds"}
         given |= {"thread_count": 1} | self.extra(_names(library), OWN, REFUSED) | FIXED
+        given |= {name: self.by_column(given[name], columns, name) for name in BY_COLUMN if name in given}
         names = list(numbered(columns).values())
         try:
             data, *valid = (

@@ -22,6 +22,8 @@ OWN = {
     "seed": "seed",
     "early_stopping_round": "early_stopping_rounds",
 }
+BY_COLUMN = {"monotone_constraints": 0, "feature_contri": 1.0, "interaction_constraints": None}
+"""Parameters about columns, and what holds for one that is not named."""
 FIXED = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
 REFUSED = dict.fromkeys([*FIXED, "force_col_wise"], "is fixed, so that training can be repeated")
 
@@ -47,8 +49,10 @@ class LightGBM(TreeModel):
         Makes training repeatable.
     extra
         Any other parameter of `LGBMRegressor`, by any of its names: ``{"max_depth": 6, "reg_lambda": 1.0}``;
-        ``categorical_feature`` is a list of columns, by name or number. Training uses one thread, so that its result
-        does not depend on the machine's cores; ``{"num_threads": 8}`` is faster.
+        ``categorical_feature`` is a list of columns, by name or number, and constraints may name columns, too:
+        ``{"monotone_constraints": {"rsi": 1}, "interaction_constraints": [["rsi"], ["atr"]]}``.
+        Training uses one thread, so that its result does not depend on the machine's cores; ``{"num_threads": 8}`` is
+        faster.
 
     Notes
     -----
@@ -78,6 +82,7 @@ class LightGBM(TreeModel):
         given |= {"objective": "regression", "num_threads": 1} | self.extra(_names(library), OWN, REFUSED) | FIXED
         names = numbered(columns)
         categories = [names.get(column, column) for column in given.pop("categorical_feature", [])]
+        given |= {name: self._in_places(given[name], columns, name) for name in BY_COLUMN if name in given}
         try:
             data = library.Dataset(
                 rows.x, rows.y, feature_name=list(names.values()), params=given, categorical_feature=categories
@@ -88,6 +93,14 @@ class LightGBM(TreeModel):
             raise self.refused(error) from None
         model, key, rest = text.rpartition("pandas_categorical:")
         return f"{model}{COLUMNS}{json.dumps(columns)}\n{key}{rest}".encode()
+
+    def _in_places(self, value: Any, columns: list[str], parameter: str) -> Any:
+        """The library takes a value for each column in turn, and groups of columns by number: a name it reads as 0."""
+        named = self.by_column(value, columns, parameter)
+        if isinstance(named, dict):
+            return [named.get(name, BY_COLUMN[parameter]) for name in numbered(columns).values()]
+        numbers = {name: place for place, name in enumerate(numbered(columns).values())}
+        return [[numbers.get(name, name) for name in group] if isinstance(group, list) else group for group in named]
 
     def read(self, data: bytes) -> tuple["Trees", list[str]]:
         from plugins.models.trees.lightgbm_text import read_lightgbm  # and with it numba

@@ -23,6 +23,8 @@ ALIASES = {
     "eta": "learning_rate", "num_boost_round": "n_estimators", "seed": "random_state", "nthread": "n_jobs",
     "lambda": "reg_lambda", "alpha": "reg_alpha", "min_split_loss": "gamma",
 }  # fmt: skip
+BY_COLUMN = ("monotone_constraints", "interaction_constraints")
+"""Parameters that name columns."""
 NATIVE = ("huber_slope", "quantile_alpha", "max_cached_hist_node", "refresh_leaf", "seed_per_iteration", "updater")
 """Parameters of the booster that the class takes as keywords without naming them."""
 REFUSED = dict.fromkeys(
@@ -52,8 +54,10 @@ class XGBoost(TreeModel):
     seed
         Makes training repeatable.
     extra
-        Any other parameter of `XGBRegressor`: ``{"subsample": 0.8, "reg_lambda": 2.0}``. Training uses one thread, so
-        that its result does not depend on the machine's cores; ``{"n_jobs": 8}`` is faster.
+        Any other parameter of `XGBRegressor`: ``{"subsample": 0.8, "reg_lambda": 2.0}``; constraints name columns:
+        ``{"monotone_constraints": {"rsi": 1}, "interaction_constraints": [["rsi", "atr"]]}``.
+        Training uses one thread, so that its result does not depend on the machine's cores; ``{"n_jobs": 8}`` is
+        faster.
 
     Notes
     -----
@@ -83,6 +87,7 @@ class XGBoost(TreeModel):
         given = {"objective": "reg:squarederror", "n_jobs": 1} | self.extra(_names(library), OWN, REFUSED)
         given |= {name: self.params[OWN[name]] for name in ("max_depth", "learning_rate", "random_state")}
         given |= {"verbosity": 0, "device": "cpu"}
+        given |= {name: _constraints(self.by_column(given[name], columns, name)) for name in BY_COLUMN if name in given}
         names = list(numbered(columns).values())
         try:
             data, *valid = (
@@ -105,6 +110,11 @@ class XGBoost(TreeModel):
         from plugins.models.trees.xgboost_ubjson import read_xgboost  # and with it numba
 
         return read_xgboost(data)
+
+
+def _constraints(value: Any) -> Any:
+    """A list of signs is a tuple to XGBoost, and a text in its own notation stays one."""
+    return tuple(value) if isinstance(value, list) and not any(isinstance(each, list) for each in value) else value
 
 
 def _names(library: Any) -> dict[str, str]:

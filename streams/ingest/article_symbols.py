@@ -74,7 +74,10 @@ def _of_item(item: Any) -> list[str]:
             raise BadRecord("invalid", f"its symbols are objects without {', '.join(NAMES)}")
         return _of_item(name)
     missing = item is None or item is pd.NA or (isinstance(item, float) and item != item)
-    return [] if missing else [_SPACED.sub(r"\1:", str(item).strip())]
+    if missing:
+        return []
+    text = str(int(item)) if isinstance(item, float) and item.is_integer() else str(item).strip()
+    return [_SPACED.sub(r"\1:", text)]
 
 
 def _of_text(text: str) -> list[str]:

@@ -226,9 +226,24 @@ def _check_columns(path: Path, raw: pd.DataFrame) -> None:
 def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Categorical[Any]":
     for name in SYMBOLS:
         if name in raw:
-            return _categories(raw[name], lambda symbol: symbol.strip() if isinstance(symbol, str) else "")
+            return _categories(raw[name], symbol_text)
     stem = path.name[: -len(next(suffix for suffix in SUFFIXES if path.name.endswith(suffix)))]
     return _all(stem, raw)
+
+
+def symbol_text(symbol: Any) -> str:
+    """A symbol as its column's type has it: text, bytes, or a whole number, as Tokyo, Hong Kong and Shanghai use; one
+    that is none is empty.
+
+    >>> symbol_text(" A "), symbol_text(7203), symbol_text(7203.0), symbol_text(7203.5), symbol_text(b"A")
+    ('A', '7203', '7203', '', 'A')
+    """
+    if isinstance(symbol, bytes):
+        symbol = symbol.decode("utf-8", "replace")
+    if isinstance(symbol, str):
+        return symbol.strip()
+    whole = isinstance(symbol, int | float | np.integer | np.floating) and not isinstance(symbol, bool)
+    return str(int(symbol)) if whole and np.isfinite(symbol) and symbol == int(symbol) else ""
 
 
 def _intervals(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from alphawire.cli import main
+from schemas.errors import ConfigurationError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BARS = EXAMPLES / "data" / "equities_minute.parquet"
@@ -63,6 +64,31 @@ def test_what_is_pushed_comes_back_to_the_byte(run, trained):
     assert code == 0
     assert contents(Path("elsewhere/newest")) == {name: data for name, data in other.items() if name != "notes.md"}
     assert [path.name for path in Path("elsewhere").iterdir()] == ["newest"]
+
+
+def test_without_settings_it_is_mlflows_own_default(run, trained, monkeypatch):
+    """As the documentation has it, from nothing: an SQLite file and a folder, made here."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE"):
+        monkeypatch.delenv(name)
+    before = contents(trained)
+    code, _, err = run("models", "push", "demo")
+    assert (code, err) == (0, "")
+    assert Path("mlflow.db").exists()
+    (trained / "manifest.json").unlink()
+    assert run("models", "pull", "demo", "--out", "came")[0] == 0
+    assert contents(Path("came")) == before
+
+
+@pytest.mark.parametrize("absent", ["sqlalchemy", "alembic"])
+def test_an_mlflow_that_lacks_what_its_store_needs(run, trained, monkeypatch, absent):
+    from plugins.models.artifacts import mlflow_store
+
+    def refuse():
+        raise ModuleNotFoundError(f"No module named '{absent}'", name=absent)
+
+    monkeypatch.setattr("mlflow.MlflowClient", refuse)
+    with pytest.raises(ConfigurationError, match=rf"^MLflow needs {absent} for its store: pip install"):
+        mlflow_store.push("demo", trained)
 
 
 @pytest.mark.parametrize("spoiled", ["model-*", "selftest-*", "manifest.json"])

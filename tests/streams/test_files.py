@@ -4,7 +4,9 @@ import gzip
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -205,3 +207,28 @@ def test_real_data(name: str, interval: str, bars: int, left: dict[str, int]) ->
     assert len(frame) == bars
     assert refused(frame).reasons == left
     assert frame["close_time"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ([7203, 600519], ["600519", "7203"]),
+        (np.array([7203, 5], np.uint16), ["5", "7203"]),
+        (pd.array([7203, None], "Int64"), ["7203"]),
+        ([7203.0, np.nan], ["7203"]),
+        ([b"AAPL", b" C "], ["AAPL", "C"]),
+        (pd.Categorical(["AAPL", "C"]), ["AAPL", "C"]),
+        (pd.Categorical([7203, 5]), ["5", "7203"]),
+        ([7203.5, 5.0], ["5"]),
+        ([True, False], []),
+    ],
+)
+def test_symbols_of_other_types_in_parquet(written: Any, names: list[str], tmp_path: Path) -> None:
+    """Whole numbers are symbols in Tokyo, Hong Kong and Shanghai; what is none is left out and told."""
+    frame = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), 1.0), index=range(2)).assign(
+        symbol=written, time=[T, T]
+    )
+    frame.to_parquet(tmp_path / "bars.parquet")
+    bars = read_bars(tmp_path / "bars.parquet", "1m")
+    assert sorted(set(bars["symbol"])) == names
+    assert refused(bars).reasons == ({"without a symbol": 2 - len(names)} if len(names) < 2 else {})

@@ -1,6 +1,7 @@
 """Model artifacts in MLflow: the same folder, as artifacts of a run."""
 
 import contextlib
+import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def _newest(client: Any, strategy: str, experiment: str) -> Any:
 def _mlflow() -> Iterator[Any]:
     """MLflow's client; what it raises becomes one line."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it is drawn where no terminal is, too
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells of the tables that it makes
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -87,5 +89,12 @@ def _mlflow() -> Iterator[Any]:
         raise ConfigurationError("this needs MLflow: pip install 'alphawire[mlflow]'") from None
     try:
         yield MlflowClient()
+    except ImportError as error:
+        raise ConfigurationError(f"MLflow needs {error.name} for its store: pip install 'alphawire[mlflow]'") from None
     except MlflowException as error:
+        lacks = [name for name in ("sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
+        if lacks and "unsupported uri" in str(error).lower():  # it calls a database unsupported without them
+            raise ConfigurationError(
+                f"MLflow needs {' and '.join(lacks)} for its store: pip install 'alphawire[mlflow]'"
+            ) from None
         raise ConfigurationError(f"MLflow: {' '.join(str(error).split())}") from None

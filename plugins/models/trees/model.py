@@ -175,6 +175,27 @@ class TreeModel(BaseModel):
             extra[known] = value
         return extra
 
+    def by_column(self, value: Any, columns: list[str], parameter: str) -> Any:
+        """`value` of a parameter that names columns, by the names that the library knows (see `numbered`): keys of a
+        mapping, texts in (nested) lists; a text is the library's own notation, by its numbers of columns. `PluginError`
+        for a column that the model is not trained on.
+        """
+        names = numbered(columns)
+
+        def name(column: Any) -> Any:
+            if not isinstance(column, str):
+                return column
+            if column not in names:
+                raise self._extra_fault(f"{parameter!r} names {column!r}; there are: {', '.join(columns[:20])}")
+            return names[column]
+
+        def of(part: Any) -> Any:
+            if isinstance(part, Mapping):
+                return {name(column): each for column, each in part.items()}
+            return [of(each) for each in part] if isinstance(part, list | tuple) else name(part)
+
+        return value if isinstance(value, str) else of(value)
+
     def import_library(self, module: str) -> Any:
         """The library `module`, or `PluginError` with what to install."""
         try:

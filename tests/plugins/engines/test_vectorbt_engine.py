@@ -71,6 +71,28 @@ def test_portfolio_has_the_same_fills_and_value() -> None:
         assert portfolio.orders.records["fees"].sum() == pytest.approx(done["fills"]["commission"].sum())
 
 
+@pytest.mark.parametrize("interval", ["1d", "1h", None])
+def test_portfolio_has_a_frequency_so_that_its_statistics_work(interval: str | None) -> None:
+    """vectorbt's Sharpe ratio by hand: bars without a break, in a year of 365 days."""
+    index = pd.date_range("2024-01-01", periods=6, freq="h" if interval == "1h" else "D", tz="UTC")
+    prices = pd.DataFrame({"open": [10.0, 10, 11, 12, 11, 13], "close": [10.0, 11, 12, 11, 13, 12]}, index=index)
+    signals = pd.DataFrame({"signal": ["BUY", *["HOLD"] * 5]}, index=index)
+    engine = engine_registry.create("vectorbt", commission=0.0, slippage=0.0, capital=1000.0, interval=interval)
+    done = engine.run(prices, signals)
+    portfolio, equity = done["portfolio"], done["equity_curve"]["equity"].to_numpy()
+    returns = np.diff(equity, prepend=equity[0]) / np.concatenate([equity[:1], equity[:-1]])
+    a_year = 365 * (24 if interval == "1h" else 1)
+    expected = returns.mean() / returns.std(ddof=1) * np.sqrt(a_year)
+    assert portfolio.sharpe_ratio() == pytest.approx(expected)
+    assert portfolio.stats()["Sharpe Ratio"] == pytest.approx(expected)
+    assert portfolio.annualized_return(year_freq="252 days") != portfolio.annualized_return()
+
+
+def test_portfolio_of_one_bar() -> None:
+    engine = engine_registry.create("vectorbt", capital=1000.0)
+    assert engine.run(PRICES[:1], SIGNALS[:1])["portfolio"].final_value() == 1000.0
+
+
 def test_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_rows", "_portfolio"):
         monkeypatch.delitem(sys.modules, f"plugins.engines.{name}", raising=False)

@@ -141,6 +141,81 @@ def test_training_is_repeatable_and_the_seed_matters(tmp_path: Path, key: str) -
     assert written[0] == written[1] != written[2]
 
 
+CONSTRAINED = NAMES[2]
+RISING: list[Any] = [{CONSTRAINED: 1}, [0, 0, 1]]
+
+
+def falling(rows: int = 600) -> tuple[pd.DataFrame, "pd.Series[float]"]:
+    """A target that falls in the constrained column."""
+    x, y = frame(rows)
+    return x, y - 3 * x[CONSTRAINED]
+
+
+def along(trained: TreeModel) -> Answers:
+    """Predictions over the constrained column, all else equal."""
+    grid = pd.DataFrame(0.0, range(200), NAMES)
+    grid[CONSTRAINED] = np.linspace(-3, 3, 200)
+    return trained.predict(grid).to_numpy()
+
+
+@pytest.mark.parametrize("signs", RISING, ids=["by name", "in order"])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_prediction_rises_in_the_column_that_is_constrained_to(key: str, signs: Any, tmp_path: Path) -> None:
+    """By what the word means: no step down. Without the constraint it falls, as the data do."""
+    x, y = falling()
+    assert (np.diff(along(model(key).train(x, y))) < 0).any()
+    trained = model(key, extra={"monotone_constraints": signs}).train(x, y)
+    assert (np.diff(along(trained)) >= 0).all()
+    rows = x.to_numpy()
+    np.testing.assert_array_equal(trained.predict(x).to_numpy(), ORACLES[key](saved(trained, tmp_path), rows))
+
+
+@pytest.mark.parametrize("groups", [[[NAMES[0], NAMES[1]], [NAMES[2]]], [[0, 1], [2]]], ids=["by name", "in order"])
+def test_columns_that_may_not_interact_in_lightgbm(groups: Any) -> None:
+    """Additive: the difference that one makes does not depend on the other. LightGBM itself reads a name as 0."""
+    hold_apart("ml.lightgbm", groups)
+
+
+def test_columns_that_may_not_interact_in_xgboost() -> None:
+    hold_apart("ml.xgboost", [[NAMES[0], NAMES[1]], [NAMES[2]]])
+
+
+def hold_apart(key: str, groups: Any) -> None:
+    x, y = frame()
+    y = y + 5 * x[NAMES[0]] * x[NAMES[2]]
+    for extra, expected in (({}, False), ({"interaction_constraints": groups}, True)):
+        trained = model(key, extra=extra).train(x, y)
+        corners = pd.DataFrame([[a, 0.0, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)], columns=NAMES)
+        low, low_high, high_low, high = trained.predict(corners).tolist()
+        assert (abs(high - high_low - low_high + low) < 1e-6) == expected
+
+
+def test_catboost_leaves_out_a_column_by_its_name() -> None:
+    x, y = falling()
+    trained = model("ml.catboost", extra={"ignored_features": [CONSTRAINED]}).train(x, y)
+    assert len(set(along(trained).tolist())) == 1
+
+
+@pytest.mark.parametrize("name", ["feature_weights", "first_feature_use_penalties", "per_object_feature_penalties"])
+def test_catboost_weighs_a_column_by_its_name_as_by_its_place(name: str) -> None:
+    x, y = falling()
+    usual, own = (1.0, 0.3) if name == "feature_weights" else (0.0, 300.0)
+    by_place = catboost.CatBoostRegressor(
+        iterations=10, learning_rate=0.05, random_seed=42, thread_count=1, silent=True, allow_writing_files=False,
+        **{name: [usual, usual, own]},
+    ).fit(x.to_numpy(), y)  # fmt: skip
+    named = model("ml.catboost", extra={name: {CONSTRAINED: own}}).train(x, y)
+    np.testing.assert_array_equal(named.predict(x).to_numpy(), by_place.predict(x.to_numpy()))
+    assert (named.predict(x) != model("ml.catboost").train(x, y).predict(x)).any()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_constraint_on_a_column_that_is_not_there(key: str) -> None:
+    x, y = frame()
+    with pytest.raises(PluginError, match=r"extra: 'monotone_constraints' names 'rsj'; there are: rsi, close__"):
+        model(key, extra={"monotone_constraints": {"rsj": 1}}).train(x, y)
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_a_file_brings_back_model_and_columns(tmp_path: Path, key: str) -> None:
     x, y = frame()
