@@ -28,6 +28,7 @@ from streams.dead_letters.letters import (
 from streams.dead_letters.mending import Mend, Mended, mended
 from streams.kafka.clients import gives_producer_ids, offset_range, open_producer, read_partition_to_end
 from streams.kafka.log import KafkaLog
+from streams.kafka.refusals import refused_write
 from streams.kafka.topics import partition_count, topic_name
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import PRODUCER, Record
@@ -140,7 +141,7 @@ async def _with_intentions(
 
 
 async def _send(producer: AIOKafkaProducer, records: Iterable[Placed]) -> None:
-    futures = []
+    topics, futures = [], []
     try:
         for partition, record in records:
             futures.append(
@@ -153,11 +154,12 @@ async def _send(producer: AIOKafkaProducer, records: Iterable[Placed]) -> None:
                     headers=list(record.headers),
                 )
             )
+            topics.append(record.topic)
     finally:
         results = await asyncio.gather(*futures, return_exceptions=True)
-    for result in results:
+    for topic, result in zip(topics, results, strict=True):
         if isinstance(result, BaseException):
-            raise result
+            raise refused_write(result, topic) or result
 
 
 def _name(kafka: Kafka, place: Place) -> bytes:

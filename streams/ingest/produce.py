@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS
 from schemas.configuration import Kafka
-from schemas.errors import BrokerError, ConfigurationError
+from schemas.errors import AlphawireError, BrokerError, ConfigurationError
 from schemas.wire import Bar, encode, name_of_length
 from streams.ingest.bar_files import EXAMPLES, Refused
 from streams.ingest.forming import FORMING, unfinished
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.partitioner import partition_of
+from streams.kafka.refusals import refused_write
 from streams.kafka.topics import partition_count, topic_name
 
 if TYPE_CHECKING:
@@ -232,5 +233,6 @@ class Sender:
             raise self._failed(error) from None
         self._progress(count)
 
-    def _failed(self, error: Exception) -> BrokerError:
-        return BrokerError(f"the broker did not take records for {self._topic}: {error}")
+    def _failed(self, error: Exception) -> AlphawireError:
+        fault = BrokerError(f"the broker did not take records for {self._topic}: {error}")
+        return refused_write(error, self._topic) or fault

@@ -1,6 +1,7 @@
-"""Why a broker refuses a client, and the mend, from the message of the client library."""
+"""Why a broker refuses a client, or what it writes, and the mend, from the errors of the client library."""
 
 from schemas.configuration import Kafka
+from schemas.errors import ConfigurationError
 
 _CREDENTIALS = (
     "it does not take the user name or the password; check kafka.username, the password and kafka.sasl_mechanism"
@@ -36,3 +37,24 @@ def refusal(kafka: Kafka, message: str) -> str | None:
     if tls and ("SSL" in message or message.endswith('": ')):
         return "it does not speak TLS on this port; set kafka.security, or choose another port"
     return None
+
+
+_RIGHTS = "this client may not; give it the right to write there (docs/operations.md lists what each process needs)"
+WRITE_REFUSALS = {
+    "MessageSizeTooLargeError": "a record or batch is too large; raise max.message.bytes of the topic",
+    "RecordListTooLargeError": "a batch is larger than a segment; raise segment.bytes of the topic",
+    "InvalidTimestampError": "a record is older or newer than the topic takes; set message.timestamp.before.max.ms"
+    " and message.timestamp.after.max.ms of the topic to 9223372036854775807",
+    "PolicyViolationError": "a policy of the broker forbids it; see what it demands of the topic",
+    "TopicAuthorizationFailedError": _RIGHTS,
+    "ClusterAuthorizationFailedError": _RIGHTS,
+    "TransactionalIdAuthorizationFailed": "this client may not use its transactional id; give it the right to"
+    " those that begin with alphawire-GROUP-",
+}
+"""Errors of aiokafka by which a write is answered, and would be after a restart, and the mend."""
+
+
+def refused_write(error: BaseException, topic: str) -> ConfigurationError | None:
+    """The user's to mend, where writing to `topic` failed because of a setting or a right; None for any other error."""
+    meaning = WRITE_REFUSALS.get(type(error).__name__)
+    return ConfigurationError(f"the broker refuses what is written to topic {topic}: {meaning}") if meaning else None

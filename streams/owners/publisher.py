@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from schemas.configuration import Worker as Settings
+from schemas.errors import ConfigurationError
 from streams.owners.bars_partition import BarsPartition
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
@@ -83,6 +84,8 @@ class PartitionPublisher(Generic[P]):
                     await self._cycle()
         except TimeoutError:
             self._fail(Exit.BROKER, f"no acknowledgement within {settings.delivery_timeout:g} s")
+        except ConfigurationError as error:
+            self._fail(Exit.CONFIGURATION, str(error))
         except Exception as error:
             where = {"partition": part.number, "offset": part.published}
             log.exception("%s: publishing failed", self.part.place, extra=where)

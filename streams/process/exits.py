@@ -8,6 +8,8 @@ from typing import Protocol
 
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from schemas.errors import ConfigurationError
+
 
 class Exit(IntEnum):
     """Exit code of ``alphawire worker``; 0 is a stop that was asked for, 2 wrong use or configuration."""
@@ -35,18 +37,27 @@ class Die(Protocol):
 
 
 def cause(error: BaseException) -> Exit:
-    """Of a failed write: fenced, or an answer of the broker whose outcome is unknown."""
+    """Of a failed write: fenced, refused by a setting, or an answer of the broker whose outcome is unknown."""
     fault: BaseException | None = error
     while fault is not None:
         if isinstance(fault, (ProducerFenced, InvalidProducerEpoch)):
             return Exit.FENCED
+        if isinstance(fault, ConfigurationError):
+            return Exit.CONFIGURATION
         fault = fault.__cause__ or fault.__context__
     return Exit.BROKER
 
 
 def of_crash(fault: object) -> Exit:
-    """Of an app that stopped by itself: the broker's doing (it died while the app started: seen), or unforeseen."""
-    return cause(fault) if isinstance(fault, KafkaError) else Exit.FAILED
+    """Of an app or a task that stopped by itself: the broker's doing (it died while the app started: seen), that of a
+    setting, or unforeseen.
+    """
+    return cause(fault) if isinstance(fault, KafkaError | ConfigurationError) else Exit.FAILED
+
+
+def in_words(fault: object) -> str:
+    """What a setting or a right refuses, as one line for whoever mends it; any other fault as it is."""
+    return str(fault) if isinstance(fault, ConfigurationError) else repr(fault)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ record's partition and offset are fields of their own where the caller gave them
 
 import json
 import logging
+import re
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +22,9 @@ FIELDS = ("partition", "offset", "exit_code")
 HIDDEN = "**********"
 NOISY = ("aiokafka", "faust", "mode")
 """Libraries that tell at level info, or as warnings, what is no news to an operator."""
+QUIET = 60.0
+"""Seconds in which a client library says a thing once."""
+MOST_REMEMBERED = 256
 
 log = logging.getLogger("alphawire")
 
@@ -58,12 +63,43 @@ class JsonFormatter(TextFormatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
+class Repetitions(logging.Filter):
+    """Lets what the client libraries say again and again pass once in `QUIET` seconds, with the number of times that it
+    was left out: aiokafka asks a broker that is away a hundred times a second, and says so each time.
+
+    Numbers make no difference: nodes, ports, times.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in NOISY or record.levelno > logging.ERROR:
+            return True
+        message = record.getMessage()
+        said = record.name, re.sub(r"\d+", "0", message)
+        since, left_out = self._seen.get(said, (-QUIET, 0))
+        if record.created - since < QUIET:
+            self._seen[said] = since, left_out + 1
+            return False
+        self._seen[said] = record.created, 0
+        self._seen.move_to_end(said)
+        if len(self._seen) > MOST_REMEMBERED:
+            self._seen.popitem(last=False)
+        if left_out:
+            record.msg, record.args = f"{message} (and {left_out} more times before)", ()
+        return True
+
+
 def set_up(config: Config) -> None:
     """Every logger of this process writes to standard error, as `config.worker` says."""
     kafka, settings = config.kafka, config.worker
     secrets = [kafka.password.get_secret_value()] if kafka.password else []
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(secrets) if settings.log_format == "json" else TextFormatter(secrets))
+    if settings.log_level != "debug":
+        handler.addFilter(Repetitions())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel("DEBUG" if settings.log_level == "debug" else "ERROR")

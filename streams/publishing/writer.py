@@ -17,6 +17,7 @@ from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
 from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of
+from streams.kafka.refusals import refused_write
 from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.process.failpoints import failpoint
 
@@ -113,19 +114,20 @@ class Writer:
 
     async def write(self, partition: int, records: Iterable[Record]) -> None:
         """Those that name no partition go to `partition`. Raises what the broker answered when any was not
-        acknowledged.
+        acknowledged: `ConfigurationError` for what a setting or a right refuses, as it would after a restart.
         """
-        futures = []
+        topics, futures = [], []
         try:
             for (topic, place), batch in self._batches(partition, records):
                 async with self._turns[topic, place]:
                     futures.append(await self._producer.send_batch(batch, topic, partition=place))
+                    topics.append(topic)
             failpoint("after_send")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
-        for result in results:
+        for topic, result in zip(topics, results, strict=True):
             if isinstance(result, BaseException):
-                raise result
+                raise refused_write(result, topic) or result
 
     def _batches(self, partition: int, records: Iterable[Record]) -> Iterable[tuple[tuple[str, int], Any]]:
         """The records packed by topic and partition, in order within each."""

@@ -15,6 +15,7 @@ from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
 from schemas.wire import Answer, Applied, ControlRecord, Placed, RefusedBars, Wish, decode_control, encode
 from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
+from streams.kafka.refusals import refused_write
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.requests.control_requests import ControlRequests
@@ -147,7 +148,11 @@ async def send(kafka: Kafka, request: Wish) -> int:
 async def send_by(producer: AIOKafkaProducer, kafka: Kafka, request: Wish) -> int:
     """The same by a producer that is open already."""
     topic = topic_name(kafka, "control")
-    sent = await producer.send_and_wait(topic, encode(request), request.strategy.encode(), partition=0)
+    try:
+        sent = await producer.send_and_wait(topic, encode(request), request.strategy.encode(), partition=0)
+    except KafkaError as error:
+        fault = f"the broker did not take the request for {topic}: {error}"
+        raise refused_write(error, topic) or BrokerError(fault) from error
     offset: int = sent.offset
     return offset
 

@@ -16,6 +16,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from schemas.configuration import Config
+from schemas.errors import ConfigurationError
 from schemas.wire.news import Mark
 from streams.kafka.clients import offset_range
 from streams.kafka.topics import topic_name
@@ -167,6 +168,8 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
         except TimeoutError:
             seconds = self.config.worker.delivery_timeout
             self._fail(part, Exit.BROKER, f"no acknowledgement within {seconds:g} s")
+        except ConfigurationError as error:
+            self._fail(part, Exit.CONFIGURATION, str(error))
         except Exception as error:
             log.exception("news/%d: writing failed", part.number)
             self._fail(part, cause(error), f"writing failed: {error!r}")

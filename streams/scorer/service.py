@@ -45,7 +45,7 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     async with open_producer(kafka, **PRODUCER) as producer:
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
         scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
-        pages = served(config.worker, config.news.http_port, scorer_pages(scorer))
+        pages = served(config.worker, config.news.http_port, scorer_pages(scorer, topics))
         async with open_consumer(kafka, **consumer_options(config)) as consumer, pages:
             await _serve(scorer, consumer, topics)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
@@ -148,11 +148,11 @@ def unready(scorer: Scorer) -> dict[str, str]:
     return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
 
 
-def scorer_pages(scorer: Scorer) -> dict[str, Page]:
+def scorer_pages(scorer: Scorer, topics: TopicsWatch) -> dict[str, Page]:
     """``/status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
 
     def ready() -> web.Response:
-        failed = unready(scorer)
+        failed = topics.unready() | unready(scorer)
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
     return {

@@ -23,7 +23,7 @@ from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
-from streams.process.exits import Exit, of_crash
+from streams.process.exits import Exit, in_words, of_crash
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
 from streams.requests.control_requests import ControlRequests
 from streams.requests.control_topic import RequestFollower
@@ -110,7 +110,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         following.add_done_callback(_die_of_silence)
         cross_sections = _cross_section_owner(bars, writer)
         app = create_app(config, bars, writer, FetchWait(shortest, longest), cross_sections)
-        async with served(config.worker, config.worker.http_port, worker_pages(app, bars)):
+        async with served(config.worker, config.worker.http_port, worker_pages(app, bars, topics)):
             await _serve(app, bars, topics, stop)
         following.cancel()
 
@@ -194,7 +194,8 @@ def die_of_configuration(task: "asyncio.Future[None]") -> None:
 def _die_of_silence(task: "asyncio.Future[None]") -> None:
     """A worker that no longer hears control requests would go on with what others were asked to leave."""
     if not task.cancelled():
-        die(Exit.FAILED, f"control requests are not followed any more: {task.exception()!r}")
+        fault = task.exception()
+        die(of_crash(fault), f"control requests are not followed any more: {in_words(fault)}")
 
 
 async def _serve(app: SignalApp, bars: BarsOwner, topics: TopicsWatch, stop: asyncio.Event) -> None:
@@ -215,7 +216,7 @@ async def _serve(app: SignalApp, bars: BarsOwner, topics: TopicsWatch, stop: asy
         await asyncio.wait({stopping, watching, crashed}, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         fault = app.crash_reason or (watching.done() and watching.exception())
-        die(of_crash(fault), f"the app stopped by itself: {fault!r}")
+        die(of_crash(fault), f"the app stopped by itself: {in_words(fault)}")
     log.info("stopping")
     try:
         async with asyncio.timeout(config.worker.stop_timeout):

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from plugins.base.loading.listing import entries
+from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.bars_partition import BarsPartition
 from streams.owners.cross_section_owner import CrossSectionOwner
@@ -102,13 +103,13 @@ def _failed(parts: Sequence[FedPartition]) -> dict[str, Any]:
     }
 
 
-def worker_pages(app: Any, bars: BarsOwner) -> dict[str, Page]:
+def worker_pages(app: Any, bars: BarsOwner, topics: TopicsWatch) -> dict[str, Page]:
     """By path: ``/status``, ``/health/live``, ``/health/ready``; ``/features/plugins/available`` and its like:
     ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made once.
     """
 
     def ready() -> web.Response:
-        failed = unready(app, bars)
+        failed = topics.unready() | unready(app, bars)
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
     lists = {path: {name: keys(category)} for path, (category, name) in PAGES.items()}

@@ -1,9 +1,9 @@
 """How the topics stand on the broker: for ``alphawire topics list``, and for a service that starts and runs."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alphawire.topics")
 
-TOPICS_CHECK = 10.0
-"""Seconds between looks at the topics of a running service."""
+TOPICS_CHECK = 5.0
+"""Seconds between looks at the broker and its topics, of a running service."""
 MEND = "kafka-configs.sh --bootstrap-server {} --alter --topic NAME --add-config SETTING=VALUE"
 
 
@@ -69,11 +69,22 @@ async def _shown_settings(admin: "AIOKafkaAdminClient", names: Sequence[str]) ->
 
 
 class TopicsWatch:
-    """Looks at the topics when a service starts, and now and then while it runs."""
+    """Looks at the topics when a service starts, and now and then while it runs: so it knows if the broker answers.
 
-    def __init__(self, kafka: Kafka) -> None:
+    A consumer does not: aiokafka's goes on asking, and hands out nothing, as it does where nothing comes.
+    """
+
+    def __init__(self, kafka: Kafka, clock: Callable[[], float] = time.monotonic) -> None:
         self._kafka = kafka
+        self._clock = clock
         self._reported: set[SettingFault] = set()
+        self._answered_at = clock()
+        self._away: str | None = None
+
+    def unready(self) -> dict[str, str]:
+        """The condition `broker` with the reason, while the broker does not answer or lacks a leader or a topic."""
+        seconds = self._clock() - self._answered_at
+        return {} if self._away is None else {"broker": f"{self._away} (last answer {seconds:.0f} s ago)"}
 
     async def require(self) -> None:
         """Reports what may hurt, and raises what must not be.
@@ -95,12 +106,20 @@ class TopicsWatch:
 
     async def watch(self, every: float = TOPICS_CHECK) -> None:
         """Looks again for as long as it is let, and reports what has changed; `ConfigurationError` when the partitions
-        do not match any more. A broker that does not answer is others' concern.
+        do not match any more. A broker that does not answer is one line, however long; writers decide what follows.
         """
         while True:
             await asyncio.sleep(every)
-            with contextlib.suppress(BrokerError):
+            try:
                 self._report(await self._look(), changed=True)
+            except BrokerError as error:
+                if self._away is None:
+                    log.error("the broker is away: %s", error)
+                self._away = str(error)
+            else:
+                if self._away is not None:
+                    log.warning("the broker is back after %.0f s", self._clock() - self._answered_at)
+                self._away, self._answered_at = None, self._clock()
 
     async def _look(self) -> list[TopicStatus]:
         async with open_admin(self._kafka) as admin:
