@@ -93,7 +93,7 @@ def run_backtest(
     check_folder(out)
     prices, decisions = _frames(strategy, bars, signals)
     results = _run_engines(engines, strategy, prices, decisions, progress)
-    verdict = _counted(ledger, name, config_hash, results) if ledger else None
+    verdict = _counted(ledger, name, config_hash, results, interval_ms(strategy.interval)) if ledger else None
     run = _described(strategy, prices, len(decisions), results)
     notes = [*notes, *late_fills(next(iter(results.values())), decisions, strategy.execution)]
     _write(replace(run, name=name, config_hash=config_hash, verdict=verdict, notes=tuple(notes)), out)
@@ -202,13 +202,16 @@ def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: p
     return result
 
 
-def _counted(ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]]) -> TrialVerdict:
+def _counted(
+    ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]], length_ms: int
+) -> TrialVerdict:
     """One trial, however many engines it went through: they are to agree."""
     equity = equity_of(next(iter(results.values())))
     returns = returns_of(np.asarray(equity, np.float64))
     times = times_of(equity.index)
-    ledger.add([trial(name, "backtest", config_hash, returns, (int(times[0]), int(times[-1])))])
-    return judged(returns, ledger.of(name))
+    span = int(times[0]), int(times[-1])
+    ledger.add([trial(name, "backtest", config_hash, returns, span, interval_ms=length_ms)])
+    return judged(returns, ledger.of(name), interval_ms=length_ms)
 
 
 def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dict[str, Any]:

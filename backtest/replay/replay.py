@@ -12,7 +12,7 @@ from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.logged_cross_sections import decided, logged
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import VERSION, History
-from backtest.sources.bars import Frames, Progress, Reading, file_bars, file_steps, place
+from backtest.sources.bars import Frames, Progress, Reading, distinct, file_bars, file_steps, place
 from backtest.sources.log import find_log
 from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
@@ -139,7 +139,7 @@ def replay_file(
     bars = file_bars(source, ready.interval)
     settings = {ready.name: RunSettings(start_time=0, observer=observer)}
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
-    result, sections = ReplayResult(bars=bars, left_out=refused(bars)), sections or FileSections(ready)
+    result, sections = ReplayResult(bars=distinct(bars), left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)
         for bad in outcome.refusals:

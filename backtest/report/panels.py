@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backtest.report.amounts import money
 from backtest.report.chart import Line, Marks, bars, chart
 from backtest.report.outcome import BacktestOutcome
 from plugins.fold.exact_windows import rolling_moments
@@ -120,9 +121,9 @@ def _by_symbol(trades: pd.DataFrame | None, fills: pd.DataFrame | None) -> str:
         cells = [
             f"{len(of_symbol):,}",
             _percent(float((of_symbol["pnl"] > 0).mean())),
-            f"{of_symbol['pnl'].sum():,.2f}",
+            money(float(of_symbol["pnl"].sum())),
         ]
-        cells += ["\u2013" if math.isnan(paid) else f"{paid:,.2f}"]
+        cells += ["\u2013" if math.isnan(paid) else money(float(paid))]
         rows.append(f"<tr><th>{escape(str(symbol))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     if not rows:
         return ""

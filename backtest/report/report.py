@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backtest.report.agreement import agreements
+from backtest.report.amounts import money, plain
 from backtest.report.chart import Line, chart
 from backtest.report.order_tables import order_tables
 from backtest.report.outcome import SHORT_DAYS, BacktestOutcome, counted, equity_of
@@ -93,6 +94,8 @@ def shown(value: Any, kind: str) -> str:
         return NOTHING
     if kind == PERCENT:
         return f"{value:.2%}".replace("%", "\u00a0%")
+    if kind == MONEY:
+        return money(value)
     whole = kind == COUNT or (kind == DAYS and value >= SHORT_DAYS)
     return f"{value:,.0f}" if whole else f"{value:,.2f}"
 
@@ -141,7 +144,7 @@ def _lines(run: BacktestOutcome, of: Any) -> list[Line]:
 
 
 def _equity_chart(run: BacktestOutcome) -> str:
-    return chart(_lines(run, lambda values: values), run.opens(), lambda value: f"{value:,.0f}")
+    return chart(_lines(run, lambda values: values), run.opens(), plain)
 
 
 def _drawdown_chart(run: BacktestOutcome) -> str:

@@ -14,7 +14,7 @@ from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, interval_ms
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, Intake
-from streams.ingest.bar_files import Refused, read_bars
+from streams.ingest.bar_files import Refused, read_bars, refused
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
 from streams.kafka.partitioner import scattered
@@ -93,11 +93,18 @@ def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = N
 
 
 def file_bars(source: str, interval: str) -> pd.DataFrame:
-    """Bars of a CSV or Parquet file: symbol, open_time, close_time and the five columns, by close time and symbol."""
+    """Bars of a CSV or Parquet file: symbol, open_time, close_time and the five columns, by close time and symbol;
+    `ConfigurationError` for one that holds none.
+    """
     path = Path(source)
     if not path.exists():
         raise ConfigurationError(f"there is no file {source}; give `kafka`, an archive's folder, or a file of bars")
-    return read_bars([path], interval)
+    bars = read_bars([path], interval)
+    if bars.empty:
+        left = refused(bars)
+        why = f": {left} ({'; '.join(left.examples)})" if left.rows else ""
+        raise ConfigurationError(f"{source}: holds no bar of {interval} that can be used{why}")
+    return bars
 
 
 def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:
@@ -160,5 +167,9 @@ def frame_of(batch: BarBatch, interval: str) -> pd.DataFrame:
 
 def in_order(bars: pd.DataFrame) -> pd.DataFrame:
     """By close time, then symbol; where one bar came twice, the first stays, as live."""
-    ordered = bars.sort_values(["close_time", "symbol", "offset"], kind="stable")
-    return ordered.drop_duplicates(["symbol", "close_time"]).reset_index(drop=True)
+    return distinct(bars.sort_values(["close_time", "symbol", "offset"], kind="stable"))
+
+
+def distinct(bars: pd.DataFrame) -> pd.DataFrame:
+    """One bar for each symbol and time, the first, as the pipeline takes them: files overlap, and producers repeat."""
+    return bars.drop_duplicates(["symbol", "close_time"]).reset_index(drop=True)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from schemas.errors import BadRecord, ConfigurationError, PluginError
 from streams.consuming.news_scores import joins
 from streams.ingest.article_files import read_articles
 from streams.ingest.article_symbols import plain, symbols_in
-from streams.ingest.bar_files import Refused, load, refused
+from streams.ingest.bar_files import EXAMPLES, Refused, load, refused
+from streams.ingest.row_places import row_places
 from streams.ingest.times import dates_note, published_in
 from streams.kafka.log import Log
 
@@ -90,13 +92,15 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     wrong = ~((values >= 0) & (values <= 1)).all(axis=1) | (abs(values.sum(axis=1) - 1.0) > 1e-6)
     if wrong.any():
         raise ConfigurationError(
-            f"{path}: row {int(wrong.argmax()) + 1} is no score: positive, negative and neutral lie in 0 … 1,"
-            " and sum to 1"
+            f"{path.parent / row_places(path, [int(frame.index[wrong.argmax()])])[0]} is no score: positive, negative"
+            " and neutral lie in 0 … 1, and sum to 1"
         )
     if "scorer" in frame:
         names = frame["scorer"].astype(str).str.partition("/")[0]
-        for row in np.flatnonzero(names != news.scorer).tolist():
-            left_out.add(f"of another scorer than {news.scorer}", f"{Path(path).name}:{row + 1}: of {names.iloc[row]}")
+        others = names[names != news.scorer]
+        places = row_places(path, others.index[:EXAMPLES].tolist())
+        for place, name in zip_longest(places, others):
+            left_out.add(f"of another scorer than {news.scorer}", f"{place}: of {name}")
         frame = frame[names == news.scorer]
     frame = _by_symbol(path, frame, news)
     frame.attrs["refused"] = asdict(left_out)

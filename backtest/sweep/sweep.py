@@ -102,7 +102,7 @@ def sweep(
     for batch in _run(signals, waiting, engine, backend, address, jobs):
         folder.append(batch)
         if ledger:
-            ledger.add([_trial(name, point) for point in batch])
+            ledger.add([_trial(name, point, interval_ms(strategy.interval)) for point in batch])
         done |= {point.number: point for point in batch}
         if progress:
             progress(len(batch))
@@ -221,18 +221,19 @@ def _judge(
     same = len({(len(point.returns), point.times) for point in points}) == 1
     matrix = np.column_stack([point.returns for point in points]) if same else np.zeros((0, 0))
     chance = backtest_overfitting(matrix) if same else None
-    trials = ledger.of(name) if ledger else [_trial(name, point) for point in points]
+    length_ms = int(bars["close_time"].iloc[0] - bars["open_time"].iloc[0])
+    trials = ledger.of(name) if ledger else [_trial(name, point, length_ms) for point in points]
     if windows and not same:
         raise ConfigurationError("walk-forward compares points over the same bars; leave out --per-symbol")
     times = np.unique(bars["close_time"].to_numpy(np.int64))[1:]
     parts = walk_forward(matrix, times, windows) if windows else []
-    return Sweep(points, best, judged(best.returns, trials, chance), parts, resumed)
+    return Sweep(points, best, judged(best.returns, trials, chance, length_ms), parts, resumed)
 
 
-def _trial(name: str, point: Point) -> Trial:
+def _trial(name: str, point: Point, length_ms: int) -> Trial:
     parameters = point.parameters | ({"symbol": point.symbol} if point.symbol else {})
     hashed = point.config_hash + (f"/{point.symbol}" if point.symbol else "")
-    return trial(name, "sweep", hashed, point.returns, point.times, parameters)
+    return trial(name, "sweep", hashed, point.returns, point.times, parameters, length_ms)
 
 
 def _identity(

@@ -26,6 +26,10 @@ FloatArray = NDArray[np.float64]
 EULER = 0.5772156649015329
 BLOCKS = 16
 CONFIDENCE = 0.95
+SAME_RETURNS = 1e-14
+"""A standard deviation of so much is that of rounding."""
+SAME_SHAPE = 1e-6
+"""Two runs whose returns have a cosine so near to 1 are one bet in two sizes."""
 _normal = NormalDist()
 
 
@@ -109,11 +113,15 @@ def backtest_overfitting(returns: FloatArray, blocks: int = BLOCKS) -> float | N
     Returns
     -------
     float or None
-        None for fewer than two columns, or than two rows a block.
+        None for fewer than two rows a block, and for fewer than two columns between which there is a choice: those
+        without variance are idle runs, and one that is another times a number is the same bet.
     """
+    if not np.isfinite(returns).all():
+        return None
+    returns = returns[:, _different(returns)]
     rows, columns = returns.shape
     size = rows // blocks
-    if columns < 2 or size < 2 or not np.isfinite(returns).all():
+    if columns < 2 or size < 2:
         return None
     parts = returns[rows - size * blocks :].reshape(blocks, size, columns)
     sums, squares = parts.sum(axis=1), (parts**2).sum(axis=1)
@@ -128,6 +136,17 @@ def backtest_overfitting(returns: FloatArray, blocks: int = BLOCKS) -> float | N
     rank = (outside < chosen).sum(axis=1) + ((outside == chosen).sum(axis=1) + 1) / 2
     # w <= 1/2 is log(w / (1 - w)) <= 0
     return float((rank / (columns + 1) <= 0.5).mean())
+
+
+def _different(returns: FloatArray) -> NDArray[np.intp]:
+    """The first column of each kind: of those that vary, none is another one times a positive number."""
+    varying = np.flatnonzero(returns.std(axis=0) > SAME_RETURNS) if len(returns) else np.zeros(0, np.intp)
+    scaled = returns[:, varying] / np.sqrt((returns[:, varying] ** 2).sum(axis=0))
+    alike = np.triu(scaled.T @ scaled > 1.0 - SAME_SHAPE, k=1)
+    kept = np.ones(len(varying), np.bool_)
+    for column in range(len(varying)):
+        kept[column] = not (alike[:column, column] & kept[:column]).any()
+    return varying[kept]
 
 
 def _sharpes(sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:

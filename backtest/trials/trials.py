@@ -31,7 +31,8 @@ FOLDER, FILE = ".alphawire", "trials.jsonl"
 @dataclass(frozen=True)
 class Trial:
     """One trial; `sharpe` is per bar (None for a training), of so many `returns`; `first` and `last` are its bars'
-    close times (ms); `time` is when it was added to a ledger, by that one's clock.
+    close times (ms); `interval_ms` is the bars' length (None in lines of builds that did not write it); `time` is when
+    it was added to a ledger, by that one's clock.
     """
 
     strategy: str
@@ -42,6 +43,7 @@ class Trial:
     returns: int = 0
     first: int | None = None
     last: int | None = None
+    interval_ms: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,13 +119,15 @@ def trial(
     returns: NDArray[np.float64] | None = None,
     times: tuple[int, int] | None = None,
     parameters: Mapping[str, Any] | None = None,
+    interval_ms: int | None = None,
 ) -> Trial:
     """A trial, not yet added to a ledger."""
     sample = None if returns is None else moments(returns)
     first, last = times or (None, None)
     return Trial(
         strategy, kind, config_hash, sharpe=sample.sharpe if sample else None,
-        returns=0 if returns is None else len(returns), first=first, last=last, parameters=dict(parameters or {}),
+        returns=0 if returns is None else len(returns), first=first, last=last, interval_ms=interval_ms,
+        parameters=dict(parameters or {}),
     )  # fmt: skip
 
 
@@ -151,13 +155,23 @@ class TrialVerdict:
     overfitting: float | None = None
 
 
-def judged(returns: NDArray[np.float64], trials: list[Trial], overfitting: float | None = None) -> TrialVerdict:
-    """A result against all trials of its strategy (itself among them)."""
+def judged(
+    returns: NDArray[np.float64],
+    trials: list[Trial],
+    overfitting: float | None = None,
+    interval_ms: int | None = None,
+) -> TrialVerdict:
+    """A result against all trials of its strategy (itself among them).
+
+    All of them count. How much Sharpe ratios vary is taken from those of bars as long as these, `interval_ms`: that of
+    a day's bar is some twenty times that of a minute's.
+    """
     different = {one.what: one for one in trials}
     count, sample = max(len(different), 1), moments(returns)
     if sample is None:
         return TrialVerdict(count, len(trials), bars=len(returns), overfitting=overfitting)
-    sharpes = [one.sharpe for one in different.values() if one.sharpe is not None]
+    alike = [one for one in different.values() if one.interval_ms == interval_ms]
+    sharpes = [one.sharpe for one in alike if one.sharpe is not None]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (sample.count - 1)
     return TrialVerdict(
         count,

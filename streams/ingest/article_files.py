@@ -14,8 +14,9 @@ from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
 from streams.ingest.article_symbols import plain, symbols_in
-from streams.ingest.bar_files import LINES, SUFFIXES, Refused, files_of, load
+from streams.ingest.bar_files import EXAMPLES, LINES, SUFFIXES, Refused, files_of, load
 from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
+from streams.ingest.row_places import row_places
 from streams.ingest.times import dates_note, published_in
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import partition_count
@@ -68,11 +69,11 @@ def read_articles(
     reading = _Reading(news, historical, Refused())
     versions: dict[tuple[Any, ...], Article] = {}
     for path in files_of(paths, "articles", (*SUFFIXES, *LINES)):
-        for row, values in enumerate(reading.rows(path), 1):
+        for row, values in enumerate(reading.rows(path)):
             try:
                 article = reading.article(values)
             except BadRecord as bad:
-                _refuse(reading.out, f"{path.name}:{row}", bad)
+                _refuse(reading.out, path, row, bad)
                 continue
             known = versions.setdefault(_same(article), article)
             known.symbols += [symbol for symbol in article.symbols if symbol not in known.symbols]
@@ -146,8 +147,9 @@ def _same(article: Article) -> tuple[Any, ...]:
     return tuple(getattr(article, name) for name in article.__struct_fields__ if name != "symbols")
 
 
-def _refuse(out: Refused, where: str, bad: BadRecord) -> None:
+def _refuse(out: Refused, path: Path, row: int, bad: BadRecord) -> None:
     reason = f"{bad.kind}: {bad.reason}" if bad.reason else bad.kind
+    where = row_places(path, [row])[0] if len(out.examples) < EXAMPLES else path.name
     out.add(bad.kind if bad.kind.startswith("without") else "that are no articles", f"{where}: {reason}")
 
 

@@ -16,6 +16,7 @@ from plugins.base.bars import COLUMNS, PRICES
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, interval_ms, is_symbol
 from streams.ingest.forming import says_unclosed
+from streams.ingest.row_places import row_places
 from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step
 from streams.ingest.times import times_in
 
@@ -309,6 +310,6 @@ def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused
         if len(rows):
             out.reasons[reason] = out.reasons.get(reason, 0) + len(rows)
             places = frame.index[rows[: EXAMPLES - len(out.examples)]]
-            out.examples += [f"{path.name}:{place + 1}: {reason}" for place in places]
+            out.examples += [f"{place}: {reason}" for place in row_places(path, places.tolist())]
             good[rows] = False
     return frame.loc[good, list(FRAME)]

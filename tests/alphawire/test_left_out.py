@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 OF_BARS = {"without values": 1, "with high below low": 2, "correction": 1}
 OF_NEWS = {"of another scorer than lexicon": 3}
 LINE = (
-    "4 of the bars were left out: 1 without values, 2 with high below low, 1 correction (bars.csv:6: without values; "
+    "4 of the bars were left out: 1 without values, 2 with high below low, 1 correction (bars.csv:7: without values; "
 )
 
 
@@ -63,7 +63,7 @@ def test_a_replay(folder: Path) -> None:
     assert (told["left_out"]["reasons"], told["news_left_out"]["reasons"]) == (OF_BARS, OF_NEWS)
     assert told["signals"] == len(BARS) - 3
     assert LINE in said
-    assert "3 rows of news were left out: 3 of another scorer than lexicon (news.csv:1: of finbert; " in said
+    assert "3 rows of news were left out: 3 of another scorer than lexicon (news.csv:2: of finbert; " in said
 
 
 def test_a_backtest_and_its_page(folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_scores_have_times_and_symbols_as_articles_have(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("id,symbol,positive,negative,neutral\nx,A,1,0,0\n", "has no column available_at"),
-        ("id,symbol,available_at,positive,negative,neutral\nx,A,1380897000000,1,1,0\n", "row 1 is no score"),
+        ("id,symbol,available_at,positive,negative,neutral\nx,A,1380897000000,1,1,0\n", "csv:2 is no score"),
         ("id,symbol,available_at,positive,negative,neutral\nx,A,soon,1,0,0\n", "holds 'soon', which is no time"),
         ("id,symbol,available_at,positive,negative,neutral\nx,A,12,1,0,0\n", "no time in milliseconds"),
     ],

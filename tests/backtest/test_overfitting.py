@@ -6,6 +6,7 @@ The figures of the two papers are as others who read them print them: all of tho
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -125,3 +126,32 @@ def test_what_is_best_for_good_reason_and_what_is_best_by_chance() -> None:
     assert chance > 0.3
     assert backtest_overfitting(noise[:, :1]) is None
     assert backtest_overfitting(noise[:20]) is None
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        lambda one: [one, one, one],
+        lambda one: [one, 2.0 * one, 0.5 * one],
+        lambda one: [0.0 * one, 0.0 * one],
+        lambda one: [one, 0.0 * one, 0.0 * one],
+        lambda one: [one, one * (1.0 + 1e-5 * np.sign(one))],
+    ],
+    ids=["equal", "scaled", "idle", "one that trades beside idle ones", "equal but for rounding"],
+)
+def test_between_runs_that_do_not_differ_nothing_is_chosen(columns: Callable[[np.ndarray], list[np.ndarray]]) -> None:
+    one = np.random.default_rng(5).normal(0.001, 0.01, 320)
+    assert backtest_overfitting(np.column_stack(columns(one))) is None
+
+
+def test_copies_and_idle_runs_change_nothing_of_the_others() -> None:
+    """Ten copies of the best are no ten candidates."""
+    rng = np.random.default_rng(6)
+    returns = rng.normal(0.0, 0.01, (320, 6))
+    more = np.column_stack([returns, returns[:, :3], 3.0 * returns[:, 1], np.zeros(320)])
+    assert backtest_overfitting(more, 8) == backtest_overfitting(returns, 8) == by_loops(returns, 8)
+
+
+def test_opposite_runs_are_two() -> None:
+    one = np.random.default_rng(7).normal(0.002, 0.01, 320)
+    assert backtest_overfitting(np.column_stack([one, -one])) is not None

@@ -203,3 +203,14 @@ def test_engines_that_agree_are_told_of_once() -> None:
     assert '<p class="bad">backtrader and vectorbt disagree' in page
     assert "Cut orders: backtrader (3)" in page
     assert "Cut orders: vectorbt (2)" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (123456.789, "123,456.79"), (10.0, "10.00"), (-12.345, "-12.35"), (1.2345, "1.234"), (0.0512349, "0.05123"),
+        (-0.00001234, "-0.00001234"), (3e-9, "3e-09"), (0.0, "0.00"),
+    ],
+)  # fmt: skip
+def test_money_of_a_small_account_keeps_its_digits(value: float, text: str) -> None:
+    assert shown(value, METRICS["final_equity"][1]) == text

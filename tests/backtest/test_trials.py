@@ -1,5 +1,6 @@
 """The ledger counts every trial once, whoever writes, and whatever became of a writer."""
 
+import json
 import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backtest.trials.overfitting import moments
+from backtest.trials.overfitting import deflated_sharpe, moments
 from backtest.trials.trials import Ledger, judged, returns_of, trial
 from schemas.errors import AlphawireError
 
@@ -71,3 +72,31 @@ def test_the_same_again_is_no_further_trial() -> None:
 def test_returns_go_from_bar_to_bar() -> None:
     assert returns_of(np.array([100.0, 110.0, 99.0])).tolist() == [110 / 100 - 1, 99 / 110 - 1]
     assert judged(np.zeros(10), []).sharpe is None
+
+
+def test_sharpe_ratios_of_other_bars_are_not_pooled() -> None:
+    """A day's Sharpe ratio is twenty times a minute's: beside trials of minutes that of days would be all luck."""
+    rng = np.random.default_rng(8)
+    days = [rng.normal(0.0008, 0.01, 500) for _ in range(6)]
+    minutes = [rng.normal(0.0, 0.0003, 4000) for _ in range(6)]
+    daily = [trial("s", "backtest", f"d{n}", each, (0, n), None, 86_400_000) for n, each in enumerate(days)]
+    others = [trial("s", "backtest", f"m{n}", each, (0, n), None, 60_000) for n, each in enumerate(minutes)]
+    for number, own, length in ((0, days, 86_400_000), (0, minutes, 60_000)):
+        verdict = judged(own[number], [*daily, *others], interval_ms=length)
+        sharpes = [each.mean() / each.std(ddof=1) for each in own]
+        sample = moments(own[number])
+        assert sample is not None
+        assert verdict.trials == 12
+        assert verdict.deflated == deflated_sharpe(sample, sharpes, 12)
+
+
+def test_a_line_of_before_counts_and_is_not_pooled(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.add([trial("demo", "backtest", "a", RETURNS, (0, 9))])
+    line = json.loads(ledger.path.read_text())
+    del line["interval_ms"]
+    ledger.path.write_text(json.dumps(line) + "\n")
+    (old,) = ledger.of("demo")
+    assert old.interval_ms is None
+    new = trial("demo", "backtest", "b", -RETURNS, (0, 9), None, 60_000)
+    assert judged(-RETURNS, [old, new], interval_ms=60_000).trials == 2

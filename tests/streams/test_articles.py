@@ -33,7 +33,7 @@ def test_a_csv_file_with_other_names(tmp_path: Path) -> None:
         Article("e", 1_388_534_400_000, [], "x"),
     ]
     assert left.reasons == {"without a time": 1, "without a text": 1, "that are no articles": 1}
-    assert left.examples[0] == "news.csv:3: without a time"
+    assert left.examples[0] == "news.csv:4: without a time"
 
 
 def test_rows_that_differ_in_the_symbol_alone_are_one_article_and_another_text_another_version(tmp_path: Path) -> None:

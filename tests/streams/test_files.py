@@ -110,7 +110,7 @@ def test_rows_that_are_no_bars_are_counted(tmp_path: Path, row: str) -> None:
     bars = read_bars(write(tmp_path / "a.csv", HEADER + good + row.format(t=T) + "\n" + good), "1m")
     assert len(bars) == 2
     assert refused(bars).reasons == {BAD[row]: 1}
-    assert refused(bars).examples == [f"a.csv:2: {BAD[row]}"]
+    assert refused(bars).examples == [f"a.csv:3: {BAD[row]}"]
     assert refused(bars).rows == 1
 
 

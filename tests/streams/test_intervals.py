@@ -184,7 +184,7 @@ def test_one_short_bar_is_left_out_not_the_file(tmp_path: Path) -> None:
     bars = read_bars(file(tmp_path, times), "1h")
     assert len(bars) == 5
     assert refused(bars).reasons == {"that begin before the bar before them ends": 1}
-    assert refused(bars).examples == ["bars.csv:5: that begin before the bar before them ends"]
+    assert refused(bars).examples == ["bars.csv:6: that begin before the bar before them ends"]
 
 
 def test_bars_that_are_mostly_shorter_are_refused_with_a_mend_that_exists(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_file_to_the_topic(
     told = json.loads(out)
     assert (told["bars"], told["symbols"], told["topic"]) == (5, 2, topic_name(kafka, "bars"))
     assert told["refused"] == {"without values": 1, "with high below low": 1}
-    assert told["examples"] == ["unclean.csv:6: without values", "unclean.csv:7: with high below low"]
+    assert told["examples"] == ["unclean.csv:7: without values", "unclean.csv:8: with high below low"]
     code, out, err = produce(
         kafka,
         unclean,

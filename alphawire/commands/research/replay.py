@@ -38,9 +38,11 @@ def command(
 ) -> None:  # fmt: skip
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
     and the model that were in force for each bar. Exit code 1 if one of these is not available
-    here, or if symbols lie on several partitions.
+    here, if symbols lie on several partitions, or if there is no bar to recompute.
     """
     from backtest.replay.replay import check_file, replay, write_signals
+    from backtest.sources.universes import bars_of
+    from plugins.strategy.universe import universe_of
 
     check_file(out)
     with counted("bars") as progress:
@@ -58,4 +60,7 @@ def command(
     click.echo(
         json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
     )
-    sys.exit(1 if result.lacking or result.scattered else 0)
+    empty = not len(bars_of(universe_of(strategy, config.strategy(strategy)), result.bars))
+    if empty:
+        click.echo("no bar was used: look at --from, --to, the universe, and what was left out", err=True)
+    sys.exit(1 if result.lacking or result.scattered or empty else 0)

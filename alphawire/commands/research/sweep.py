@@ -109,14 +109,14 @@ def command(
 
 
 def _bars(config: Config, strategy: str, source: str, end: int | None) -> "pd.DataFrame":
-    from backtest.sources.bars import file_bars, topic_bars
+    from backtest.sources.bars import distinct, file_bars, topic_bars
     from backtest.sources.log import find_log
     from streams.ingest.bar_files import select_bars
 
     interval = config.strategy(strategy).interval
     log = find_log(config, source)
     with counted("bars") as progress:
-        bars = topic_bars(log, interval, progress) if log else file_bars(source, interval)
+        bars = topic_bars(log, interval, progress) if log else distinct(file_bars(source, interval))
     return select_bars(bars, end=end)
 
 
