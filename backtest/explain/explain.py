@@ -110,6 +110,8 @@ async def _explain_many(
     for name in names:
         ready = ready_strategy(name, config.strategy(name))
         if bars is not None:
+            if any(signal.content.config_hash == ready.without_sources.config_hash for signal in signals):
+                ready = ready.without_sources  # a version made the file that did not hash sources
             recomputed = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
             recomputed = await of_topics(History(log, config, ready), here, progress)

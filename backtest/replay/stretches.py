@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.models.artifacts.manifest import MANIFEST, read_manifest
+from plugins.strategy.identity import edited, has_sources
 from plugins.strategy.model_exchange import artifact_folder
 from plugins.strategy.ready import ReadyStrategy, held_for_an_interval, ready_strategy
 from schemas.configuration import Config, Strategy
@@ -69,6 +70,8 @@ def _stretch(entry: Applied, end: int, oldest: int, strategy: ReadyStrategy | No
 def _lacking(entry: Applied, ready: ReadyStrategy) -> str:
     if entry.config.get("sessions", ready.config.get("sessions")) != ready.config.get("sessions"):
         return f": it needs other sessions of {ready.execution.calendar}, of another version of exchange_calendars"
+    if changes := edited(entry.config, ready.config):
+        return f": {'; '.join(changes)}"
     if entry.model is None:
         return ""
     return f": it needs the model {entry.artifact or entry.model.key} of SHA-256 {entry.model.sha256}"
@@ -94,6 +97,7 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
         return None
     if "sessions" not in entry.config and strategy.validity.calendar is not None:
         strategy = held_for_an_interval(strategy)
+    strategy = strategy if has_sources(entry.config) else strategy.without_sources
     return strategy if strategy.config_hash == entry.config_hash else None
 
 

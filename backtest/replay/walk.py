@@ -15,6 +15,7 @@ from plugins.news.join import Joining, NewsJoin
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Observation, RunSettings, Source
+from plugins.strategy.identity import same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import Applied
@@ -178,6 +179,8 @@ def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, ne
 
 def _goes_on(old: Applied, new: Applied) -> bool:
     """Is it the old state, under another model, threshold or pause?"""
-    return (old.origin, old.layout, interval_of(old)) == (new.origin, new.layout, interval_of(new)) and all(
-        old.config[name] == new.config[name] for name in ("universe", "start")
+    return (
+        (old.origin, old.layout, interval_of(old)) == (new.origin, new.layout, interval_of(new))
+        and all(old.config[name] == new.config[name] for name in ("universe", "start"))
+        and same_code_of_states(old.config, new.config)
     )

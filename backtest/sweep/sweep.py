@@ -92,7 +92,7 @@ def sweep(
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, traded, grid, per_symbol, retraining)
     join = news(bars) if news else None
-    how = [start, *(retraining.identity if retraining else [])]
+    how = [[point.config_hash for point in todo], start, *(retraining.identity if retraining else [])]
     folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join, how))
     done = folder.finished()
     if progress:

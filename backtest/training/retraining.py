@@ -29,8 +29,12 @@ class Untrained(BaseModel):
 
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
-        self.params, self.lookback = model.params, model.lookback
+        self.params, self.lookback, self._source = model.params, model.lookback, model.source_sha256
         self.key, self.version = model.key, model.version  # type: ignore[misc]
+
+    @property
+    def source_sha256(self) -> str | None:
+        return self._source
 
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         return pd.Series(np.nan, X.index)

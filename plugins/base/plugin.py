@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel as Schema
 from pydantic import ConfigDict, ValidationError
 
+from plugins.base.loading.source import source_sha256
 from schemas.errors import PluginError
 
 FloatArray = NDArray[np.float64]
@@ -37,6 +38,11 @@ class Plugin:
 
     def __init__(self, **params: Any) -> None:
         self.params: dict[str, Any] = self.validate(params)
+
+    @property
+    def source_sha256(self) -> str | None:
+        """Of the code that it runs (`plugins.base.loading.source`); None where that is in no file."""
+        return source_sha256(type(self).__module__)
 
     @classmethod
     def class_fault(cls) -> str | None:

@@ -145,6 +145,7 @@ def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
         FeatureUse(
             key=bound.feature.plugin.key,
             version=bound.feature.plugin.version,
+            source=bound.feature.plugin.source_sha256,
             params=json.loads(canonical_json(to_jsonable_python(bound.feature.plugin.params))),
             columns=list(bound.columns),
         )

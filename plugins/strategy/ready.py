@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from plugins.base import BaseModel, BaseSignalGenerator, Plugin
+from plugins.base import BaseModel, BaseSignalGenerator
 from plugins.base.market_calendar import check_calendar
 from plugins.base.streaming import StreamingFeature
 from plugins.fold.row_ring import RowRing
 from plugins.news.join import Joining
 from plugins.signals import signal_registry
+from plugins.strategy.identity import identity_of, without_sources
 from plugins.strategy.parts import create, features_of, fold_of, load_model, news_use, ring_of, use_news
 from plugins.strategy.requirements import FeatureColumns, run_order
 from plugins.strategy.universe import Universe, check_size, universe_of
@@ -75,6 +76,16 @@ class ReadyStrategy:
     def start_time(self) -> int:
         """Earliest close of a bar (ms since the epoch, UTC) about which a signal is published; 0: any."""
         return self.start if isinstance(self.start, int) else 0
+
+    @cached_property
+    def without_sources(self) -> "ReadyStrategy":
+        """As a version that did not hash sources has it: under the hash that its `applied` and signals have."""
+        config = without_sources(self.config)
+        return replace(self, config=config, config_hash=config_hash(config))
+
+    def ran_as(self, digest: str) -> bool:
+        """Is a configuration of this hash this one, as far as can be known?"""
+        return digest in (self.config_hash, self.without_sources.config_hash)
 
     @property
     def feature_identity(self) -> bytes:
@@ -215,17 +226,14 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     if news := news_use(strategy, _with_fold(parts.features, parts.fold)):
         plain["news"] = news
     model, model_id = parts.model, parts.model_id
+    predicts = {**identity_of(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None
     return plain | {
         "universe": parts.universe.resolved,
-        "features": [_named(f.feature.plugin) | {"columns": list(f.columns)} for f in parts.features],
-        "model": {**_named(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None,
-        "signal": _named(parts.generator),
+        "features": [identity_of(f.feature.plugin) | {"columns": list(f.columns)} for f in parts.features],
+        "model": predicts,
+        "signal": identity_of(parts.generator) | ({"fold": True} if parts.fold is not None else {}),
     }
 
 
 def _with_fold(features: tuple[FeatureColumns, ...], fold: FeatureColumns | None) -> tuple[FeatureColumns, ...]:
     return features if fold is None else (*features, fold)
-
-
-def _named(plugin: Plugin) -> dict[str, Any]:
-    return {"key": plugin.key, "version": plugin.version, "params": plugin.params}

@@ -30,6 +30,10 @@ class PluginEntry(Struct):
     )
     parameters: dict[str, Any] | None = None
     cost: str | None = None
+    source_sha256: Annotated[
+        str | None,
+        Meta(description="of its code: its module and what that imports from its own folder; null: in no file"),
+    ] = None
 
 
 class PluginRequest(Struct):

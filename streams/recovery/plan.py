@@ -10,7 +10,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 from packaging.version import InvalidVersion, Version
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from plugins.fold import gate
 from plugins.pipeline.prediction.shadow import ReadyShadow
 from plugins.pipeline.strategy_run import RunSettings
+from plugins.strategy.identity import plugins_in, same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
@@ -175,13 +175,23 @@ class _Configured:
 
 
 def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
-    """A model or a threshold may change under a state; features, and which symbols they were folded for, may not."""
-    return known.layout == strategy.layout and known.config.get("universe") == strategy.universe.resolved
+    """A model or a threshold may change under a state; features, their code, and which symbols they were folded for,
+    may not.
+    """
+    return (
+        known.layout == strategy.layout
+        and known.config.get("universe") == strategy.universe.resolved
+        and same_code_of_states(known.config, strategy.config)
+    )
 
 
 def _renews(former: Applied, entry: Applied) -> bool:
     """Does the state begin anew with `entry`?"""
-    return former.layout != entry.layout or former.config.get("universe") != entry.config.get("universe")
+    return (
+        former.layout != entry.layout
+        or former.config.get("universe") != entry.config.get("universe")
+        or not same_code_of_states(former.config, entry.config)
+    )
 
 
 def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
@@ -192,20 +202,14 @@ def _moved(known: Applied, publish_from: int, begin: int) -> Applied:
 
 def _refuse_older(known: Applied, strategy: ReadyStrategy) -> None:
     """A worker that was not updated yet must not take a partition back to old plugins."""
-    in_force = {str(plugin.get("key")): str(plugin.get("version")) for plugin in _plugins(known.config)}
-    for plugin in _plugins(strategy.config):
+    in_force = {str(plugin.get("key")): str(plugin.get("version")) for plugin in plugins_in(known.config)}
+    for plugin in plugins_in(strategy.config):
         key, version = plugin["key"], plugin["version"]
         if key in in_force and _older(version, in_force[key]):
             raise ConfigurationError(
                 f"strategy {strategy.name} runs with {key} version {in_force[key]} on {known.topic}/{known.partition},"
                 f" and this worker has version {version}: update it (`alphawire plugins` shows what it has)"
             )
-
-
-def _plugins(config: dict[str, Any]) -> list[dict[str, Any]]:
-    features = config.get("features")
-    plugins = [*(features if isinstance(features, list) else []), config.get("model"), config.get("signal")]
-    return [plugin for plugin in plugins if isinstance(plugin, dict)]
 
 
 def _older(a: str, b: str) -> bool:

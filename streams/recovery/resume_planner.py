@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from plugins.strategy.identity import edited
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from streams.kafka.log import KafkaLog
@@ -60,6 +61,7 @@ class ResumePlanner:
             for track in self.tracks
         ]
         _log_change(number, stored, conditions)
+        _log_edited(number, stored, ready)
         for restored in planned:
             say(restored, stored, conditions)
             _log_plan(number, restored)
@@ -95,6 +97,17 @@ def _log_change(number: int, stored: StoredState, conditions: Conditions) -> Non
             " begin now, or with their dead letters if these are put back first",
             number, partitioner, offset, known[-1].partitioner, extra={"partition": number, "offset": offset},
         )  # fmt: skip
+
+
+def _log_edited(number: int, stored: StoredState, ready: Sequence[ReadyStrategy]) -> None:
+    """Plugins whose code is another one than that in force, though nobody raised their version."""
+    for strategy in ready:
+        if known := stored.applied.get(strategy.name):
+            for change in edited(known.config, strategy.config):
+                log.warning(
+                    "bars/%d: %s: %s; it takes effect like a new version: raise it, and others see the change, too",
+                    number, strategy.name, change,
+                )  # fmt: skip
 
 
 def _log_plan(number: int, restored: ResumePlan) -> None:

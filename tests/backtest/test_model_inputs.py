@@ -12,6 +12,7 @@ import pytest
 
 from backtest.sources.news import file_news
 from backtest.training import train
+from plugins.base.loading.discovery import discover
 from plugins.features import BaseFeature, feature_registry
 from plugins.models.artifacts.manifest import read_manifest
 from plugins.news.join import Joining
@@ -173,6 +174,7 @@ def test_an_artifact_of_before_is_used_with_one_warning(
     plain = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     for name in ("features", "news"):
         plain["training"].pop(name, None)
+    del plain["source"]
     (folder / "manifest.json").write_text(json.dumps(plain), encoding="utf-8")
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert read_manifest(folder).sha256 == hashlib.sha256(canonical).hexdigest()
@@ -184,3 +186,69 @@ def test_an_artifact_of_before_is_used_with_one_warning(
         "its manifest names columns only: the features' keys, parameters, versions and sources of its training cannot"
         " be checked; train again, and they are"
     ]
+
+
+EDITED = """
+from plugins.features import BaseFeature, feature_registry
+
+@feature_registry.register("test.edited")
+class Edited(BaseFeature):
+    lookback = 2
+    outputs = ("edited",)
+
+    def compute(self, data):
+        return data[["close"]].pct_change().set_axis(["edited"], axis=1) * 1.0
+"""
+FOREIGN = '''
+import pandas as pd
+from plugins.models import BaseModel, model_registry
+
+@model_registry.register("test.foreign")
+class Foreign(BaseModel):
+    """One number for all."""
+
+    def train(self, X, y):
+        self.mean = float(y.mean())
+
+    def predict(self, X):
+        return pd.Series(self.mean, X.index)
+
+    def save(self, path):
+        open(path, "w").write(repr(self.mean))
+
+    def load(self, path):
+        self.mean = float(open(path).read())
+'''
+
+
+def plugins(folder: Path, feature: str = EDITED, model: str = FOREIGN) -> None:
+    (folder / "feature.py").write_text(feature)
+    (folder / "model.py").write_text(model)
+    discover([folder / "feature.py", folder / "model.py"])
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"feature": EDITED.replace("* 1.0", "* -1.0")}, "trained with test.edited (edited) of source "),
+        ({"model": FOREIGN.replace("y.mean()", "y.max()")}, "trained by test.foreign version 1 of source "),
+        ({"feature": EDITED.replace("lookback = 2", "lookback = 2  # bars")}, ""),
+    ],
+)
+def test_code_that_was_edited_under_its_version(tmp_path: Path, edit: dict[str, str], told: str) -> None:
+    """The self-test cannot tell either: it holds feature values, and the model predicts what it did."""
+    folder = tmp_path / "m"
+    given = strategy(folder, features=["test.edited"], model={"key": "test.foreign", "artifact": str(folder)})
+    with untouched_registries():
+        plugins(tmp_path)
+        train("s", Config(strategies={"s": given}), bars())
+        ready_strategy("s", given)
+    with untouched_registries():
+        plugins(tmp_path, **edit)
+        if not told:
+            ready_strategy("s", given)
+            return
+        with pytest.raises(ArtifactError) as refused:
+            ready_strategy("s", given)
+    assert str(refused.value).startswith(f"{folder}: {told}")
+    assert str(refused.value).endswith("its code was edited under its version; train again")

@@ -10,6 +10,7 @@ from typing import Any
 
 from plugins.base import Plugin
 from plugins.base.loading.discovery import FILES_PACKAGE, registries
+from plugins.base.loading.source import source_sha256
 from schemas.canonical import file_sha256
 from schemas.wire import PluginEntry
 
@@ -39,6 +40,7 @@ def _entry(category: str, cls: type[Plugin]) -> PluginEntry:
         category=category,
         key=cls.key,
         version=cls.version,
+        source_sha256=source_sha256(cls.__module__),
         distribution=distribution,
         distribution_version=distribution_version,
         module=cls.__module__,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from plugins.base import Plugin
+from plugins.base.loading.source import remember
 from schemas.errors import ConfigurationError, PluginError
 
 T = TypeVar("T", bound=Plugin)
@@ -56,6 +57,7 @@ class PluginRegistry(Generic[T]):
                 )
             cls.key = key
             self._classes[key] = cls
+            remember(cls.__module__)
             return cls
 
         return add

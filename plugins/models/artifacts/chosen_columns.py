@@ -18,6 +18,10 @@ class ChosenColumns(BaseModel):
         self.model, self.columns = model, list(columns)
         self._places: tuple[list[str], list[int]] = ([], [])
 
+    @property
+    def source_sha256(self) -> str | None:
+        return self.model.source_sha256
+
     def predict(self, X: pd.DataFrame) -> "pd.Series[float]":  # noqa: N803
         return self.model.predict(X[self.columns])
 

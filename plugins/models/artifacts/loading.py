@@ -14,6 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from plugins.base import BaseModel
 from plugins.base.columns import column_fault
+from plugins.base.loading.source import source_sha256
 from plugins.base.plugin_errors import plugin_errors
 from plugins.models import model_registry
 from plugins.models.artifacts.chosen_columns import ChosenColumns
@@ -125,6 +126,12 @@ def _class_for(folder: Path, manifest: Manifest, key: str) -> type[BaseModel]:
     if manifest.version != cls.version:
         raise ArtifactError(
             f"{folder}: trained by version {manifest.version} of {key}, version {cls.version} is installed; train again"
+        )
+    source = source_sha256(cls.__module__)
+    if manifest.source and source and manifest.source != source:
+        raise ArtifactError(
+            f"{folder}: trained by {key} version {cls.version} of source {manifest.source[:12]}, and here it is"
+            f" {source[:12]}: its code was edited under its version; train again"
         )
     return cls
 

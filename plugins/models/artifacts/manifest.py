@@ -162,11 +162,12 @@ class Manifest(Grown):
     the strategy that the model does not see, as they were NaN in all rows of its training.
     """
 
-    newer = frozenset({"left_out"})
+    newer = frozenset({"left_out", "source"})
 
     format: Literal[2]
     key: str
     version: str
+    source: Sha256 | None = None
     params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str] = Field(min_length=1)
     left_out: list[str] | None = Field(None, min_length=1)

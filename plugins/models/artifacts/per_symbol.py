@@ -21,6 +21,10 @@ class PerSymbolModel(BaseModel):
         self.lookback = first.lookback
         self.models = dict(models)
 
+    @property
+    def source_sha256(self) -> str | None:
+        return next(iter(self.models.values())).source_sha256
+
     def predict_windows(self, windows: FloatArray, columns: list[str]) -> FloatArray:
         raise PluginError(f"{self.key}: there is one model for each symbol; ask predict_symbols")
 

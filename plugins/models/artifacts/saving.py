@@ -124,6 +124,7 @@ def _manifest(
             format=2,
             key=model.key,
             version=model.version,
+            source=model.source_sha256,
             params=to_jsonable_python(model.params),
             columns=list(columns),
             left_out=list(left_out) or None,
