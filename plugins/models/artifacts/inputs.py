@@ -63,8 +63,8 @@ def _of_one(was: FeatureUse, now: FeatureUse) -> Iterator[str]:
         yield f"{_named(was)} giving {', '.join(was.columns)}, and the strategy's gives {', '.join(now.columns)}"
     if was.source and now.source and was.source != now.source:
         yield (
-            f"{_named(was)} of source {was.source[:12]}, and here it is {now.source[:12]}: its code was edited under its"
-            " version"
+            f"{_named(was)} of source {was.source[:12]}, and here it is {now.source[:12]}:"
+            " its code was edited under its version"
         )
 
 
