@@ -1,0 +1,171 @@
+"""Runs mutants in forks of one process that has collected the tests, each against the tests that run its function."""
+
+import json
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mutation.mutants import Mutant
+from tests.mutation.swapping import functions_that_differ, swap
+from tests.mutation.targets import ROOT
+from tests.mutation.tracing import Trace, Tracer
+
+PROCESSOR_SECONDS = 120
+"""More than all tests of a mutant take; a mutant that loops for ever ends by it, however busy the machine is."""
+SECONDS = 600
+"""The same for one that waits for ever."""
+SURVIVED, KILLED = 0, 1
+
+
+class Fate(StrEnum):
+    KILLED = "killed"
+    TIMEOUT = "killed by time"
+    SURVIVED = "survived"
+
+
+@dataclass(frozen=True)
+class Result:
+    mutant: Mutant
+    fate: Fate
+    tests: int
+
+
+class Runner:
+    """A pytest plugin in whose hands the collected tests are; `each` is called with every result."""
+
+    def __init__(self, mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], None]) -> None:
+        self._mutants, self._tests, self._each = mutants, tests, each
+        self._running: dict[int, tuple[Mutant, int, float]] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of pytest's own loop: tests run in forks only."""
+        trace = self._traced(session)
+        if trace.failed:
+            raise pytest.UsageError(f"without a mutant, these fail: {trace.failed[:5]}")
+        items = {item.nodeid: item for item in session.items}
+        for mutant in self._mutants:
+            codes = functions_that_differ(mutant)
+            if codes is None:
+                self._start(mutant, len(items), lambda mutant=mutant: self._import(mutant))
+                continue
+            tests = trace.of(str(mutant.module), list(codes))
+            chosen = [items[test] for test in tests]
+
+            def run(mutant: Mutant = mutant, codes: Any = codes, chosen: Any = chosen) -> int:
+                swap(mutant, codes)
+                return _outcome(session, chosen)
+
+            self._start(mutant, len(chosen), run)
+        while self._running:
+            self._reap()
+        return True
+
+    def _traced(self, session: pytest.Session) -> Trace:
+        tracer = Tracer({str(mutant.module) for mutant in self._mutants})
+        with tempfile.NamedTemporaryFile() as file:
+
+            def run() -> int:
+                session.config.pluginmanager.register(tracer)
+                _outcome(session, session.items)
+                Path(file.name).write_bytes(pickle.dumps(tracer.trace))
+                return 0
+
+            os.waitpid(_forked(run, limited=False), 0)
+            trace: Trace = pickle.loads(Path(file.name).read_bytes())
+        return trace
+
+    def _start(self, mutant: Mutant, tests: int, run: Callable[[], int]) -> None:
+        while len(self._running) >= (os.cpu_count() or 1):
+            self._reap()
+        self._running[_forked(run)] = mutant, tests, time.monotonic()
+
+    def _reap(self) -> None:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            for child, (_, _, began) in self._running.items():
+                if time.monotonic() - began > SECONDS:
+                    os.killpg(child, signal.SIGKILL)
+            time.sleep(0.01)
+            return
+        mutant, tests, _ = self._running.pop(pid)
+        _end_group(pid)
+        fates = {SURVIVED: Fate.SURVIVED, KILLED: Fate.KILLED}
+        self._each(Result(mutant, fates.get(os.waitstatus_to_exitcode(status), Fate.TIMEOUT), tests))
+
+    def _import(self, mutant: Mutant) -> int:
+        """What a module says outside its functions counts when it is imported: in a process that has not done so."""
+        name = ".".join(mutant.module.relative_to(ROOT).with_suffix("").parts)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"name": name, "path": str(mutant.module), "source": mutant.source}, file)
+            file.flush()
+            words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+            words += ["-p", "tests.mutation.imported", *self._tests]
+            done = subprocess.run(words, env=os.environ | {"ALPHAWIRE_MUTANT": file.name}, cwd=ROOT, check=False)
+        return SURVIVED if done.returncode == 0 else KILLED
+
+
+def _outcome(session: pytest.Session, items: Iterable[pytest.Item]) -> int:
+    """Runs the items in order until one fails."""
+    from _pytest.main import pytest_runtestloop
+
+    session.items = list(items)
+    session.testsfailed = 0
+    try:
+        pytest_runtestloop(session)
+    except (pytest.Session.Failed, pytest.Session.Interrupted):
+        return KILLED
+    return KILLED if session.testsfailed else SURVIVED
+
+
+def _forked(run: Callable[[], int], limited: bool = True) -> int:
+    """A child with a process group of its own, silent, that ends with what `run` returns."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = KILLED
+    try:
+        os.setpgid(0, 0)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        if limited:
+            resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
+        code = run()
+    except BaseException:  # whatever a mutant does ends here
+        code = KILLED
+    finally:
+        os._exit(code)
+
+
+def _end_group(pid: int) -> None:
+    """Ends what the child has started and left."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def run(mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], None]) -> None:
+    """Runs the mutants against the tests of these files and folders.
+
+    Raises
+    ------
+    RuntimeError
+        The tests fail without a mutant, or cannot be collected.
+    """
+    words = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", *tests]
+    code = pytest.main(words, plugins=[Runner(mutants, tests, each)])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise RuntimeError(f"pytest ends with {code}")

@@ -1,0 +1,39 @@
+"""Which modules are mutated, and which test modules must notice."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_PIPELINE = (
+    "tests/plugins/test_pipeline.py", "tests/plugins/test_deciding.py", "tests/plugins/test_decisions.py",
+    "tests/plugins/test_cross_section.py", "tests/plugins/test_sharing.py", "tests/plugins/test_pace.py",
+    "tests/plugins/test_news.py", "tests/plugins/test_news_copies.py", "tests/plugins/test_outside_universe.py",
+    "tests/plugins/test_universe.py", "tests/plugins/test_sequence.py", "tests/plugins/test_requirements.py",
+    "tests/plugins/signals", "tests/streams/test_isolation.py", "tests/streams/test_isolation_gathered.py",
+    "tests/streams/test_shadow.py", "tests/streams/test_shadow_lives.py", "tests/streams/test_gathering.py",
+    "tests/streams/test_state.py", "tests/streams/test_news_track.py", "tests/streams/test_crash.py",
+    "tests/backtest/test_explain.py", "tests/backtest/test_per_symbol.py", "plugins/pipeline",
+)  # fmt: skip
+_ENGINES = ("tests/plugins/engines", "plugins/engines")
+
+TARGETS: dict[str, tuple[str, ...]] = {
+    "plugins/fold/gate.py": ("tests/plugins/test_gate.py", "plugins/fold/gate.py", *_PIPELINE),
+    "plugins/engines/contract.py": _ENGINES,
+    "plugins/engines/results/metrics.py": _ENGINES,
+    "streams/consuming/intake.py": (
+        "tests/streams/test_intake.py", "tests/streams/test_state.py", "streams/consuming/intake.py",
+    ),
+    "streams/publishing/writer.py": (
+        "tests/streams/test_outlet.py", "tests/streams/test_crash.py", "tests/streams/test_gathering.py",
+        "tests/streams/test_clients.py",
+    ),
+    "plugins/pipeline": _PIPELINE,
+}  # fmt: skip
+"""Module, or folder of modules: the tests, of which each mutant meets those that run its function."""
+
+
+def modules(target: str) -> list[Path]:
+    """The files of a target that hold code."""
+    path = ROOT / target
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [file for file in files if file.name != "__init__.py"]

@@ -1,0 +1,66 @@
+"""Which functions of the mutated modules each test runs, and how long it takes."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from types import FrameType
+from typing import Any
+
+import pytest
+
+BUDGET = 10.0
+"""Processor seconds of tests that a mutant meets at most; what none of these notices has survived."""
+
+
+@dataclass
+class Trace:
+    """Of all tests: seconds, and the tests that ran each function, by file and qualified name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    tests: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def of(self, file: str, functions: list[str]) -> list[str]:
+        """Tests that run one of the functions, quickest first, as far as `BUDGET` goes; of all tests where none is seen
+        to run them (compiled code is not seen).
+        """
+        ran = set().union(*(self.tests.get((file, name), set()) for name in functions))
+        tests = sorted(ran or set(self.seconds), key=lambda test: self.seconds[test])
+        spent = accumulate(self.seconds[test] for test in tests)
+        return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= BUDGET]
+
+
+class Tracer:
+    """A pytest plugin that fills in a `Trace`."""
+
+    def __init__(self, files: set[str]) -> None:
+        self.trace = Trace()
+        self._files = files
+        self._ran: set[tuple[str, str]] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[Any]:
+        self._ran.clear()
+        began = time.process_time()
+        threading.settrace(self._called)
+        sys.settrace(self._called)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+            self.trace.seconds[item.nodeid] = time.process_time() - began
+            for function in self._ran:
+                self.trace.tests.setdefault(function, set()).add(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.trace.failed.append(report.nodeid)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> None:
+        code = frame.f_code
+        if code.co_filename in self._files:
+            self._ran.add((code.co_filename, code.co_qualname))
