@@ -44,7 +44,8 @@ def main() -> int:
             run(mutants, tests, each)
     if given.json:
         rows = [
-            {"mutant": result.mutant.name, "operator": result.mutant.operator, "fate": result.fate} for result in results
+            {"mutant": result.mutant.name, "operator": result.mutant.operator, "fate": result.fate}
+            for result in results
         ]
         given.json.write_text(json.dumps(rows, indent=1))
     return report(results, reasons())

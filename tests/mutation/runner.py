@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.mutation.mutants import Mutant
-from tests.mutation.swapping import functions_that_differ, swap
+from tests.mutation.swapping import Functions, functions_that_differ
 from tests.mutation.targets import ROOT
 from tests.mutation.tracing import Trace, Tracer
 
@@ -47,6 +47,7 @@ class Runner:
 
     def __init__(self, mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], None]) -> None:
         self._mutants, self._tests, self._each = mutants, tests, each
+        self._say = print
         self._running: dict[int, tuple[Mutant, int, float]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -54,6 +55,8 @@ class Runner:
         trace = self._traced(session)
         if trace.failed:
             raise pytest.UsageError(f"without a mutant, these fail: {trace.failed[:5]}")
+        self._say(f"{len(trace.seconds)} tests, {sum(trace.seconds.values()):.0f} s of processor time without a mutant")
+        functions = Functions({str(mutant.module) for mutant in self._mutants})
         items = {item.nodeid: item for item in session.items}
         for mutant in self._mutants:
             codes = functions_that_differ(mutant)
@@ -64,7 +67,7 @@ class Runner:
             chosen = [items[test] for test in tests]
 
             def run(mutant: Mutant = mutant, codes: Any = codes, chosen: Any = chosen) -> int:
-                swap(mutant, codes)
+                functions.swap(mutant, codes)
                 return _outcome(session, chosen)
 
             self._start(mutant, len(chosen), run)
@@ -165,7 +168,8 @@ def run(mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], 
     RuntimeError
         The tests fail without a mutant, or cannot be collected.
     """
-    words = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", *tests]
+    words = ["-x", "-o", "addopts=--doctest-modules --strict-markers", "-m", "not broker and not slow and not nightly"]
+    words += ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", *tests]
     code = pytest.main(words, plugins=[Runner(mutants, tests, each)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ends with {code}")

@@ -59,20 +59,28 @@ def _is_function(code: CodeType) -> bool:
     return bool(code.co_flags & 0x02)  # CO_NEWLOCALS: of functions, not of class bodies
 
 
-def swap(mutant: Mutant, codes: dict[str, CodeType]) -> None:
-    """Gives the functions their new code, wherever they are held; what is compiled of them is compiled anew."""
-    found = set()
-    for function in [held for held in gc.get_objects() if isinstance(held, FunctionType)]:
-        code = function.__code__
-        if code.co_filename == str(mutant.module) and code.co_qualname in codes:
-            function.__code__ = codes[code.co_qualname]
-            found.add(code.co_qualname)
-    if found != set(codes):
-        raise LookupError(f"no such function is held: {set(codes) - found}")
-    dispatchers = [held for held in gc.get_objects() if isinstance(held, Dispatcher)]
-    if any(held.py_func.__code__ in codes.values() for held in dispatchers):
-        for held in dispatchers:  # a caller's compiled code has this function's within it
-            held._cache = NullCache()
+class Functions:
+    """All functions of some files that this process holds; found once, before it forks."""
+
+    def __init__(self, files: set[str]) -> None:
+        gc.collect()
+        held = gc.get_objects()
+        self._functions: dict[tuple[str, str], list[FunctionType]] = {}
+        for function in held:
+            if isinstance(function, FunctionType) and function.__code__.co_filename in files:
+                code = function.__code__
+                self._functions.setdefault((code.co_filename, code.co_qualname), []).append(function)
+        self._compiled = [dispatcher for dispatcher in held if isinstance(dispatcher, Dispatcher)]
+        gc.freeze()
+
+    def swap(self, mutant: Mutant, codes: dict[str, CodeType]) -> None:
+        """Gives the functions their new code, wherever they are held; what is compiled of them is compiled anew."""
+        for name, code in codes.items():
+            for function in self._functions[str(mutant.module), name]:
+                function.__code__ = code
+        if any(dispatcher.py_func.__code__ in codes.values() for dispatcher in self._compiled):
+            for dispatcher in self._compiled:  # a caller's compiled code has this function's within it
+                dispatcher._cache = NullCache()
 
 
 class Importing(MetaPathFinder, Loader):
@@ -94,5 +102,3 @@ class Importing(MetaPathFinder, Loader):
 def importing(name: str, path: Path, source: str) -> None:
     """From now on the module `name`, not imported yet, comes from `source`."""
     sys.meta_path.insert(0, Importing(name, path, source))
-
-

@@ -1,5 +1,6 @@
 """Records of one partition become batches, dead letters, or counts."""
 
+import json
 import zlib
 
 import pytest
@@ -32,6 +33,18 @@ def test_a_batch_for_each_interval_in_log_order() -> None:
     }
     assert taken.batches["1m"].bars["time"].tolist() == [1_380_000_060_000, 1_380_000_060_000, 1_380_000_120_000]
     assert not taken.dead
+
+
+def test_every_value_of_a_bar_arrives() -> None:
+    values = {"open": 2.5, "high": 4.0, "low": 2.0, "close": 3.25, "volume": 1234.5}
+    text = json.dumps({"symbol": "A", "interval": "1m", "open_time": 1_380_000_000_000, "close_time": 1_380_000_060_000} | values)
+    taken = Intake(0, 1, "murmur2").read([Fetched(0, text.encode(), b"A")])
+    assert taken.batches["1m"].bars.tolist() == [(1_380_000_060_000, *values.values())]
+
+
+def test_a_long_key_is_shown_by_its_first_eighty_bytes() -> None:
+    (letter,) = Intake(0, 1, "murmur2").read([record(key=bytes(range(65, 91)) * 4)]).dead
+    assert f"'{'ABCDEFGHIJKLMNOPQRSTUVWXYZ' * 3}AB'" in letter.reason
 
 
 def test_nothing_is_nothing() -> None:
