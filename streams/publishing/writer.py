@@ -139,8 +139,7 @@ class Writer:
                 if batch is not None:
                     yield place, batch
                 batch = open_batches[place] = self._producer.create_batch()
-                if not _append(batch, record):
-                    raise ValueError(f"a record of {record.size} bytes for {record.topic} does not fit into a batch")
+                _append(batch, record)  # the first of a batch fits, however large it is
         yield from open_batches.items()
 
 

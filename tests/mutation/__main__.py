@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.runner import Fate, Result, run
-from tests.mutation.targets import ROOT, TARGETS, modules
+from tests.mutation.targets import ROOT, TARGETS, WITH_BROKERS, modules
 
 REASONS = Path(__file__).with_name("survivors.toml")
 ASKED = 0.9
@@ -41,7 +41,7 @@ def main() -> int:
                 if result.fate is Fate.SURVIVED:
                     progress.console.print(f"survived: {result.mutant.name}", markup=False, highlight=False)
 
-            run(mutants, tests, each)
+            run(mutants, tests, target in WITH_BROKERS, each)
     if given.json:
         rows = [
             {"mutant": result.mutant.name, "operator": result.mutant.operator, "fate": result.fate}

@@ -1,4 +1,4 @@
-"""A pytest plugin (``-p tests.mutation.imported``): the module that ``ALPHAWIRE_MUTANT`` names is imported as mutated."""
+"""A plugin of pytest (``-p tests.mutation.imported``): the module that `ALPHAWIRE_MUTANT` names is imported mutated."""
 
 import json
 import os

@@ -27,6 +27,7 @@ PROCESSOR_SECONDS = 120
 SECONDS = 600
 """The same for one that waits for ever."""
 SURVIVED, KILLED = 0, 1
+OPTIONS = ("-x", "-o", "addopts=--doctest-modules --strict-markers", "-p", "no:cacheprovider", "-p", "no:xdist")
 
 
 class Fate(StrEnum):
@@ -45,9 +46,8 @@ class Result:
 class Runner:
     """A pytest plugin in whose hands the collected tests are; `each` is called with every result."""
 
-    def __init__(self, mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], None]) -> None:
-        self._mutants, self._tests, self._each = mutants, tests, each
-        self._say = print
+    def __init__(self, mutants: list[Mutant], each: Callable[[Result], None]) -> None:
+        self._mutants, self._each = mutants, each
         self._running: dict[int, tuple[Mutant, int, float]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -55,15 +55,15 @@ class Runner:
         trace = self._traced(session)
         if trace.failed:
             raise pytest.UsageError(f"without a mutant, these fail: {trace.failed[:5]}")
-        self._say(f"{len(trace.seconds)} tests, {sum(trace.seconds.values()):.0f} s of processor time without a mutant")
+        print(f"{len(trace.seconds)} tests, {sum(trace.seconds.values()):.0f} s of processor time without a mutant")
         functions = Functions({str(mutant.module) for mutant in self._mutants})
         items = {item.nodeid: item for item in session.items}
         for mutant in self._mutants:
             codes = functions_that_differ(mutant)
+            tests = trace.of(str(mutant.module), codes or ())
             if codes is None:
-                self._start(mutant, len(items), lambda mutant=mutant: self._import(mutant))
+                self._start(mutant, len(tests), lambda mutant=mutant, tests=tests: _imported(mutant, tests))
                 continue
-            tests = trace.of(str(mutant.module), list(codes))
             chosen = [items[test] for test in tests]
 
             def run(mutant: Mutant = mutant, codes: Any = codes, chosen: Any = chosen) -> int:
@@ -107,16 +107,17 @@ class Runner:
         fates = {SURVIVED: Fate.SURVIVED, KILLED: Fate.KILLED}
         self._each(Result(mutant, fates.get(os.waitstatus_to_exitcode(status), Fate.TIMEOUT), tests))
 
-    def _import(self, mutant: Mutant) -> int:
-        """What a module says outside its functions counts when it is imported: in a process that has not done so."""
-        name = ".".join(mutant.module.relative_to(ROOT).with_suffix("").parts)
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump({"name": name, "path": str(mutant.module), "source": mutant.source}, file)
-            file.flush()
-            words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-            words += ["-p", "tests.mutation.imported", *self._tests]
-            done = subprocess.run(words, env=os.environ | {"ALPHAWIRE_MUTANT": file.name}, cwd=ROOT, check=False)
-        return SURVIVED if done.returncode == 0 else KILLED
+
+def _imported(mutant: Mutant, tests: list[str]) -> int:
+    """What a module says outside its functions counts when it is imported: in a process that has not done so."""
+    name = ".".join(mutant.module.relative_to(ROOT).with_suffix("").parts)
+    with tempfile.TemporaryDirectory() as folder:
+        file, arguments = Path(folder, "mutant.json"), Path(folder, "tests")
+        file.write_text(json.dumps({"name": name, "path": str(mutant.module), "source": mutant.source}))
+        arguments.write_text("\n".join(tests))
+        words = [sys.executable, "-m", "pytest", *OPTIONS, "-q", "-p", "tests.mutation.imported", f"@{arguments}"]
+        done = subprocess.run(words, env=os.environ | {"ALPHAWIRE_MUTANT": str(file)}, cwd=ROOT, check=False)
+    return SURVIVED if done.returncode == 0 else KILLED
 
 
 def _outcome(session: pytest.Session, items: Iterable[pytest.Item]) -> int:
@@ -160,16 +161,16 @@ def _end_group(pid: int) -> None:
         return
 
 
-def run(mutants: list[Mutant], tests: tuple[str, ...], each: Callable[[Result], None]) -> None:
-    """Runs the mutants against the tests of these files and folders.
+def run(mutants: list[Mutant], tests: tuple[str, ...], brokers: bool, each: Callable[[Result], None]) -> None:
+    """Runs the mutants against the tests of these files and folders, with `brokers` also against those that start one.
 
     Raises
     ------
     RuntimeError
         The tests fail without a mutant, or cannot be collected.
     """
-    words = ["-x", "-o", "addopts=--doctest-modules --strict-markers", "-m", "not broker and not slow and not nightly"]
-    words += ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", *tests]
-    code = pytest.main(words, plugins=[Runner(mutants, tests, each)])
+    marks = "not slow and not nightly" + ("" if brokers else " and not broker")
+    words = [*OPTIONS, "-m", marks, "-p", "no:terminal", *tests]
+    code = pytest.main(words, plugins=[Runner(mutants, each)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ends with {code}")

@@ -6,7 +6,6 @@ a process that imports the mutant, see `importing`.
 
 import gc
 import sys
-from collections.abc import Iterator
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import FrameType
@@ -23,14 +23,21 @@ class Trace:
     tests: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
-    def of(self, file: str, functions: list[str]) -> list[str]:
-        """Tests that run one of the functions, quickest first, as far as `BUDGET` goes; of all tests where none is seen
-        to run them (compiled code is not seen).
+    def of(self, file: str, functions: Collection[str]) -> list[str]:
+        """Tests that run one of the functions, quickest first, as far as `BUDGET` goes; those that run any function of
+        the file where none of these is seen to run: compiled code is not seen.
         """
-        ran = set().union(*(self.tests.get((file, name), set()) for name in functions))
-        tests = sorted(ran or set(self.seconds), key=lambda test: self.seconds[test])
-        spent = accumulate(self.seconds[test] for test in tests)
-        return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= BUDGET]
+        chosen = self._that_ran(file, functions) or self._that_ran(file, None) or set(self.seconds)
+        ordered = sorted(chosen, key=lambda test: self.seconds[test])
+        spent = accumulate(self.seconds[test] for test in ordered)
+        return [test for test, seconds in zip(ordered, spent, strict=True) if seconds <= BUDGET]
+
+    def _that_ran(self, file: str, functions: Collection[str] | None) -> set[str]:
+        found: set[str] = set()
+        for (where, name), tests in self.tests.items():
+            if where == file and (functions is None or name in functions):
+                found |= tests
+        return found
 
 
 class Tracer:

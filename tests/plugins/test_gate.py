@@ -1,5 +1,6 @@
 """The memory of repeats against its rule written out with a list and a dictionary (rules of time, 4)."""
 
+import struct
 from collections import deque
 from itertools import pairwise
 
@@ -51,9 +52,24 @@ def test_every_value_of_a_bar_makes_it_another(name: str) -> None:
 
 
 def test_the_memory_holds_64_bars() -> None:
-    run = [(minute, 5.0) for minute in range(65)]
+    run = [(minute, 5.0) for minute in range(200)]
     verdicts, _ = judged(*run, *run)
-    assert verdicts == [ACCEPTED] * 65 + [LATE] + [REPEAT] * 64
+    assert verdicts == [ACCEPTED] * 200 + [LATE] * 136 + [REPEAT] * 64
+
+
+def test_a_bar_is_remembered_by_the_mix_of_its_six_words() -> None:
+    """splitmix64's finaliser (Steele, Lea, Flood 2014; constants of Vigna's splitmix64.c), in Python's own integers."""
+    mask = 2**64 - 1
+    bar = rows((3, 5.5))
+    mixed = 0x9E3779B97F4A7C15
+    for word in struct.unpack("<6Q", bar.tobytes()):
+        mixed = (mixed ^ word) * 0xBF58476D1CE4E5B9 & mask
+        mixed ^= mixed >> 31
+        mixed = mixed * 0x94D049BB133111EB & mask
+        mixed ^= mixed >> 29
+    states = np.zeros(1, gate.STATE)
+    gate.judge(states, np.zeros(1, np.int64), bar, MINUTE)
+    assert int(states["hashes"][0, 0]) == mixed
 
 
 def test_a_bar_that_overlaps_the_last_one_is_late() -> None:
