@@ -32,7 +32,7 @@ SHARED := --dist loadfile -n
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly recorded $(LONG_SUITES)
+.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly recorded mutation $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -43,6 +43,7 @@ help:
 	echo "make unit-3.13   the unit tests and one kill on another Python (3.11 to 3.14), in .venv-3.13"
 	echo "make nightly   what CI has no time for: the same on the other broker, with more kills"
 	echo "make faults-long   1,000 faults or an hour on Apache Kafka; the table goes to faults.md (FAULTS=, MINUTES=)"
+	echo "make mutation   3,000 mutants of the core, against the tests that run them: an hour (ARGS='--only metrics': some)"
 	echo "make recorded BEFORE=REVISION   that a change of shape changed no byte: one story by the code before, by that here, by both in turn (ARGS=)"
 	echo "make bench   throughput, latency, memory, restore: each as a ratio to something measured in the same run (ARGS=--kafka: on Apache Kafka)"
 	echo "make check   ruff, mypy, layers, JSON Schemas up to date"
@@ -96,6 +97,9 @@ recorded: $(VENV)/.dev
 	test -n "$(BEFORE)" || { echo "BEFORE= names the revision to compare with, or a checkout of it" >&2; exit 1; }
 	$(BIN)/python -m tests.recorded --before $(BEFORE) $(ARGS)
 
+mutation: $(VENV)/.mutation
+	$(BIN)/python -m tests.mutation $(ARGS)
+
 scenarios: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS:%=--ignore %) $(ARGS)
 
@@ -112,6 +116,7 @@ format: $(VENV)/.dev
 lock: $(READY)
 	$(COMPILE) $(UPGRADE) --extra lightgbm --extra backtest --extra embedded -o requirements.lock
 	$(COMPILE) $(UPGRADE) --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) $(UPGRADE) --group mutation -c requirements-dev.lock -o requirements-mutation.lock
 
 clean:
 	rm -rf $(VENV) .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out site
@@ -128,6 +133,10 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(READY)
 	echo "Installing what the tests need into $(VENV) (about 6 GB, PyTorch being most of it, once)."
 	$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.lock
 	$(INSTALL) --no-deps --no-build-isolation -C editable_mode=compat -e .
+	touch $@
+
+$(VENV)/.mutation: requirements-mutation.lock $(VENV)/.dev
+	$(INSTALL) --require-hashes --only-binary :all: -r requirements-mutation.lock
 	touch $@
 
 $(READY):

@@ -37,7 +37,9 @@ def test_a_batch_for_each_interval_in_log_order() -> None:
 
 def test_every_value_of_a_bar_arrives() -> None:
     values = {"open": 2.5, "high": 4.0, "low": 2.0, "close": 3.25, "volume": 1234.5}
-    text = json.dumps({"symbol": "A", "interval": "1m", "open_time": 1_380_000_000_000, "close_time": 1_380_000_060_000} | values)
+    text = json.dumps(
+        {"symbol": "A", "interval": "1m", "open_time": 1_380_000_000_000, "close_time": 1_380_000_060_000} | values
+    )
     taken = Intake(0, 1, "murmur2").read([Fetched(0, text.encode(), b"A")])
     assert taken.batches["1m"].bars.tolist() == [(1_380_000_060_000, *values.values())]
 
