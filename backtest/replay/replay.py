@@ -24,7 +24,7 @@ from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.atomic import atomic_write
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from schemas.wire import Signal, encode
+from schemas.wire import FIRST_TIME, Signal, encode
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import Refused, during, refused, select_bars
 from streams.kafka.partitioner import scattered
@@ -137,7 +137,7 @@ def replay_file(
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
-    settings = {ready.name: RunSettings(start_time=0, observer=observer)}
+    settings = {ready.name: RunSettings(start_time=FIRST_TIME, observer=observer)}
     pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=distinct(bars), left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):

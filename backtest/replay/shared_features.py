@@ -23,14 +23,14 @@ from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome, RunOutcome
 from plugins.pipeline.strategy_run import RunSettings, Source, StrategyRun
 from plugins.strategy.ready import ReadyStrategy
-from schemas.wire import Signal
+from schemas.wire import FIRST_TIME, Signal
 
 
 class _Run(StrategyRun):
     """A run that keeps its signals; one with a `lead` takes the features' values from it."""
 
     def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
-        super().__init__(strategy, source, RunSettings(start_time=0))
+        super().__init__(strategy, source, RunSettings(start_time=FIRST_TIME))
         self.lead = lead
         self.signals: list[Signal] = []
         self.sections = FileSections(strategy)
@@ -100,7 +100,7 @@ def signals_of(
 def _cut(batches: Sequence[BarBatch], times: Collection[int]) -> Iterator[BarBatch]:
     """The same bars in batches of which none reaches over one of the `times`: it is later as soon as a bar is."""
     edges = np.array(sorted(times), np.int64)
-    latest = -1
+    latest = FIRST_TIME
     for batch in batches:
         reached = np.maximum.accumulate(np.maximum(batch.bars["time"], latest))
         blocks = np.searchsorted(edges, reached, side="right")

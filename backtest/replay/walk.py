@@ -18,7 +18,7 @@ from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.identity import same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
-from schemas.wire import Applied
+from schemas.wire import FIRST_TIME, Applied
 from streams.consuming.news_scores import joins
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
@@ -132,7 +132,7 @@ class _AsConfigured:
     """One strategy in one pipeline, from `origin` on."""
 
     def __init__(self, source: Source, strategy: ReadyStrategy, news: Joins, origin: int) -> None:
-        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=0), news)
+        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=FIRST_TIME), news)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         return self._pipeline.feed(batches)
@@ -151,7 +151,7 @@ class _InForce:
         settings = RunSettings(
             group[0].applied.origin.offset,
             publish_from=0 if early else group[0].begin,
-            start_time=0 if early else None,
+            start_time=FIRST_TIME if early else None,
             observer=observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None,
         )
         self._pipeline = _pipeline(source, first, settings, news)

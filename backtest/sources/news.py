@@ -131,7 +131,7 @@ def news_sha256(news: NewsJoin, bars: pd.DataFrame, interval_ms: int) -> str:
     """SHA-256 of what each bar is given of the news: equal where it makes no difference for these bars."""
     slots, symbols = pd.factorize(bars["symbol"])
     closes = bars["close_time"].to_numpy(np.int64)
-    begins = gate.begins(np.full(len(symbols), -1, np.int64), slots.astype(np.int64), closes, interval_ms)
+    begins = gate.begins(np.full(len(symbols), gate.NEVER, np.int64), slots.astype(np.int64), closes, interval_ms)
     given = news.of_bars(bars["symbol"].tolist(), begins, closes, np.arange(len(bars), dtype=np.int64))
     return hashlib.sha256(b"".join(values.tobytes() for values in given.columns.values())).hexdigest()
 

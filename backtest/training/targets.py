@@ -32,7 +32,7 @@ def target_of(bars: pd.DataFrame, index: pd.MultiIndex, training: Training) -> T
 def targets_of(bars: pd.DataFrame, index: pd.MultiIndex, strategy: Strategy) -> tuple[Target, NDArray[np.bool_]]:
     """`target_of` without targets that reach across a gap of the data; and for which rows that was so."""
     target, known = target_of(bars, index, strategy.training)
-    across = across_gaps(index, strategy) & (known.to_numpy() >= 0)
+    across = across_gaps(index, strategy) & target.notna().to_numpy()
     return (target.mask(across), known.mask(across, -1)), across
 
 

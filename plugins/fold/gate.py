@@ -33,6 +33,8 @@ STATE = np.dtype(
 )
 LAYOUT = f"gate-1-{MEMORY}"
 HOUR_MS = 3_600_000
+NEVER = -(2**63)
+"""The close of the last bar of a symbol that has none; bars may be older than 1970."""
 FIRST = -1
 """The gap of a symbol's first bar: there is nothing before it."""
 
@@ -129,7 +131,7 @@ def begins(
     Parameters
     ----------
     last
-        Close of each slot's last bar, in ms since the epoch (UTC); -1: none. It moves on.
+        Close of each slot's last bar, in ms since the epoch (UTC); `NEVER`: none. It moves on.
     slots, times
         Shape (bars,): the slot of each bar's symbol, and its close.
 
@@ -152,5 +154,5 @@ def _begins(
     starts: NDArray[np.int64],
 ) -> None:
     for i in range(len(slots)):
-        starts[i] = last[slots[i]] if last[slots[i]] >= 0 else times[i] - interval
+        starts[i] = last[slots[i]] if last[slots[i]] != NEVER else times[i] - interval
         last[slots[i]] = times[i]

@@ -67,7 +67,7 @@ def with_news(
 
     slots, times = _symbols_and_times(bars)
     level = bars.index.get_level_values("symbol" if "symbol" in bars.index.names else 0)
-    begins = gate.begins(np.full(len(slots) + 1, -1, np.int64), slots, times, interval_ms)
+    begins = gate.begins(np.full(len(slots) + 1, gate.NEVER, np.int64), slots, times, interval_ms)
     news = joined(articles, rule).of_bars(level.tolist(), begins, times, np.arange(len(bars), dtype=np.int64))
     if known is not None:
         for values in news.columns.values():

@@ -127,8 +127,8 @@ class IntervalGroup:
         return accepted
 
     def last_closes(self) -> IntArray:
-        """Close of each slot's last bar, in ms since the epoch (UTC); -1: none."""
-        return np.where(self.gate["count"] > 0, self.gate["close_time"], -1)
+        """Close of each slot's last bar, in ms since the epoch (UTC); `gate.NEVER`: none."""
+        return np.where(self.gate["count"] > 0, self.gate["close_time"], gate.NEVER)
 
     @staticmethod
     def _refuse(offsets: IntArray, verdicts: NDArray[np.int8], outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.configuration import Execution, NewsUse, Strategy
 from schemas.errors import ConfigurationError
-from schemas.wire import Model, canonical_interval, interval_ms
+from schemas.wire import FIRST_TIME, Model, canonical_interval, interval_ms
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class ReadyStrategy:
 
     @property
     def start_time(self) -> int:
-        """Earliest close of a bar (ms since the epoch, UTC) about which a signal is published; 0: any."""
-        return self.start if isinstance(self.start, int) else 0
+        """Earliest close of a bar (ms since the epoch, UTC) about which a signal is published; `FIRST_TIME`: any."""
+        return self.start if isinstance(self.start, int) else FIRST_TIME
 
     @cached_property
     def without_sources(self) -> "ReadyStrategy":

@@ -18,7 +18,9 @@ from schemas.wire.control import (
 )
 from schemas.wire.decoding import UNREADABLE, decode, encode
 from schemas.wire.fields import (
+    FIRST_TIME,
     INTERVAL_UNITS,
+    LAST_TIME,
     Symbol,
     Time,
     canonical_interval,
@@ -32,7 +34,9 @@ from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Si
 from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord, decode_state
 
 __all__ = [
+    "FIRST_TIME",
     "INTERVAL_UNITS",
+    "LAST_TIME",
     "UNREADABLE",
     "Answer",
     "Applied",

@@ -61,7 +61,15 @@ def grid_ms(interval: str) -> int:
     return math.gcd(interval_ms(interval), GRID_MS)
 
 
-Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the epoch, UTC")]
+FIRST_TIME, LAST_TIME = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 and 9999, in ms since the epoch, UTC. Bars of files may be older than 1970; a topic holds none of those:
+the timestamp of a record cannot say so.
+"""
+Time = Annotated[int, Meta(ge=0, le=LAST_TIME, description="milliseconds since the epoch, UTC")]
+BarTime = Annotated[
+    int,
+    Meta(ge=FIRST_TIME, le=LAST_TIME, description="milliseconds since the epoch, UTC; before 1970 only from files"),
+]
 _SYMBOL_SCHEMA = f"^{_SYMBOL_PATTERN}+$"
 # msgspec would run a pattern on each record, which costs more than the rest of the decoding: `check_bar` looks at a new
 # symbol or interval once

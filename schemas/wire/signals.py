@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.wire.decoding import decode
-from schemas.wire.fields import Time
+from schemas.wire.fields import BarTime, Time
 
 
 class Model(Struct, gc=False):
@@ -30,7 +30,7 @@ class SignalContent(Struct, gc=False):
     id: Annotated[str, Meta(description="hash of strategy, symbol and bar time")]
     strategy: str
     symbol: str
-    time: Time
+    time: BarTime
     signal: Annotated[
         Literal["BUY", "SELL", "HOLD", "FLAT"] | float, Meta(description="BUY, SELL, HOLD, FLAT or a number")
     ]

@@ -51,16 +51,27 @@ class Produced:
 
 def without_unfinished(frame: pd.DataFrame, clock: Callable[[], int]) -> tuple[pd.DataFrame, Refused]:
     """The bars that have closed by now, and what was left out: those that are still forming. `clock`: now, in ms."""
-    forming, out = unfinished(frame, clock), Refused()
-    first = frame[forming].head(EXAMPLES)
-    closes = pd.to_datetime(first["close_time"], unit="ms", utc=True)
-    out.examples = [
-        f"{symbol} {interval} closes at {close.isoformat()}"
-        for symbol, interval, close in zip(first["symbol"], first["interval"], closes, strict=True)
-    ]
-    if forming.any():
-        out.reasons[FORMING] = int(forming.sum())
-    return frame[~forming].reset_index(drop=True), out
+    return _without(frame, unfinished(frame, clock), FORMING, "closes", "close_time")
+
+
+def within_topics(frame: pd.DataFrame) -> tuple[pd.DataFrame, Refused]:
+    """The bars that a topic can hold, and what was left out: those that open before 1970."""
+    old = frame["open_time"].to_numpy() < 0
+    return _without(frame, old, "older than 1970 (a topic cannot hold them; a file can)", "opens", "open_time")
+
+
+def _without(
+    frame: pd.DataFrame, faulty: NDArray[np.bool_], reason: str, verb: str, time: str
+) -> tuple[pd.DataFrame, Refused]:
+    out, first = Refused(), frame[faulty].head(EXAMPLES)
+    if faulty.any():
+        out.reasons[reason] = int(faulty.sum())
+        times = pd.to_datetime(first[time], unit="ms", utc=True)
+        out.examples = [
+            f"{symbol} {interval} {verb} at {when.isoformat()}"
+            for symbol, interval, when in zip(first["symbol"], first["interval"], times, strict=True)
+        ]
+    return frame[~faulty].reset_index(drop=True), out
 
 
 async def produce_bars(

@@ -13,9 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
+from schemas.wire import FIRST_TIME
 
 EARLIEST, LATEST = 100_000_000_000, 16_725_225_599_999
 """Milliseconds in 1973 and at the end of 2499: yyyymmddhhmmss as a number is beyond."""
+YEAR = 366 * 86_400_000
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Digits of a time without separators → how it is read."""
 YEARS = (1900, 2199)
@@ -113,14 +115,31 @@ def _of_numbers(path: Path, name: str, numbers: "pd.Series[Any]") -> _Clock:
     if compact is not None:
         dates = known & (whole.to_numpy() < 10**8)
         return _Clock(compact.reindex(numbers.index), np.zeros(len(values), np.bool_), dates)
-    if known.any() and (values[known].min() < EARLIEST or values[known].max() > LATEST):
-        wrong = values[known & ~((values >= EARLIEST) & (values <= LATEST))][0]
+    wrong = _no_milliseconds(values[known])
+    if wrong is not None:
         raise ConfigurationError(
             f"{path}: column {name} holds {wrong:.0f}, which is no time in milliseconds since the epoch, and not all of"
             " the column is yyyymmddhhmmss; convert it, or write ISO 8601"
         )
     times = pd.Series(whole.to_numpy().astype(np.int64).astype("datetime64[ms]"), numbers.index)
     return _Clock(times.where(known), known, np.zeros(len(values), np.bool_))
+
+
+def _no_milliseconds(values: NDArray[np.float64]) -> float | None:
+    """One of `values` that makes no sense as milliseconds; None where all do.
+
+    Seconds are below what milliseconds were in 1973, microseconds and nanoseconds beyond those of 2499. Milliseconds of
+    the years around 1970 are small, too: they are believed where the column goes on from them to larger ones (before
+    1967 or after 1973) with no year between. A 0 that stands for nothing has no such neighbours.
+    """
+    beyond = (values > LATEST) | (values < FIRST_TIME)
+    small = np.abs(values) < EARLIEST
+    if beyond.any() or (small.any() and small.all()):
+        return float(values[beyond | small][0])
+    ordered = np.unique(values)
+    near = np.abs(ordered) < EARLIEST
+    lonely = (np.diff(ordered) > YEAR) & (near[1:] | near[:-1])
+    return float(values[small][0]) if lonely.any() else None
 
 
 def _compact(numbers: "pd.Series[Any]") -> "pd.Series[Any] | None":

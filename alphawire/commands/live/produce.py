@@ -56,23 +56,24 @@ def bars(
 
     A bar that is still forming (it closes after now) is left out, counted and shown.
     """
-    from streams.ingest.bar_files import Refused, read_bars, refused, select_bars
-    from streams.ingest.produce import produce_bars, without_unfinished
+    from streams.ingest.bar_files import read_bars, refused, select_bars
+    from streams.ingest.produce import produce_bars, within_topics, without_unfinished
     from streams.kafka.topics import topic_name
 
     frame = read_bars(files, interval)
     left = refused(frame)
     names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
     frame = select_bars(frame, names, start, end)
-    forming = Refused()
+    frame, unfit = within_topics(frame)
     if not allow_unfinished:
         frame, forming = without_unfinished(frame, wall_clock)
+        unfit.take(forming)
     with counted("bars", len(frame)) as progress:
         done = asyncio.run(produce_bars(config.kafka, frame, rate, speed, progress))
     topic = topic_name(config.kafka, "bars")
-    show_left_out(forming, "of the bars were")
+    show_left_out(unfit, "of the bars were")
     if as_json:
-        left.take(forming)
+        left.take(unfit)
         click.echo(
             json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
         )
