@@ -70,9 +70,19 @@ def bars_from_frame(data: pd.DataFrame, more: Sequence[str] = ()) -> NDArray[np.
     return bars
 
 
+def symbol_level(index: pd.MultiIndex) -> int:
+    """Number of the level that names the symbols: it is called so, or the other one has the times; else the first."""
+    if "symbol" in index.names:
+        return index.names.index("symbol")
+    are_times = [isinstance(level, pd.DatetimeIndex) for level in index.levels]
+    return are_times.index(False) if True in are_times and False in are_times else 0
+
+
 def times_of(index: pd.Index) -> NDArray[np.int64]:
-    """Milliseconds since the epoch of a datetime index (its last level), or 0, 1, 2, … for any other index."""
-    level = index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
+    """Milliseconds since the epoch of a datetime index (beside its symbols), or 0, 1, 2, … for any other index."""
+    level = index
+    if isinstance(index, pd.MultiIndex):
+        level = index.get_level_values(-1 if symbol_level(index) == 0 else 0)
     if isinstance(level, pd.DatetimeIndex):
         naive = level.tz_convert("UTC").tz_localize(None) if level.tz is not None else level
         return naive.as_unit("ms").to_numpy().astype(np.int64)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.base import BaseFeature, FloatArray, name_of
-from plugins.base.bars import bar_dtype, bars_from_frame
+from plugins.base.bars import bar_dtype, bars_from_frame, symbol_level, times_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.errors import PluginError
 
@@ -65,8 +65,11 @@ def forget_infinite(values: FloatArray) -> None:
 
 
 def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:
-    """A feature's columns for a frame, with its index; each symbol of a (symbol, time) index is folded alone, in
-    the frame's order.
+    """A feature's columns for a frame, with its index; each symbol of a (symbol, time) index, or of a column `symbol`,
+    is folded alone, in the frame's order.
+
+    Raises `PluginError` for a missing column, and where the times of a symbol do not go forward: the frame is not
+    sorted, or has several symbols and does not name them.
     """
     requires = feature.plugin.requires
     needed = (*feature.reads, *requires)
@@ -75,20 +78,40 @@ def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:
         raise PluginError(
             f"{name_of(feature.plugin)}: the data has no column {', '.join(missing)}; it needs {', '.join(needed)}"
         )
-    slots, count = slots_of(data.index)
+    slots, count = slots_in(data)
+    if not _forward(slots, times_of(data.index)):
+        raise PluginError(
+            f"{name_of(feature.plugin)}: the times of a symbol repeat or go back; sort the frame, and name its symbols"
+            " in the index (symbol, time) or in a column symbol"
+        )
     outs = np.empty((len(data), len(feature.columns)))
     feature.run(feature.new_states(count), slots, bars_from_frame(data, requires), outs)
     return pd.DataFrame(outs, index=data.index, columns=list(feature.columns))
+
+
+def slots_in(data: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
+    """As `slots_of`; where the index names no symbols, a column `symbol` may."""
+    if isinstance(data.index, pd.MultiIndex) or "symbol" not in data:
+        return slots_of(data.index)
+    return _numbered(data["symbol"])
 
 
 def slots_of(index: pd.Index) -> tuple[NDArray[np.int64], int]:
     """Each row's symbol as a number from 0 on, and how many there are; all one where the index names no symbols."""
     if not isinstance(index, pd.MultiIndex):
         return np.zeros(len(index), np.int64), 1
-    codes, symbols = pd.factorize(
-        index.get_level_values("symbol" if "symbol" in index.names else 0), use_na_sentinel=False
-    )
-    return codes.astype(np.int64), len(symbols)
+    return _numbered(index.get_level_values(symbol_level(index)))
+
+
+def _numbered(symbols: Any) -> tuple[NDArray[np.int64], int]:
+    codes, distinct = pd.factorize(symbols, use_na_sentinel=False)
+    return codes.astype(np.int64), len(distinct)
+
+
+def _forward(slots: NDArray[np.int64], times: NDArray[np.int64]) -> bool:
+    """Do the times of each symbol go forward?"""
+    order = np.argsort(slots, kind="stable")
+    return bool(((np.diff(times[order]) > 0) | (np.diff(slots[order]) != 0)).all())
 
 
 def raw(rows: Rows) -> Rows:

@@ -8,6 +8,12 @@ from pydantic import Field
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature
 
+SMALLEST = 1e-280
+"""Averages below this stay as they are while the close does. Their ratio is what counts, and that does not change; as
+numbers too small for all their digits (from 1e-308 on) they would lose it, and in the end both be 0. Beside the next
+change of any price they are nothing.
+"""
+
 
 @feature_registry.register("technical.rsi")
 class RSI(FoldFeature):
@@ -22,7 +28,8 @@ class RSI(FoldFeature):
     -----
     `gain` and `loss` are averages of the rises and falls of the close from bar to bar. The first ones are simple
     means over the first n changes; then ``average = (average * (n - 1) + x) / n``. The first value comes with bar n +
-    1; where nothing ever moved (gain = loss = 0) it is undefined, hence NaN (TA-Lib says 0 there).
+    1; where nothing ever moved (gain = loss = 0) it is undefined, hence NaN (TA-Lib says 0 there). While the close
+    stays as it is, so does the index, however long.
 
     References
     ----------
@@ -58,7 +65,7 @@ class RSI(FoldFeature):
             if state.count <= n:
                 state.average_gain += gain / n
                 state.average_loss += loss / n
-            else:
+            elif change != 0.0 or state.average_gain + state.average_loss > SMALLEST:
                 state.average_gain = (state.average_gain * (n - 1) + gain) / n
                 state.average_loss = (state.average_loss * (n - 1) + loss) / n
         state.count += 1

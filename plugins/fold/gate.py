@@ -1,9 +1,9 @@
 """The gate in front of all strategies of one interval: which bars are new, which repeat, correct or come too late.
 
 Bars of one symbol go forward (rules of time, 4). The gate remembers the open times and hashes of each symbol's last
-64 bars; what it lets through is strictly newer than everything before it. A bar that begins within an interval after
-the last one's end is off the symbol's grid: it would make the two late that it overlaps. After a longer gap, and by
-whole hours (summer time), the grid may shift.
+64 bars; what it lets through is strictly newer than everything before it. A bar of a minute or longer opens at a whole
+minute. One that begins within an interval after the last one's end is off the symbol's grid: it would make the two late
+that it overlaps. After a longer gap, and by whole hours (summer time), the grid may shift.
 
 >>> from plugins.base.streaming import trial_bars
 >>> bars = trial_bars(4)[[0, 1, 1, 3]]
@@ -20,6 +20,8 @@ from enum import IntEnum
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.wire import grid_ms
 
 MEMORY = 64
 STATE = np.dtype(
@@ -66,6 +68,7 @@ def _judge(
     times: NDArray[np.int64],
     words: NDArray[np.uint64],
     interval: int,
+    grid: int,
     phase: int,
     verdicts: NDArray[np.int8],
     gaps: NDArray[np.int64],
@@ -75,10 +78,10 @@ def _judge(
         opened = times[i] - interval
         digest = _hash(words[i])
         apart = opened - state.close_time
-        if state.count > 0 and 0 <= apart < interval and apart % phase != 0:
-            verdicts[i] = 4
-            continue
         if state.count == 0 or apart >= 0:
+            if opened % grid != 0 or (state.count > 0 and apart < interval and apart % phase != 0):
+                verdicts[i] = 4
+                continue
             gaps[i] = (opened - state.close_time) // interval if state.count > 0 else -1
             verdicts[i] = 0
             state.times[state.count % 64] = opened
@@ -117,9 +120,8 @@ def judge(
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
     words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
-    _judge(
-        states, slots, words[:, 0].view(np.int64), words, interval_ms, math.gcd(interval_ms, HOUR_MS), verdicts, gaps
-    )
+    grid, phase = grid_ms(interval_ms), math.gcd(interval_ms, HOUR_MS)
+    _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, grid, phase, verdicts, gaps)
     return verdicts, gaps
 
 

@@ -24,7 +24,8 @@ REFUSED = {
     gate.GateVerdict.LATE: ("late", "the bar is not newer than the symbol's last one"),
     gate.GateVerdict.OFF_GRID: (
         "off_grid",
-        "the bar begins within an interval after the symbol's last one: it overlaps the bar that is due",
+        "the bar opens at no whole minute, or within an interval after the symbol's last one: off the grid, it would"
+        " make the bars late that it overlaps",
     ),
 }
 

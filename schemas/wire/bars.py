@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import decode
-from schemas.wire.fields import Interval, Price, Symbol, Time, grid_ms, is_symbol, known_interval
+from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval
 
 MAX_BAR_BYTES = 64 * 1024
 
@@ -61,12 +61,6 @@ def check_bar(bar: Bar) -> None:
         raise BadRecord("invalid", _price_fault(bar))
     if bar.close_time != bar.open_time + length:
         raise BadRecord("invalid", f"close_time {bar.close_time} is not open_time {bar.open_time} + {bar.interval}")
-    if bar.open_time % grid_ms(bar.interval):
-        raise BadRecord(
-            "invalid",
-            f"open_time {bar.open_time} is off the grid of {bar.interval}: send bars that open at a whole multiple of"
-            f" {grid_ms(bar.interval) // 1000} s",
-        )
     if math.isinf(high) or math.isinf(bar.volume):
         raise BadRecord("invalid", "a price or the volume is infinite")
 

@@ -53,12 +53,11 @@ bars say, the gate holds each to its own grid (`plugins.fold.gate`).
 """
 
 
-@lru_cache(maxsize=1024)
-def grid_ms(interval: str) -> int:
-    """What the opening of every bar of an interval is a multiple of (ms since the epoch, UTC): for ``1m``, ``1h`` and
-    ``1d`` a minute, for ``30s`` thirty seconds.
+def grid_ms(length: int) -> int:
+    """What the opening of every bar of an interval of `length` ms is a multiple of: a minute, or for bars of seconds
+    their length where it divides one.
     """
-    return math.gcd(interval_ms(interval), GRID_MS)
+    return math.gcd(length, GRID_MS)
 
 
 FIRST_TIME, LAST_TIME = -62_135_596_800_000, 253_402_300_799_999

@@ -72,7 +72,7 @@ def check_ends(path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64], i
 def off_grid(frame: pd.DataFrame) -> Mask:
     """Bars that open where none of their interval does (a minute's at 08:00:30)."""
     intervals = frame["interval"].cat
-    grids = np.array([grid_ms(name) for name in intervals.categories], np.int64)
+    grids = np.array([grid_ms(interval_ms(name)) for name in intervals.categories], np.int64)
     return np.asarray(frame["open_time"].to_numpy() % grids[intervals.codes.to_numpy()] != 0, np.bool_)
 
 

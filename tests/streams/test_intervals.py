@@ -8,8 +8,8 @@ import pytest
 
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.records import Source
-from schemas.errors import BadRecord, ConfigurationError
-from schemas.wire import canonical_interval, decode_bar
+from schemas.errors import ConfigurationError
+from schemas.wire import canonical_interval
 from streams.consuming.intake import Intake
 from streams.ingest.bar_files import read_bars, refused
 from tests.support.memory import bar, fetched, ready
@@ -93,15 +93,25 @@ def test_a_bar_off_its_intervals_grid_is_none(tmp_path: Path, interval: str, at:
         int((opened + pd.Timedelta(interval.replace("d", "D"))).timestamp() * 1000),
     )
     record = {"symbol": "A", "interval": interval, "open_time": start, "close_time": end}
-    value = json.dumps(record | {"open": 5, "high": 6, "low": 4, "close": 5, "volume": 1}).encode()
+    records = fetched([record | {"open": 5.0, "high": 6.0, "low": 4.0, "close": 5.0, "volume": 1.0}])
+    outcome = Pipeline([ready("s", interval=interval)], Source("bars", 0, "v")).feed(
+        Intake(0, 1, "murmur2").read(records).batches
+    )
     bars = read_bars(file(tmp_path, [f"2024-03-08T{at}Z"]), interval)
-    if fits:
-        assert decode_bar(value).open_time == start
-        assert bars["open_time"].tolist() == [start]
-        return
-    with pytest.raises(BadRecord, match=f"is off the grid of {interval}: send bars that open at a whole multiple"):
-        decode_bar(value)
-    assert refused(bars).reasons == {"off the grid of their interval": 1}
+    assert [refusal.kind for refusal in outcome.refusals] == ([] if fits else ["off_grid"])
+    assert len(outcome.signals) == len(bars) == int(fits)
+    assert refused(bars).reasons == ({} if fits else {"off the grid of their interval": 1})
+
+
+def test_a_minute_bar_between_two_does_not_make_them_late() -> None:
+    odd = bar("A", 1, 50.0)
+    odd |= {name: odd[name] + 30_000 for name in ("open_time", "close_time")}
+    good = [bar("A", minute, 50.0) for minute in range(4)]
+    outcome = Pipeline([ready("s")], Source("bars", 0, "v")).feed(
+        Intake(0, 1, "murmur2").read(fetched([good[0], odd, *good[1:]])).batches
+    )
+    assert [(refusal.offset, refusal.kind) for refusal in outcome.refusals] == [(1, "off_grid")]
+    assert [each.content.time for each in outcome.signals] == [each["close_time"] for each in good]
 
 
 def test_a_bar_between_the_bars_of_its_symbol_is_refused_and_the_good_ones_are_not() -> None:
