@@ -21,13 +21,14 @@ class Gathered:
     """What the log of predictions comes to when each is replaced by the one computed anew.
 
     `signals`: each with the offset of the record that made it. `unknown`: predictions on the log that nothing computes
-    (their own values are used); `absent`: computed ones that the log lacks; `open`: those on the log whose time is not
-    closed yet.
+    (their own values are used); `repeated`: those that are there already; `absent`: computed ones that the log lacks;
+    `open`: those on the log whose time is not closed yet.
     """
 
     signals: list[tuple[int, Signal]] = field(default_factory=list)
     pairs: list[tuple[Prediction, Prediction]] = field(default_factory=list)
     unknown: list[Prediction] = field(default_factory=list)
+    repeated: list[Prediction] = field(default_factory=list)
     absent: list[Prediction] = field(default_factory=list)
     open: list[Prediction] = field(default_factory=list)
     closed: int = -1
@@ -59,11 +60,12 @@ def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Itera
         if isinstance(record, Prediction):
             key = record.symbol, record.time
             prediction = computed.get(key)
-            if key not in seen:
-                if prediction is None:
-                    result.unknown.append(record)
-                else:
-                    result.pairs.append((record, prediction))
+            if key in seen:
+                result.repeated.append(record)
+            elif prediction is None:
+                result.unknown.append(record)
+            else:
+                result.pairs.append((record, prediction))
             seen.add(key)
             outcome = fold.take(prediction or record)
         elif isinstance(record, Closing):

@@ -11,7 +11,15 @@ from backtest.replay.replay import signals_during
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress, Reading
-from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, exactly_once_from, live_signals
+from backtest.verify.verdict import (
+    REPEATED,
+    Difference,
+    VerifyResult,
+    comparable,
+    compare,
+    exactly_once_from,
+    live_signals,
+)
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
@@ -86,6 +94,10 @@ def _predictions(of_log: Gathered, bars: _Bars, marked: Mapping[int, int]) -> li
         for computed in of_log.unknown
         if not is_lost(bars.past.get(computed.provenance.partition, []), computed)
     ]
+    for again in of_log.repeated:
+        since = exactly_once_from(bars.past.get(again.provenance.partition, []))
+        if since is not None and again.provenance.offset >= since:
+            differences.append(_difference(f"prediction {REPEATED}", again))
     for computed in of_log.absent:
         if computed.provenance.offset < marked[computed.provenance.partition]:
             differences.append(_difference("missing prediction", computed))

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import yaml
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from alphawire.commands.research.verify import describe
+from backtest.replay.logged_cross_sections import gathered
+from backtest.replay.stretches import Stretch
+from backtest.verify.cross_sections import _Bars, _predictions
 from backtest.verify.verdict import REPEATED, VerifyResult, compare
 from backtest.verify.verify import verify
 from schemas.configuration import Config, Kafka, load_config
@@ -25,6 +30,7 @@ from streams.recovery.conditions import Conditions
 from streams.requests.groups import check_group
 from tests.backtest.test_verify import signals as replayed_signals
 from tests.support.deadlines import deadline
+from tests.support.gathered import predictions
 from tests.support.live import SignalCount, WorkerProcess, minute_bars, records, strategy, wait_for, write_config
 
 BARS = minute_bars(120)
@@ -134,3 +140,16 @@ def test_exactly_once_is_promised_for_what_was_published_with_transactions_alone
         known = Conditions("g", places, exactly_once, end).said_in(known or entry, known)
         found.append(known.exactly_once_from)
     assert found == [0, 0, None, None, 90, 90]
+
+
+@pytest.mark.parametrize(("once_from", "found"), [(None, 0), (0, 2), (10_000, 0)])
+def test_predictions_of_cross_sections_count_alike(once_from: int | None, found: int) -> None:
+    made = predictions(random.Random(3), 20)
+    once = list({(one.symbol, one.time): one for one in made}.values())
+    partition = once[0].provenance.partition
+    mine = [one for one in once if one.provenance.partition == partition]
+    entry = Applied("ranked", "bars", partition, 0, Origin(partition, 0), 0, "x", {}, exactly_once_from=once_from)
+    past = {number: [Stretch(0, sys.maxsize, entry, None)] for number in (0, 1)}
+    of_log = gathered(enumerate([*once, mine[1], mine[4]]), once)
+    differences = _predictions(of_log, _Bars(once, past), {0: 0, 1: 0})
+    assert [difference.symbol for difference in differences] == [mine[1].symbol, mine[4].symbol][:found]
