@@ -54,7 +54,8 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     - A named calendar: the bars of its sessions; a session's last bar may be shorter.
     - ``auto``: the time over the interval, and 1 for a rest of the market. A rest leaves out whole days (UTC), at most
       two of them weekdays, of a symbol that has no bars on most Saturdays; or it comes again, at half to double its
-      length, on half of the days or more (nights, lunch breaks, maintenance).
+      length, on half of the days or more (nights, lunch breaks, maintenance). A gap of a day and more has as many bars
+      as its time has in the rest of the data.
     """
     if len(closes) < 2:
         return np.empty(0)
@@ -64,8 +65,14 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
         return np.diff(_slots(market_calendar(calendar), closes, interval_ms))
     steps = np.diff(closes) / interval_ms
     wide = np.flatnonzero(steps > 1.0)
-    if len(wide):
-        steps[wide[_rests(closes, wide, interval_ms)]] = 1.0
+    if not len(wide):
+        return steps
+    rests = _rests(closes, wide, interval_ms)
+    lacking = wide[~rests & (np.diff(closes)[wide] >= DAY_MS + interval_ms)]
+    steps[wide[rests]] = 1.0
+    others = np.delete(np.diff(closes), lacking)
+    density = len(others) * interval_ms / max(int(others.sum()), 1)  # bars of the time that the data covers
+    steps[lacking] = 1.0 + np.rint(density * (steps[lacking] - 1.0))
     return steps
 
 

@@ -105,7 +105,8 @@ def test_years_without_bars_are_told_in_a_line() -> None:
     )
     assert as_records([gap])["missing"] == lost
     assert describe_market_gaps([]) is None
-    assert len(gaps_of(bars, DAY, "auto")) == 1
+    (guessed,) = gaps_of(bars, DAY, "auto")
+    assert guessed.missing == pytest.approx(lost, rel=0.01)
 
 
 def test_few_bars() -> None:
