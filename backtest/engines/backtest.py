@@ -47,6 +47,7 @@ def run_backtest(
     *,
     name: str = "strategy",
     config_hash: str = "",
+    config: dict[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     ledger: Ledger | None = None,
     notes: Sequence[str] = (),
@@ -66,8 +67,8 @@ def run_backtest(
         Keys of `engine_registry`.
     out
         A new or empty folder, or one that an earlier backtest wrote.
-    name, config_hash
-        Told in the report.
+    name, config_hash, config
+        Of the strategy, told in the report; `config` is the resolved configuration.
     progress
         Called with 1 when an engine is through.
     ledger
@@ -96,7 +97,9 @@ def run_backtest(
     verdict = _counted(ledger, name, config_hash, results, interval_ms(strategy.interval)) if ledger else None
     run = _described(strategy, prices, len(decisions), results)
     notes = [*notes, *late_fills(next(iter(results.values())), decisions, strategy.execution)]
-    _write(replace(run, name=name, config_hash=config_hash, verdict=verdict, notes=tuple(notes)), out)
+    _write(
+        replace(run, name=name, config_hash=config_hash, config=config or {}, verdict=verdict, notes=tuple(notes)), out
+    )
     return results
 
 
@@ -237,6 +240,7 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         "bars": run.bars,
         "signals": run.signals,
         "execution": run.strategy.execution.model_dump(),
+        "configuration": run.config,
         "agreement": [agreement._asdict() for agreement in agreements(run.results, run.strategy.execution.capital)],
         "warnings": [text for _, text in run.warnings()],
         "engines": {

@@ -1,6 +1,7 @@
 """Two backtests side by side: what they came to, and in which settings they differ."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -36,11 +37,13 @@ class Result:
         return metrics
 
     def settings(self) -> dict[str, str]:
-        """What a reader wants to see apart."""
+        """What a reader wants to see apart, each by its place; a run of an earlier build has not kept all of it."""
         summary = self.summary
-        plain = {name: summary[name] for name in ("strategy", "config_hash", "interval", "first_open", "last_close")}
-        plain |= {"symbols": ", ".join(summary["symbols"]), "engine": self.engine}
-        return {name: str(value) for name, value in (plain | summary["execution"]).items()}
+        names = ("strategy", "interval", "first_open", "last_close", "bars", "signals")
+        plain: dict[str, Any] = {name: summary.get(name) for name in names}
+        plain |= {"symbols": ", ".join(summary["symbols"]), "engine": self.engine, "execution": summary["execution"]}
+        settings = dict(_flat("", plain | summary.get("configuration", {})))
+        return settings | {"config_hash": str(summary["config_hash"])}
 
 
 def read_result(folder: Path) -> Result:
@@ -93,12 +96,34 @@ def _metrics(one: Result, other: Result) -> str:
     )
 
 
-def _settings(one: Result, other: Result) -> str:
-    """Those that differ; hashes always."""
+def differences(one: Result, other: Result) -> list[tuple[str, str, str]]:
+    """Settings that differ: place, and what it says in each run."""
     ours, theirs = one.settings(), other.settings()
-    return "".join(
-        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(ours.get(name, NOTHING))}</td>"
-        f"<td>{escape(theirs.get(name, NOTHING))}</td></tr>"
+    return [
+        (name, ours.get(name, NOTHING), theirs.get(name, NOTHING))
         for name in dict.fromkeys([*ours, *theirs])
-        if name == "config_hash" or ours.get(name) != theirs.get(name)
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _settings(one: Result, other: Result) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(ours)}</td><td>{escape(theirs)}</td></tr>"
+        for name, ours, theirs in differences(one, other)
     )
+    return (
+        rows
+        or '<tr><td colspan="3" class="text">None: the two are runs of one configuration on the same bars.</td></tr>'
+    )
+
+
+def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Each plain value by its place; a plugin of a list by its first column, or by its key."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _flat(f"{place}.{name}" if place else str(name), part)
+    elif isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        for part in value:
+            yield from _flat(f"{place}.{(part.get('columns') or [part.get('key')])[0]}", part)
+    else:
+        yield place, ", ".join(map(str, value)) if isinstance(value, list) else str(value)

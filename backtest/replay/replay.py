@@ -39,14 +39,16 @@ MESSAGE = "message"
 class ReplayResult:
     """The signals, as structs and as a frame, and the bars that they were made of.
 
-    `gaps`: in words, which offsets the log lacks, although the state should have seen them. `lacking`: why some bars
-    have no signals here, although what was in force for them said something. `other`: the hash of the configuration in
-    force, where that is not the one here. `scattered`: what is wrong, where symbols lie on several partitions.
-    `left_out`: what of the source is no bar, or none that can be used; `news_left_out` the same of a file of news.
+    `config` is the resolved configuration of the strategy here. `gaps`: in words, which offsets the log lacks, although
+    the state should have seen them. `lacking`: why some bars have no signals here, although what was in force for them
+    said something. `other`: the hash of the configuration in force, where that is not the one here. `scattered`: what
+    is wrong, where symbols lie on several partitions. `left_out`: what of the source is no bar, or none that can be
+    used; `news_left_out` the same of a file of news.
     """
 
     # asyncio.run writes out what its task returned, for the message of an error that nobody sees
     raw: list[Signal] = field(default_factory=list, repr=False)
+    config: dict[str, Any] = field(default_factory=dict, repr=False)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     gaps: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
@@ -109,6 +111,7 @@ def replay(
         join = file_news(news, config.news, ready.joining, unused) if news else None
         result = replay_file(ready, source, progress, news=join)
         result.news_left_out = unused
+    result.config = ready.config
     result.raw = signals_within(signals_during(result.raw, start, end), offsets)
     result.bars = bars_within(select_bars(result.bars, start=start, end=end), offsets)
     return result

@@ -35,15 +35,17 @@ def _compare(one: str, other: str, left: Mapping[str, Any], right: Mapping[str, 
     if not equity.index.equals(again.index):
         return Agreement((one, other), False, None, f"{both} disagree: their equity is of different times")
     scale = np.maximum(capital, np.maximum(equity.abs(), again.abs()))
-    apart = ((equity - again).abs() / scale).fillna(np.inf)
-    largest = float(apart.max())
+    distance = ((equity - again).abs() / scale).fillna(np.inf)
+    largest = float(distance.max())
     fills = _fills_apart(left, right)
     if largest > EXACT or fills:
-        example = fills or f"at {apart.idxmax()} {equity[apart.idxmax()]:.10g} and {again[apart.idxmax()]:.10g}"
+        worst = distance.idxmax()
+        example = fills or f"at {worst} {equity[worst]:.10g} and {again[worst]:.10g}"
         text = f"{both} disagree: their equity is apart by up to {largest:.3g} of it; {example}"
         return Agreement((one, other), False, largest if np.isfinite(largest) else None, text)
     same = f"the same {len(left['fills']):,} fills, " if "fills" in left and "fills" in right else ""
-    text = f"{both} agree: {same}equity apart by at most {largest:.2g} of it"
+    apart = "identical equity" if largest == 0.0 else f"equity apart by at most {largest:.2g} of it"
+    text = f"{both} agree: {same}{apart}"
     return Agreement((one, other), True, largest, text)
 
 

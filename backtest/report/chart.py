@@ -9,9 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backtest.report.axis import TimeAxis, segments, time_axis
+
 FloatArray = NDArray[np.float64]
 
 WIDTH, HEIGHT = 1000, 300
+HATCH = (
+    '<defs><pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<line class="hatch" x1="0" x2="0" y1="0" y2="8"/></pattern></defs>'
+)
+MARKS = 120
+"""More marks of one kind are thinned to one in each of so many stretches of the width."""
 BUCKETS = 500
 """Longer lines are drawn by the lowest and highest value of so many stretches: more than a screen can show apart."""
 
@@ -26,7 +34,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Marks:
-    """Dots: their CSS class, and for each the number of its bar (-1: it is on none) and its value."""
+    """Marks: their CSS class, which has their shape, and for each the number of its bar (-1: it is on none) and its
+    value.
+    """
 
     style: str
     places: NDArray[np.intp]
@@ -41,17 +51,23 @@ def chart(
     filled: bool = False,
     marks: Sequence[Marks] = (),
 ) -> str:
-    """The lines over the bars, equally spaced (nights and weekends take no room), and dots; `filled`: the areas up to
-    zero.
+    """The lines over the bars (nights and weekends take no room, gaps in the data are hatched), and marks; `filled`:
+    the areas up to zero.
     """
+    axis = time_axis(pd.DatetimeIndex(times))
     drawn: list[FloatArray] = [line.values for line in lines] + [points.values for points in marks]
     known = np.concatenate([values[np.isfinite(values)] for values in drawn])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     ticks = nice_ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     height = high - low
-    paths = "".join(_path(line, low, height, filled) for line in lines)
-    paths += "".join(_dots(points, len(times), low, height) for points in marks)
+    paths = "".join(_path(line, axis, low, height, filled) for line in lines)
+    shapes = "".join(_shapes(points, axis, low, height) for points in marks)
+    holes = "".join(
+        f'<rect x="{left * WIDTH:.1f}" y="0" width="{(right - left) * WIDTH:.1f}" height="{HEIGHT}"'
+        ' fill="url(#hatch)"/>'
+        for left, right, *_ in axis.gaps
+    )
     rules = "".join(f'<line x1="0" x2="{WIDTH}" y1="{_y(t, low, height)}" y2="{_y(t, low, height)}"/>' for t in ticks)
     beside = "".join(
         f'<span style="top:{_y(tick, low, height) / HEIGHT:.2%}">{escape(label(tick))}</span>' for tick in ticks
@@ -59,8 +75,8 @@ def chart(
     return (
         f'<figure class="chart"><div class="plot">'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<g class="rules">{rules}</g>{paths}</svg><div class="values">{beside}</div></div>'
-        f'<div class="times">{_time_labels(times)}</div></figure>'
+        f'{HATCH if holes else ""}<g class="rules">{rules}</g>{holes}{paths}</svg>{shapes}'
+        f'<div class="values">{beside}</div></div><div class="times">{axis.labels()}</div>{axis.note()}</figure>'
     )
 
 
@@ -93,65 +109,67 @@ def thinned(values: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
     return places, values[places]
 
 
-def _path(line: Line, low: float, height: float, filled: bool) -> str:
+def _path(line: Line, axis: TimeAxis, low: float, height: float, filled: bool) -> str:
+    """The line, interrupted where there are no bars."""
     places, values = thinned(line.values)
-    right = max(len(line.values) - 1, 1)
+    known = np.isfinite(values)
+    places, values = places[known], values[known]
     points = [
-        f"{place / right * WIDTH:.1f},{_y(value, low, height)}"
+        f"{axis.places[place] * WIDTH:.1f},{_y(value, low, height)}"
         for place, value in zip(places.tolist(), values.tolist(), strict=True)
-        if math.isfinite(value)
     ]
-    if not points:
-        return ""
-    drawn = f'<polyline class="{line.style}" points="{" ".join(points)}"/>'
-    if not filled:
-        return drawn
-    zero = _y(0.0, low, height)
-    start, end = points[0].split(",")[0], points[-1].split(",")[0]
-    return f'<polygon class="{line.style}" points="{start},{zero} {" ".join(points)} {end},{zero}"/>{drawn}'
-
-
-def _dots(marks: Marks, count: int, low: float, height: float) -> str:
-    """Strokes without length and with round ends: they stay round, however the picture is stretched."""
-    right = max(count - 1, 1)
-    drawn = "".join(
-        f"M{place / right * WIDTH:.1f},{_y(value, low, height)}h0"
-        for place, value in zip(marks.places.tolist(), marks.values.tolist(), strict=True)
-        if place >= 0
+    return "".join(
+        _stretch(line.style, [points[number] for number in part], _y(0.0, low, height) if filled else None)
+        for part in segments(axis, places.tolist())
     )
-    return f'<path class="dots {marks.style}" d="{drawn}"/>' if drawn else ""
 
 
-def bars(counts: FloatArray, labels: Sequence[str]) -> str:
-    """A histogram; the labels are spread over its width."""
-    width, top = WIDTH / len(counts), float(counts.max()) or 1.0
+def _stretch(style: str, points: list[str], zero: float | None) -> str:
+    drawn = f'<polyline class="{style}" points="{" ".join(points)}"/>'
+    if zero is None:
+        return drawn
+    start, end = points[0].split(",")[0], points[-1].split(",")[0]
+    return f'<polygon class="{style}" points="{start},{zero} {" ".join(points)} {end},{zero}"/>{drawn}'
+
+
+def _shapes(marks: Marks, axis: TimeAxis, low: float, height: float) -> str:
+    """Shapes of a fixed size beside the picture, which is stretched with the page; of many that lie together one."""
+    there = np.flatnonzero(marks.places >= 0)
+    cells = np.floor(axis.places[marks.places[there]] * MARKS)
+    shown = there[np.unique(cells, return_index=True)[1]] if len(there) > MARKS else there
+    return "".join(
+        f'<i class="mark {marks.style}" style="left:{axis.places[place]:.2%};'
+        f'top:{_y(value, low, height) / HEIGHT:.2%}"></i>'
+        for place, value in zip(marks.places[shown].tolist(), marks.values[shown].tolist(), strict=True)
+    )
+
+
+def bars(counts: FloatArray, edges: Sequence[float], label: Callable[[float], str]) -> str:
+    """A histogram of `counts` between the first and the last of `edges`, labelled at each of these."""
+    ticks = nice_ticks(0.0, float(counts.max()))
+    width, top = WIDTH / len(counts), ticks[-1]
     drawn = "".join(
         f'<rect x="{number * width + 1:.1f}" y="{HEIGHT * (1 - count / top):.1f}" width="{width - 2:.1f}"'
         f' height="{HEIGHT * count / top:.1f}"/>'
         for number, count in enumerate(counts.tolist())
         if count
     )
-    beside = f'<span style="top:0">{top:,.0f}</span>'
-    below = "".join(f"<span>{escape(label)}</span>" for label in labels)
+    whole = [tick for tick in ticks if tick == round(tick)]
+    rules = "".join(f'<line x1="0" x2="{WIDTH}" y1="{_y(t, 0.0, top)}" y2="{_y(t, 0.0, top)}"/>' for t in whole)
+    beside = "".join(f'<span style="top:{_y(t, 0.0, top) / HEIGHT:.2%}">{t:,.0f}</span>' for t in whole)
+    spread = (edges[-1] - edges[0]) or 1.0
+    below = "".join(
+        f'<time class="{"first" if edge == edges[0] else "last" if edge == edges[-1] else "middle"}"'
+        f' style="left:{(edge - edges[0]) / spread:.2%}">{escape(label(edge))}</time>'
+        for edge in edges
+    )
     return (
         f'<figure class="chart"><div class="plot">'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<g class="bars">{drawn}</g></svg><div class="values">{beside}</div></div>'
+        f'<g class="rules">{rules}</g><g class="bars">{drawn}</g></svg><div class="values">{beside}</div></div>'
         f'<div class="times">{below}</div></figure>'
     )
 
 
 def _y(value: float, low: float, height: float) -> float:
     return round((1.0 - (value - low) / height) * HEIGHT, 1)
-
-
-def _time_labels(times: pd.Index) -> str:
-    """Five dates; those in between are left out on a narrow screen."""
-    count = min(5, len(times))
-    places = np.linspace(0, len(times) - 1, count).round().astype(int)
-    long = (times[-1] - times[0]) > pd.Timedelta(days=5)
-    form = "%Y-%m-%d" if long else "%m-%d %H:%M"
-    return "".join(
-        f"<time{' class=minor' if number % 2 else ''}>{times[place].strftime(form)}</time>"
-        for number, place in enumerate(places.tolist())
-    )

@@ -45,11 +45,11 @@ def _alike(table: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 def _rows(table: pd.DataFrame) -> str:
     shown_columns = [column for column in table.columns if column != "bar"]
-    head = "".join(
-        f"<th{_side(table[column])}>{escape(str(column).replace('_', ' '))}</th>" for column in shown_columns
-    )
+    names = [escape(str(column).replace("_", " ")) for column in shown_columns]
+    sides = [_side(table[column]) for column in shown_columns]
+    head = "".join(f"<th{side}>{name}</th>" for side, name in zip(sides, names, strict=True))
     body = "".join(
-        f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table[shown_columns].itertuples(index=False)
+        f"<tr>{''.join(map(_cell, row, names))}</tr>" for row in table[shown_columns].itertuples(index=False)
     )
     return f'<div class="wide"><table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -58,9 +58,9 @@ def _side(column: "pd.Series[Any]") -> str:
     return "" if pd.api.types.is_numeric_dtype(column) else " class=text"
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, pd.Timestamp):
-        return f"<td class=text>{value:%Y-%m-%d %H:%M}</td>"
+def _cell(value: Any, name: str) -> str:
+    """A cell that knows its column, whose name a narrow screen shows beside it."""
     if isinstance(value, float):
-        return f"<td>{value:,.6g}</td>" if abs(value) < 1e5 else f"<td>{value:,.0f}</td>"
-    return f"<td class=text>{escape(str(value))}</td>"
+        return f'<td data-of="{name}">{f"{value:,.6g}" if abs(value) < 1e5 else f"{value:,.0f}"}</td>'
+    text = f"{value:%Y-%m-%d %H:%M}" if isinstance(value, pd.Timestamp) else escape(str(value))
+    return f'<td class=text data-of="{name}">{text}</td>'

@@ -1,7 +1,7 @@
 """What a report is about."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,7 @@ class BacktestOutcome:
     verdict: TrialVerdict | None = None
     prices: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
 
     def opens(self) -> pd.DatetimeIndex:
         """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtest.report.amounts import money
-from backtest.report.chart import Line, Marks, bars, chart
+from backtest.report.chart import MARKS, Line, Marks, bars, chart
 from backtest.report.outcome import BacktestOutcome
 from plugins.fold.exact_windows import rolling_moments
 
@@ -21,6 +21,7 @@ BINS = 41
 CHARTED = 3
 """Symbols whose price is shown with its fills: those with the most."""
 SYMBOLS_SHOWN = 30
+BY_SYMBOL = ("trades", "won", "gain", "commission")
 
 
 def panels(run: BacktestOutcome) -> str:
@@ -33,7 +34,7 @@ def panels(run: BacktestOutcome) -> str:
     parts = [
         ("Returns by month", monthly(curve["equity"], run.opens(), run.strategy.execution.capital)),
         _rolling(run, curve["equity"], result["metrics"].get("periods_per_year")),
-        ("Distribution of returns", _distribution(curve["equity"])),
+        ("Distribution of returns", distribution(curve["equity"])),
         ("Exposure", _exposure(run, curve)),
         ("Turnover, traded value over equity, summed up", _turnover(run, curve, fills)),
         ("By symbol", _by_symbol(trades, fills)),
@@ -56,11 +57,10 @@ def monthly(equity: "pd.Series[float]", opens: pd.DatetimeIndex, capital: float)
     largest = max(map(abs, by_month.values())) or 1.0
     rows, months = [], sorted({month for _, month in by_month})
     for year in sorted({year for year, _ in by_month}):
-        returns = [by_month.get((year, month)) for month in months]
-        total = math.prod(1.0 + value for value in returns if value is not None) - 1.0
-        rows.append(
-            f"<tr><th>{year}</th>{''.join(_heat(value, largest) for value in returns)}<td>{_percent(total)}</td></tr>"
-        )
+        returns = {month: by_month.get((year, month)) for month in months}
+        total = math.prod(1.0 + value for value in returns.values() if value is not None) - 1.0
+        cells = "".join(_heat(value, largest, MONTHS[month - 1]) for month, value in returns.items())
+        rows.append(f'<tr><th>{year}</th>{cells}<td data-of="year">{_percent(total)}</td></tr>')
     head = "".join(f"<th>{MONTHS[month - 1]}</th>" for month in months)
     top = f"<thead><tr><th></th>{head}<th>year</th></tr></thead>"
     return f'<div class="wide"><table class="heat">{top}<tbody>{"".join(rows)}</tbody></table></div>'
@@ -86,7 +86,8 @@ def _rolling(run: BacktestOutcome, equity: "pd.Series[float]", periods: float | 
     return title, chart([Line("engine0", values)], run.opens(), lambda value: f"{value:.3g}")
 
 
-def _distribution(equity: "pd.Series[float]") -> str:
+def distribution(equity: "pd.Series[float]") -> str:
+    """A histogram of the bars' returns; empty for too few."""
     returns = equity.pct_change(fill_method=None).dropna().to_numpy(np.float64)
     returns = returns[np.isfinite(returns) & (returns != 0.0)]
     if len(returns) < SHORTEST:
@@ -94,7 +95,8 @@ def _distribution(equity: "pd.Series[float]") -> str:
     reach = float(np.quantile(np.abs(returns), 0.995))
     counts, edges = np.histogram(np.clip(returns, -reach, reach), BINS, (-reach, reach))
     note = "<p class=quiet>Returns of bars that are not 0; the outermost bars hold what lies beyond.</p>"
-    return bars(counts.astype(np.float64), [_percent(edge) for edge in (edges[0], 0.0, edges[-1])]) + note
+    labels = [float(edges[0]), float(edges[0]) / 2, 0.0, float(edges[-1]) / 2, float(edges[-1])]
+    return bars(counts.astype(np.float64), labels, _digits) + note
 
 
 def _exposure(run: BacktestOutcome, curve: pd.DataFrame) -> str:
@@ -124,12 +126,14 @@ def _by_symbol(trades: pd.DataFrame | None, fills: pd.DataFrame | None) -> str:
             money(float(of_symbol["pnl"].sum())),
         ]
         cells += ["\u2013" if math.isnan(paid) else money(float(paid))]
-        rows.append(f"<tr><th>{escape(str(symbol))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        named = zip(BY_SYMBOL, cells, strict=True)
+        drawn = "".join(f'<td data-of="{name}">{cell}</td>' for name, cell in named)
+        rows.append(f"<tr><th>{escape(str(symbol))}</th>{drawn}</tr>")
     if not rows:
         return ""
     more = len(rows) - SYMBOLS_SHOWN
     rest = f"<p class=quiet>and {more:,} more</p>" if more > 0 else ""
-    head = "<thead><tr><th></th><th>trades</th><th>won</th><th>gain</th><th>commission</th></tr></thead>"
+    head = f"<thead><tr><th></th>{''.join(f'<th>{name}</th>' for name in BY_SYMBOL)}</tr></thead>"
     body = "".join(rows[:SYMBOLS_SHOWN])
     return f'<div class="wide"><table class="list">{head}<tbody>{body}</tbody></table></div>{rest}'
 
@@ -147,16 +151,27 @@ def _prices(run: BacktestOutcome, fills: pd.DataFrame | None) -> list[tuple[str,
         marks = [Marks(style, places[side], mine["price"].to_numpy(np.float64)[side]) for style, side in sides]
         line = Line("hold", closes[symbol].to_numpy(np.float64))
         drawn = chart([line], run.opens(), lambda value: f"{value:,.5g}", marks=marks)
-        charts.append((f"{symbol}: close, bought (green) and sold (red)", drawn))
+        charts.append((f"{symbol}: close, bought (\u25b2) and sold (\u25bc){_thinned(marks)}", drawn))
     return charts
 
 
-def _heat(value: float | None, largest: float) -> str:
+def _thinned(marks: list[Marks]) -> str:
+    count, most = sum(len(points.values) for points in marks), max(len(points.values) for points in marks)
+    return f"; some of {count:,} fills" if most > MARKS else ""
+
+
+def _heat(value: float | None, largest: float, month: str) -> str:
     if value is None:
         return "<td></td>"
     colour = "--up" if value >= 0 else "--down"
     strength = round(60 * abs(value) / largest)
-    return f'<td style="background:color-mix(in srgb, var({colour}) {strength}%, transparent)">{_percent(value)}</td>'
+    background = f"background:color-mix(in srgb, var({colour}) {strength}%, transparent)"
+    return f'<td data-of="{month}" style="{background}">{_percent(value)}</td>'
+
+
+def _digits(share: float) -> str:
+    """A share in percent with two significant digits: a minute's return is a few thousandths of a percent."""
+    return f"{100 * share:.2g}\u00a0%"
 
 
 def _percent(value: Any) -> str:

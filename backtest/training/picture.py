@@ -1,6 +1,6 @@
 """A cross-validation as a page of its own: each fold's information coefficient with its interval, no network needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
@@ -11,8 +11,10 @@ from backtest.training.cross_validation import CrossValidation, Fold
 ROW, LEFT, WIDTH, TOP = 26, 230, 900, 40
 
 
-def page(strategy: str, done: CrossValidation) -> str:
-    """The page's HTML: folds from top to bottom, and for CPCV its paths below."""
+def page(strategy: str, done: CrossValidation, verdict: Sequence[tuple[str, str]] = ()) -> str:
+    """The page's HTML: what it came to (`verdict`: names and texts, of all folds together), folds from top to bottom,
+    for CPCV its paths below, and how much each column weighs.
+    """
     known = [each for fold in done.folds for each in (fold.ic.low, fold.ic.high) if each is not None]
     known += [path.ic for path in done.paths if path.ic is not None] + [0.0]
     ticks = nice_ticks(min(known), max(known))
@@ -38,10 +40,61 @@ def page(strategy: str, done: CrossValidation) -> str:
     caption = "Spearman's rank correlation of prediction and target, with its 95% interval by the stationary bootstrap"
     return around(
         title,
-        f"<header><h1>{escape(title)}</h1></header><section><p>{caption} over time.</p>"
+        f"<header><h1>{escape(title)}</h1>{_verdict(done, verdict)}</header><section><p>{caption} over time.</p>"
         f'<div class="wide"><svg class="folds" role="img" viewBox="0 0 {WIDTH} {height}" aria-label="{escape(title)}">'
-        f"{rules}{rows}{dots}</svg></div></section>\n",
+        f"{rules}{rows}{dots}</svg></div></section>{_folds(done)}{_importance(done)}\n",
     )
+
+
+def _verdict(done: CrossValidation, verdict: Sequence[tuple[str, str]]) -> str:
+    """What it comes to, first: is the model better than nothing?"""
+    if done.pooled is not None:
+        good = "good" if done.pooled.better_than_baselines else "bad"
+        return "".join(
+            f'<p class="{good if name == "verdict" else "quiet"}">{escape(name)}: {escape(text)}</p>'
+            for name, text in sorted(verdict, key=lambda line: line[0] != "verdict")
+        )
+    known = [path.ic for path in done.paths if path.ic is not None]
+    above = sum(value > 0 for value in known)
+    good = "good" if known and above == len(known) else "bad"
+    return f'<p class="{good}">{above} of {len(known)} paths have an information coefficient above 0.</p>'
+
+
+def _folds(done: CrossValidation) -> str:
+    scored = [("+".join(str(group + 1) for group in fold.groups), period(fold), fold.test) for fold in done.folds]
+    scored += [(f"path {number}", "", path) for number, path in enumerate(done.paths, 1)]
+    rows = "".join(
+        f'<tr><th>{name}</th><td class=text data-of="tested">{when}</td><td data-of="rows">{scores.rows:,}</td>'
+        f'<td data-of="IC">{_number(scores.ic)}</td><td data-of="R²">{_number(scores.r2)}</td>'
+        f'<td data-of="hit rate">{_number(scores.hit_rate)}</td></tr>'
+        for name, when, scores in scored
+    )
+    head = "<th></th><th class=text>tested</th><th>rows</th><th>IC</th><th>R²</th><th>hit rate</th>"
+    table = f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<section><h2>Folds</h2><div class="wide">{table}</div></section>'
+
+
+def _importance(done: CrossValidation) -> str:
+    """What each column adds to the information coefficient of the folds: mean and range, the largest first."""
+    names = dict.fromkeys(name for fold in done.folds for name in fold.importance)
+    if not names:
+        return ""
+    drops = {name: [fold.importance[name] for fold in done.folds if name in fold.importance] for name in names}
+    rows = "".join(
+        f'<tr><th>{escape(name)}</th><td data-of="IC lost">{sum(each) / len(each):.4f}</td>'
+        f'<td data-of="least to most">{min(each):.4f} to {max(each):.4f}</td></tr>'
+        for name, each in sorted(drops.items(), key=lambda item: -sum(item[1]) / len(item[1]))
+    )
+    head = "<thead><tr><th></th><th>IC lost, mean of the folds</th><th>least to most</th></tr></thead>"
+    note = (
+        "<p class=quiet>What the information coefficient loses out of sample when a column's values are shuffled.</p>"
+    )
+    table = f'<table class="list">{head}<tbody>{rows}</tbody></table>'
+    return f'<section><h2>Importance of the columns</h2><div class="wide">{table}</div>{note}</section>'
+
+
+def _number(value: float | None) -> str:
+    return "\u2013" if value is None else f"{value:.4f}"
 
 
 def _row(fold: Fold, y: int, x: Callable[[float], float]) -> str:

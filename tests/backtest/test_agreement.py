@@ -24,7 +24,7 @@ SAME = result([1000.0, 1010.0, 1020.0], [5.0, 2.0])
 @pytest.mark.parametrize(
     ("other", "agree", "difference", "text"),
     [
-        (SAME, True, 0.0, "one and two agree: the same 2 fills, equity apart by at most 0 of it"),
+        (SAME, True, 0.0, "one and two agree: the same 2 fills, identical equity"),
         (result([1000.0, 1010.0, 1020.000001], [5.0, 2.0]), True, 1e-9, "one and two agree: .* at most 9.8e-10 of it"),
         (
             result([1000.0, 1010.0, 1071.0], [5.0, 2.0]),
@@ -41,7 +41,7 @@ SAME = result([1000.0, 1010.0, 1020.0], [5.0, 2.0])
         (result([1000.0, 1010.0, 1020.0], [5.0]), False, 0.0, "disagree: .*; 2 and 1 fills"),
         (result([1000.0, float("nan"), 1020.0], [5.0, 2.0]), False, None, "disagree: .* up to inf of it"),
         (result([1000.0, 1010.0], [5.0, 2.0], TIMES[:2]), False, None, "disagree: their equity is of different times"),
-        (result([1000.0, 1010.0, 1020.0], None), True, 0.0, "one and two agree: equity apart"),
+        (result([1000.0, 1010.0, 1020.0], None), True, 0.0, "one and two agree: identical equity$"),
     ],
 )
 def test_two_engines(other: dict[str, Any], agree: bool, difference: float | None, text: str) -> None:

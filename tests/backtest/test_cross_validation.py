@@ -55,8 +55,13 @@ def test_folds(data: pd.DataFrame, method: Any, count: int) -> None:
         assert done.pooled.rows == sum(fold.test.rows for fold in done.folds)
     assert all(fold.ic.low < fold.ic.value < fold.ic.high for fold in done.folds)
     assert done.folds[0].ic.value == pytest.approx(done.folds[0].test.ic)
-    html = page("s", done)
+    html = page("s", done, [("IC", "0.1 <1>"), ("verdict", "so & so")])
     assert html.count('class="range"') == count
+    assert html.index("IC lost") > html.index(">R²<") > html.index("<svg")
+    if done.pooled:
+        assert html.index("verdict: so &amp; so") < html.index("IC: 0.1 &lt;1&gt;") < html.index("<svg")
+    else:
+        assert f" of {len(done.paths)} paths have an information coefficient above 0." in html
     assert html.count('class="path"') == len(done.paths)
     assert "http" not in html
 
@@ -96,6 +101,11 @@ def test_a_path_is_every_row_once_by_a_model_that_did_not_see_it(
         wanted = spearmanr(momentum * factor[np.array(path)[group]], samples.y).statistic
         assert scores.rows == len(samples.y)
         assert scores.ic == pytest.approx(wanted, abs=1e-12)
+    shuffled = np.random.default_rng(1).permutation(momentum)
+    for fold, sign in zip(done.folds, np.sign(factor), strict=True):
+        test = np.isin(group, fold.groups)
+        lost = [sign * spearmanr(values[test], samples.y[test]).statistic for values in (momentum, shuffled)]
+        assert fold.importance == {"rsi": 0.0, "momentum": pytest.approx(lost[0] - lost[1], abs=1e-12)}
 
 
 class Stopping(BaseModel):

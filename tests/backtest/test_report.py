@@ -194,7 +194,7 @@ def test_engines_that_agree_are_told_of_once() -> None:
     one = run(cuts=3)
     both = replace(one, results=one.results | {"vectorbt": one.results["backtrader"]})
     page = html_page(both)
-    assert '<p class="good">backtrader and vectorbt agree: equity apart by at most 0 of it</p>' in page
+    assert '<p class="good">backtrader and vectorbt agree: identical equity</p>' in page
     assert page.count("3 orders cut") == page.count("backtrader, vectorbt: 3 orders cut") == 1
     assert page.count("<h2>Cut orders: backtrader, vectorbt (3)</h2>") == 1
     assert "agree" not in html_page(one)

@@ -105,7 +105,7 @@ def command(
     with counted("engines", len(keys)) as done:
         run_backtest(
             chosen, replayed.bars, replayed.signals, keys, out,
-            name=strategy, config_hash=used, progress=done, ledger=Ledger(config_folder()),
+            name=strategy, config_hash=used, config=replayed.config, progress=done, ledger=Ledger(config_folder()),
             notes=[*_notes(replayed), *_missing(data["missing_bars"]), *told_in_sample(chosen, replayed.signals)],
         )  # fmt: skip
     summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))

@@ -45,7 +45,8 @@ def validate(
         )  # fmt: skip
     picture = (out or Path()) / f"{strategy}-{method}.html"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_text(page(strategy, done), encoding="utf-8")
+    verdict = verdict_lines(done.pooled) if done.pooled else []
+    picture.write_text(page(strategy, done, verdict), encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"strategy": strategy, **_plain(done), "picture": str(picture)}))
     else:
@@ -55,7 +56,7 @@ def validate(
 def _plain(done: "CrossValidation") -> dict[str, Any]:
     folds = [
         {"groups": fold.groups, "train_rows": fold.train_rows, "purged": fold.purged}
-        | {"test": dataclasses.asdict(fold.test), "ic": fold.ic.model_dump()}
+        | {"test": dataclasses.asdict(fold.test), "ic": fold.ic.model_dump(), "importance": fold.importance}
         for fold in done.folds
     ]
     return {
