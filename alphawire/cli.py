@@ -7,6 +7,7 @@ worker that ends itself has codes of its own (`streams.process.exits`).
 import importlib
 import runpy
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 
 from alphawire import __version__
 from alphawire.context import FILE
-from alphawire.interruption import end_interrupted, stop_on_sigterm
+from alphawire.interruption import end_interrupted, leave_threads, stop_on_sigterm
 
 COMMANDS = {
     "plugins": ("development", "what plugins there are, with parameters, cost and availability"),
@@ -95,6 +96,15 @@ def hidden_package() -> str | None:
 
 def main() -> None:
     """Entry point: a user's mistake is one clear line on standard error and exit code 2, never a traceback."""
+    before = set(threading.enumerate())
+    try:
+        _main()
+    except SystemExit as end:
+        leave_threads(before, end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
+
+
+def _main() -> None:
     if set(sys.argv[1:2]) & SERVICES:
         stop_on_sigterm()
     if fault := hidden_package():

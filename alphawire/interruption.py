@@ -1,9 +1,17 @@
-"""The end of a command that was interrupted."""
+"""The end of a command that was interrupted, or that a thread would not let end."""
 
+import atexit
 import os
 import signal
 import sys
+import threading
+from collections.abc import Collection
+from concurrent.futures import process as process_pools
+from concurrent.futures import thread as thread_pools
 from typing import NoReturn
+
+GRACE = 1.0
+"""Seconds in which a thread may end by itself."""
 
 
 def end_interrupted() -> NoReturn:
@@ -23,3 +31,23 @@ def stop_on_sigterm() -> None:
     """
     # not by an exception: foreign code that is imported just now could catch it
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+
+
+def leave_threads(before: Collection[threading.Thread], code: int) -> None:
+    """Ends the process with `code` where threads run on that were not there `before`, and for which Python would wait:
+    a plugin's thread that is no daemon. Returns where there are none.
+    """
+    # those of pools end when Python tells their pools
+    known = {*before, *thread_pools._threads_queues, *process_pools._threads_wakeups}
+    left = [thread for thread in threading.enumerate() if not thread.daemon and thread not in known]
+    for thread in left:
+        thread.join(GRACE / len(left))
+    if running := [thread.name for thread in left if thread.is_alive()]:
+        print(
+            f"alphawire: {', '.join(running)}: a thread that does not end is left (start threads with daemon=True)",
+            file=sys.stderr,
+        )
+        atexit._run_exitfuncs()  # pools remove what they have on disk
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

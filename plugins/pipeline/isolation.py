@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from plugins.base.plugin_errors import is_ours
 from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.strategy_run import StrategyRun
@@ -16,7 +17,9 @@ def feed_isolated(run: StrategyRun, accepted: AcceptedBars) -> RunOutcome:
     saved = run.save(accepted.slots)
     try:
         return run.feed(accepted)
-    except Exception as error:
+    except BaseException as error:
+        if is_ours(error):
+            raise
         run.rewind(saved)
         if len(accepted) == 1:
             return RunOutcome(failure=_failure(run, accepted, 0, error))
@@ -32,7 +35,9 @@ def step_or_raise(run: StrategyRun, accepted: AcceptedBars) -> FeatureRows:
     saved = run.save(accepted.slots)
     try:
         return run.step(accepted)
-    except Exception as raised:
+    except BaseException as raised:
+        if is_ours(raised):
+            raise
         run.rewind(saved)
         error = raised
     begin, end = 0, len(accepted)
@@ -43,11 +48,13 @@ def step_or_raise(run: StrategyRun, accepted: AcceptedBars) -> FeatureRows:
         try:
             run.step(half)
             begin = middle
-        except Exception as raised:
+        except BaseException as raised:
+            if is_ours(raised):
+                raise
             run.rewind(saved)
             error, end = raised, middle
     raise _failure(run, accepted, begin, error).as_error()
 
 
-def _failure(run: StrategyRun, accepted: AcceptedBars, row: int, error: Exception) -> Failure:
+def _failure(run: StrategyRun, accepted: AcceptedBars, row: int, error: BaseException) -> Failure:
     return Failure(run.strategy.name, int(accepted.offsets[row]), accepted.describe(row), error)

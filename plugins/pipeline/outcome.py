@@ -15,7 +15,7 @@ class Failure:
     strategy: str
     offset: int
     what: str
-    error: Exception
+    error: BaseException
 
     @property
     def reason(self) -> str:

@@ -18,7 +18,9 @@ from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
+from plugins.base.loading.compilation import require_compilation
 from plugins.base.loading.registry import DuplicateKey, PluginRegistry
+from plugins.base.plugin_errors import is_ours, output_to_errors
 from schemas.errors import ConfigurationError, PluginError
 
 CATEGORIES = ("features", "models", "signals", "engines")
@@ -70,6 +72,7 @@ def discover(paths: Iterable[Path | str] = ()) -> None:
     Doing it again changes nothing. Raises `DuplicateKey` when two modules claim one key, `ConfigurationError` for a
     path that is not there or is no Python; what a plugin does wrong is in `faults`.
     """
+    require_compilation()
     filled = list(registries().values())
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
         _guard(f"{point.name} = {point.value}", point.module, filled, lambda point=point: _load_entry_point(point))  # type: ignore[misc]
@@ -126,11 +129,14 @@ def _guard(name: str, module: str, registries: list[PluginRegistry[Any]], load: 
     """Do `load`; when it fails, take back what was registered on the way and record the fault."""
     faults[:] = [fault for fault in faults if fault.name != name]
     try:
-        load()
+        with output_to_errors():
+            load()
     except DuplicateKey:
         _take_back(registries)
         raise
-    except (Exception, SystemExit) as error:  # whatever foreign code raises while it is imported
+    except BaseException as error:  # whatever foreign code raises while it is imported
+        if is_ours(error):
+            raise
         _take_back(registries)
         faults.append(_fault(name, module, error))
 

@@ -24,6 +24,8 @@ from schemas.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 2 << 30
+"""Of a model's file, which is read as a whole."""
 EVERY_SYMBOL = "*"
 """The key in `models` of a model that predicts for all symbols."""
 LIBRARIES = ("python", "numpy", "pandas", "alphawire")
@@ -190,6 +192,7 @@ class Manifest(Grown):
 def read_manifest(folder: str | Path) -> Manifest:
     """The manifest in `folder`; `ArtifactError` when there is none or it is not as it must be."""
     path = Path(folder) / MANIFEST
+    refuse_link(Path(folder))
     missing = f"there is no model artifact ({MANIFEST} is missing); `alphawire train` makes one"
     check_plain(Path(folder), MANIFEST, missing)
     with readable(path), path.open("rb") as file:
@@ -229,6 +232,13 @@ def installed_version(name: str) -> str | None:
     return version(distributions[0]) if distributions else None
 
 
+def refuse_link(folder: Path) -> None:
+    """An artifact is a folder: where a link leads can change while the model is in force."""
+    with readable(folder):
+        if folder.is_symlink():
+            raise ArtifactError(f"{folder} is a link; name the folder that it leads to: {folder.resolve()}")
+
+
 def check_plain(folder: Path, name: str, missing: str) -> None:
     """The file is there, and in this folder: what a link points to could be anything, and change."""
     path = folder / name
@@ -237,6 +247,11 @@ def check_plain(folder: Path, name: str, missing: str) -> None:
             raise ArtifactError(f"{folder}: {name} is a link; put the file itself there")
         if not path.is_file():
             raise ArtifactError(f"{folder}: {missing}")
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise ArtifactError(
+                f"{folder}: {name} has {size / 2**30:.1f} GiB, and a worker takes at most {MAX_FILE_BYTES >> 30};"
+                " train a smaller model (fewer trees, fewer rows)"
+            )
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from plugins.models.artifacts.manifest import (
     library_versions,
     plain_name,
     read_manifest,
+    refuse_link,
 )
 from plugins.models.artifacts.per_symbol import each_model
 from plugins.models.artifacts.selftest import prove_self_test, write_self_test
@@ -62,6 +63,7 @@ def save_artifact(
     PluginError
         When the plugin cannot save, or loads something else than it saved.
     """
+    refuse_link(Path(folder))
     folder = Path(folder).resolve()
     refuse_other_files(folder)
     by_symbol = rows if isinstance(rows, Mapping) else {EVERY_SYMBOL: rows}

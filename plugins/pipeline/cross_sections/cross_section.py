@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
-from plugins.base.plugin_errors import plugin_errors
+from plugins.base.plugin_errors import is_ours, plugin_errors
 from plugins.cross_sectional import CrossSectionGenerator
 from plugins.signals import signal_registry
 from plugins.strategy.ready import ReadyStrategy
@@ -61,7 +61,9 @@ def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], va
     key = name_of(generator)
     try:
         returned = generator.generate(frame)
-    except Exception as error:  # foreign code, whatever it raises
+    except BaseException as error:  # foreign code, whatever it raises
+        if is_ours(error):
+            raise
         raise PluginError(f"{key}: generate failed: {type(error).__name__}: {error}") from error
     if not isinstance(returned, pd.DataFrame) or len(returned) != len(frame) or "signal" not in returned:
         raise PluginError(f"{key}: generate must return the frame that it got, as many rows, with a `signal` column")

@@ -1,0 +1,167 @@
+"""What plugin files do while they are imported: no command's output, end or exit code is theirs."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugins.base.loading.compilation import require_compilation
+from plugins.base.plugin_errors import plugin_errors
+from plugins.models.artifacts.manifest import MAX_FILE_BYTES, check_plain, read_manifest
+from plugins.models.artifacts.saving import save_artifact
+from plugins.pipeline.isolation import feed_isolated
+from schemas.errors import ArtifactError, ConfigurationError, PluginError
+from tests.support.deadlines import deadline
+
+FILES = {
+    "speaks": """
+        import os, sys, subprocess
+        from plugins.features import BaseFeature, feature_registry
+        print("hello from the plugin")
+        sys.stdout.write("and again\\n")
+        os.write(1, b"as a C library would\\n")
+        subprocess.run(["echo", "from a child"])
+
+        @feature_registry.register("mydesk.technical.speaks")
+        class Speaks(BaseFeature):
+            def compute(self, data):
+                return data[["close"]]
+        """,
+    "ends": """
+        class End(BaseException):
+            pass
+        raise End("all of it")
+        """,
+    "lives_on": """
+        import threading, time
+        threading.Thread(target=time.sleep, args=(100_000,), name="of mydesk").start()
+        """,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        lines = text.strip("\n").splitlines()
+        (tmp_path / f"{name}.py").write_text("\n".join(line.removeprefix(" " * 8) for line in lines))
+    return tmp_path
+
+
+def alphawire(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "alphawire", *words]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=deadline(60), check=False
+    )
+
+
+def test_json_is_all_of_the_output_and_the_command_ends(folder: Path) -> None:
+    done = alphawire("plugins", "features", "--json", "--plugins", str(folder))
+    assert done.returncode == 0, done.stderr
+    listing = json.loads(done.stdout)
+    assert "mydesk.technical.speaks" in [entry["key"] for entry in listing["plugins"]]
+    (fault,) = listing["faults"]
+    assert fault["name"].endswith("ends.py")
+    assert fault["fault"] == "End: all of it"
+    for words in ("hello from the plugin", "and again", "as a C library would", "from a child"):
+        assert words in done.stderr
+    assert "of mydesk: a thread that does not end is left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_compilation_nothing_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = alphawire("plugins", NUMBA_DISABLE_JIT="1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("alphawire: NUMBA_DISABLE_JIT is set")
+    assert done.stderr.count("\n") == 1
+    for value, fine in (("0", True), ("", True), ("1", False), ("2", False)):
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+        if fine:
+            require_compilation()
+        else:
+            with pytest.raises(ConfigurationError):
+                require_compilation()
+
+
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Odd("odd"), ValueError("bad")])
+def test_whatever_a_plugin_raises_is_its_fault(error: BaseException) -> None:
+    said = f"mine: predict failed: {type(error).__name__}"
+    with pytest.raises(PluginError, match=said), plugin_errors("mine", "predict"):
+        raise error
+    failure = feed_isolated(Run(error), Bars()).failure  # type: ignore[arg-type]
+    assert failure is not None
+    assert failure.error is error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_ends_a_command_or_a_task_is_not(error: BaseException) -> None:
+    with pytest.raises(type(error)), plugin_errors("mine", "predict"):
+        raise error
+    with pytest.raises(type(error)):
+        feed_isolated(Run(error), Bars())  # type: ignore[arg-type]
+
+
+class Run:
+    """A strategy's run that fails."""
+
+    strategy = SimpleNamespace(name="demo")
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def save(self, slots: Any) -> None:
+        """Nothing to save."""
+
+    def rewind(self, saved: Any) -> None:
+        """Nothing to rewind."""
+
+    def feed(self, accepted: Any) -> None:
+        raise self._error
+
+
+class Bars:
+    """One bar."""
+
+    slots = offsets = np.zeros(1, np.int64)
+
+    def __len__(self) -> int:
+        return 1
+
+    def describe(self, row: int) -> str:
+        return "AAPL at 0"
+
+
+def test_an_artifact_that_is_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    nowhere = tmp_path / "nowhere"
+    nowhere.symlink_to(tmp_path / "gone")
+    for path in (link, nowhere):
+        with pytest.raises(ArtifactError, match=f"{path.name} is a link; name the folder that it leads to"):
+            read_manifest(path)
+    with pytest.raises(ArtifactError, match="link is a link"):
+        save_artifact(None, link, columns=[], training=None, rows=np.zeros((0, 0)))  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=r"real: there is no model artifact"):
+        read_manifest(real)
+
+
+def test_a_model_file_of_gigabytes(tmp_path: Path) -> None:
+    """It is not read: three gigabytes that are on no disk."""
+    with (tmp_path / "model.txt").open("wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(ArtifactError, match=r"model\.txt has 3\.0 GiB, and a worker takes at most 2; train a smaller"):
+        check_plain(tmp_path, "model.txt", "missing")
+    with (tmp_path / "model.txt").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES)
+    check_plain(tmp_path, "model.txt", "missing")
