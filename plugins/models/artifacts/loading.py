@@ -25,6 +25,7 @@ from plugins.models.artifacts.manifest import (
     StoredModel,
     TrainedOn,
     check_plain,
+    check_size,
     installed_version,
     read_manifest,
     readable,
@@ -168,6 +169,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name, sha256 in manifest.files.items():
         check_plain(folder, name, f"{name}, which the manifest lists, is missing; train again")
         with readable(folder / name):
+            check_size(folder / name)
             digest = file_sha256(folder / name)
         if digest != sha256:
             raise ArtifactError(f"{folder}: {name} is not the file of this manifest: its SHA-256 differs; train again")

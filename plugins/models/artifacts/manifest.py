@@ -192,7 +192,7 @@ class Manifest(Grown):
 def read_manifest(folder: str | Path) -> Manifest:
     """The manifest in `folder`; `ArtifactError` when there is none or it is not as it must be."""
     path = Path(folder) / MANIFEST
-    refuse_link(Path(folder))
+    refuse_dead_link(Path(folder))
     missing = f"there is no model artifact ({MANIFEST} is missing); `alphawire train` makes one"
     check_plain(Path(folder), MANIFEST, missing)
     with readable(path), path.open("rb") as file:
@@ -232,11 +232,11 @@ def installed_version(name: str) -> str | None:
     return version(distributions[0]) if distributions else None
 
 
-def refuse_link(folder: Path) -> None:
-    """An artifact is a folder: where a link leads can change while the model is in force."""
+def refuse_dead_link(folder: Path) -> None:
+    """A link to an artifact is followed; one that leads nowhere, or in a circle, is no artifact."""
     with readable(folder):
-        if folder.is_symlink():
-            raise ArtifactError(f"{folder} is a link; name the folder that it leads to: {folder.resolve()}")
+        if folder.is_symlink() and not folder.exists():
+            raise ArtifactError(f"{folder} is a link that leads nowhere ({folder.readlink()}); name the folder itself")
 
 
 def check_plain(folder: Path, name: str, missing: str) -> None:
@@ -247,11 +247,15 @@ def check_plain(folder: Path, name: str, missing: str) -> None:
             raise ArtifactError(f"{folder}: {name} is a link; put the file itself there")
         if not path.is_file():
             raise ArtifactError(f"{folder}: {missing}")
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise ArtifactError(
-                f"{folder}: {name} has {size / 2**30:.1f} GiB, and a worker takes at most {MAX_FILE_BYTES >> 30};"
-                " train a smaller model (fewer trees, fewer rows)"
-            )
+
+
+def check_size(path: Path) -> None:
+    """It is not larger than a model's file may be."""
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise ArtifactError(
+            f"{path} has {size / 2**30:.1f} GiB, and a worker takes at most {MAX_FILE_BYTES >> 30};"
+            " train a smaller model (fewer trees, fewer rows)"
+        )
 
 
 @contextlib.contextmanager

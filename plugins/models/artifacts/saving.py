@@ -18,10 +18,11 @@ from plugins.models.artifacts.manifest import (
     OutOfSample,
     StoredModel,
     TrainedOn,
+    check_size,
     library_versions,
     plain_name,
     read_manifest,
-    refuse_link,
+    refuse_dead_link,
 )
 from plugins.models.artifacts.per_symbol import each_model
 from plugins.models.artifacts.selftest import prove_self_test, write_self_test
@@ -63,7 +64,7 @@ def save_artifact(
     PluginError
         When the plugin cannot save, or loads something else than it saved.
     """
-    refuse_link(Path(folder))
+    refuse_dead_link(Path(folder))
     folder = Path(folder).resolve()
     refuse_other_files(folder)
     by_symbol = rows if isinstance(rows, Mapping) else {EVERY_SYMBOL: rows}
@@ -93,6 +94,7 @@ def _write(model: BaseModel, aside: Path, rows: FloatArray, columns: list[str]) 
         model.save(written)
     if not written.is_file() or written.is_symlink():
         raise PluginError(f"{model.key}: save(path) wrote no file at path")
+    check_size(written)
     with plugin_errors(model.key, "predict"):
         write_self_test(model, aside / SELF_TEST, rows, columns)
     with plugin_errors(model.key, "load"):
