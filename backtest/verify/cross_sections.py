@@ -77,6 +77,8 @@ async def _bars(history: History, verdict: VerifyResult, progress: Progress | No
     bars, ready, reading = _Bars(), history.ready, Reading(progress, verdict.gaps)
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
+        for topic in ("bars", "predictions"):
+            verdict.take_unread(partition, topic)
         bars.past[partition.number] = partition.past
         bars.predictions += (await partition.recomputed(reading)).predictions
     verdict.scattered = scattered(reading.places, topic_name(history.log, "bars"))

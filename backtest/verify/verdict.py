@@ -1,5 +1,6 @@
 """The verdict of `verify`: live signals against recomputed ones, field by field."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import msgspec
 
 from backtest.replay.stretches import Stretch
+from backtest.replay.walk import PartitionHistory
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal, decode, encode
+from streams.kafka.gaps import clipped, describe_unread
 from streams.kafka.log import Log
+from streams.kafka.topics import topic_name
 from streams.recovery.state import load
 
 _decoder = msgspec.json.Decoder(Signal)
@@ -41,6 +45,8 @@ class VerifyResult:
 
     `gaps`: in words, which offsets of the bars the log lacks.
 
+    `unread`: in words, what was deleted before a worker read it.
+
     `scattered`: what is wrong, where symbols lie on several partitions of the bars.
 
     `open`: predictions of cross-sections that are not closed at the end of the log, and so have no signals yet.
@@ -61,7 +67,18 @@ class VerifyResult:
     other: str | None = None
     scattered: str | None = None
     gaps: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+
+    def take_unread(self, partition: PartitionHistory, topic: str, within: range | None = None) -> None:
+        """Records of a partition of `topic` that were deleted before a worker that ran the strategy read them; only
+        those `within` these offsets.
+        """
+        begin = partition.past[0].begin if partition.past and topic != "predictions" else 0
+        span = within or range(begin, sys.maxsize)
+        name = topic_name(partition.history.log, topic)
+        inside = clipped(partition.stored.unread.get(name, []), max(begin, span.start), span.stop)
+        self.unread += describe_unread(f"{name}/{partition.number}", inside) if partition.past else []
 
     def take_past(self, past: Sequence[Stretch], ready: ReadyStrategy) -> None:
         """Of one partition: what is in force there, and what of it cannot be recomputed."""
@@ -72,7 +89,7 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        faults = self.differences, self.not_reproducible, self.scattered, self.foreign
+        faults = self.differences, self.not_reproducible, self.scattered, self.foreign, self.unread
         return not any(faults)
 
 

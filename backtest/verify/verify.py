@@ -54,6 +54,7 @@ async def verify_topic(
     ran, reading = False, Reading(progress, verdict.gaps)
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
+        verdict.take_unread(partition, "bars", offsets.get(partition.number) if offsets else None)
         ran = ran or bool(partition.past)
         expected = (await partition.recomputed(reading)).signals
         of_live = live[partition.number]

@@ -54,6 +54,15 @@ class RefusedBars(Struct, tag="refused", tag_field="kind"):
     clocks: Annotated[list[int], Meta(description="what the clock said at each, in ms since the epoch, UTC")]
 
 
+class DeletedUnread(Struct, tag="deleted", tag_field="kind"):
+    """Topic `control`, key topic/partition: records that were gone before an owner of the partition read them."""
+
+    topic: Annotated[str, Meta(description="`bars`, or `predictions`")]
+    partition: int
+    begin: Annotated[int, Meta(description="the first offset")]
+    end: Annotated[int, Meta(description="the offset after the last one")]
+
+
 WishId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
 StrategyName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 ArtifactName = Annotated[
@@ -119,14 +128,14 @@ class Placed(Struct, tag="placed", tag_field="kind"):
 
 
 Wish = Use | Pause | Resume
-ControlRecord = Applied | RefusedBars | Placed | Use | Pause | Resume | Answer
+ControlRecord = Applied | RefusedBars | DeletedUnread | Placed | Use | Pause | Resume | Answer
 _decoder: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
 
 
 def decode_control(value: bytes | None) -> ControlRecord:
     """A valid record of `control`, or `BadRecord` that says why not."""
     record: ControlRecord = decode(_decoder, value)
-    if not isinstance(record, Applied | RefusedBars | Placed) and len(value or b"") > MAX_WISH_BYTES:
+    if not isinstance(record, Applied | RefusedBars | DeletedUnread | Placed) and len(value or b"") > MAX_WISH_BYTES:
         raise BadRecord("too_large", f"{len(value or b'')} bytes; a wish or an answer has at most {MAX_WISH_BYTES}")
     if isinstance(record, Use) and (record.artifact is None) != (record.sha256 is None):
         raise BadRecord("invalid", "`artifact` and `sha256` belong together")

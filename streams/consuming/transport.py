@@ -16,8 +16,9 @@ pieces, and whoever steps over all of them has passed all of it.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import faust
@@ -26,6 +27,8 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.kafka.gap_detection import watch_gaps
+from streams.kafka.gaps import PartitionGaps, Span, clipped
 from streams.kafka.header_repair import read_tolerantly
 from streams.process.exits import Die, cause, no_silent_end
 from streams.process.failpoints import failpoint
@@ -43,13 +46,18 @@ class Chunk:
     start: int
     next: int
     records: list[Any]
+    gaps: Sequence[Span] = ()
+    """Offsets of records that there were, and that nobody can read any more."""
 
     def pieces(self, size: int) -> "list[Chunk]":
         """The same in parts of at most `size` records."""
         starts = range(0, len(self.records), size)
         parts = [self.records[first : first + size] for first in starts]
         bounds = [self.start, *(part[0].offset for part in parts[1:]), self.next]
-        return [Chunk(self.tp, self.generation, bounds[i], bounds[i + 1], part) for i, part in enumerate(parts)]
+        return [
+            Chunk(self.tp, self.generation, start, following, part, clipped(self.gaps, start, following))
+            for (start, following), part in zip(pairwise(bounds), parts, strict=True)
+        ]
 
 
 class Owner(Protocol):
@@ -122,6 +130,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_wait.now
         consumer._isolation_level = "read_committed"
+        watch_gaps()
+        consumer._key_deserializer = self.consumer.gaps
         return consumer
 
     async def on_start(self) -> None:
@@ -163,6 +173,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._expected: dict[TP, int] = {}
         self._passed: dict[TP, tuple[int, int]] = {}
         self._told: dict[TP, int] = {}
+        self.gaps = PartitionGaps()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -250,7 +261,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for first in range(0, len(fresh), size):
             part = fresh[first : first + size]
             following = part[-1].offset + 1
-            chunks.append(Chunk(tp, generation, start, following, part))
+            chunks.append(Chunk(tp, generation, start, following, part, self.gaps.take(tp, start, following)))
             start = following
         return chunks
 
@@ -283,7 +294,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if targets:
             await self.seek_wait(targets)
         self._expected.update(targets)
-        self._passed.update({tp: (offset, offset) for tp, offset in targets.items()})
+        for tp, offset in targets.items():
+            self._passed[tp] = offset, offset
+            self.gaps.begin(tp, offset)
 
     def _wipe(self) -> None:
         self._ledger.clear()
@@ -291,6 +304,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._acked.clear()
         self._acked_index.clear()
         self._passed.clear()
+        self.gaps.forget()
         self._told.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import PartitionRecords
 
-from streams.kafka.gaps import Gaps
+from streams.kafka.gaps import Gaps, PartitionGaps
 from streams.kafka.header_repair import RepairedRecords
 
 
@@ -21,9 +21,10 @@ class WatchedRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no
     def __init__(
         self, tp: Any, records: Any, aborted: Any, fetch_offset: int, key_deserializer: Any, *options: Any
     ) -> None:
-        gaps = key_deserializer if isinstance(key_deserializer, Gaps) else None
-        super().__init__(tp, records, aborted, fetch_offset, None if gaps else key_deserializer, *options)
-        if gaps is not None:
+        gaps = key_deserializer.of(tp) if isinstance(key_deserializer, PartitionGaps) else key_deserializer
+        watched = isinstance(key_deserializer, Gaps | PartitionGaps)
+        super().__init__(tp, records, aborted, fetch_offset, None if watched else key_deserializer, *options)
+        if isinstance(gaps, Gaps):
             self._records = _Batches(records, self, gaps)
 
 

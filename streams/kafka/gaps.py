@@ -62,8 +62,40 @@ class Gaps:
 
     def within(self, begin: int, end: int) -> list[Span]:
         """The parts of the gaps that lie in [begin, end)."""
-        cut = (Span(max(gap.begin, begin), min(gap.end, end)) for gap in self.spans)
-        return [gap for gap in cut if gap.begin < gap.end]
+        return clipped(self.spans, begin, end)
+
+
+class PartitionGaps:
+    """The gaps of the partitions that a consumer reads on, for as long as it has them; it takes them as `Gaps`."""
+
+    def __init__(self) -> None:
+        self._gaps: dict[tuple[str, int], Gaps] = {}
+
+    def begin(self, at: tuple[str, int], position: int) -> None:
+        """The partition is read from here on."""
+        self._gaps[at] = Gaps()
+        self._gaps[at].reached = position
+
+    def of(self, at: tuple[str, int]) -> Gaps | None:
+        return self._gaps.get(at)
+
+    def forget(self) -> None:
+        self._gaps.clear()
+
+    def take(self, at: tuple[str, int], begin: int, end: int) -> list[Span]:
+        """Those in [begin, end), once."""
+        gaps = self._gaps.get(at)
+        if gaps is None or not gaps.spans:
+            return []
+        found = gaps.within(begin, end)
+        gaps.spans = [gap for gap in gaps.spans if gap.end > end]
+        return found
+
+
+def clipped(gaps: Iterable[Span], begin: int, end: int) -> list[Span]:
+    """The parts of the gaps that lie in [begin, end)."""
+    cut = (Span(max(gap.begin, begin), min(gap.end, end)) for gap in gaps)
+    return [gap for gap in cut if gap.begin < gap.end]
 
 
 def describe_gaps(place: str, gaps: Sequence[Span]) -> list[str]:
@@ -72,6 +104,20 @@ def describe_gaps(place: str, gaps: Sequence[Span]) -> list[str]:
         return [f"{place}: offsets {gap.begin} to {gap.end - 1} hold no records ({_size(gap)})" for gap in gaps]
     total, span = sum(map(_size, gaps)), f"{gaps[0].begin} to {gaps[-1].end - 1}"
     return [f"{place}: {total} of the offsets {span} hold no records, in {len(gaps)} places"]
+
+
+def describe_unread(place: str, gaps: Sequence[Span]) -> list[str]:
+    """The same for records that nobody of the group had read."""
+    return [
+        f"{place}: offsets {gap.begin} to {gap.end - 1} ({_size(gap)}) were deleted before they were read, so nothing"
+        " was made of them"
+        for gap in gaps
+    ]
+
+
+def size_of(gaps: Iterable[Span]) -> int:
+    """Offsets in all of them."""
+    return sum(map(_size, gaps))
 
 
 def _size(gap: Span) -> int:

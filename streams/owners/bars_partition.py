@@ -77,7 +77,7 @@ class BarsPartition(FedPartition):
         places: SymbolPlaces | None = None,
     ) -> None:
         pipeline.restore(plan.snapshots)
-        self.names = names
+        self.names, self.topic = names, names.bars
         self.intake = intake
         self.pipeline = pipeline
         self.plan = plan
@@ -96,6 +96,8 @@ class BarsPartition(FedPartition):
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
         self._places = places
+        self.whole_from = max(plan.marked, plan.unread.end if plan.unread else 0)
+        self.note_unread([plan.unread] if plan.unread else [])
         if intake.moving:
             self._place(snapshot.symbol for snapshot in plan.snapshots)
 

@@ -23,6 +23,7 @@ from schemas.wire import Gathered, Marker, encode
 from schemas.wire.cross_sections import Closing, Late, Prediction, decode_prediction_record
 from streams.consuming.intake import DeadLetter
 from streams.consuming.transport import Chunk
+from streams.kafka.gaps import Span
 from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
@@ -87,7 +88,7 @@ class CrossSectionPartition(FedPartition):
         clock: Callable[[], float],
         fenced: bool = False,
     ) -> None:
-        self.names = names
+        self.names, self.topic = names, names.predictions
         self.partitions = partitions
         self.clock = clock
         at_home = [strategy for strategy in strategies if home(strategy.name, partitions) == number]
@@ -104,6 +105,9 @@ class CrossSectionPartition(FedPartition):
         position = max(min((fold.floor for fold in folds), default=stored.end), stored.begin)
         marked = min((fold.publish_from for fold in folds), default=stored.end)
         super().__init__(f"predictions/{number}", number, position, marked)
+        reached = min((stored.needed(name) for name in self.strategies if stored.knows(name)), default=stored.begin)
+        self.whole_from = max(reached, stored.begin)
+        self.note_unread([Span(reached, stored.begin)] if reached < stored.begin else [])
 
     @property
     def restored(self) -> bool:

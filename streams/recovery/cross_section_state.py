@@ -46,6 +46,15 @@ class CrossSectionState:
         marked = self.marker.published.get(strategy, 0) if self.marker else 0
         return max(marked, state.offset if state else 0)
 
+    def knows(self, strategy: str) -> bool:
+        """Has the strategy been dealt with before?"""
+        return strategy in self.strategies or bool(self.marker and strategy in self.marker.published)
+
+    def needed(self, strategy: str) -> int:
+        """The oldest record that the strategy still needs: what waits for its closing, else what comes next."""
+        state = self.strategies.get(strategy)
+        return min(state.floor, state.offset) if state else self.published(strategy)
+
 
 def cross_section_state_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()

@@ -22,6 +22,7 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
+from streams.kafka.gaps import Span
 from streams.kafka.partitioner import PartitionerChange
 from streams.recovery.state import StoredState, interval_of
 
@@ -57,6 +58,8 @@ class ResumePlan:
     """Bars that were refused by a clock: by offset, what it said (ms)."""
     partitioners: Sequence[PartitionerChange] = ()
     """Which partitioner judges the bars, from each offset on; none: the configured one, all of them."""
+    unread: Span | None = None
+    """What the log held for some of these strategies, and no longer holds."""
     switch_from: dict[str, int] = field(default_factory=dict)
     """By strategy, the offset before which all is on the log, beyond the marker too. No request takes
     effect before it."""
@@ -96,6 +99,7 @@ def resume_plan(
         settled = max((snapshot.offset for snapshot in snapshots), default=floor)
         planned = ResumePlan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
     planned.strategies, planned.track, planned.refused = ready, stored.track, stored.refused
+    planned.unread = configured.unread(applied)
     planned.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
     if faults and planned.floor is not None:
         planned.behind = faults
@@ -141,6 +145,12 @@ class _Configured:
     def published(self, entry: Applied) -> int:
         """Everything before this offset is on the log, or was never to be."""
         return max(entry.publish_from, entry.offset, self.marker.published.get(entry.strategy, 0))
+
+    def unread(self, names: Iterable[str]) -> Span | None:
+        """The bars that some of the strategies that ran before have not had yet, and that the log no longer holds."""
+        reached = [self.published(entry) for name in names if (entry := self.stored.applied.get(name))]
+        first = min(reached, default=self.begin)
+        return Span(first, self.begin) if first < self.begin else None
 
     def in_force(self, strategy: ReadyStrategy) -> Applied:
         """What is in force for the strategy from now on; a new record where that is not on the log yet."""

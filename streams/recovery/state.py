@@ -14,6 +14,7 @@ from schemas.canonical import sha256_hex
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import (
     Applied,
+    DeletedUnread,
     Marker,
     RefusedBars,
     Roster,
@@ -24,6 +25,7 @@ from schemas.wire import (
     decode_state,
 )
 from schemas.wire.cross_sections import Prediction, decode_prediction_record
+from streams.kafka.gaps import Span, merged
 from streams.kafka.log import Log
 from streams.kafka.partitioner import PartitionerChange, with_change
 from streams.kafka.topics import topic_name
@@ -51,6 +53,8 @@ class StoredState:
     """The topic that markers are taken of; None: of any."""
     refused: dict[int, int] = field(default_factory=dict)
     """By offset, the clock (ms) by which a bar was refused."""
+    unread: dict[str, list[Span]] = field(default_factory=dict)
+    """By topic, the offsets of records that were deleted before they were read."""
     track: str = ""
     tracks: dict[str, "StoredState"] = field(default_factory=dict)
     """Marker and rosters of the other tracks."""
@@ -124,6 +128,9 @@ class StoredState:
                 self.partitioners = with_change(self.partitioners, change)
         elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
             self.refused |= zip(record.offsets, record.clocks, strict=True)
+        elif isinstance(record, DeletedUnread):
+            known = self.unread.get(record.topic, [])
+            self.unread[record.topic] = merged([*known, Span(record.begin, record.end)])
 
 
 def interval_of(entry: Applied) -> str:

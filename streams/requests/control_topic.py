@@ -13,7 +13,17 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
-from schemas.wire import Answer, Applied, ControlRecord, Placed, RefusedBars, Wish, decode_control, encode
+from schemas.wire import (
+    Answer,
+    Applied,
+    ControlRecord,
+    DeletedUnread,
+    Placed,
+    RefusedBars,
+    Wish,
+    decode_control,
+    encode,
+)
 from streams.kafka.clients import open_consumer, open_producer, read_partition_to_end
 from streams.kafka.refusals import refused_write
 from streams.kafka.topics import topic_name
@@ -128,7 +138,7 @@ def _decoded(record: Any) -> ControlRecord | None:
 
 
 def _request_or_answer(message: ControlRecord | None) -> Wish | Answer | None:
-    return None if isinstance(message, Applied | RefusedBars | Placed) else message
+    return None if isinstance(message, Applied | RefusedBars | DeletedUnread | Placed) else message
 
 
 def describe(request: Wish) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from faust.types import TP
 
+from streams.kafka.gaps import describe_unread
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.chunk_owner import ChunkOwner
 
@@ -64,8 +65,8 @@ def _statuses(app: Any, owner: ChunkOwner[Any, Any]) -> list[PartitionStatus]:
 
 
 def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
-    """The conditions that fail, of `assigned`, `restored`, `strategies`, `symbols` and `lag`, each with the reason;
-    empty when ready.
+    """The conditions that fail, of `assigned`, `restored`, `strategies`, `symbols`, `deleted` and `lag`, each with the
+    reason; empty when ready.
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
@@ -85,13 +86,20 @@ def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
         if status.lag is None or status.lag > bound
     ]
     lag = {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
-    return _stopped(owners) | _scattered(bars) | lag
+    return _stopped(owners) | _scattered(bars) | _unread(owners) | lag
 
 
 def _scattered(bars: BarsOwner) -> dict[str, str]:
     """Symbols that lie on several partitions."""
     fault = bars.places.fault()
     return {"symbols": fault} if fault else {}
+
+
+def _unread(owners: Iterable[ChunkOwner[Any, Any]]) -> dict[str, str]:
+    """Records that were deleted before they were read, since the partitions were taken over."""
+    parts = [part for owner in owners for _, part in sorted(owner.partitions.items())]
+    lines = [line for part in parts for line in describe_unread(part.place, part.unread)]
+    return {"deleted": "; ".join(lines)} if lines else {}
 
 
 def _given_to_nobody(app: Any, owner: ChunkOwner[Any, Any], count: int) -> str | None:

@@ -16,6 +16,7 @@ from schemas.wire.news import Article
 from streams.consuming.transport import Consumer
 from streams.kafka.brokers import Broker
 from streams.kafka.clients import offset_range, open_admin, open_producer
+from streams.kafka.gaps import PartitionGaps
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.live import SignalCount, WorkerProcess, strategy, wait_for, write_config
@@ -34,7 +35,7 @@ class Committing(Consumer):
         nothing = SimpleNamespace(on_commit_initiated=lambda _: None, on_commit_completed=lambda *_: None)
         self.app = SimpleNamespace(owner=owner, sensors=nothing, _attachments=self, producer=None)
         self._ledger, self._expected = defaultdict(deque), {}
-        self._passed, self._told = {}, {}
+        self._passed, self._told, self.gaps = {}, {}, PartitionGaps()
         self._acked, self._acked_index = defaultdict(list), defaultdict(set)
         self._committed_offset = defaultdict(lambda: None)
         self.diag = SimpleNamespace(set_flag=lambda _: None, unset_flag=lambda _: None)

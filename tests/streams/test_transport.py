@@ -13,6 +13,7 @@ from schemas.configuration import Kafka
 from streams.consuming.transport import Consumer, ConsumerThread
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.clients import open_consumer
+from streams.kafka.gaps import PartitionGaps
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.deadlines import deadline
 from tests.support.memory import bar, fetched
@@ -31,7 +32,7 @@ class Fetching(Consumer):
         self._expected = {BARS: 0}
         self._buffered_partitions = set()
         self._acked, self._acked_index = defaultdict(list), defaultdict(set)
-        self._passed, self._told = {}, {}
+        self._passed, self._told, self.gaps = {}, {}, PartitionGaps()
         self._committed_offset = defaultdict(lambda: None)
         self._read_offset, self._unacked_messages, self._n_acked = {}, set(), 0
         self._waiting_for_ack = None

@@ -54,8 +54,8 @@ def command(
 def describe(verdict: "VerifyResult") -> str:
     """What was found, in lines for people; the first differing bar first."""
     if verdict.not_reproducible:
-        scattered = f"\n{verdict.scattered}" if verdict.scattered else ""
-        return f"not reproducible here: {verdict.not_reproducible}{scattered}"
+        scattered = [verdict.scattered] if verdict.scattered else []
+        return "\n".join([*verdict.unread, f"not reproducible here: {verdict.not_reproducible}", *scattered])
     lines = [
         f"{verdict.strategy}: {verdict.signals} live signals, {verdict.equal} equal to the replay to the byte"
         + (f", {verdict.repeats} repeated with equal bytes" if verdict.repeats else "")
@@ -67,6 +67,7 @@ def describe(verdict: "VerifyResult") -> str:
         lines.append(f"configuration {verdict.other} is in force, not the one here; each is compared with its own")
     if verdict.older:
         lines.append(f"{verdict.older} signals are older than the state's origin: the log no longer reaches theirs")
+    lines += verdict.unread
     if verdict.scattered:
         lines.append(verdict.scattered)
     if verdict.foreign:
