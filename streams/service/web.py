@@ -22,8 +22,11 @@ PAGES = {
     "/signals/plugins/available": ("signals", "plugins"),
     "/backtests/engines/available": ("engines", "engines"),
 }
-COUNTS = ("bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval", "failed")
-"""What is counted of the records read; `failed`: strategies that stopped."""
+COUNTS = (
+    "bars", "signals", "dead_letters", "repeats", "unclosed", "outside_universe", "other_interval", "failed",
+    "deleted_unread",
+)  # fmt: skip
+"""What is counted of the records read; `failed`: strategies that stopped; `deleted_unread`: those that were gone."""
 
 
 def keys(category: str) -> list[str]:
