@@ -3,7 +3,9 @@ say which, and the log keeps it.
 """
 
 import asyncio
+import contextlib
 import random
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,11 +176,19 @@ def test_verify_says_what_is_missing_before_that_it_cannot_recompute() -> None:
     assert not VerifyResult("one", unread=["what"]).ok
 
 
-def test_a_stopped_worker_a_retention_and_what_everyone_says(kafka: Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "slow"])
+def test_a_retention_and_what_everyone_says(
+    kafka: Broker, tmp_path: Path, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no worker runs; and under one that stands still for less than its session."""
+    monkeypatch.setenv("ALPHAWIRE_KAFKA__SESSION_TIMEOUT", "60")
     file, bars = tmp_path / "gone.yaml", minute_bars(400)
     port = free_port()
     config = write_config(file, kafka.bootstrap, f"{tmp_path.name}.", http=True, http_port=port)
     signals = SignalCount(config)
+
+    def lost() -> int:
+        return int(page(config, "/status")[1]["counts"]["deleted_unread"])
 
     async def ends() -> dict[int, int]:
         return {number: (await offset_range(config.kafka, topic, number))[1] for number in (0, 1)}
@@ -191,27 +201,36 @@ def test_a_stopped_worker_a_retention_and_what_everyone_says(kafka: Broker, tmp_
     topic = topic_name(config.kafka, "bars")
     asyncio.run(create_topics(config.kafka))
     asyncio.run(produce_bars(config.kafka, bars.iloc[:200]))
-    with WorkerProcess(file) as worker:
+    with contextlib.ExitStack() as stack:
+        worker = stack.enter_context(WorkerProcess(file))
         wait_for(lambda: signals() == 200)
-        assert worker.stop() == 0
-    read = asyncio.run(ends())
-    asyncio.run(produce_bars(config.kafka, bars.iloc[200:300]))
-    gone = asyncio.run(ends())
-    asyncio.run(delete(gone))
-    asyncio.run(produce_bars(config.kafka, bars.iloc[300:]))
-    with WorkerProcess(file) as worker:
-        wait_for(lambda: signals() == 300)
+        if stopped:
+            assert worker.stop() == 0
+        else:
+            worker.process.send_signal(signal.SIGSTOP)
+        read = asyncio.run(ends())
+        asyncio.run(produce_bars(config.kafka, bars.iloc[200:300]))
+        gone = asyncio.run(ends())
+        asyncio.run(delete(gone))
+        asyncio.run(produce_bars(config.kafka, bars.iloc[300:]))
+        if stopped:
+            worker = stack.enter_context(WorkerProcess(file))
+        else:
+            worker.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: signals() >= 300 and signals() + lost() == 400)
         _, ready = page(config, "/health/ready")
         _, status = page(config, "/status")
         assert worker.stop() == 0
-    missing = [
-        f"{topic}/{number}: offsets {read[number]} to {gone[number] - 1} ({gone[number] - read[number]}) were deleted"
-        for number in (0, 1)
-        if gone[number] > read[number]
-    ]
-    assert sum(gone.values()) - sum(read.values()) == status["counts"]["deleted_unread"] == 100
+    missing = status["counts"]["deleted_unread"]
+    assert missing == 100 if stopped else 0 < missing <= 100  # a fetch that was under way may have brought some
     assert "were deleted before they were read" in ready["failed"]["deleted"]
     verdict = verify(config, "demo")
-    assert len(verdict.unread) == len(missing)
-    assert all(line.startswith(start) for line, start in zip(verdict.unread, missing, strict=True))
+    if stopped:
+        assert verdict.unread == [
+            f"{topic}/{number}: offsets {read[number]} to {gone[number] - 1} ({gone[number] - read[number]})"
+            " were deleted before they were read, so nothing was made of them"
+            for number in (0, 1)
+            if gone[number] > read[number]
+        ]
+    assert verdict.unread
     assert not verdict.ok
