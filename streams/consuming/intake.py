@@ -96,6 +96,11 @@ class Intake:
         self._begin = begun[-1].offset if begun else 0
         self._end = min((change.offset for change in self._changes[len(begun) :]), default=sys.maxsize)
 
+    def belongs(self, symbol: str) -> bool:
+        """Does a partitioner that is, or ever was, in force put the symbol here?"""
+        kinds = {change.partitioner for change in self._changes}
+        return any(misplaced(symbol, self.partition, self.partitions, kind) is None for kind in kinds)
+
     def _check_key(self, symbol: str, key: bytes | None) -> None:
         if key != symbol.encode():
             raise BadRecord("wrong_key", f"the key {_shown(key)} is not the symbol {symbol!r}")

@@ -101,6 +101,8 @@ class NewsTrack:
         self._opened = clock()
         self._scores_end_at: float | None = None
         self._proposed = 0
+        self._scored: set[str] = set()
+        """Symbols of the scores that were read."""
         self.wake = asyncio.Event()
         self._needs_scores = asyncio.Event()
 
@@ -141,11 +143,27 @@ class NewsTrack:
             self.part.counts["foreign_news"] += 1
             log.warning("the record %d of %s/%d is ignored: %s", record.offset, record.topic, record.partition, bad)
             return
-        if isinstance(message, Score) and not self._wanted(message.symbol):
-            return
+        if isinstance(message, Score):
+            self._look_at_place(message.symbol)
+            if not self._wanted(message.symbol):
+                return
         self.join.take(message, record.offset)
         if isinstance(message, Unknown):
             failpoint("after_unknown")
+
+    def _look_at_place(self, symbol: str) -> None:
+        """Scores that lie where the bars of their symbol never come would be missing without a word."""
+        if symbol in self._scored:
+            return
+        self._scored.add(symbol)
+        intake = self.part.intake
+        if not intake.belongs(symbol):
+            self.part.counts["foreign_news"] += 1
+            log.error(
+                "bars/%d: scores of %s lie here, and its bars do not come here: they count for no bar; start the"
+                " scorers with kafka.partitioner: %s, as the workers",
+                self.part.number, symbol, intake.partitioner, extra={"partition": self.part.number},
+            )  # fmt: skip
 
     def _wanted(self, symbol: str) -> bool:
         return any(group.slot(symbol) >= 0 for group in self.part.pipeline.groups.values())

@@ -4,6 +4,7 @@ bars that this lets through.
 """
 
 import asyncio
+import logging
 import random
 
 import pytest
@@ -14,7 +15,8 @@ from streams.kafka.partitioner import PartitionerChange, in_force, with_change
 from streams.recovery.conditions import conditions_of
 from streams.recovery.state import StoredState
 from tests.support.memory import CONFIG, Log, live, ready
-from tests.support.partitioners import PARTITIONS, changes, moving_lives, said, some_bars, wanted
+from tests.support.partitioners import PARTITIONS, changes, moving_lives, said, some_bars, symbols, wanted
+from tests.support.scores import mark, news_strategy, score
 
 
 @pytest.mark.parametrize("transactional", [True, False])
@@ -115,3 +117,21 @@ def test_records_of_earlier_workers_can_still_be_read() -> None:
     assert [tuple(change) for change in found.partitioners] == [(0, "crc32")]
     # what was published so far may be there twice
     assert found.said_in(stored.applied["one"], stored.applied["one"]).exactly_once_from == 100
+
+
+def test_scores_that_a_scorer_put_elsewhere_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Of three symbols one has its bars here by both partitioners, one by each of them."""
+    both, by_murmur2, by_crc32 = symbols()
+    rng, log = random.Random(1), Log()
+    log.records += [score("1", both, 0), score("2", by_murmur2, 0), score("3", by_crc32, 0), score("4", by_crc32, 1)]
+    log.records.append(mark(100_000))
+    bars = some_bars(rng, 60)
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(live(log, bars[:30], [news_strategy()], rng, partitions=PARTITIONS))
+        assert [f"scores of {name} lie here" in caplog.text for name in symbols()] == [False, False, True]
+        assert caplog.text.count("start the scorers with kafka.partitioner: murmur2") == 1
+        # where both were in force, each may have put scores here
+        caplog.clear()
+        crc32 = CONFIG.model_copy(update={"kafka": Kafka(partitioner="crc32")})
+        asyncio.run(live(log, bars, [news_strategy()], rng, config=crc32, partitions=PARTITIONS))
+        assert caplog.text == ""
