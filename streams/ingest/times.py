@@ -43,7 +43,7 @@ class _Clock:
 
 def times_in(path: Path, raw: pd.DataFrame, name: str) -> tuple[Milliseconds, Mask]:
     """The times of the column `name` in ms, and which rows have none; UTC unless they say otherwise."""
-    clock = _clock(path, raw, name)
+    clock = _clock(path, name, _column(raw, name))
     return _milliseconds(clock.wall), clock.wall.isna().to_numpy()
 
 
@@ -61,9 +61,10 @@ def published_in(
     ConfigurationError
         For a column that holds no times, or numbers that are none.
     """
-    clock = _clock(path, raw, name)
-    dates = clock.dates if exact else clock.dates | _all_at_midnight(raw[name], clock)
-    ends = _day_ends(raw[name], clock, dates, zone)
+    column = _column(raw, name)
+    clock = _clock(path, name, column)
+    dates = clock.dates if exact else clock.dates | _all_at_midnight(column, clock)
+    ends = _day_ends(column, clock, dates, zone)
     local = _localized(clock.wall, zone).where(~clock.fixed, clock.wall)
     utc = local.where(~dates, ends)
     return _milliseconds(utc), utc.isna().to_numpy(), dates
@@ -74,8 +75,17 @@ def dates_note(dates: int, zone: str) -> dict[str, str]:
     return {f"{dates} dates without a time": f"the end of their day in {zone} (news.timezone)"} if dates else {}
 
 
-def _clock(path: Path, raw: pd.DataFrame, name: str) -> _Clock:
+def _column(raw: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """The column `name`; timestamps of Arrow's type as pandas' own, which knows hours that come twice."""
     column = raw[name]
+    if not (isinstance(column.dtype, pd.ArrowDtype) and pd.api.types.is_datetime64_any_dtype(column)):
+        return column
+    aware = column.dt.tz is not None
+    times = pd.Series(pd.to_datetime(column.tolist(), utc=aware), column.index)
+    return times.dt.tz_convert(str(column.dt.tz)) if aware else times
+
+
+def _clock(path: Path, name: str, column: "pd.Series[Any]") -> _Clock:
     none = np.zeros(len(column), np.bool_)
     if pd.api.types.is_datetime64_any_dtype(column):
         aware = column.dt.tz is not None

@@ -101,6 +101,24 @@ def test_midnights_of_a_column_with_a_zone_end_no_earlier_than_there_and_in_the_
     assert published(there, "Pacific/Honolulu")[0] == [ms(2024, 3, 9, zone="Pacific/Honolulu")]
 
 
+@pytest.mark.parametrize("kind", ["timestamp[ms][pyarrow]", "timestamp[ns, tz=America/New_York][pyarrow]"])
+def test_timestamps_of_arrows_type(kind: str, tmp_path: Path) -> None:
+    """As pandas reads them back from a file that it wrote."""
+    times = [pd.Timestamp("2024-03-08 10:30", tz=NEW_YORK if "tz" in kind else None), None]
+    pd.DataFrame({"at": pd.Series(times, dtype=kind)}).to_parquet(tmp_path / "news.parquet")
+    column = pd.read_parquet(tmp_path / "news.parquet")["at"]
+    found, unknown, _ = published_in(FILE, pd.DataFrame({"at": column}), "at", NEW_YORK)
+    assert (int(found[0]), unknown.tolist()) == (AT_1530, [False, True])
+    at_midnight = pd.Series([time and time.normalize() for time in times], dtype=kind)
+    assert published(at_midnight[:1], NEW_YORK) == ([ms(2024, 3, 9, zone=NEW_YORK)], [True])
+
+
+@pytest.mark.parametrize("values", [[date(2024, 3, 8)], [20240308], ["2024-03-08"]])
+def test_columns_of_arrows_types(values: list[object], tmp_path: Path) -> None:
+    frame = pd.DataFrame({"at": values}).convert_dtypes(dtype_backend="pyarrow")
+    assert published(frame["at"]) == ([ms(2024, 3, 9)], [True])
+
+
 def test_dates_and_times_in_one_column() -> None:
     written = ["2024-03-08", "2024-03-08T15:30:00Z", str(AT_1530), "soon", "2024-03", ""]
     times, unknown, dates = published_in(FILE, pd.DataFrame({"at": written}), "at")
