@@ -1,5 +1,6 @@
 """The points of a sweep, and what they came to together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from backtest.sweep.grid import Values
 from backtest.sweep.walk_forward import Window
 from backtest.trials.trials import TrialVerdict
+from schemas.configuration import Strategy
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Point:
     def sharpe(self) -> float:
         value = self.metrics.get("sharpe")
         return -np.inf if value is None else float(value)
+
+    def mine(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of its symbol, or all of them."""
+        return frame if self.symbol is None else frame[frame["symbol"] == self.symbol]
+
+
+Task = tuple[Point, Strategy, pd.DataFrame]
+"""A point that is to be run, its strategy and its signals."""
+Run = Callable[[Point, Strategy, pd.DataFrame, pd.DataFrame], Point]
+"""Runs a point, by its strategy, bars and signals."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +16,9 @@ from backtest.sources.news import NewsOf, news_sha256
 from backtest.sources.universes import bars_of
 from backtest.sweep.folder import SweepFolder
 from backtest.sweep.grid import Values, points, strategy_at
-from backtest.sweep.points import Point, Sweep
+from backtest.sweep.points import Point, Sweep, Task
 from backtest.sweep.walk_forward import walk_forward
-from backtest.sweep.workers import workers
+from backtest.sweep.workers import run_on
 from backtest.trials.overfitting import backtest_overfitting
 from backtest.trials.trials import Ledger, Trial, judged, returns_of, trial
 from plugins.base.bars import COLUMNS, times_of
@@ -40,10 +41,6 @@ class Retraining(Protocol):
     def planned(self, name: str, strategy: Strategy) -> ReadyStrategy: ...
 
     def schedule(self, strategy: Strategy, planned: ReadyStrategy) -> list[tuple[int, ReadyStrategy]]: ...
-
-
-AT_ONCE = 16
-"""Points between two looks at the results: so many a crash may cost."""
 
 
 def sweep(
@@ -79,7 +76,7 @@ def sweep(
     windows
         Cut the time into so many parts: the best point of each is tried on the next (walk-forward).
     backend, address, jobs
-        Of joblib: ``loky`` (processes here), ``threading``, ``dask`` or ``ray`` (a cluster at `address`).
+        ``loky`` (processes here), ``threading``, ``dask`` or ``ray`` (a cluster at `address`); `jobs` of joblib.
     news
         Of the bars; None: what uses news is unknown.
     """
@@ -99,13 +96,13 @@ def sweep(
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
     signals = _Signals(name, strategies, bars, start, join, retraining)
-    for batch in _run(signals, waiting, engine, backend, address, jobs):
-        folder.append(batch)
+    for point in run_on(backend, address, jobs, partial(_one, engine), traded, signals.tasks(waiting)):
+        folder.append([point])
         if ledger:
-            ledger.add([_trial(name, point, interval_ms(strategy.interval)) for point in batch])
-        done |= {point.number: point for point in batch}
+            ledger.add([_trial(name, point, interval_ms(strategy.interval))])
+        done[point.number] = point
         if progress:
-            progress(len(batch))
+            progress(1)
     result = _judge(name, [done[point.number] for point in todo], ledger, windows, traded, len(todo) - len(waiting))
     folder.write(name, engine, grid, result)
     return result
@@ -158,18 +155,15 @@ class _Signals:
     news: NewsJoin | None
     retraining: Retraining | None
 
-    def tasks(self, waiting: Sequence[Point]) -> Iterator[tuple[Point, Strategy, pd.DataFrame, pd.DataFrame]]:
-        """Point, strategy, bars and signals; the features are computed here, once for all points that share them."""
+    def tasks(self, waiting: Sequence[Point]) -> Iterator[Task]:
+        """The features are computed here, once for all points that share them."""
         ready = [
             _ready(self.name, self.strategies[point.number], point.parameters, self.retraining) for point in waiting
         ]
-        traded = select_bars(self.bars, start=self.start)
         for numbers in groups(ready):
             points, members = [waiting[number] for number in numbers], [ready[number] for number in numbers]
             for point, signals in zip(points, self._of(points, members), strict=True):
-                mine = traded if point.symbol is None else traded[traded["symbol"] == point.symbol]
-                kept = signals if point.symbol is None else signals[signals["symbol"] == point.symbol]
-                yield point, self.strategies[point.number], mine, kept
+                yield point, self.strategies[point.number], point.mine(signals)
 
     def _of(self, points: Sequence[Point], members: Sequence[ReadyStrategy]) -> Iterator[pd.DataFrame]:
         """The signals of points that are alike."""
@@ -181,24 +175,6 @@ class _Signals:
         ]
         for signals in signals_of(members, file_steps(self.bars, members[0].interval), self.news, schedules):
             yield signals[during(signals["time"], self.start, None)]
-
-
-def _run(
-    signals: _Signals,
-    waiting: Sequence[Point],
-    engine: str,
-    backend: str,
-    address: str | None,
-    jobs: int,
-) -> Iterator[list[Point]]:
-    from joblib import Parallel, delayed
-
-    with workers(backend, address):
-        parallel = Parallel(n_jobs=jobs)
-        tasks = signals.tasks(waiting)
-        while batch := [task for _, task in zip(range(AT_ONCE), tasks, strict=False)]:
-            points = parallel(delayed(_one)(engine, *task) for task in batch)
-            yield sorted(points, key=lambda point: point.number)
 
 
 def _one(engine: str, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> Point:
@@ -223,6 +199,7 @@ def _judge(
     chance = backtest_overfitting(matrix) if same else None
     length_ms = int(bars["close_time"].iloc[0] - bars["open_time"].iloc[0])
     trials = ledger.of(name) if ledger else [_trial(name, point, length_ms) for point in points]
+    trials.sort(key=lambda one: repr((one.what, one.sharpe)))  # points end in any order, which sums would show
     if windows and not same:
         raise ConfigurationError("walk-forward compares points over the same bars; leave out --per-symbol")
     times = np.unique(bars["close_time"].to_numpy(np.int64))[1:]

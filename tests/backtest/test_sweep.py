@@ -121,16 +121,8 @@ def test_a_crash_costs_no_finished_point(
 @pytest.mark.slow
 def test_the_backend_makes_no_difference(bars: pd.DataFrame, done: tuple[Sweep, Path], tmp_path: Path) -> None:
     run(bars, tmp_path / "out", backend="loky", jobs=2)
-    assert lines(tmp_path / "out") == lines(done[1] / "out")
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_of_two_processes(bars: pd.DataFrame, done: tuple[Sweep, Path], tmp_path: Path) -> None:
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        run(bars, tmp_path / "out", backend="dask", address=cluster.scheduler_address)
-    assert lines(tmp_path / "out") == lines(done[1] / "out")
+    assert sorted(lines(tmp_path / "out").splitlines()) == sorted(lines(done[1] / "out").splitlines())
+    assert (tmp_path / "out" / "sweep.csv").read_bytes() == (done[1] / "out" / "sweep.csv").read_bytes()
 
 
 def test_symbols_one_by_one(bars: pd.DataFrame, tmp_path: Path) -> None:
