@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from alphawire.commands.options import json_option, plugins_option
+from alphawire.display.tables import print_table
 from plugins.base.loading.discovery import CATEGORIES, faults
 from plugins.base.loading.listing import entries
 from schemas.errors import ConfigurationError
@@ -54,12 +55,8 @@ def _options(wrong: str, names: Any) -> str:
 
 def _print_tables(chosen: list[PluginEntry]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # lines of a file or a pipe are not cut to a screen
     for category in CATEGORIES:
         members = [entry for entry in chosen if entry.category == category]
         if not members:
@@ -70,7 +67,7 @@ def _print_tables(chosen: list[PluginEntry]) -> None:
         for entry in members:
             available = "yes" if entry.available else f"no: {entry.install}"
             table.add_row(entry.key, _parameters(entry), entry.cost, available, entry.summary)
-        console.print(table, markup=False)
+        print_table(table)
 
 
 def _parameters(entry: PluginEntry) -> str:

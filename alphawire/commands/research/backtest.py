@@ -156,9 +156,9 @@ def _show(summary: dict[str, Any], out: Path) -> None:
 
 def _show_table(columns: dict[str, dict[str, Any]]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
+    from alphawire.display.tables import print_table
     from backtest.report.report import METRICS, shown
 
     table = Table("", *columns, box=SIMPLE)
@@ -167,7 +167,7 @@ def _show_table(columns: dict[str, dict[str, Any]]) -> None:
     for name in SHOWN:
         label, kind = METRICS[name]
         table.add_row(label, *(shown(metrics.get(name), kind) for metrics in columns.values()))
-    Console().print(table, markup=False)
+    print_table(table)
 
 
 def trusted(verdict: dict[str, Any]) -> str:

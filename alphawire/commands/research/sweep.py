@@ -124,9 +124,9 @@ def _show(done: "Sweep", out: Path) -> None:
     from dataclasses import asdict
 
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
+    from alphawire.display.tables import print_table
     from backtest.report.report import METRICS, shown
 
     names = ("sharpe", "total_return", "max_drawdown", "trades")
@@ -137,7 +137,7 @@ def _show(done: "Sweep", out: Path) -> None:
         values = [shown(point.metrics.get(name), METRICS[name][1]) for name in names]
         symbol = [point.symbol or ""] if alone else []
         table.add_row(str(point.number), *symbol, *(str(v) for v in point.parameters.values()), *values)
-    Console().print(table, markup=False)
+    print_table(table)
     if done.resumed:
         click.echo(f"{done.resumed} points were there from an earlier run")
     if done.verdict.overfitting is not None:
