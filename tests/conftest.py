@@ -20,7 +20,7 @@ from tests.support.run_order import ByFile, in_turn
 
 KAFKA_FOR_TESTS = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
-collect_ignore = ["support/mydesk_package"]
+collect_ignore = ["support/mydesk_package", "mutation"]
 """It is installed by its test; its module would register itself in this process."""
 
 _numbers = itertools.count(1)

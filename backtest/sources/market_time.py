@@ -54,8 +54,8 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     - A named calendar: the bars of its sessions; a session's last bar may be shorter.
     - ``auto``: the time over the interval, and 1 for a rest of the market. A rest leaves out whole days (UTC), at most
       two of them weekdays, of a symbol that has no bars on most Saturdays; or it comes again, at half to double its
-      length, on half of the days or more (nights, lunch breaks, maintenance). A gap of a day and more has as many bars
-      as its time has in the rest of the data.
+      length, in half of the nights or on half of the days or more (nights, lunch breaks, maintenance). A gap of a day
+      and more has as many bars as its time has in the rest of the data.
     """
     if len(closes) < 2:
         return np.empty(0)
@@ -101,7 +101,9 @@ def _rests(closes: IntArray, wide: IntArray, interval_ms: int) -> NDArray[np.boo
     weekly = _rests_on_saturdays(middles) & (missing > 0) & (weekdays <= HOLIDAYS)
     ordered = np.sort(distances)
     alike = np.searchsorted(ordered, 2 * distances, "right") - np.searchsorted(ordered, distances / 2, "left")
-    daily = (missing <= 0) & (2 * alike >= len(np.unique(days))) & ((missing == 0) | (alike > 1))
+    dates = np.unique(days)
+    chances = np.where(missing == 0, np.count_nonzero(np.diff(dates) == 1), len(dates))  # a weekend is no night
+    daily = (missing <= 0) & (2 * alike >= chances) & ((missing == 0) | (alike > 1))
     return np.asarray(weekly | daily, np.bool_)
 
 

@@ -31,6 +31,7 @@ def days_of(zone: str, first: str = "2024-01-02", last: str = "2024-12-31") -> p
 
 WHOLE = {
     "minutes of sessions, over summer time": (sessions("2024-02-26", "2024-03-22", "min"), MINUTE),
+    "minutes of a Friday, a Monday and a Tuesday: one night": (sessions("2024-03-01", "2024-03-05", "min"), MINUTE),
     "hours of sessions": (sessions("2024-02-26", "2024-03-22", "h"), HOUR),
     "days in New York": (days_of("America/New_York"), DAY),
     "days in UTC": (days_of("UTC"), DAY),
