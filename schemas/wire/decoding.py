@@ -1,7 +1,7 @@
 """Bytes to messages and back."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 import msgspec
@@ -40,7 +40,10 @@ def _plain_integer(token: re.Match[bytes]) -> bytes:
     text = token[0]
     if text[:1] == b'"' or text.isdigit() or len(text) > LONGEST:
         return text
-    number = Decimal(text.decode())
+    try:
+        number = Decimal(text.decode())
+    except InvalidOperation:  # an exponent beyond what even decimals have
+        return text
     # -0.0 stays: a field of floats in the same record would lose its sign
     if number.adjusted() > DIGITS or (number.is_zero() and number.is_signed()) or number != int(number):
         return text

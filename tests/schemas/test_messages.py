@@ -129,3 +129,10 @@ def test_interval_in_milliseconds(interval: str, length: int) -> None:
 def test_what_is_no_interval(interval: str) -> None:
     with pytest.raises(ValueError, match="is not an interval"):
         interval_ms(interval)
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "0e99999999999999999999", "1e-99999999999999999999"])
+def test_an_exponent_beyond_all_numbers_is_a_bad_record(number: str) -> None:
+    """Found by the long run of hostile records: it went through the decoder as an error that nobody expects."""
+    with pytest.raises(BadRecord):
+        decode_bar(json.dumps(GOOD).replace("60000,", f"{number},", 1).encode())
