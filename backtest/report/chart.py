@@ -18,7 +18,7 @@ HATCH = (
     '<defs><pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<line class="hatch" x1="0" x2="0" y1="0" y2="8"/></pattern></defs>'
 )
-MARKS = 120
+MARKS = 60
 """More marks of one kind are thinned to one in each of so many stretches of the width."""
 BUCKETS = 500
 """Longer lines are drawn by the lowest and highest value of so many stretches: more than a screen can show apart."""

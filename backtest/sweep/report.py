@@ -45,7 +45,7 @@ def _heat(grid: Mapping[str, Sequence[Any]], result: "Sweep") -> str:
     head = "".join(f"<th>{escape(NOTHING if value is None else str(value))}</th>" for value in columns)
     body = "".join(
         f"<tr><th>{escape(str(row))}</th>"
-        + "".join(_cell(best[repr(row), repr(column)], largest) for column in columns)
+        + "".join(_cell(best[repr(row), repr(column)], largest, column) for column in columns)
         + "</tr>"
         for row in grid[down]
     )
@@ -55,12 +55,14 @@ def _heat(grid: Mapping[str, Sequence[Any]], result: "Sweep") -> str:
     return f"<p class=quiet>{sides}</p>{table}"
 
 
-def _cell(value: float, largest: float) -> str:
+def _cell(value: float, largest: float, column: Any) -> str:
+    """It knows its column, whose value a narrow screen shows beside it."""
+    of = "" if column is None else f' data-of="{escape(str(column))}"'
     if abs(value) == float("inf"):
-        return f"<td>{NOTHING}</td>"
+        return f"<td{of}>{NOTHING}</td>"
     strength = round(70 * min(abs(value) / largest, 1.0))
     colour = "--up" if value >= 0 else "--down"
-    return f'<td style="background:color-mix(in srgb, var({colour}) {strength}%, transparent)">{value:.2f}</td>'
+    return f'<td{of} style="background:color-mix(in srgb, var({colour}) {strength}%, transparent)">{value:.2f}</td>'
 
 
 def _walk(result: "Sweep") -> str:
