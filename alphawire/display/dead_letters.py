@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from streams.dead_letters.reinjection import Replayed
 
 SHOWN_REFUSALS = 20
+SHOWN_REASON, SHOWN_KEY = 100, 24
 HEX_ROW = 32
 MAX_HEX_ROWS = 32
 
@@ -49,6 +50,13 @@ def summary(letter: "Letter", replayed: bool) -> dict[str, Any]:
         "from": {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset},
         "truncated": letter.truncated, "sha256": letter.sha256,
     }  # fmt: skip
+
+
+def list_line(letter: "Letter", replayed: bool) -> str:
+    """One line of the list; the key is the symbol, of bars."""
+    state, reason = "replayed" if replayed else "", one_line(letter.reason, SHOWN_REASON)
+    key = "-" if letter.key is None else one_line(letter.key.decode("utf-8", "backslashreplace"), SHOWN_KEY)
+    return f"{letter.place!s:>12}  {time_text(letter.timestamp)}  {key:<8}  {letter.error:<15}  {state:<8}  {reason}"
 
 
 def details(letter: "Letter", replayed: bool) -> dict[str, Any]:

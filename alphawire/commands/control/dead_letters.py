@@ -15,11 +15,10 @@ from alphawire.display.dead_letters import (
     absent_text,
     details,
     letter_text,
-    one_line,
+    list_line,
     outcome,
     result_text,
     summary,
-    time_text,
 )
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from streams.dead_letters.letters import Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
-SHOWN_REASON = 100
 
 
 @click.group("dead-letters")
@@ -80,9 +78,7 @@ def show_list(config: Config, limit: int, out: Path | None, as_json: bool, **val
         click.echo(json.dumps({"counts": dict(results.counts), "foreign": results.foreign, "letters": letters}))
         return
     for letter in results.letters:
-        state = "replayed" if letter.place in results.replayed else ""
-        time, reason = time_text(letter.timestamp), one_line(letter.reason, SHOWN_REASON)
-        click.echo(f"{letter.place!s:>12}  {time}  {letter.error:<15}  {state:<8}  {reason}")
+        click.echo(list_line(letter, letter.place in results.replayed))
     counts = ", ".join(f"{count} {error}" for error, count in sorted(results.counts.items()))
     click.echo(f"{results.counts.total()} dead letters{f': {counts}' if counts else ''}")
     if results.foreign:
