@@ -1,5 +1,6 @@
 """The bars that plugins are checked on: real ones that ship with the kit, and generated ones for the edges."""
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base.bars import COLUMNS
+from schemas.wire import interval_ms
 
 FILE = Path(__file__).with_name("bars.parquet")
 """600 daily bars each of XOM and JNJ, 600 minute bars each of BAC and SPY; origin and licences are in NOTICE."""
@@ -15,6 +17,21 @@ EARLY = 5
 """The row of the one bar without volume."""
 ONE_WITHOUT_VOLUME = "one bar without volume"
 REAL = ("XOM", "JNJ", "BAC", "SPY")
+
+
+class Setting:
+    """What the usual bars of this process are: None: real daily ones, and generated minutes."""
+
+    interval: str | None = None
+    given: pd.DataFrame | None = None
+
+
+def use(interval: str | None, file: str | None) -> None:
+    """From now on bars of `interval` are usual, and those of a Parquet file (`time`, UTC, and the five columns)."""
+    Setting.interval, Setting.given = interval, None
+    if file is not None:
+        table = pd.read_parquet(file)
+        Setting.given = _framed(table[list(COLUMNS)].to_numpy(np.float64), pd.DatetimeIndex(table["time"]))
 
 
 @cache
@@ -30,20 +47,28 @@ def real(symbol: str, count: int | None = None) -> pd.DataFrame:
 
 
 def usual(count: int) -> pd.DataFrame:
-    """`count` well-behaved bars: real daily ones as far as they go, else a generated walk."""
-    bars = real("XOM", count)
+    """`count` well-behaved bars: those given, else real ones of the interval as far as they go, else a generated
+    walk.
+    """
+    symbols = {None: "XOM", "1d": "XOM", "1m": "SPY"}
+    if Setting.given is not None:
+        bars = Setting.given.iloc[:count]
+    else:
+        bars = real(symbols[Setting.interval], count) if Setting.interval in symbols else walk(count)
     return bars if len(bars) == count else walk(count)
 
 
 def walk(count: int, seed: int = 20130104, step: float = 0.01, drift: float = 0.0) -> pd.DataFrame:
-    """A geometric random walk of minute bars; `step` and `drift` are the log return's deviation and mean."""
+    """A geometric random walk of bars, of minutes unless another interval is set; `step` and `drift` are the log
+    return's deviation and mean. The same to the last bit on every kind of processor, which NumPy's own `exp` is not.
+    """
     random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(random.normal(drift, step, count)))
+    close = 100.0 * np.array([math.exp(value) for value in np.cumsum(random.normal(drift, step, count)).tolist()])
     opened = np.concatenate([[100.0], close[:-1]])[:count]
     spread = random.uniform(0.0, step, (2, count)) * close
     high, low = np.maximum(opened, close) + spread[0], np.minimum(opened, close) - spread[1]
     volume = random.integers(100, 10_000, count).astype(np.float64)
-    return _framed(np.column_stack([opened, high, low, close, volume]), _minutes(count))
+    return _framed(np.column_stack([opened, high, low, close, volume]), _times(count))
 
 
 def completed(data: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:
@@ -104,9 +129,9 @@ def _scaled(bars: pd.DataFrame, factor: float) -> pd.DataFrame:
     return scaled
 
 
-def _minutes(count: int) -> pd.DatetimeIndex:
+def _times(count: int) -> pd.DatetimeIndex:
     start = 1_380_000_000_000
-    times = start + 60_000 * np.arange(1, count + 1)
+    times = start + interval_ms(Setting.interval or "1m") * np.arange(1, count + 1)
     return pd.DatetimeIndex(times.astype("datetime64[ms]"))
 
 

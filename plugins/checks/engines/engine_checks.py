@@ -1,5 +1,6 @@
 """The checks of backtest engines."""
 
+import math
 import time
 from functools import cached_property
 from typing import Any
@@ -61,7 +62,7 @@ def _market(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     times = pd.date_range("2024-01-02", periods=count, freq="D", tz="UTC").as_unit("ms")
     index = pd.MultiIndex.from_product([times, ["A", "B"]], names=["time", "symbol"])
     steps = random.normal(0.0, 0.02, (count, 2)).cumsum(axis=0)
-    close = (100.0 * np.exp(steps)).ravel()
+    close = 100.0 * np.array([math.exp(value) for value in steps.ravel().tolist()])
     opened = close * (1.0 + random.normal(0.0, 0.003, len(close)))
     prices = pd.DataFrame({"open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close),
                            "close": close, "volume": 1000.0}, index)  # fmt: skip

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+ONE_KIND = "equal on one kind of processor"
 Status = Literal["passed", "failed", "not applicable"]
 
 
@@ -42,6 +43,8 @@ class Report:
     category: str
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
+    interval: str | None = None
+    """Of the bars that it was checked on, where one was named."""
 
     @property
     def failures(self) -> list[Finding]:
@@ -60,14 +63,17 @@ class Report:
         return {
             "key": self.key,
             "category": self.category,
+            **({"interval": self.interval} if self.interval else {}),
             "passed": self.passed,
             "seconds": round(self.seconds, 3),
         } | {"findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
         """A line for each failure, or one line with the number of checks passed."""
+        name = self.key + (f" on bars of {self.interval}" if self.interval else "")
         passed = sum(finding.status == "passed" for finding in self.findings)
         if self.passed:
-            return f"{self.key}: passed {passed} checks"
+            one_kind = next((f"; {f.saw.partition('; ')[2]}" for f in self.findings if ONE_KIND in f.saw), "")
+            return f"{name}: passed {passed} checks{one_kind}"
         lines = [f"  {finding}" for finding in self.failures] or ["  no check could be made"]
-        return "\n".join([f"{self.key}: failed {len(self.failures)} of {passed + len(self.failures)} checks", *lines])
+        return "\n".join([f"{name}: failed {len(self.failures)} of {passed + len(self.failures)} checks", *lines])

@@ -9,6 +9,7 @@ import sys
 import warnings
 from typing import Any
 
+from plugins.checks import bars
 from plugins.checks.catalogue import CATALOGUE, Check
 from plugins.checks.engines.engine_checks import EngineSubject
 from plugins.checks.features.subject import FeatureSubject, describe
@@ -72,6 +73,7 @@ class Child:
             raise Failed(str(error), "see there") from error
         except (Exception, SystemExit) as error:
             raise Failed(f"it cannot be imported: {describe(error)}", f"correct {target.module}") from error
+        bars.use(target.interval, target.bars)
         self._category = target.category
         self._subject = SUBJECTS[target.category](cls, target.params)
         return {"status": "passed", "saw": "", "mend": ""}

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType, TracebackType
 from typing import IO, Any, Self
 
 from plugins.checks.catalogue import CATALOGUE, Check
-from plugins.checks.findings.finding import Finding, Report
+from plugins.checks.findings.finding import ONE_KIND, Finding, Report
 from plugins.checks.process.target import Target
 from schemas.errors import PluginError
 
@@ -24,6 +25,8 @@ START = 120.0
 HANGS = 2
 """Checks of a plugin that may hang before the rest are left out."""
 SEEDS = ("1", "2")
+DISABLE = "NPY_DISABLE_CPU_FEATURES"
+"""NumPy's environment variable."""
 
 
 class Gone(Exception):
@@ -33,8 +36,8 @@ class Gone(Exception):
 class Process:
     """A child that checks plugins, started when it is first asked, and again after it was killed."""
 
-    def __init__(self, hash_seed: str) -> None:
-        self._seed = hash_seed
+    def __init__(self, hash_seed: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._environment = {**environment, "PYTHONHASHSEED": hash_seed}
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._ready = False
@@ -89,7 +92,7 @@ class Process:
                 # -P: a package `plugins` in the working directory must not take the place of ours
                 [sys.executable, "-P", "-m", "plugins.checks.process.child"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
-                env=os.environ | {"PYTHONHASHSEED": self._seed, "PYTHONPATH": path},
+                env=os.environ | self._environment | {"PYTHONPATH": path},
             )  # fmt: skip
             self._answers, self._ready = queue.Queue(), False
             threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
@@ -133,6 +136,7 @@ class Session:
     def __init__(self, deadline: float = DEADLINE) -> None:
         self.deadline = deadline
         self._main, self._twin = (Process(seed) for seed in SEEDS)
+        self._plain = Process(SEEDS[0], {DISABLE: " ".join(names)}) if (names := processor_features()) else None
 
     def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
         """All findings on a plugin; `progress` gets each."""
@@ -140,7 +144,7 @@ class Session:
             self._main.start(wait)
             self._twin.start(wait)
         begin = time.monotonic()
-        report = Report(target.key, target.category)
+        report = Report(target.key, target.category, interval=target.interval)
         hangs = 0
         for check in CATALOGUE[target.category]:
             finding, hung = self._finding(target, check, report, hangs)
@@ -160,6 +164,8 @@ class Session:
             answer = self._answer(self._main, target, check)
             if check.twin and answer["status"] == "passed":
                 answer = _compared(answer, self._answer(self._twin, target, check))
+                if answer["status"] == "passed" and self._plain is not None:
+                    answer = _on_processors(answer, self._answer(self._plain, target, check))
         except Gone as gone:
             mend = "find what never ends, or ends the process, on the bars of this check"
             return Finding(check.name, "failed", check.did, str(gone), mend), 1
@@ -175,6 +181,8 @@ class Session:
     def close(self) -> None:
         self._main.close()
         self._twin.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +191,23 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def processor_features() -> list[str]:
+    """What NumPy uses of this processor beyond what it needs; with `DISABLE` it does without."""
+    core: Any = import_module("numpy._core._multiarray_umath")
+    return [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
+
+
+def _on_processors(answer: dict[str, str], plain: dict[str, str]) -> dict[str, str]:
+    """`plain`: of a process whose NumPy does as on a processor without wide instructions."""
+    if answer == plain:
+        return answer | {"saw": f"{answer['saw']}; equal without what NumPy uses of this processor, too"}
+    features = " ".join(processor_features())
+    return answer | {
+        "saw": f"{answer['saw']}; {ONE_KIND}: without NumPy's {features} other bits come out ({plain['saw']});"
+        " train, replay and run it on one kind, or compute in a fold"
+    }
 
 
 def _compared(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:

@@ -30,6 +30,10 @@ class Target:
     name: str
     file: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    interval: str | None = None
+    """Of the bars that it is checked on; None: real daily ones, and generated minutes."""
+    bars: str | None = None
+    """A Parquet file of them (`plugins.checks.bars.use`)."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

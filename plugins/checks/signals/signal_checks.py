@@ -29,7 +29,8 @@ def reads_its_input_alone(subject: SignalSubject) -> str:
 def computes(subject: SignalSubject) -> str:
     """It decided on the predictions of twelve symbols at eighty times."""
     kinds = subject.baseline["signal"].map(lambda value: value if isinstance(value, str) else "a number")
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.value_counts().items())
+    asked = f"; it was given {', '.join(subject.asked)}, for which it asked" if subject.asked else ""
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.value_counts().items()) + asked
 
 
 def input_untouched(subject: SignalSubject) -> str:
@@ -53,7 +54,7 @@ def no_look_ahead(subject: SignalSubject) -> str:
     """Predictions after one time were multiplied, replaced or cut off: nothing up to that time may change."""
     data = subject.data
     width, times = len(SYMBOLS), len(data) // len(SYMBOLS)
-    other = predictions(2, times)
+    other = predictions(2, times, subject.asked)
     for last in (times // 2, 3 * times // 4, 0, 5, times - 2):
         rows = (last + 1) * width
         for what, changed in {
@@ -95,7 +96,7 @@ def symbols(subject: SignalSubject) -> str:
     In a cross-section only the latter: there others have their say.
     """
     used = subject.new()
-    subject.generate(predictions(3), "other predictions", used)
+    subject.generate(predictions(3, more=subject.asked), "other predictions", used)
     deviation = first_difference(subject.baseline, subject.generate(subject.data, plugin=used))
     if deviation is not None:
         raise Failed(f"after other predictions, {deviation}", "generate must begin anew: keep nothing on the instance")

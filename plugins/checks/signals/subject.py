@@ -1,6 +1,8 @@
 """A signal generator under test: predictions of several symbols, and what it decided on them."""
 
 import math
+import re
+from collections.abc import Sequence
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -15,15 +17,20 @@ from plugins.checks.findings.outcome import Failed
 SYMBOLS = ("AAPL", "BAC", "IBM", "JNJ", "MSFT", "ORCL", "SPY", "T", "WMT", "XOM", "XRX", "ZION")
 TIMES = 80
 DECIDED = ("signal", "weight", "reason")
+NAME, QUOTED = re.compile(r"[A-Za-z][\w.]*"), re.compile("'([^']+)'")
+MOST_COLUMNS = 64
+"""Columns that a generator is given one after the other, as it asks for them."""
 
 
-def predictions(seed: int = 1, count: int = TIMES) -> pd.DataFrame:
-    """Predictions of twelve symbols, by time and then symbol: an index (symbol, time), as cross-sections need it."""
+def predictions(seed: int = 1, count: int = TIMES, more: Sequence[str] = ()) -> pd.DataFrame:
+    """Predictions of twelve symbols, by time and then symbol: an index (symbol, time), as cross-sections need it; with
+    `more` columns, of values between -1 and 1.
+    """
     random = np.random.default_rng(seed)
     times = pd.date_range("2024-01-02 14:31", periods=count, freq="min", tz="UTC").as_unit("ms")
     index = pd.MultiIndex.from_product([times, SYMBOLS], names=["time", "symbol"]).swaplevel()
     size = len(index)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "prediction": random.normal(0.0, 0.8, size).round(1),  # so there are ties
             "close": 100.0 + random.normal(0.0, 1.0, size).cumsum() * 0.1,
@@ -31,6 +38,7 @@ def predictions(seed: int = 1, count: int = TIMES) -> pd.DataFrame:
         },
         index,
     )
+    return frame.assign(**{name: random.uniform(-1.0, 1.0, size) for name in more})
 
 
 class SignalSubject:
@@ -38,7 +46,32 @@ class SignalSubject:
 
     def __init__(self, cls: type[BaseSignalGenerator], params: dict[str, Any]) -> None:
         self.cls, self.params = cls, params
-        self.data = predictions()
+
+    @cached_property
+    def asked(self) -> list[str]:
+        """Columns of features that it asks for: its fold's, and others as they turn out to be missing."""
+        given = predictions(count=1)
+        fold = self.new().fold
+        names = [name for name in (fold.requires if fold is not None else ()) if name not in given]
+        while len(names) < MOST_COLUMNS and (name := self._missing(predictions(more=names))) is not None:
+            names.append(name)
+        return names
+
+    @cached_property
+    def data(self) -> pd.DataFrame:
+        return predictions(more=self.asked)
+
+    def _missing(self, data: pd.DataFrame) -> str | None:
+        """The column for want of which it fails; None when it does not."""
+        try:
+            self.new().generate(data)
+        except (KeyError, AttributeError, ValueError, IndexError) as error:
+            words = [str(getattr(error, "name", "")), *(str(part) for part in error.args)]
+            words += [name for word in words for name in QUOTED.findall(word)]
+            return next((word for word in words if NAME.fullmatch(word) and word not in data), None)
+        except (Exception, SystemExit):  # a check says so
+            return None
+        return None
 
     def new(self) -> BaseSignalGenerator:
         try:
