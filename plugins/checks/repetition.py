@@ -13,9 +13,6 @@ from plugins.checks.features.subject import FeatureSubject
 from plugins.checks.findings.compare import difference, numbers
 from plugins.checks.findings.outcome import Failed
 
-QUICK, MANY = 0.005, 30_000
-"""Up to so many seconds for the usual bars, so many are computed."""
-
 
 def repeatable(subject: FeatureSubject) -> str:
     """Computed twice by new instances, and once more in a process with another hash seed: the bytes were compared."""
@@ -23,13 +20,7 @@ def repeatable(subject: FeatureSubject) -> str:
     deviation = difference(first, subject.compute(subject.bars, plugin=subject.new()))
     if deviation is not None:
         raise Failed(f"the second time {deviation.text}", "no clock, no unseeded random numbers, no order of a set")
-    return f"SHA-256 {digest(first)}" if subject.cost > QUICK else f"SHA-256 {digest(_many(subject))}"
-
-
-def _many(subject: FeatureSubject) -> pd.DataFrame:
-    """Enough values that a last bit which differs once in a hundred is seen."""
-    bars = pd.concat([subject.bars, walk(MANY, 6)])
-    return subject.compute(bars[~bars.index.duplicated()].sort_index(), "many bars", subject.new())
+    return f"SHA-256 {digest(first)}"
 
 
 def digest(result: pd.DataFrame) -> str:
