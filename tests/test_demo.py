@@ -117,9 +117,9 @@ def test_every_bar_has_its_signal_once_and_live_is_what_replay_says(run: Run) ->
 def test_the_model_knows_the_first_part_only(run: Run) -> None:
     training = json.loads((run.folder / "model" / "manifest.json").read_text())["training"]
     assert training["last_time"] < SPLIT.timestamp() * 1000
-    # all but 20 of each symbol to warm up, and 6 whose target is not known yet; and of the targets over seven minutes,
+    # all but 20 of each symbol to warm up, and 6 whose target is not known yet; and of the targets over six minutes,
     # those across the two gaps of more than twice that which are no night: BAC's of 126 and IBM's of 177 minutes
-    assert training["rows"] == run.summary["bars_to_train_on"] - 4 * 26 - 2 * 7
+    assert training["rows"] == run.summary["bars_to_train_on"] - 4 * 26 - 2 * 6
 
 
 @pytest.mark.broker
