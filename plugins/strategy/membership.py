@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.errors import ConfigurationError
-from schemas.wire import is_symbol
+from schemas.wire import is_symbol, not_a_symbol
 
 Periods = tuple[tuple[int, int], ...]
 BEGINNING, END = 0, 253_402_300_800_000
@@ -117,9 +117,7 @@ def _rows(path: Path, place: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_symbol(symbol: str, where: str) -> None:
     if not is_symbol(symbol):
-        raise ConfigurationError(
-            f"{where}: {symbol[:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible"
-        )
+        raise ConfigurationError(f"{where}: {not_a_symbol(symbol)}")
 
 
 def _time(text: str, column: str, where: str) -> int:

@@ -16,7 +16,7 @@ from pydantic import (
 from schemas.configuration.fields import Interval, Section
 from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
-from schemas.wire import is_symbol
+from schemas.wire import is_symbol, not_a_symbol
 
 LOT = 1e-4
 Size = Annotated[float, Field(gt=0)]
@@ -86,7 +86,7 @@ class Training(Section):
 
 def _check_lots(lots: dict[str, float]) -> dict[str, float]:
     if bad := [name for name in lots if not is_symbol(name)]:
-        raise ValueError(f"{bad[0][:80]!r} is not a symbol")
+        raise ValueError(not_a_symbol(bad[0]))
     return lots
 
 

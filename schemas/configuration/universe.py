@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from schemas.wire import is_symbol
+from schemas.wire import is_symbol, not_a_symbol
 
 ACTIVE_BARS = 5
 
@@ -43,7 +43,7 @@ def _symbols(symbols: list[str]) -> list[str]:
     if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
         raise ValueError(f"the universe names a symbol twice: {', '.join(twice[:5])}")
     if bad := [symbol for symbol in symbols if not is_symbol(symbol)]:
-        raise ValueError(f"{bad[0][:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible")
+        raise ValueError(not_a_symbol(bad[0]))
     return symbols
 
 

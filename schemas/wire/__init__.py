@@ -29,6 +29,8 @@ from schemas.wire.fields import (
     interval_ms,
     is_symbol,
     name_of_length,
+    not_a_symbol,
+    symbol_fault,
 )
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
 from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
@@ -80,4 +82,6 @@ __all__ = [
     "interval_ms",
     "is_symbol",
     "name_of_length",
+    "not_a_symbol",
+    "symbol_fault",
 ]

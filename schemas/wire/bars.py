@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import decode
-from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval
+from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval, not_a_symbol
 
 MAX_BAR_BYTES = 64 * 1024
 
@@ -52,10 +52,7 @@ def check_bar(bar: Bar) -> None:
     if length is None:
         raise BadRecord("invalid", f"{bar.interval[:80]!r} is not an interval such as 1m, 1h or 1d")
     if not is_symbol(bar.symbol):
-        raise BadRecord(
-            "invalid",
-            f"{bar.symbol[:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible",
-        )
+        raise BadRecord("invalid", not_a_symbol(bar.symbol))
     low, high = bar.low, bar.high
     if not low <= bar.open <= high or not low <= bar.close <= high:
         raise BadRecord("invalid", _price_fault(bar))

@@ -16,7 +16,8 @@ _SYMBOL_PATTERN = (
     "\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff\u3001-\ufefe\uff00-"
     "\ufff8\ufffc-\U000dffff\U000e0080-\U0010ffff]"
 )
-_SYMBOL = re.compile(_SYMBOL_PATTERN + "{1,64}")
+MAX_SYMBOL = 64
+_SYMBOL = re.compile(f"{_SYMBOL_PATTERN}{{1,{MAX_SYMBOL}}}")
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 
 
@@ -72,7 +73,7 @@ BarTime = Annotated[
 _SYMBOL_SCHEMA = f"^{_SYMBOL_PATTERN}+$"
 # msgspec would run a pattern on each record, which costs more than the rest of the decoding: `check_bar` looks at a new
 # symbol or interval once
-Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 64, "pattern": _SYMBOL_SCHEMA})]
+Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_SYMBOL, "pattern": _SYMBOL_SCHEMA})]
 Interval = Annotated[
     str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,4}[smhd]$"}, description="such as 1m, 1h or 1d")
 ]
@@ -90,4 +91,29 @@ def is_symbol(symbol: str) -> bool:
 
     Two symbols are the same when their bytes are; nothing is normalised.
     """
-    return len(symbol) <= 64 and _SYMBOL.fullmatch(symbol) is not None
+    return len(symbol) <= MAX_SYMBOL and _SYMBOL.fullmatch(symbol) is not None
+
+
+def symbol_fault(symbol: str) -> tuple[str, str]:
+    """What is wrong with a name that `is_symbol` refuses, and the mend.
+
+    >>> symbol_fault("BRK B"), symbol_fault("A\\u200bB")
+    (('has white space', "write 'BRK.B', say"), ('has an invisible character', 'remove U+200B'))
+    """
+    if not symbol.strip():
+        return "is empty", "name it"
+    if len(symbol) > MAX_SYMBOL:
+        return "is too long", f"its {len(symbol):,} characters may be {MAX_SYMBOL} at most"
+    if symbol.split() != [symbol]:
+        return "has white space", f"write {'.'.join(symbol.split())!r}, say"
+    hidden = next(character for character in symbol if _SYMBOL.fullmatch(character) is None)
+    return "has an invisible character", f"remove U+{ord(hidden):04X}"
+
+
+def not_a_symbol(symbol: str) -> str:
+    """The line for a name that `is_symbol` refuses.
+
+    >>> not_a_symbol("BRK B")
+    "'BRK B' is not a symbol: it has white space; write 'BRK.B', say"
+    """
+    return f"{symbol[:80]!r} is not a symbol: it {'; '.join(symbol_fault(symbol))}"

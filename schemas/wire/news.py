@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import decode
-from schemas.wire.fields import Symbol, Time, is_symbol
+from schemas.wire.fields import Symbol, Time, is_symbol, not_a_symbol
 
 MAX_ARTICLE_BYTES = 4 << 20
 MAX_SYMBOLS = 1_000
@@ -131,6 +131,4 @@ def decode_news(value: bytes | None) -> NewsRecord:
 
 def _check_symbol(symbol: str) -> None:
     if not is_symbol(symbol):
-        raise BadRecord(
-            "invalid", f"{symbol[:80]!r} is not a symbol: 1 to 64 characters, none of them white space or invisible"
-        )
+        raise BadRecord("invalid", not_a_symbol(symbol))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS, PRICES
 from schemas.errors import ConfigurationError
-from schemas.wire import canonical_interval, interval_ms, is_symbol
+from schemas.wire import canonical_interval, interval_ms, is_symbol, symbol_fault
 from streams.ingest.forming import says_unclosed
 from streams.ingest.row_places import row_places
 from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step
@@ -290,10 +290,8 @@ def _faults(frame: pd.DataFrame) -> dict[str, Any]:
     low, high, volume = (frame[name].to_numpy() for name in ("low", "high", "volume"))
     values = frame[list(COLUMNS)].to_numpy()
     outside = [(frame[name].to_numpy() < low) | (frame[name].to_numpy() > high) for name in ("open", "close")]
-    symbols = frame["symbol"].cat
-    named = np.array([is_symbol(symbol) for symbol in symbols.categories], np.bool_)[symbols.codes]
     return {
-        "without a symbol": ~named,
+        **_unnamed(frame["symbol"].cat),
         "without values": np.isnan(values).any(axis=1),
         "with an infinite value": np.isinf(values).any(axis=1),
         "with a price not above 0": (frame[list(PRICES)].to_numpy() <= 0).any(axis=1),
@@ -301,6 +299,18 @@ def _faults(frame: pd.DataFrame) -> dict[str, Any]:
         "with open or close outside low to high": outside[0] | outside[1],
         "with volume below 0": volume < 0,
     }
+
+
+def _unnamed(symbols: Any) -> dict[str, NDArray[np.bool_]]:
+    """Rows whose symbol is none, by what is wrong with it; the reason shows the first such symbol and the mend."""
+    reasons: dict[str, str] = {}  # what is wrong → the reason
+    places: dict[str, list[int]] = {}  # the reason → its symbols
+    for place, symbol in enumerate(symbols.categories):
+        if not is_symbol(symbol):
+            fault, mend = symbol_fault(symbol)
+            shown = f"whose symbol {fault} ({symbol[:20]!r}: {mend})" if symbol else "without a symbol"
+            places.setdefault(reasons.setdefault(fault, shown), []).append(place)
+    return {reason: np.isin(symbols.codes, found) for reason, found in places.items()}
 
 
 def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused) -> pd.DataFrame:

@@ -100,8 +100,22 @@ BAD = {
     "SPY,{t},1,2,1,1,-1": "with volume below 0",
     "SPY,,1,2,1,1,1": "without a time",
     ",{t},1,2,1,1,1": "without a symbol",
-    "S P,{t},1,2,1,1,1": "without a symbol",
+    "BRK B,{t},1,2,1,1,1": "whose symbol has white space ('BRK B': write 'BRK.B', say)",
+    "BRK\u00a0B,{t},1,2,1,1,1": "whose symbol has white space ('BRK\\xa0B': write 'BRK.B', say)",
+    "A\u200bB,{t},1,2,1,1,1": "whose symbol has an invisible character ('A\\u200bB': remove U+200B)",
+    f"{'A' * 65},{{t}},1,2,1,1,1": f"whose symbol is too long ('{'A' * 20}': its 65 characters may be 64 at most)",
 }
+
+
+def test_a_file_named_with_a_space_and_many_such_symbols(tmp_path: Path) -> None:
+    """The reason names one of them: a file may have thousands."""
+    named = read_bars(write(tmp_path / "BF B.csv", f"time,open,high,low,close\n{T},1,2,1,1\n"), "1m")
+    assert refused(named).reasons == {"whose symbol has white space ('BF B': write 'BF.B', say)": 1}
+    rows = "".join(f"{name},{T},1,2,1,1,1\n" for name in ("A B", "C D", "E F", "", "IBM"))
+    assert refused(read_bars(write(tmp_path / "a.csv", HEADER + rows), "1m")).reasons == {
+        "whose symbol has white space ('A B': write 'A.B', say)": 3,
+        "without a symbol": 1,
+    }
 
 
 @pytest.mark.parametrize("row", BAD)
