@@ -13,7 +13,7 @@ from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.recovery.plan import NEWS_TRACK, of_track, resume_plan
-from streams.recovery.state import StoredState, load, snapshot_key
+from streams.recovery.state import StoredState, load, load_control, snapshot_key
 from streams.requests.groups import members
 
 
@@ -69,6 +69,17 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     except ConfigurationError as error:
         state.refused = str(error)
     return state
+
+
+async def models_in_force(kafka: Kafka, strategy: str) -> dict[int, str | None]:
+    """By partition of the bars, the SHA-256 of the model that is in force there, as `control` says; a partition for
+    which no worker has said anything yet is missing.
+    """
+    log, found = KafkaLog(kafka), {}
+    for number in range(await partition_count(kafka)):
+        if applied := (await load_control(log, number)).applied.get(strategy):
+            found[number] = applied.model.sha256 if applied.model else None
+    return found
 
 
 def _owners(stored: StoredState) -> dict[str, OwnerState]:

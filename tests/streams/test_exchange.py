@@ -16,13 +16,13 @@ from alphawire.commands.research.verify import describe
 from backtest.replay.replay import replay
 from backtest.verify.verify import verify
 from plugins.models.artifacts.manifest import read_manifest
-from schemas.configuration import Config
+from schemas.configuration import Config, load_config
 from schemas.wire import Applied, Signal, Use
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import TansuBroker
 from streams.kafka.clients import open_producer
 from streams.kafka.log import KafkaLog
-from streams.kafka.topics import topic_name
+from streams.kafka.topics import create_topics, topic_name
 from streams.publishing.writer import PRODUCER
 from streams.recovery.state import decode_applied, load
 from streams.requests.control_topic import answers, send
@@ -140,9 +140,9 @@ async def answered(config: Config, bad: dict[str, tuple[str, str]]) -> dict[str,
     return {fault: answer.reason or "" for fault, (answer,) in found.items()}
 
 
-async def foreign(config: Config, value: bytes) -> None:
+async def foreign(config: Config, value: bytes, partition: int = 0) -> None:
     async with open_producer(config.kafka, **PRODUCER) as producer:
-        await producer.send_and_wait(topic_name(config.kafka, "control"), value, b"moving", partition=0)
+        await producer.send_and_wait(topic_name(config.kafka, "control"), value, b"moving", partition=partition)
 
 
 @pytest.mark.slow
@@ -194,6 +194,51 @@ def test_the_artifacts_beside_the_configured_one_are_listed(tmp_path: Path, mode
     file = tmp_path / "list.yaml"
     write_config(file, "localhost:1", "list.", {NAME: modelled(tmp_path / "models")})
     done = CliRunner().invoke(cli, ["models", "list", NAME, "-c", str(file), "--json"])
-    listed = json.loads(done.output)
+    listed = json.loads(done.stdout)
     assert {one["artifact"]: one["sha256"] for one in listed} == models
     assert [one["artifact"] for one in listed if one["configured"]] == ["a"]
+    assert {one["in_force"] for one in listed} == {None}
+    assert done.stderr.startswith("what is in force is not known: no Kafka broker answers at localhost:1")
+
+
+def applied(sha256: str, partition: int, offset: int) -> bytes:
+    """As a worker says it, with the fields that the first of them wrote."""
+    model = {"key": "ml.lightgbm", "sha256": sha256}
+    return json.dumps(
+        {
+            "kind": "applied", "strategy": NAME, "topic": "force.bars", "partition": partition, "offset": offset,
+            "origin": {"partition": partition, "offset": 0}, "publish_from": 0,
+            "config_hash": "0" * 16, "config": {}, "model": model,
+        }
+    ).encode()  # fmt: skip
+
+
+def test_what_is_in_force_is_marked(tansu: TansuBroker, tmp_path: Path, models: dict[str, str]) -> None:
+    """Of each partition the newest counts; a model of which there is no artifact here is told; a strategy of another
+    name and partitions without a worker are nothing.
+    """
+    file = tmp_path / "force.yaml"
+    write_config(file, tansu.bootstrap, "force.", {NAME: modelled(tmp_path / "models")})
+    file.write_text(file.read_text().replace("partitions: 2", "partitions: 4"))
+    config = load_config(file)
+    asyncio.run(create_topics(config.kafka))
+
+    def listed() -> tuple[dict[str, list[int]], str, list[str]]:
+        words = ["models", "list", NAME, "-c", str(file)]
+        done = CliRunner().invoke(cli, [*words, "--json"])
+        plain = CliRunner().invoke(cli, words)
+        return (
+            {one["artifact"]: one["in_force"] for one in json.loads(done.stdout)},
+            done.stderr,
+            plain.stdout.split("\n"),
+        )
+
+    assert listed()[0] == {"a": [], "b": [], "c": []}
+    for sha256, partition, offset in (
+        (models["a"], 0, 0), (models["a"], 1, 0), (models["b"], 1, 7), ("f" * 64, 2, 0),
+    ):  # fmt: skip
+        asyncio.run(foreign(config, applied(sha256, partition, offset), partition))
+    places, errors, lines = listed()
+    assert places == {"a": [0], "b": [1], "c": []}
+    assert errors == "in force on partition 2: the model ffffffffffff, which is not here\n"
+    assert [line.partition(" in force on ")[2] for line in lines[:3]] == ["partition 0", "partition 1", ""]

@@ -12,7 +12,7 @@ import click
 
 from alphawire.commands.options import TIME, config_option, json_option, plugins_option
 from schemas.configuration import Config, Strategy
-from schemas.errors import AlphawireError, ArtifactError, ConfigurationError
+from schemas.errors import AlphawireError, ConfigurationError
 from schemas.wire import Pause, Resume, Use, Wish
 
 if TYPE_CHECKING:
@@ -76,45 +76,6 @@ def resume(strategy: str, config: Config, from_time: int | None, wait: float, as
     """Have all workers publish STRATEGY's signals again, from the next bar on."""
     config.strategy(strategy)
     _send(config, Resume(str(uuid.uuid4()), strategy, from_time), wait, as_json)
-
-
-@click.command("list")
-@click.argument("strategy")
-@config_option
-@plugins_option
-@json_option
-def list_models(strategy: str, config: Config, as_json: bool) -> None:
-    """The artifacts that STRATEGY could use: those that lie beside its configured one (*) on this machine; its shadow's
-    is marked ~.
-    """
-    artifacts = _artifacts(config.strategy(strategy), strategy)
-    if as_json:
-        click.echo(json.dumps(artifacts))
-        return
-    for one in artifacts:
-        mark = "*" if one["configured"] else "~" if one["shadow"] else " "
-        click.echo(f"{mark} {one['artifact']:<24} {one['sha256'] or '':<12.12} {one['key'] or ''} {one['fault'] or ''}")
-
-
-def _artifacts(settings: Strategy, strategy: str) -> list[dict[str, Any]]:
-    from plugins.models.artifacts.manifest import read_manifest
-
-    if settings.model is None:
-        raise ConfigurationError(f"strategy {strategy} has no model; its prediction is a feature's column")
-    configured = settings.model.artifact.absolute()
-    shadow = settings.shadow.artifact.absolute() if settings.shadow else None
-    artifacts = []
-    for manifest in sorted(configured.parent.glob("*/manifest.json")):
-        one: dict[str, Any] = {"artifact": manifest.parent.name, "configured": manifest.parent == configured}
-        one["shadow"] = manifest.parent == shadow
-        try:
-            what = read_manifest(manifest.parent)
-            wrong = what.key != settings.model.key
-            one |= {"sha256": what.sha256, "key": what.key, "fault": "another model's" if wrong else None}
-        except ArtifactError as error:
-            one |= {"sha256": None, "key": None, "fault": str(error)}
-        artifacts.append(one)
-    return artifacts
 
 
 def _checked(strategy: str, settings: Strategy, artifact: str, sha256: str | None) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from alphawire.commands.control.compare_models import compare
-from alphawire.commands.control.control_requests import list_models, use
+from alphawire.commands.control.control_requests import use
+from alphawire.commands.control.list_models import list_models
 from alphawire.commands.options import config_option
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
