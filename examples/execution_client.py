@@ -1,8 +1,9 @@
 """How a trading system should read signals: a plain Kafka consumer, which imports nothing of alphawire.
 
-    python examples/execution_client.py localhost:9092 demo
+    python examples/execution_client.py localhost:9092 demo [PREFIX OF THE TOPICS]
 
-prints the orders that strategy `demo` asks for, on paper. The rules, in the order of `ExecutionClient`:
+prints the orders that strategy `demo` asks for, on paper, and on standard error what became of the signals: history is
+all too late. The rules, in the order of `ExecutionClient`:
 
 1. Read with ``read_committed``: what a worker took back (an aborted transaction) is then never seen.
 2. Drop an `id` that was handled before: after a crash a worker may publish a signal again, with the same bytes.
@@ -45,6 +46,11 @@ class ExecutionClient:
     lot: float = 1.0  # shares in a lot
     counts: Counter[str] = field(default_factory=Counter)  # what became of the records
     _seen: dict[str, None] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """``1,200 signals: 1,000 too late, 150 kept, 50 ordered``."""
+        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.most_common())
+        return f"{self.counts.total():,} signals: {outcomes or 'none yet'}"
 
     async def run(self, bootstrap: str, topic: str = "signals", group: str = "execution", **settings: Any) -> None:
         """Reads and acts until cancelled. A restart goes on from the offsets that `group` committed."""
@@ -98,18 +104,27 @@ class ExecutionClient:
         return int(math.copysign(math.floor(abs(lots) + 1e-9), lots))
 
 
-async def on_paper(bootstrap: str, strategy: str, equity: float = 100_000.0) -> None:
+async def on_paper(bootstrap: str, strategy: str, prefix: str = "", equity: float = 100_000.0) -> None:
     """Prints orders and takes them for filled; prices are the closes on the topic `bars`."""
     closes: dict[str, float] = {}
 
     async def follow_prices() -> None:
-        async with AIOKafkaConsumer("bars", bootstrap_servers=bootstrap) as bars:
+        async with AIOKafkaConsumer(f"{prefix}bars", bootstrap_servers=bootstrap) as bars:
             async for bar in bars:
                 closes[bar.key.decode()] = json.loads(bar.value)["close"]
 
     client = ExecutionClient(strategy, {}, order=print, price=closes.get, equity=lambda: equity)
-    await asyncio.gather(follow_prices(), client.run(bootstrap))
+
+    async def show() -> None:
+        shown = ""
+        while True:
+            if (summary := client.summary()) != shown:
+                print(shown := summary, file=sys.stderr, flush=True)
+            await asyncio.sleep(1)
+
+    await asyncio.gather(follow_prices(), client.run(bootstrap, f"{prefix}signals", f"{prefix}execution"), show())
 
 
 if __name__ == "__main__":
-    asyncio.run(on_paper(sys.argv[1], sys.argv[2]))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(on_paper(*sys.argv[1:4]))

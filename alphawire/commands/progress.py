@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from schemas.configuration import Config
 
@@ -25,13 +26,22 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+class Done(MofNCompleteColumn):
+    """``3/10``; where nobody knows how much there is, how much is done; nothing for work that is not counted."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is not None:
+            return super().render(task)
+        return Text(f"{int(task.completed):,}" if task.completed else "", style="progress.download")
+
+
 def _bar() -> Progress:
     """Seen on a terminal only."""
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
         BarColumn(),
-        MofNCompleteColumn(),
+        Done(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )

@@ -83,8 +83,8 @@ def train(
     strategy = config.strategy(strategy_name)
     new_model(strategy_name, strategy)  # a mistake there is reported before the features are computed
     assert strategy.model is not None
-    stage("computing the features")
     chosen = select(strategy_name, strategy, bars, end)
+    stage(f"computing the features of {len(chosen):,} bars")
     samples = make_samples(strategy_name, strategy, chosen, start, news)
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
