@@ -171,7 +171,8 @@ def judged(
     if sample is None:
         return TrialVerdict(count, len(trials), bars=len(returns), overfitting=overfitting)
     alike = [one for one in different.values() if one.interval_ms == interval_ms]
-    sharpes = [one.sharpe for one in alike if one.sharpe is not None]
+    # trials that came to the same were one bet, and say nothing about how far bets lie apart
+    sharpes = list({round(one.sharpe, 12): one.sharpe for one in alike if one.sharpe is not None}.values())
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 1.0 / (sample.count - 1)
     return TrialVerdict(
         count,

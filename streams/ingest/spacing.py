@@ -39,17 +39,28 @@ def check_lengths(path: Path, frame: pd.DataFrame, named: bool) -> None:
 
 
 def _check_longer(path: Path, frame: pd.DataFrame) -> None:
+    """All bars of the file, and those of each symbol: one may have days in a file of hours."""
     if len(frame) < 3:
         return
-    apart = np.concatenate([_apart(part) for part in _by_symbol(frame)])
+    distances = {str(part["symbol"].iloc[0]): _apart(part) for part in _by_symbol(frame)}
+    length, interval = _length(frame), frame["interval"].iloc[0]
+    _refuse_longer(path, np.concatenate(list(distances.values())), length, interval, 2.0, "its bars")
+    for symbol, apart in distances.items():
+        if len(apart) >= MANY:
+            _refuse_longer(path, apart, length, interval, 1.0, f"bars of {symbol}")
+
+
+def _refuse_longer(path: Path, apart: NDArray[np.int64], length: int, interval: str, uneven: float, which: str) -> None:
+    """Few bars of many (a symbol that is seldom traded) lie far apart by chance, and unevenly: the usual distance is
+    more than `uneven` times the least one.
+    """
     if len(apart) < 2:
         return
-    least, usual, length = apart.min(), float(np.median(apart)), _length(frame)
-    # few bars of many (a symbol that is seldom traded) lie far apart by chance, and unevenly
-    if least >= (2 if len(apart) >= MANY else 10) * length and usual <= 2 * least:
+    least, usual = apart.min(), float(np.median(apart))
+    if least >= (2 if len(apart) >= MANY else 10) * length and usual <= uneven * least:
         raise ConfigurationError(
-            f"{path}: its bars are {_name(usual)} apart, and never less than {_name(least)}, so they are no"
-            f" {frame['interval'].iloc[0]} bars; {MEND}"
+            f"{path}: {which} are {_name(usual)} apart, and never less than {_name(least)}, so they are no"
+            f" {interval} bars; {MEND}"
         )
 
 

@@ -90,6 +90,18 @@ def test_sharpe_ratios_of_other_bars_are_not_pooled() -> None:
         assert verdict.deflated == deflated_sharpe(sample, sharpes, 12)
 
 
+def test_trials_that_came_to_the_same_do_not_make_bets_alike() -> None:
+    """Under another name, or with twice the weight: no sign that there is no luck to be had."""
+    same = [trial("s", "backtest", name, RETURNS * size, (0, 9)) for name, size in (("a", 1.0), ("b", 1.0), ("c", 2.0))]
+    sample = moments(RETURNS)
+    assert sample is not None
+    verdict = judged(RETURNS, same)
+    assert verdict.trials == 3
+    assert verdict.deflated == deflated_sharpe(sample, [], 3)
+    other = trial("s", "backtest", "d", -RETURNS, (0, 9))
+    assert judged(RETURNS, [*same, other]).deflated == deflated_sharpe(sample, [sample.sharpe, -sample.sharpe], 4)
+
+
 def test_a_line_of_before_counts_and_is_not_pooled(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.add([trial("demo", "backtest", "a", RETURNS, (0, 9))])

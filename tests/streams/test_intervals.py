@@ -166,6 +166,22 @@ def test_longer_bars_than_said_are_refused(tmp_path: Path, interval: str, times:
     assert "\n" not in str(error.value)
 
 
+def test_days_of_one_symbol_in_a_file_of_hours(tmp_path: Path) -> None:
+    hours = pd.date_range("2024-03-04", periods=60, freq="h", tz="UTC")
+    days = pd.bdate_range("2024-03-04", periods=12, tz="UTC")
+    rows = [("A", time) for time in hours] + [("B", time) for time in days]
+    path = tmp_path / "mixed.csv"
+    path.write_text(HEADER + "".join(f"{symbol},{time.isoformat()},5,6,4,5,10\n" for symbol, time in rows))
+    with pytest.raises(
+        ConfigurationError, match="bars of B are 1d apart, and never less than 1d, so they are no 1h bars"
+    ):
+        read_bars(path, "1h")
+    seldom = [("B", days[0] + pd.Timedelta(hours=h)) for h in (0, 3, 11, 14, 40, 43, 47, 90, 93, 101)]
+    rows = [("A", time) for time in hours] + seldom
+    path.write_text(HEADER + "".join(f"{symbol},{time.isoformat()},5,6,4,5,10\n" for symbol, time in rows))
+    assert len(read_bars(path, "1h")) == 70
+
+
 def test_seldom_traded_minutes_are_minutes(tmp_path: Path) -> None:
     """Uneven distances are missing bars; and a file that names each row's interval is believed."""
     minutes = [0, 2, 9, 13, 40, 44, 81, 83, 120, 177, 190]

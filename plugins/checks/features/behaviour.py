@@ -145,6 +145,7 @@ def missing_values(subject: FeatureSubject) -> str:
         raise Inapplicable("it reads nothing of the bar itself")
     data, middle = subject.bars, len(subject.bars) // 2
     hole = data.iloc[[middle]] * np.nan
+    hole.index -= (data.index[middle] - data.index[middle - 1]) / 2  # between two bars: no time comes twice
     result = subject.compute(pd.concat([data.iloc[:middle], hole, data.iloc[middle:]]), "bars with a hole")
     if not result.iloc[middle].isna().all():
         raise Failed("a bar without prices got a value", "leave `out` alone, and declare all that is read in `reads`")
