@@ -49,7 +49,7 @@ WRITE_REFUSALS = {
     "TopicAuthorizationFailedError": _RIGHTS,
     "ClusterAuthorizationFailedError": _RIGHTS,
     "TransactionalIdAuthorizationFailed": "this client may not use its transactional id; give it the right to"
-    " those that begin with alphawire-GROUP-",
+    " those that begin with alphawire-",
 }
 """Errors of aiokafka by which a write is answered, and would be after a restart, and the mend."""
 

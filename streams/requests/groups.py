@@ -2,6 +2,8 @@
 
 import logging
 
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+
 from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
 from streams.kafka.clients import open_admin
@@ -10,12 +12,19 @@ from streams.kafka.topics import topic_name
 log = logging.getLogger("alphawire.groups")
 
 
-async def members(kafka: Kafka, group: str) -> int | None:
-    """How many workers the group has now; None where the broker does not say."""
+async def members(kafka: Kafka, group: str, topic: str) -> int | None:
+    """How many workers of the group read `topic` now; None where the broker does not say. A group may have workers on
+    topics of other prefixes, too.
+    """
     async with open_admin(kafka) as admin:
         (answer,) = await admin.describe_consumer_groups([group])
-    described = answer.groups[0]
-    return None if described[0] else len(described[5])
+    error, *_, running = answer.groups[0][:6]
+    return None if error else sum(_reads(metadata, topic) for _, _, _, metadata, _ in running)
+
+
+def _reads(metadata: bytes, topic: str) -> bool:
+    """By what a member said when it joined; one that is joining has said nothing yet, and counts."""
+    return not metadata or topic in ConsumerProtocolMemberMetadata.decode(metadata).subscription
 
 
 async def check_group(kafka: Kafka, last: str | None, tells_members: bool) -> None:
@@ -25,7 +34,7 @@ async def check_group(kafka: Kafka, last: str | None, tells_members: bool) -> No
     if last is None or last == kafka.group:
         return
     bars = topic_name(kafka, "bars")
-    running = await members(kafka, last) if tells_members else None
+    running = await members(kafka, last, bars) if tells_members else None
     if running:
         raise ConfigurationError(
             f"the group {last} works on {bars}: {running} of its workers are running, and a second group would publish"

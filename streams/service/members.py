@@ -22,6 +22,7 @@ from schemas.configuration import Kafka
 log = logging.getLogger("alphawire.members")
 
 SCHEME = "alphawire"
+PREFIX = "kafka.prefix"
 SHOWN = 12
 """Characters of a hash in a log line."""
 
@@ -55,6 +56,7 @@ def read_member(url: str) -> GroupMember | None:
 
 def this_worker(kafka: Kafka, strategies: Sequence[ReadyStrategy], exactly_once: bool) -> GroupMember:
     settings = {f"strategies.{strategy.name}": strategy.config_hash for strategy in strategies}
+    settings[PREFIX] = kafka.prefix
     settings["kafka.partitioner"] = kafka.partitioner
     settings["kafka.delivery"] = "exactly_once" if exactly_once else "at_least_once"
     return GroupMember(f"{socket.gethostname()[:100]}-{os.getpid()}", settings)
@@ -68,8 +70,11 @@ class GroupMembers:
     _told: dict[str, dict[str, list[str | None]]] = field(default_factory=dict)
 
     def differing(self, urls: Iterable[str]) -> dict[str, dict[str, list[str | None]]]:
-        """The members that are configured otherwise: by name, each setting with its value there and here."""
-        others = [member for url in urls if (member := read_member(url)) is not None]
+        """The members that are configured otherwise: by name, each setting with its value there and here. Those on
+        topics of another prefix share no partition with this one, whatever they do.
+        """
+        read = [member for url in urls if (member := read_member(url)) is not None]
+        others = [member for member in read if member.settings.get(PREFIX) == self.own.settings.get(PREFIX)]
         found = {member.name: member.difference(self.own) for member in others}
         return {name: difference for name, difference in sorted(found.items()) if difference}
 

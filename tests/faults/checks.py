@@ -17,14 +17,15 @@ from streams.kafka.topics import topic_name
 from tests.faults import audit
 from tests.faults.controller import Run
 from tests.faults.setting import undisturbed
-from tests.faults.supervised import AWAY_AT_START
+from tests.faults.supervised import AWAY_AT_START, SIGNALS_REFUSED
 from tests.support.forked import Forked
 from tests.support.live import digest, records
 
 SHOWN = 5
 RESIDENT_MB, THREADS, DESCRIPTORS = 500, 60, 200
-EXPECTED_ENDS = {0, -9, 10, 11, 14, AWAY_AT_START}
-"""Asked to stop; killed; broker away or outcome unknown; no progress; fenced. Any other end is a fault of ours."""
+EXPECTED_ENDS = {0, -9, 10, 11, 14, AWAY_AT_START, SIGNALS_REFUSED}
+"""Asked to stop; killed; broker away or outcome unknown; no progress; fenced; told what to mend. Any other end is a
+fault of ours."""
 
 
 @dataclass

@@ -13,6 +13,8 @@ from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 
 AWAY_AT_START = "2, the broker is away at start"
+SIGNALS_REFUSED = "2, the broker refuses signals"
+REFUSED = "max.message.bytes"
 AWAY = ("alphawire: no Kafka broker answers", "alphawire: the broker at")
 OWNS = b" restored in "
 ARMED_SECONDS = 8.0
@@ -130,9 +132,13 @@ class Supervised:
                 self._go_on_at = time.monotonic() + (self.stopped_for or 2 * self.patience)
 
     def _cause(self, code: int) -> int | str:
-        """A worker that finds no broker at start says so in one line."""
+        """A worker that finds no broker at start, or whose signals a setting of their topic refuses, says so in one
+        line.
+        """
         last = self.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
-        return AWAY_AT_START if code == 2 and last.startswith(AWAY) else code
+        if code == 2 and last.startswith(AWAY):
+            return AWAY_AT_START
+        return SIGNALS_REFUSED if code == 2 and REFUSED in last and "signals" in last else code
 
     def stop(self) -> None:
         """SIGTERM, and the exit code is noted; one that is still starting is just killed."""

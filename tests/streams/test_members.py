@@ -39,6 +39,14 @@ def test_a_worker_of_an_earlier_version_says_nothing() -> None:
     assert GroupMembers(GroupMember("me-1", {"a": "1"})).differing(["alphawire://0f1e2d3c"]) == {}
 
 
+def test_a_worker_on_topics_of_another_prefix_is_no_matter() -> None:
+    mine, theirs = (this_worker(Kafka(prefix=prefix, partitioner=by), [], exactly_once=True) for prefix, by in
+                    (("a.", "murmur2"), ("b.", "crc32")))  # fmt: skip
+    other = this_worker(Kafka(prefix="a.", partitioner="crc32"), [], exactly_once=True)
+    assert GroupMembers(mine).differing([theirs.url()]) == {}
+    assert list(GroupMembers(mine).differing([theirs.url(), other.url()])) == [other.name]
+
+
 ONCE, LEAST = {"kafka.delivery": "exactly_once"}, {"kafka.delivery": "at_least_once"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from alphawire.commands.research.verify import describe
@@ -27,7 +28,7 @@ from streams.kafka.topics import create_topics, topic_name
 from streams.process.exits import Exit
 from streams.publishing.writer import Record, TransactionalWriterFactory
 from streams.recovery.conditions import Conditions
-from streams.requests.groups import check_group
+from streams.requests.groups import _reads, check_group
 from tests.backtest.test_verify import signals as replayed_signals
 from tests.support.deadlines import deadline
 from tests.support.gathered import predictions
@@ -110,6 +111,13 @@ def test_whoever_comes_later_shuts_the_first_one_out(kafka: ApacheKafkaBroker, k
             await factory.close(writer)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("topics", "counts"), [(["x.bars", "x.control"], True), (["y.bars", "y.control"], False)])
+def test_workers_of_a_group_count_by_the_topics_that_they_read(topics: list[str], counts: bool) -> None:
+    """One group may have workers on the topics of several prefixes."""
+    assert _reads(ConsumerProtocolMemberMetadata(2, topics, b"").encode(), "x.bars") is counts
+    assert _reads(b"", "x.bars")
 
 
 def test_a_broker_that_cannot_tell_is_no_reason_to_say_nothing(caplog: pytest.LogCaptureFixture) -> None:
