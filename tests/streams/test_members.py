@@ -83,6 +83,7 @@ def test_what_signals_depend_on_is_said() -> None:
     assert said == {
         "strategies.one": ready("one").config_hash,
         "strategies.two": ready("two", **OTHER).config_hash,
+        "kafka.prefix": "",
         "kafka.partitioner": "crc32",
         "kafka.delivery": "at_least_once",
     }
