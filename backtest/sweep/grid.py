@@ -41,6 +41,15 @@ def points(grid: Mapping[str, Sequence[Any]]) -> list[Values]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
+def as_options(values: Values) -> str:
+    """A point as it is written on the command line.
+
+    >>> as_options({"signal.buy_threshold": 0.01, "prediction": "rsi"})
+    '--grid signal.buy_threshold=0.01 --grid prediction=rsi'
+    """
+    return " ".join(f"--grid {key}={value}" for key, value in values.items())
+
+
 def strategy_at(strategy: Strategy, values: Values) -> Strategy:
     """The strategy with the settings of one point.
 
@@ -56,7 +65,7 @@ def strategy_at(strategy: Strategy, values: Values) -> Strategy:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"--grid {values}: {place}: {first['msg']}") from None
+        raise ConfigurationError(f"{as_options(values)}: {place}: {first['msg']}") from None
 
 
 def _set(plain: dict[str, Any], key: str, value: Any) -> None:

@@ -15,7 +15,7 @@ from backtest.sources.bars import file_steps
 from backtest.sources.news import NewsOf, news_sha256
 from backtest.sources.universes import bars_of
 from backtest.sweep.folder import SweepFolder
-from backtest.sweep.grid import Values, points, strategy_at
+from backtest.sweep.grid import Values, as_options, points, strategy_at
 from backtest.sweep.points import Point, Sweep, Task
 from backtest.sweep.walk_forward import walk_forward
 from backtest.sweep.workers import run_on
@@ -141,7 +141,7 @@ def _ready(name: str, strategy: Strategy, values: Values, retraining: Retraining
     try:
         return ready_strategy(name, strategy)
     except ArtifactError as error:
-        raise ArtifactError(f"--grid {values}: {error}; --retrain trains at each point") from None
+        raise ArtifactError(f"{as_options(values)}: {error}; --retrain trains at each point") from None
 
 
 @dataclass(frozen=True)
