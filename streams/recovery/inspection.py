@@ -135,7 +135,7 @@ async def rebuild(kafka: Kafka, strategy: str, partitions: Collection[int] | Non
 
 
 async def running(kafka: Kafka) -> int:
-    """How many workers of the group read the bars now; 0 where the broker does not know (Tansu shows members for ever)."""
+    """How many of its workers read the bars now; 0 where the broker does not know (Tansu shows members for ever)."""
     if not await gives_producer_ids(kafka):
         return 0
     if (count := await members(kafka, kafka.group, topic_name(kafka, "bars"))) is None:
