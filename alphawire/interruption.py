@@ -39,6 +39,8 @@ def leave_threads(before: Collection[threading.Thread], code: int) -> None:
     """
     # those of pools end when Python tells their pools
     known = {*before, *thread_pools._threads_queues, *process_pools._threads_wakeups}
+    if (loky := sys.modules.get("joblib.externals.loky.process_executor")) is not None:
+        known |= set(loky._threads_wakeups)
     left = [thread for thread in threading.enumerate() if not thread.daemon and thread not in known]
     for thread in left:
         thread.join(GRACE / len(left))
@@ -47,7 +49,9 @@ def leave_threads(before: Collection[threading.Thread], code: int) -> None:
             f"alphawire: {', '.join(running)}: a thread that does not end is left (start threads with daemon=True)",
             file=sys.stderr,
         )
-        atexit._run_exitfuncs()  # pools remove what they have on disk
+        for tell in reversed(getattr(threading, "_threading_atexits", ())):
+            tell()  # pools let go of their processes
+        atexit._run_exitfuncs()  # and remove what they have on disk
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

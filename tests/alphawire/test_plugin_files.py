@@ -164,3 +164,20 @@ def test_a_model_file_of_gigabytes(tmp_path: Path) -> None:
     with (tmp_path / "model.txt").open("wb") as file:
         file.truncate(MAX_FILE_BYTES)
     check_size(tmp_path / "model.txt")
+
+
+@pytest.mark.parametrize(
+    ("thread", "code"), [("", 0), ("threading.Thread(target=time.sleep, args=(100_000,)).start()", 3)]
+)
+def test_a_pool_of_joblib_ends_with_the_command(thread: str, code: int) -> None:
+    script = f"""
+import threading, time
+before = set(threading.enumerate())
+from joblib import Parallel, delayed
+from alphawire.interruption import leave_threads
+Parallel(2)(delayed(abs)(number) for number in (1, 2))
+{thread}
+leave_threads(before, 3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], timeout=deadline(60), check=False)
+    assert done.returncode == code
