@@ -1,5 +1,6 @@
 """A sweep on a real Dask cluster of processes, of which some die: the points are those of a sweep in one process."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -199,7 +200,8 @@ def listening() -> set[str]:
     found = set()
     for process in family(os.getpid()):
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
-            found |= {sockets[name] for name in [os.readlink(descriptor)] if name in sockets}
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found |= {sockets[name] for name in [os.readlink(descriptor)] if name in sockets}
     return found
 
 

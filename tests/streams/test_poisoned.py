@@ -151,11 +151,18 @@ async def create_large(config: Config) -> None:
     from aiokafka.admin import NewTopic
 
     settings = {"max.message.bytes": str(16 * MEGABYTE), "message.timestamp.before.max.ms": str(2**63 - 1)}
+    settings |= {"retention.ms": "-1", "cleanup.policy": "delete"}
+    others = {"state": {"cleanup.policy": "compact"}}
     async with open_admin(config.kafka) as admin:
-        names = [topic_name(config.kafka, name) for name in ("bars", "state", "control")]
         await admin.create_topics(
-            [NewTopic(name, config.kafka.partitions, 1, topic_configs=settings) for name in names]
-        )
+            [
+                NewTopic(
+                    topic_name(config.kafka, name), config.kafka.partitions, 1,
+                    topic_configs=settings | others.get(name, {}),
+                )
+                for name in ("bars", "state", "control")
+            ]
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])

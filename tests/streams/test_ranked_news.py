@@ -43,7 +43,7 @@ def test_lives_cut_short_rank_by_the_same_news(seed: int, transactional: bool) -
         for last in (False, False, True):
             await live(
                 log, bars, [plain, ranked], rng, dies_at=None if last else rng.randint(3, 25),
-                transactional=transactional, meanwhile=scorers, config=patient(100_000.0),
+                transactional=transactional, meanwhile=scorers, config=patient(1_000_000.0),
             )  # fmt: skip
             dies_at = None if last else rng.randint(0, 15)
             await gather(log, [ranked], [], rng, dies_at=dies_at, transactional=transactional)

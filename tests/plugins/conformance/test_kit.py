@@ -103,7 +103,9 @@ def test_a_class_within_a_function_is_refused_with_the_reason() -> None:
 @pytest.mark.parametrize("category", CATALOGUE)
 def test_every_check_says_what_it_does_and_is_documented(category) -> None:
     page = (ROOT / "docs" / "conformance.md").read_text()
-    section = re.split(r"^## ", page, flags=re.MULTILINE)[1 + list(CATALOGUE).index(category)]
+    (section,) = [
+        part for part in re.split(r"^## ", page, flags=re.MULTILINE) if part.startswith(category.capitalize())
+    ]
     for check in CATALOGUE[category]:
         assert len(check.did) > 20
         assert f"`{check.name}`" in section
