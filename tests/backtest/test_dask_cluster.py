@@ -190,7 +190,7 @@ def test_a_point_that_kills_processes_is_named_and_the_others_are_there() -> Non
 
 
 def listening() -> dict[str, str]:
-    """Local addresses (hexadecimal, as the kernel has them) at which this process and its children listen, by socket."""
+    """By socket, the local address (hexadecimal, as the kernel has it) at which this process or a child listens."""
     sockets = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
