@@ -136,7 +136,8 @@ def fill() -> None:
     invalid("an interval that is none", good() | {"interval": "1w"}, reason="1w")
     invalid("a symbol with a space", good() | {"symbol": "GO OD"}, reason="symbol", key=b"GO OD")
     for symbol in UNSEEN:
-        invalid(f"an unseen letter, {symbol!a}", good() | {"symbol": symbol}, reason="white space or invisible")
+        reason = "it has white space" if "\x85" in symbol else "it has an invisible character; remove U+"
+        invalid(f"an unseen letter, {symbol!a}", good() | {"symbol": symbol}, reason=reason)
     undecodable("half a surrogate pair", rewritten("GOOD", r"\ud800"), reason="")
     add("closed: false", good(closed=False), "count:unclosed")
     add("closed: true", good(closed=True), "signal")
