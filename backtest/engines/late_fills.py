@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from plugins.base.market_calendar import ALWAYS_OPEN, AUTO
 from schemas.configuration import Execution
 
 
@@ -25,6 +26,6 @@ def late_fills(result: dict[str, Any], decisions: pd.DataFrame, execution: Execu
     late = int((pd.DatetimeIndex(fills["time"]) > until).sum())
     if not late:
         return []
-    named = execution.calendar not in ("auto", "24/7")
+    named = execution.calendar not in (AUTO, ALWAYS_OPEN)
     mend = "give valid_for" if named else "name the market in execution.calendar, or give valid_for"
     return [f"{late:,} of {len(fills):,} fills came after their signal's valid_until: live they are dropped; {mend}."]

@@ -55,9 +55,7 @@ class History:
             stored = await load(self.log, number)
             entries = stored.history.get(self.ready.name, [])
             oldest, _ = await self.log.offset_range("bars", number) if whole and entries else (0, 0)
-            yield PartitionHistory(
-                self, number, stored, stretches(entries, oldest, self.ready, self.config)
-            )  # fmt: skip
+            yield PartitionHistory(self, number, stored, stretches(entries, oldest, self.ready, self.config))
 
 
 @dataclass(frozen=True)

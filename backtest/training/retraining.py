@@ -65,7 +65,7 @@ class Retraining:
     _models: dict[bytes, list[BaseModel]] = field(default_factory=dict, init=False)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What was done, in a line."""
         begins = [pd.Timestamp(begin, unit="ms").strftime("%Y-%m-%dT%H:%MZ") for begin in self.begins]
         return f"each point's model was trained {self.blocks} times, and traded from then on: {', '.join(begins)}"

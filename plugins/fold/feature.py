@@ -56,9 +56,9 @@ class FoldFeature(BaseFeature):
     Notes
     -----
     A bar with NaN in a column of `reads` gives NaN and leaves the state as it was (one with NaN in a column of
-    `requires` does not: the step sees it). A value that is not
-    finite becomes NaN; keep it out of the state. Write ``d * d``, not ``d ** 2`` (numba's power differs in the last
-    bit), and sum a ring from the oldest value on, relative to it.
+    `requires` does not: the step sees it). A value that is not finite becomes NaN; keep it out of the state. Write
+    ``d * d``, not ``d ** 2`` (numba's power differs in the last bit), and sum a ring from the oldest value on, relative
+    to it.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()

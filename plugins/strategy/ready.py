@@ -192,9 +192,8 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
     fold = fold_of(place, generator, features)
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
-    model, model_id = given or load_model(
-        name, strategy, features, base
-    )  # after all that the configuration itself says
+    # after all that the configuration itself says
+    model, model_id = given or load_model(name, strategy, features, base)
     return _Parts(features, generator, fold, universe, model, model_id, ring_of(name, model, len(columns)))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
@@ -91,7 +92,7 @@ class BarsPartition(FedPartition):
         self.switches = PendingSwitches(plan.switch_from)
         self.moved = asyncio.Event()
         self._failures: dict[str, Failure] = {}
-        self._refused: set[int] = set()
+        self._refused = 0
         self._on_failure = on_failure
         if plan.new:
             self._put([applied_record(names.control, entry) for entry in plan.new])
@@ -168,16 +169,16 @@ class BarsPartition(FedPartition):
     def put_refused(self) -> None:
         """What the clock has just refused is on the log before anything that later bars lead to."""
         refused = self.intake.bound.refused
-        fresh = [offset for offset in refused if offset not in self._refused]
-        if not fresh:
+        if len(refused) == self._refused:
             return
+        fresh = list(islice(reversed(refused), len(refused) - self._refused))[::-1]
         if not self._refused:
             log.warning(
                 "%s: the bar at offset %d opens after this worker's clock and is refused, as others may be: the dead"
                 " letters (error future) say the mend",
                 self.place, fresh[0], extra={"partition": self.number, "offset": fresh[0]},
             )  # fmt: skip
-        self._refused.update(fresh)
+        self._refused = len(refused)
         value = RefusedBars(self.names.bars, self.number, fresh, [refused[offset] for offset in fresh])
         key = marker_key(self.names.bars, self.number)
         self._put([Record(self.names.control, key, encode(value))], apart=True)

@@ -104,7 +104,7 @@ def command(
         click.echo(json.dumps(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2))
     else:
         if retraining:
-            click.echo(retraining.told)
+            click.echo(retraining.description)
         _show(done, out)
 
 
