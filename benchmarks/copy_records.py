@@ -18,7 +18,7 @@ async def main(path: str, total: int) -> None:
     kafka = load_config(Path(path)).kafka
     source, target = topic_name(kafka, "bars"), f"{kafka.prefix}copy"
     tps = [TopicPartition(source, number) for number in range(kafka.partitions)]
-    async with open_producer(kafka, linger_ms=5) as producer, open_consumer(kafka) as consumer:
+    async with open_producer(kafka, linger_ms=5, compression_type=None) as producer, open_consumer(kafka) as consumer:
         copied, futures = 0, []
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)

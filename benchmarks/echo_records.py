@@ -15,7 +15,10 @@ from streams.kafka.topics import topic_name
 async def main(path: str, broker: str) -> None:
     kafka = load_config(Path(path)).kafka
     tps = [TopicPartition(topic_name(kafka, "bars"), number) for number in range(kafka.partitions)]
-    async with open_producer(kafka) as producer, open_consumer(kafka, **fetch_settings(broker)) as consumer:
+    async with (
+        open_producer(kafka, compression_type=None) as producer,
+        open_consumer(kafka, **fetch_settings(broker)) as consumer,
+    ):
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         async for record in consumer:

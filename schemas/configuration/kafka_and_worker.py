@@ -17,6 +17,9 @@ class Kafka(Section):
     group: Name = "alphawire"
     partitioner: Literal["murmur2", "crc32", "as_is"] = "murmur2"
     delivery: Literal["auto", "at_least_once", "exactly_once"] = "auto"
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = Field(
+        "zstd", description="of every batch that is written; choose one that all readers of the topics know"
+    )
     partitions: int = Field(4, ge=1, le=1000, description="of topics that alphawire creates")
     news_partitions: int = Field(2, ge=1, le=1000, description="of the topic news; the most scorers that can share it")
     replication: int = Field(1, ge=1, le=10)

@@ -64,7 +64,8 @@ async def open_consumer(kafka: Kafka, *topics: str, **options: Any) -> AsyncIter
 
 @contextlib.asynccontextmanager
 async def open_producer(kafka: Kafka, **options: Any) -> AsyncIterator["AIOKafkaProducer"]:
-    """A started `AIOKafkaProducer` that waits for all replicas, stopped at the end.
+    """A started `AIOKafkaProducer` that waits for all replicas and compresses as `kafka.compression` says, stopped at
+    the end.
 
     Raises
     ------
@@ -73,7 +74,10 @@ async def open_producer(kafka: Kafka, **options: Any) -> AsyncIterator["AIOKafka
     """
     from aiokafka import AIOKafkaProducer
 
-    options = {"acks": "all", "request_timeout_ms": int(DELIVERY_TIMEOUT * 1000), **options}
+    codec = None if kafka.compression == "none" else kafka.compression
+    options = {
+        "acks": "all", "request_timeout_ms": int(DELIVERY_TIMEOUT * 1000), "compression_type": codec, **options
+    }  # fmt: skip
     async with _opened(AIOKafkaProducer(**client_settings(kafka), **options), kafka) as producer:
         yield producer
 
