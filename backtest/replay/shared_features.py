@@ -1,8 +1,7 @@
 """Signals of strategies that differ in all but their features: these are computed once.
 
-All of them begin at the same bar and see the same ones, so one steps and the others take over its whole rows without
-looking; `plugins.pipeline.shared_features` is for strategies of a worker, whose origins and failures may differ, and
-has to compare.
+All of them begin at the same bar and see the same ones, so they share features as strategies of a worker do
+(`plugins.pipeline.states.sharing`).
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +17,7 @@ from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
 from plugins.base.bars import BarBatch
 from plugins.news.join import NewsJoin
-from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
+from plugins.pipeline.accepted_bars import FeatureRows
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome, RunOutcome
 from plugins.pipeline.strategy_run import RunSettings, Source, StrategyRun
@@ -27,26 +26,15 @@ from schemas.wire import FIRST_TIME, Signal
 
 
 class _Run(StrategyRun):
-    """A run that keeps its signals; one with a `lead` takes the features' values from it."""
+    """A run that keeps its signals."""
 
-    def __init__(self, strategy: ReadyStrategy, source: Source, lead: "_Run | None") -> None:
+    def __init__(self, strategy: ReadyStrategy, source: Source) -> None:
         super().__init__(strategy, source, RunSettings(start_time=FIRST_TIME))
-        self.lead = lead
         self.signals: list[Signal] = []
         self.sections = FileSections(strategy)
-        self.last: FeatureRows | None = None
-        self.steps = 0
 
-    def step(self, accepted: AcceptedBars) -> FeatureRows:
-        if self.lead is not None and self.lead.last is not None:
-            self.book = self.lead.book
-            return self.lead.last
-        self.steps += 1
-        self.last = super().step(accepted)
-        return self.last
-
-    def feed(self, accepted: AcceptedBars) -> RunOutcome:
-        outcome = super().feed(accepted)
+    def feed(self, features: FeatureRows) -> RunOutcome:
+        outcome = super().feed(features)
         self.signals += outcome.signals
         self.signals += self.sections.take(outcome.predictions)
         return RunOutcome()
@@ -82,9 +70,8 @@ def signals_of(
         A strategy fails; it names the bar.
     """
     source = Source("bars", 0, VERSION)
-    lead = _Run(strategies[0], source, None)
-    runs = [lead, *(_Run(strategy, source, lead) for strategy in strategies[1:])]
-    group = IntervalGroup(strategies[0].interval, list(runs), news if lead.strategy.uses_news else None)
+    runs = [_Run(strategy, source) for strategy in strategies]
+    group = IntervalGroup(strategies[0].interval, runs, news if strategies[0].uses_news else None)
     changes = [list(schedule) for schedule in schedules]
     for batch in _cut([step.batches[group.interval] for step in steps], {at for plan in changes for at, _ in plan}):
         for run, plan in zip(runs, changes, strict=False):

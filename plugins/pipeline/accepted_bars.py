@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.base import FloatArray
+from plugins.base import BaseModel, FloatArray
 from plugins.base.streaming import IntArray, Rows
 from plugins.news.join import BarNews
 
@@ -83,9 +83,24 @@ class AcceptedBars:
         return f"{self.symbols[int(self.slots[row])]} at time {int(self.bars['time'][row])}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What a model was asked: about which rows, and, where it looks back, after which (`before`)."""
+
+    model: BaseModel
+    columns: list[str]
+    before: object
+    rows: IntArray
+
+    def equals(self, other: "Asked") -> bool:
+        """Is the answer the same?"""
+        if self.model is not other.model or self.before is not other.before or self.columns != other.columns:
+            return False
+        return self.rows is other.rows or np.array_equal(self.rows, other.rows)
+
+
 class FeatureRows:
-    """Accepted bars with the values of a strategy's features.
+    """Accepted bars with the values of a strategy's features; strategies may share them, so nobody writes to them.
 
     Parameters
     ----------
@@ -97,9 +112,39 @@ class FeatureRows:
         Shape (bars,): the bar's number among its symbol's bars, from 1.
     """
 
-    accepted: AcceptedBars
-    values: FloatArray
-    counts: IntArray
+    def __init__(self, accepted: AcceptedBars, values: FloatArray, counts: IntArray) -> None:
+        self.accepted, self.values, self.counts = accepted, values, counts
+        self.rows: IntArray = np.arange(len(counts))
+        """The numbers of all rows."""
+        self._fewest = int(counts.min()) if len(counts) else 0
+        self._earliest = int(accepted.times.min()) if len(counts) else 0
+        self._predictions: list[tuple[Asked, FloatArray]] = []
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def at(self, rows: IntArray) -> "FeatureRows":
+        """The same for the bars `rows`, as copies."""
+        return FeatureRows(self.accepted.at(rows), self.values[rows], self.counts[rows])
+
+    def since(self, offset: int, time: int) -> IntArray:
+        """Numbers of the bars from this offset on that close then or later."""
+        if int(self.accepted.offsets[0]) >= offset and self._earliest >= time:
+            return self.rows
+        return np.flatnonzero((self.accepted.offsets >= offset) & (self.accepted.times >= time))
+
+    def warm(self, rows: IntArray, warmup: int) -> IntArray:
+        """Those of `rows` that are after the first `warmup` of their symbols."""
+        return rows if self._fewest > warmup else rows[self.counts[rows] > warmup]
+
+    def columns_at(self, rows: IntArray) -> list[FloatArray]:
+        """The values of each column, as copies."""
+        return list((self.values if rows is self.rows else self.values[rows]).T.copy())
+
+    def answer_to(self, asked: Asked) -> FloatArray | None:
+        """The predictions, if that was asked before."""
+        return next((predictions for known, predictions in self._predictions if known.equals(asked)), None)
+
+    def note(self, asked: Asked, predictions: FloatArray) -> None:
+        """For those who will ask the same."""
+        self._predictions.append((asked, predictions))

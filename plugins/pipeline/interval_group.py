@@ -12,7 +12,7 @@ from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.isolation import feed_isolated
 from plugins.pipeline.outcome import Outcome, Refusal
-from plugins.pipeline.states.shared_features import SharedFeatures
+from plugins.pipeline.states.sharing import share
 from plugins.pipeline.strategy_run import StrategyRun
 from schemas.wire import interval_ms
 
@@ -33,8 +33,7 @@ REFUSED = {
 class IntervalGroup:
     """The strategies of one interval behind one gate; a symbol has the same slot in all their arrays.
 
-    `news` is what they see of the news; None: all of it is unknown. `shared`: the features that `runs` share. A
-    strategy that fails stops alone.
+    `news` is what they see of the news; None: all of it is unknown. A strategy that fails stops alone.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class IntervalGroup:
         interval: str,
         runs: Sequence[StrategyRun],
         news: NewsJoin | None = None,
-        shared: SharedFeatures | None = None,
     ) -> None:
         self.interval = interval
         self.interval_ms = interval_ms(interval)
@@ -53,7 +51,6 @@ class IntervalGroup:
         self.gate = np.zeros(0, gate.STATE)
         self.next_offset = np.zeros(0, np.int64)
         self.dirty = np.zeros(0, np.bool_)
-        self._shared = SharedFeatures() if shared is None else shared
 
     @property
     def owner(self) -> str:
@@ -97,13 +94,16 @@ class IntervalGroup:
     def feed(self, batch: BarBatch, outcome: Outcome) -> None:
         """The next bars, in log order; what comes of them is added to `outcome`."""
         accepted = self.accept(batch, outcome)
-        self._shared.next_batch()
-        for run in self.runs:
-            if run.failure is None:
-                result = feed_isolated(run, accepted)
-                outcome.add(result)
-                if result.failure is not None:
-                    run.stop(result.failure)
+        if not len(accepted):
+            return
+        active = [run for run in self.runs if run.active]
+        if any(run.unsettled for run in active):
+            share(active, int(accepted.offsets[0]))
+        for run in active:
+            result = feed_isolated(run, accepted)
+            outcome.add(result)
+            if result.failure is not None:
+                run.stop(result.failure)
 
     def accept(self, batch: BarBatch, outcome: Outcome) -> AcceptedBars:
         """The bars of the batch that pass the gate, with their news. The others are counted, repeats among them, and

@@ -9,52 +9,46 @@ from plugins.pipeline.strategy_run import StrategyRun
 
 
 def feed_isolated(run: StrategyRun, accepted: AcceptedBars) -> RunOutcome:
-    """As `StrategyRun.feed`, up to the first bar at which the strategy fails: the outcome's `failure` names it, and the
-    states are as they were before that bar, wherever the batch was cut.
+    """What the strategy makes of the bars, up to the first at which it fails: the outcome's `failure` names it,
+    wherever the batch was cut.
 
     Any error counts, as it is foreign code that is called. A batch on which it fails is halved until the bar is found.
+    Features may be those of other strategies, too: they fail for all of them.
     """
-    saved = run.save(accepted.slots)
+    stepped = run.step(accepted)
+    outcome = _decided(run, stepped.features)
+    if outcome.failure is None and stepped.error is not None and stepped.failed is not None:
+        outcome.failure = _failure(run, stepped.failed, stepped.error)
+    return outcome
+
+
+def _decided(run: StrategyRun, features: FeatureRows) -> RunOutcome:
+    """As `StrategyRun.feed`; its own states are as they were before the bar at which it fails."""
+    saved = run.save(features.accepted.slots)
     try:
-        return run.feed(accepted)
+        return run.feed(features)
     except BaseException as error:
         if is_ours(error):
             raise
         run.rewind(saved)
-        if len(accepted) == 1:
-            return RunOutcome(failure=_failure(run, accepted, 0, error))
+        if len(features) == 1:
+            return RunOutcome(failure=_failure(run, features.accepted, error))
     outcome = RunOutcome()
-    for half in np.array_split(np.arange(len(accepted)), 2):
+    for half in np.array_split(features.rows, 2):
         if outcome.failure is None:
-            outcome.add(feed_isolated(run, accepted.at(half)))
+            outcome.add(_decided(run, features.at(half)))
     return outcome
 
 
 def step_or_raise(run: StrategyRun, accepted: AcceptedBars) -> FeatureRows:
-    """As `StrategyRun.step`; where that fails, a `PluginError` that names the first bar at which it does."""
-    saved = run.save(accepted.slots)
-    try:
-        return run.step(accepted)
-    except BaseException as raised:
-        if is_ours(raised):
-            raise
-        run.rewind(saved)
-        error = raised
-    begin, end = 0, len(accepted)
-    while end - begin > 1:
-        middle = (begin + end) // 2
-        half = accepted.at(np.arange(begin, middle))
-        saved = run.save(half.slots)
-        try:
-            run.step(half)
-            begin = middle
-        except BaseException as raised:
-            if is_ours(raised):
-                raise
-            run.rewind(saved)
-            error, end = raised, middle
-    raise _failure(run, accepted, begin, error).as_error()
+    """The bars with their feature values; where a feature fails, a `PluginError` that names the first bar at which it
+    does.
+    """
+    stepped = run.step(accepted)
+    if stepped.error is not None and stepped.failed is not None:
+        raise _failure(run, stepped.failed, stepped.error).as_error()
+    return stepped.features
 
 
-def _failure(run: StrategyRun, accepted: AcceptedBars, row: int, error: BaseException) -> Failure:
-    return Failure(run.strategy.name, int(accepted.offsets[row]), accepted.describe(row), error)
+def _failure(run: StrategyRun, bar: AcceptedBars, error: BaseException) -> Failure:
+    return Failure(run.strategy.name, int(bar.offsets[0]), bar.describe(0), error)

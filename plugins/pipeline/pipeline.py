@@ -35,7 +35,6 @@ from plugins.news.join import NewsJoin
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.states.capture import Capture
-from plugins.pipeline.states.shared_features import SharedFeatures
 from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source, StrategyRun
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
@@ -76,9 +75,8 @@ class Pipeline:
             by_interval.setdefault(strategy.interval, []).append(strategy)
         self.groups: dict[str, IntervalGroup] = {}
         for interval, own in by_interval.items():
-            shared = SharedFeatures(bound.feature for strategy in own for bound in strategy.features)
-            runs = [StrategyRun(one, source, settings.get(one.name, AS_CONFIGURED), shared) for one in own]
-            self.groups[interval] = IntervalGroup(interval, runs, news, shared)
+            runs = [StrategyRun(one, source, settings.get(one.name, AS_CONFIGURED)) for one in own]
+            self.groups[interval] = IntervalGroup(interval, runs, news)
         self.runs = {run.strategy.name: run for group in self.groups.values() for run in group.runs}
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
@@ -168,10 +166,9 @@ class Pipeline:
         if snapshot.layout != run.strategy.layout:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
         if slot >= 0:
-            run.unpack(slot, snapshot.payload)
+            run.unpack(slot, snapshot.payload, snapshot.offset)
             if run.shadow is not None:
                 run.shadow.restore(slot, snapshot.shadow)
-            run.next_offset[slot] = snapshot.offset
 
 
 def _interval(memory: str) -> str:

@@ -126,7 +126,10 @@ class Run:
     def rewind(self, saved: Any) -> None:
         """Nothing to rewind."""
 
-    def feed(self, accepted: Any) -> None:
+    def step(self, bars: Any) -> Any:
+        return SimpleNamespace(features=bars, error=None)
+
+    def feed(self, features: Any) -> None:
         raise self._error
 
 
@@ -137,6 +140,10 @@ class Bars:
 
     def __len__(self) -> int:
         return 1
+
+    @property
+    def accepted(self) -> "Bars":
+        return self
 
     def describe(self, row: int) -> str:
         return "AAPL at 0"

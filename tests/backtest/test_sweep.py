@@ -72,7 +72,8 @@ def test_features_are_computed_once_and_signals_are_a_replays(
             config = Config(strategies={"trend": at[number]})
             expected = replay(config, "trend", str(tmp_path / "bars.parquet")).signals
             pd.testing.assert_frame_equal(signals, expected)
-    assert [run.steps for run in runs] == [1, 0, 0, 0] * 2
+    lineages = [run.lineage for run in runs]
+    assert [lineages.index(lineage) for lineage in lineages] == [0, 0, 0, 0, 4, 4, 4, 4]
 
 
 def test_each_point_is_a_backtest(bars: pd.DataFrame, done: tuple[Sweep, Path], tmp_path: Path) -> None:

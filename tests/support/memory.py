@@ -76,12 +76,13 @@ def stepped(features: list[Any], count: int = 40, prediction: str = "rsi_change"
     bars = trial_bars(count)
     run = Pipeline([strategy], Source("", 0, "")).runs["one"]
     run.grow(1)
+    run.member[0] = True
     parts = []
     for first in range(0, count, 7):
         chunk = bars[first : first + 7]
         none = np.zeros(len(chunk), np.int64)
         accepted = AcceptedBars(chunk, none, np.arange(first, first + len(chunk)), none, ["X"])
-        parts.append(run.step(accepted).values)
+        parts.append(run.step(accepted).features.values)
     return pd.DataFrame(np.concatenate(parts), columns=strategy.columns)
 
 

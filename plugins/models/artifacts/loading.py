@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pydantic_core import to_jsonable_python
 
@@ -92,13 +93,23 @@ def load_artifact(
         check_inputs(folder, manifest, inputs)
     _check_libraries(folder, manifest)
     check_files(folder, manifest)
+    name = (cls, manifest.sha256, *columns)
+    if (model := _in_use.get(name)) is None:
+        model = _in_use[name] = _model(folder, manifest, cls, seen)
+    return LoadedModel(model, manifest, manifest.sha256)
+
+
+_in_use: "WeakValueDictionary[tuple[object, ...], BaseModel]" = WeakValueDictionary()
+"""Strategies with one artifact have one model, which then takes memory once, and predicts once for them all."""
+
+
+def _model(folder: Path, manifest: Manifest, cls: type[BaseModel], seen: list[str]) -> BaseModel:
     models: dict[str, BaseModel] = {
         symbol: _certified(folder, manifest, cls, stored) for symbol, stored in manifest.models.items()
     }
-    if left_out:
+    if manifest.left_out:
         models = {symbol: ChosenColumns(model, seen) for symbol, model in models.items()}
-    model = models[EVERY_SYMBOL] if EVERY_SYMBOL in models else PerSymbolModel(models)
-    return LoadedModel(model, manifest, manifest.sha256)
+    return models[EVERY_SYMBOL] if EVERY_SYMBOL in models else PerSymbolModel(models)
 
 
 def _certified(folder: Path, manifest: Manifest, cls: type[BaseModel], stored: StoredModel) -> BaseModel:
