@@ -16,9 +16,9 @@ BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _take(
-    book: Any, member: Any, next_offset: Any, slots: Any, offsets: Any, times: Any, rows: Any, counts: Any
-) -> Any:  # fmt: skip
+def _take(symbols: Any, bars: Any, rows: Any, counts: Any) -> Any:
+    book, member, next_offset = symbols
+    slots, offsets, times = bars
     taken = 0
     for i in range(len(slots)):
         slot = slots[i]
@@ -97,9 +97,8 @@ class BarHistory:
         if accepted.news is not None and not self.uses_news:
             accepted = accepted.without_news()
         rows, counts = np.empty((2, len(accepted)), np.int64)
-        taken = _take(
-            self.book, self.member, self.next_offset, accepted.slots, accepted.offsets, accepted.times, rows, counts
-        )
+        bars = accepted.slots, accepted.offsets, accepted.times
+        taken = _take((self.book, self.member, self.next_offset), bars, rows, counts)
         if taken < len(rows):
             accepted, counts = accepted.at(rows[:taken]), counts[:taken]
         return OwnBars(accepted, counts)
