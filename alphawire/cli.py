@@ -15,7 +15,7 @@ import click
 
 from alphawire import __version__
 from alphawire.context import FILE
-from alphawire.interruption import end_interrupted, leave_threads, stop_on_sigterm
+from alphawire.interruption import close_output, end_interrupted, leave_threads, stop_on_sigterm
 
 COMMANDS = {
     "plugins": ("development", "what plugins there are, with parameters, cost and availability"),
@@ -100,6 +100,7 @@ def main() -> None:
     try:
         _main()
     except SystemExit as end:
+        close_output()
         leave_threads(before, end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
 

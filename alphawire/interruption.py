@@ -33,6 +33,18 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
 
 
+def close_output() -> None:
+    """The command has given its answer: what foreign code writes to standard output from here on, as the process ends,
+    goes to standard error.
+    """
+    try:
+        sys.stdout.flush()
+        os.dup2(2, 1)
+    except (OSError, ValueError, AttributeError):  # one of them is closed, or nobody reads it any more
+        return
+    sys.stdout = sys.stderr
+
+
 def leave_threads(before: Collection[threading.Thread], code: int) -> None:
     """Ends the process with `code` where threads run on that were not there `before`, and for which Python would wait:
     a plugin's thread that is no daemon. Returns where there are none.

@@ -1,13 +1,17 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+import contextlib
+import functools
+import json
+import math
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
-from alphawire.context import FILE, FOLDER
+from alphawire.context import FILE, FOLDER, OUTPUT
 from schemas.configuration import Config, config_path, load_config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,7 +94,42 @@ def plugins_option(command: F) -> F:
 
 
 def json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="for programs: JSON on standard output")(command)
+    """``--json``: standard output takes what `print_json` writes, and nothing else; the command gets `as_json`."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, as_json: bool, **values: Any) -> Any:
+        with only_json() if as_json else contextlib.nullcontext():
+            return command(*arguments, as_json=as_json, **values)
+
+    return click.option("--json", "as_json", is_flag=True, help="for programs: JSON on standard output")(cast(F, run))
+
+
+@contextlib.contextmanager
+def only_json() -> Iterator[None]:
+    """While the command works, what plugins and libraries write to standard output goes to standard error."""
+    from plugins.base.plugin_errors import output_to_errors
+
+    meta = click.get_current_context().meta
+    if OUTPUT in meta:
+        yield
+        return
+    with output_to_errors() as meta[OUTPUT]:
+        yield
+
+
+def print_json(document: Any, indent: int | None = None) -> None:
+    """The answer of a command with ``--json``; what is not finite is not known: null."""
+    output = click.get_current_context().meta[OUTPUT]
+    if output is not None:
+        click.echo(json.dumps(_finite(document), indent=indent, allow_nan=False), file=output)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def news_option(command: F) -> F:

@@ -1,6 +1,7 @@
 """Dead letters, and what became of them, in text and as JSON."""
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,20 @@ def details(letter: "Letter", replayed: bool) -> dict[str, Any]:
     except UnicodeDecodeError:
         return about | {"hex": letter.value.hex()}
     try:
-        return about | {"value": json.loads(text, parse_constant=_no_json)}
+        return about | {"value": json.loads(text, parse_constant=_no_json, parse_float=_finite)}
     except (ValueError, RecursionError):
         return about | {"text": text}
 
 
 def _no_json(name: str) -> Any:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    """A number beyond all numbers stays text: as a value it would be infinite, which no JSON can say."""
+    if math.isinf(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def letter_text(about: dict[str, Any], letter: "Letter") -> str:

@@ -22,6 +22,8 @@ from backtest.sweep.workers import run_on
 from backtest.trials.overfitting import backtest_overfitting
 from backtest.trials.trials import Ledger, Trial, judged, returns_of, trial
 from plugins.base.bars import COLUMNS, times_of
+from plugins.base.loading.discovery import file_of, require
+from plugins.engines import engine_registry
 from plugins.news.join import NewsJoin
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from plugins.strategy.universe import Universe, universe_of
@@ -96,7 +98,8 @@ def sweep(
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
     signals = _Signals(name, strategies, bars, start, join, retraining)
-    for point in run_on(backend, address, jobs, partial(_one, engine), traded, signals.tasks(waiting)):
+    run = partial(_one, engine, file_of(engine_registry.get(engine)))
+    for point in run_on(backend, address, jobs, run, traded, signals.tasks(waiting)):
         folder.append([point])
         if ledger:
             ledger.add([_trial(name, point, interval_ms(strategy.interval))])
@@ -177,8 +180,11 @@ class _Signals:
             yield signals[during(signals["time"], self.start, None)]
 
 
-def _one(engine: str, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> Point:
-    """What a worker process does."""
+def _one(
+    engine: str, file: Path | None, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame
+) -> Point:
+    """What a worker process does; `file`: where it finds an engine that it does not know."""
+    require(engine_registry, engine, file)
     prices, decisions = _frames(strategy, bars, signals)
     result = _run_engine(engine, strategy, prices, decisions)
     curve = result["equity_curve"]

@@ -17,7 +17,7 @@ from backtest.training.samples import Samples, check_learnable, make_samples, se
 from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
 from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward
 from plugins.base import BaseModel
-from plugins.base.loading.discovery import discover, file_of
+from plugins.base.loading.discovery import file_of, require
 from plugins.models import model_registry
 from plugins.models.artifacts.manifest import Estimate, OutOfSample
 from schemas.configuration import Config, Strategy
@@ -132,8 +132,8 @@ def _predicted(
     """Predictions of the test rows, NaN elsewhere, the mean of the training's targets, and the importance of columns;
     `file`: where a process that does not know the model finds it.
     """
-    if strategy.model is not None and strategy.model.key not in model_registry.list_keys():
-        discover([file] if file else [])
+    if strategy.model is not None:
+        require(model_registry, strategy.model.key, file)
     check_learnable(name, strategy, samples.where(split.train))
     samples = samples.only(samples.where(split.train).known_columns)
     kept = samples.where(split.train)

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import ctypes
 import errno
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from schemas.errors import AlphawireError, PluginError
 
@@ -22,24 +25,59 @@ def is_ours(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def output_to_errors() -> Iterator[None]:
-    """What is written to standard output meanwhile, by Python, by a C library or by a child, goes to standard error:
-    standard output belongs to the command, which may owe it JSON.
+def output_to_errors() -> Iterator[TextIO | None]:
+    """What is written to standard output meanwhile, by Python, by a C library or by a child, goes to standard error.
+
+    Standard output belongs to the command, which may owe it JSON. The value is the way to it: a text file, or None
+    where standard output is closed.
     """
-    with contextlib.redirect_stdout(sys.stderr):
+    own = sys.stdout
+    with contextlib.ExitStack() as at_end:
+        _flush(own)
         try:
-            if sys.__stdout__ is not None:
-                sys.__stdout__.flush()
-            kept = os.dup(1)
-            os.dup2(2, 1)
-        except OSError:  # one of them is closed
-            yield
+            kept = _keep(1)
+        except OSError:  # it is closed
+            at_end.enter_context(contextlib.redirect_stdout(sys.stderr))
+            yield own
             return
-        try:
-            yield
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
+        at_end.callback(os.close, kept)
+        if _is_descriptor_1(own):
+            own = at_end.enter_context(os.fdopen(_keep(kept), "w", encoding=own.encoding, errors=own.errors))
+        at_end.callback(os.dup2, kept, 1)
+        at_end.callback(_flush, sys.stdout)  # before that
+        _lead_to_errors()
+        at_end.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield own
+
+
+def _is_descriptor_1(file: TextIO | None) -> bool:
+    """Not so where somebody has put another file in the place of `sys.stdout`, as tests do."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return file is not None and file.fileno() == 1
+    return False
+
+
+def _keep(descriptor: int) -> int:
+    """A duplicate that takes the place of no standard stream, as `os.dup` does where one is closed."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _lead_to_errors() -> None:
+    if sys.__stderr__ is not None:
+        os.dup2(2, 1)
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _flush(file: TextIO | None) -> None:
+    """What Python and C libraries hold back, each in a buffer of its own, goes where it leads now."""
+    for each in (file, sys.__stdout__):
+        if each is not None:
+            with contextlib.suppress(OSError, ValueError):
+                each.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 @contextlib.contextmanager

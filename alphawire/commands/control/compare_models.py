@@ -1,11 +1,10 @@
 """``alphawire models compare``."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, plugins_option, topics_option
+from alphawire.commands.options import TIME, config_option, json_option, plugins_option, print_json, topics_option
 from alphawire.commands.progress import counted, show_gaps
 from alphawire.display.scores import interval_text
 from schemas.configuration import Config
@@ -32,7 +31,7 @@ def compare(strategy: str, start: int | None, end: int | None, source: str, conf
     show_gaps(report.gaps)
     if as_json:
         plain = {"strategy": report.strategy, "target": report.target, "foreign": report.foreign, "gaps": report.gaps}
-        click.echo(json.dumps(plain | {"pairs": [pair.plain() for pair in report.pairs]}))
+        print_json(plain | {"pairs": [pair.plain() for pair in report.pairs]})
         return
     for pair in report.pairs:
         for name, value in _rows(pair, report.target):

@@ -1,7 +1,6 @@
 """Control requests from the command line: another model, a pause, the end of a pause."""
 
 import asyncio
-import json
 import sys
 import uuid
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, plugins_option
+from alphawire.commands.options import TIME, config_option, json_option, plugins_option, print_json
 from schemas.configuration import Config, Strategy
 from schemas.errors import AlphawireError, ConfigurationError
 from schemas.wire import Pause, Resume, Use, Wish
@@ -107,7 +106,7 @@ def _send(config: Config, request: Wish, wait: float, as_json: bool) -> None:
     refused = [answer for answer in received if not answer.accepted]
     if as_json:
         answers = [{"worker": a.worker, "accepted": a.accepted, "reason": a.reason} for a in received]
-        click.echo(json.dumps({"wish": request.id, "answers": answers}))
+        print_json({"wish": request.id, "answers": answers})
     else:
         for answer in received:
             click.echo(f"{answer.worker}: {'accepted' if answer.accepted else f'refused: {answer.reason}'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, prefix_option
+from alphawire.commands.options import TIME, config_option, json_option, prefix_option, print_json
 from alphawire.display.dead_letters import (
     absent_text,
     details,
@@ -75,7 +75,7 @@ def show_list(config: Config, limit: int, out: Path | None, as_json: bool, **val
         out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     if as_json:
         letters = [summary(letter, letter.place in results.replayed) for letter in results.letters]
-        click.echo(json.dumps({"counts": dict(results.counts), "foreign": results.foreign, "letters": letters}))
+        print_json({"counts": dict(results.counts), "foreign": results.foreign, "letters": letters})
         return
     for letter in results.letters:
         click.echo(list_line(letter, letter.place in results.replayed))
@@ -100,7 +100,7 @@ def show(places: tuple[str, ...], config: Config, as_json: bool) -> None:
         raise ConfigurationError(absent_text(absent))
     for letter in results.letters:
         about = details(letter, letter.place in results.replayed)
-        click.echo(json.dumps(about) if as_json else letter_text(about, letter))
+        print_json(about) if as_json else click.echo(letter_text(about, letter))
 
 
 @command.command("replay")
@@ -131,5 +131,5 @@ def replay(
         raise ConfigurationError("which letters? Name them, give --file, --error or another condition, or --all")
     mend = Mend(mended, assignments(fields), frozenset(unset), latest_open(config.worker, time.time()))
     result = asyncio.run(replay_letters(config.kafka, _choice(values, chosen), mend, dry_run))
-    click.echo(json.dumps(outcome(result, dry_run)) if as_json else result_text(result, dry_run))
+    print_json(outcome(result, dry_run)) if as_json else click.echo(result_text(result, dry_run))
     sys.exit(1 if result.refused or result.missing else 0)

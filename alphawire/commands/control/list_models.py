@@ -1,12 +1,11 @@
 """``alphawire models list``."""
 
 import asyncio
-import json
 from typing import Any
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option
+from alphawire.commands.options import config_option, json_option, plugins_option, print_json
 from schemas.configuration import Config, Kafka, Strategy
 from schemas.errors import AlphawireError, ArtifactError, ConfigurationError
 
@@ -25,7 +24,7 @@ def list_models(strategy: str, config: Config, as_json: bool) -> None:
     for one in artifacts:
         one["in_force"] = None if models is None else _partitions(models, one["sha256"])
     if as_json:
-        click.echo(json.dumps(artifacts))
+        print_json(artifacts)
     else:
         for one in artifacts:
             click.echo(_line(one, models))

@@ -2,11 +2,10 @@
 
 import asyncio
 import dataclasses
-import json
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option
+from alphawire.commands.options import config_option, json_option, plugins_option, print_json
 from schemas.configuration import Config
 
 
@@ -29,7 +28,7 @@ def show(config: Config, as_json: bool) -> None:
     ready = [ready_strategy(name, strategy) for name, strategy in config.strategies.items()]
     states = asyncio.run(overview(config.kafka, ready))
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(state) for state in states]))
+        print_json([dataclasses.asdict(state) for state in states])
         return
     for state in states:
         floor = "none yet" if state.floor is None else f"at {state.floor}"
@@ -67,7 +66,7 @@ def rebuild(strategy: str, only: tuple[int, ...], config: Config, as_json: bool)
     config.strategy(strategy)
     taken = asyncio.run(forget(config.kafka, strategy, only or None))
     if as_json:
-        click.echo(json.dumps({"strategy": strategy, "snapshots": taken}))
+        print_json({"strategy": strategy, "snapshots": taken})
     else:
         click.echo(
             f"{sum(taken.values())} snapshots of {strategy} taken off {len(taken)} partitions;"

@@ -1,13 +1,12 @@
 """``alphawire broker``: a broker for development."""
 
-import json
 import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alphawire.commands.options import json_option
+from alphawire.commands.options import json_option, print_json
 from schemas.errors import BrokerError
 
 
@@ -31,9 +30,7 @@ def command(engine: str, port: int, data_dir: Path | None, as_json: bool) -> Non
             click.echo(f"starting {ENGINES[engine].title} …", err=True)
         broker = start_broker(engine, port, data_dir)
         if as_json:
-            click.echo(
-                json.dumps({"bootstrap": broker.bootstrap, "engine": engine, "pid": broker.pid, "log": str(broker.log)})
-            )
+            print_json({"bootstrap": broker.bootstrap, "engine": engine, "pid": broker.pid, "log": str(broker.log)})
         else:
             click.echo(f"{broker.bootstrap} is ready ({ENGINES[engine].title}; log: {broker.log}); ctrl-C ends it")
         broker.wait()

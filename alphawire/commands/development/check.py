@@ -1,13 +1,12 @@
 """``alphawire check``: the conformance kit."""
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option
+from alphawire.commands.options import config_option, json_option, plugins_option, print_json
 from alphawire.commands.progress import counted
 from plugins.base.loading.discovery import faults
 from plugins.base.loading.listing import entries
@@ -56,7 +55,7 @@ def command(
         targets = [one for target in targets for one in _on(target, interval, file, config)]
         reports = _check(targets, deadline)
     if as_json:
-        click.echo(json.dumps({"reports": [report.as_dict() for report in reports]}, indent=2))
+        print_json({"reports": [report.as_dict() for report in reports]}, indent=2)
     else:
         _print(reports)
     for entry in missing if everything else []:

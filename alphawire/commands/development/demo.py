@@ -1,12 +1,11 @@
 """``alphawire demo``: all of it on real bars in about a minute."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-from alphawire.commands.options import json_option
+from alphawire.commands.options import json_option, print_json
 from alphawire.interruption import end_interrupted
 
 TITLE = "Real bars to live signals, a killed worker, and proof that a replay agrees"
@@ -41,7 +40,7 @@ def command(folder: Path, as_json: bool) -> None:
         click.echo("\nstopped; nothing is left running", err=True)
         end_interrupted()
     if as_json:
-        click.echo(json.dumps(story.summary))
+        print_json(story.summary)
     else:
         show_end(story)
     sys.exit(0 if held else 1)

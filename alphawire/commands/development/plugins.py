@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from alphawire.commands.options import json_option, plugins_option
+from alphawire.commands.options import json_option, only_json, plugins_option, print_json
 from alphawire.display.tables import print_table
 from plugins.base.loading.discovery import CATEGORIES, faults
 from plugins.base.loading.listing import entries
@@ -26,16 +26,20 @@ UNTOLD = {"type": "object"}
 def command(category: str | None, as_json: bool, key: str | None) -> None:
     if category is not None and category not in CATEGORIES:
         raise ConfigurationError(f"there is no category {category!r}; {_options(category, CATEGORIES)}")
-    chosen = [entry for entry in entries() if category in (None, entry.category)]
     if key is not None:
-        click.echo(json.dumps(_schema(key, chosen), indent=2))
+        with only_json():
+            print_json(_schema(key, _chosen(category)), indent=2)
     elif as_json:
-        listing = {"plugins": msgspec.to_builtins(chosen), "faults": msgspec.to_builtins(faults)}
-        click.echo(json.dumps(listing, indent=2))
+        listing = {"plugins": msgspec.to_builtins(_chosen(category)), "faults": msgspec.to_builtins(faults)}
+        print_json(listing, indent=2)
     else:
-        _print_tables(chosen)
+        _print_tables(_chosen(category))
     for fault in faults:
         click.echo(f"faulty plugin {fault}", err=True)
+
+
+def _chosen(category: str | None) -> list[PluginEntry]:
+    return [entry for entry in entries() if category in (None, entry.category)]
 
 
 def _schema(key: str, chosen: list[PluginEntry]) -> dict[str, Any]:

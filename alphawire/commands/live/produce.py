@@ -2,14 +2,13 @@
 
 import asyncio
 import dataclasses
-import json
 import sys
 import time
 from pathlib import Path
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, prefix_option
+from alphawire.commands.options import TIME, config_option, json_option, prefix_option, print_json
 from alphawire.commands.progress import NO_NEWS, counted, show_left_out
 from schemas.configuration import Config
 
@@ -74,9 +73,7 @@ def bars(
     show_left_out(unfit, "of the bars were")
     if as_json:
         left.take(unfit)
-        click.echo(
-            json.dumps(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
-        )
+        print_json(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
         return
     show_left_out(left, "rows are no bars and were")
     pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
@@ -129,7 +126,7 @@ def news(
             "examples": left.examples,
             "read_as": left.read_as,
         }
-        click.echo(json.dumps(dataclasses.asdict(done) | report))
+        print_json(dataclasses.asdict(done) | report)
         return
     show_left_out(left, NO_NEWS)
     where = f"{topic} at {config.kafka.bootstrap}"

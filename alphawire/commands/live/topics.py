@@ -1,13 +1,12 @@
 """``alphawire topics``: make the topics, or see which are there, and how the broker keeps them."""
 
 import asyncio
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.commands.options import config_option, json_option, prefix_option
+from alphawire.commands.options import config_option, json_option, prefix_option, print_json
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def create(config: Config, as_json: bool) -> None:
 
     result = asyncio.run(create_topics(config.kafka))
     if as_json:
-        click.echo(json.dumps({"created": result.created, "existing": result.existing}))
+        print_json({"created": result.created, "existing": result.existing})
         return
     for name in result.created:
         click.echo(f"{name}  created")
@@ -53,7 +52,7 @@ def show(config: Config, as_json: bool) -> None:
 
     statuses = asyncio.run(topic_statuses(config.kafka))
     if as_json:
-        click.echo(json.dumps([_entry(status) for status in statuses]))
+        print_json([_entry(status) for status in statuses])
     else:
         width = max(len(status.full_name) for status in statuses)
         for status in statuses:

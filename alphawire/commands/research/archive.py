@@ -1,13 +1,12 @@
 """``alphawire archive``."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 
 import click
 
-from alphawire.commands.options import config_option, json_option, prefix_option
+from alphawire.commands.options import config_option, json_option, prefix_option, print_json
 from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 from streams.kafka.topics import TOPICS
@@ -39,7 +38,7 @@ def command(topics: tuple[str, ...], out: Path, config: Config, as_json: bool) -
     if as_json:
         gaps = {place: [[span.begin, span.end] for span in spans] for place, spans in report.gaps.items()}
         plain = {"out": str(out), "added": report.records, "records": report.total, "gaps": gaps, "lost": report.lost}
-        click.echo(json.dumps(plain))
+        print_json(plain)
     else:
         for place, count in report.records.items():
             click.echo(f"{place}: {count} records added, {report.total[place]} archived in {out}")

@@ -15,6 +15,7 @@ from alphawire.commands.options import (
     news_option,
     offsets_option,
     plugins_option,
+    print_json,
 )
 from alphawire.commands.progress import counted, show_absent, show_data, show_missing
 from schemas.configuration import Config
@@ -110,7 +111,7 @@ def command(
         )  # fmt: skip
     summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
     if as_json:
-        click.echo(json.dumps(summary | {"out": str(out)} | data))
+        print_json(summary | {"out": str(out)} | data)
     else:
         _show(summary, out)
     sys.exit(1 if replayed.scattered else 0)
@@ -137,7 +138,7 @@ def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
     check_file(out)
     results = compare(*folders, out)
     if as_json:
-        click.echo(json.dumps({str(result.folder): result.summary for result in results}))
+        print_json({str(result.folder): result.summary for result in results})
     else:
         _show_table({str(result.folder): result.metrics for result in results})
         click.echo(f"{out}: the two side by side")

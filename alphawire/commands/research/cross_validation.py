@@ -1,13 +1,13 @@
 """``alphawire train --cv``: a table at the terminal, a picture beside."""
 
 import dataclasses
-import json
 from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from alphawire.commands.options import print_json
 from alphawire.commands.progress import counted
 from alphawire.display.scores import interval_text, verdict_lines
 from schemas.configuration import Config
@@ -48,7 +48,7 @@ def validate(
     verdict = verdict_lines(done.pooled) if done.pooled else []
     picture.write_text(page(strategy, done, verdict), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"strategy": strategy, **_plain(done), "picture": str(picture)}))
+        print_json({"strategy": strategy, **_plain(done), "picture": str(picture)})
     else:
         _show(done, picture)
 

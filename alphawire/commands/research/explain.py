@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option, topics_option
+from alphawire.commands.options import config_option, json_option, plugins_option, print_json, topics_option
 from alphawire.commands.progress import counted
 from alphawire.display.explanation import difference_text, show
 from schemas.configuration import Config
@@ -56,7 +56,7 @@ def command(
     difference = _check(document, explanations[0]) if document else None
     if as_json:
         plain = [one.plain() for one in explanations]
-        click.echo(json.dumps(plain[0] if len(plain) == 1 else plain, indent=2))
+        print_json(plain[0] if len(plain) == 1 else plain, indent=2)
     else:
         for one in explanations:
             show(one)

@@ -1,13 +1,20 @@
 """``alphawire replay``."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, news_option, offsets_option, plugins_option
+from alphawire.commands.options import (
+    TIME,
+    config_option,
+    json_option,
+    news_option,
+    offsets_option,
+    plugins_option,
+    print_json,
+)
 from alphawire.commands.progress import counted, show_absent, show_data
 from schemas.configuration import Config
 
@@ -57,9 +64,10 @@ def command(
     show_absent(config, strategy, result.bars)
     summary: dict[str, Any] = {"strategy": strategy, "bars": len(result.bars), "signals": len(result.raw)}
     summary |= {"out": str(out), "lacking": result.lacking} | data
-    click.echo(
-        json.dumps(summary) if as_json else f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}"
-    )
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(f"{len(result.raw)} signals of {len(result.bars)} bars written to {out}")
     empty = not len(bars_of(universe_of(strategy, config.strategy(strategy)), result.bars))
     if empty:
         click.echo("no bar was used: look at --from, --to, the universe, and what was left out", err=True)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
+from alphawire.commands.options import (
+    TIME,
+    config_folder,
+    config_option,
+    json_option,
+    news_option,
+    plugins_option,
+    print_json,
+)
 from alphawire.commands.progress import counted, show_absent, show_data
 from alphawire.commands.research.backtest import trusted
 from alphawire.news_scores import news_of
@@ -101,7 +109,7 @@ def command(
             **options,
         )
     if as_json:
-        click.echo(json.dumps(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2))
+        print_json(json.loads((out / SUMMARY).read_text(encoding="utf-8")) | data, indent=2)
     else:
         if retraining:
             click.echo(retraining.description)

@@ -1,12 +1,19 @@
 """``alphawire train``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.commands.options import TIME, config_folder, config_option, json_option, news_option, plugins_option
+from alphawire.commands.options import (
+    TIME,
+    config_folder,
+    config_option,
+    json_option,
+    news_option,
+    plugins_option,
+    print_json,
+)
 from alphawire.commands.progress import counted, show_absent, show_data, show_missing, stages
 from alphawire.display.scores import verdict_lines
 from alphawire.news_scores import news_of
@@ -108,7 +115,7 @@ def command(
         done = train(strategy, config, bars, start=start, end=end, holdout=holdout, out=out, stage=stage, news=seen)
     _count(strategy, done)
     if as_json:
-        click.echo(json.dumps(_summary(strategy, done) | data))
+        print_json(_summary(strategy, done) | data)
     else:
         _show(done)
 

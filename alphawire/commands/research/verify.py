@@ -1,14 +1,21 @@
 """``alphawire verify``."""
 
 import dataclasses
-import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, offsets_option, plugins_option, topics_option
+from alphawire.commands.options import (
+    TIME,
+    config_option,
+    json_option,
+    offsets_option,
+    plugins_option,
+    print_json,
+    topics_option,
+)
 from alphawire.commands.progress import counted, show_gaps
 from schemas.configuration import Config
 
@@ -45,7 +52,7 @@ def command(
         verdict = verify(config, strategy, start, end, progress, offsets, source)
     show_gaps(verdict.gaps)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(verdict) | {"ok": verdict.ok}))
+        print_json(dataclasses.asdict(verdict) | {"ok": verdict.ok})
     else:
         click.echo(describe(verdict))
     sys.exit(0 if verdict.ok else 1)

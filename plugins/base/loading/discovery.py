@@ -120,6 +120,12 @@ def file_of(plugin: type) -> Path | None:
     return Path(sys.modules[name].__file__ or "") if name.startswith(FILES_PACKAGE) else None
 
 
+def require(registry: PluginRegistry[Any], key: str, file: Path | None) -> None:
+    """In another process: discovers what is needed for `key`, whose `file_of` is `file`, unless it is known here."""
+    if key not in registry.list_keys():
+        discover([file] if file else [])
+
+
 def _import(module: str, registries: list[PluginRegistry[Any]], path: str | None = None) -> None:
     importlib.invalidate_caches()
     _guard(path or module, module, registries, lambda: importlib.import_module(module))
