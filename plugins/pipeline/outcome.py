@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from plugins.pipeline.records.signals import Signals
 from schemas.errors import AlphawireError, PluginError
-from schemas.wire import ShadowPrediction, Signal
+from schemas.wire import ShadowPrediction
 from schemas.wire.cross_sections import Prediction
 
 
@@ -47,7 +48,7 @@ class RunOutcome:
     With a `failure`, the rest is of the bars before the one at which the strategy failed.
     """
 
-    signals: list[Signal] = field(default_factory=list)
+    signals: Signals = field(default_factory=Signals)
     predictions: list[Prediction] = field(default_factory=list)
     shadows: list[ShadowPrediction] = field(default_factory=list)
     failure: Failure | None = None
@@ -64,7 +65,7 @@ class RunOutcome:
 class Outcome:
     """What a batch comes to, over all strategies; `failures` lists the strategies that stopped in it."""
 
-    signals: list[Signal] = field(default_factory=list)
+    signals: Signals = field(default_factory=Signals)
     predictions: list[Prediction] = field(default_factory=list)
     shadows: list[ShadowPrediction] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)

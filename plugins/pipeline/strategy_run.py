@@ -10,13 +10,14 @@ from plugins.base.streaming import IntArray
 from plugins.pipeline.accepted_bars import AcceptedBars, Asked, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
-from plugins.pipeline.records import BarsToPublish, Decided, Source, gaps_of, provenances
+from plugins.pipeline.records.published import BarsToPublish, Decided, Source, gaps_of
+from plugins.pipeline.records.signals import SignalColumns, Signals
+from plugins.pipeline.records.texts import SymbolTexts
 from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
 from plugins.pipeline.states.strategy_states import StrategyStates
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.target_weights import target_weights
 from plugins.strategy.universe import LEFT
-from schemas.wire import Origin
 
 __all__ = ["AS_CONFIGURED", "Observation", "RunSettings", "Source", "StrategyRun"]
 
@@ -37,7 +38,7 @@ class StrategyRun(StrategyStates):
         self._start_time = strategy.start_time if settings.start_time is None else settings.start_time
         self._paused = settings.paused
         self._asleep = settings.asleep
-        self._origins: dict[int, Origin] = {}
+        self._texts = SymbolTexts()
 
     @property
     def active(self) -> bool:
@@ -137,23 +138,20 @@ class StrategyRun(StrategyStates):
         self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray], outcome: RunOutcome
     ) -> None:
         """Adds the records of the published bars, which `accepted`, `counts` and `columns` are of."""
-        strategy, symbols = self.strategy, accepted.names
-        decided = None if strategy.generator.cross_section else self._decide(accepted, symbols, counts, columns)
-        origins, own = self._origins, accepted.slots.tolist()
-        origins_of_bars = [origins[slot] if slot in origins else self._origin(slot) for slot in own]
+        strategy, book = self.strategy, self.book[accepted.slots]
         published = BarsToPublish(
-            symbols, accepted.times.tolist(), gaps_of(accepted, counts), strategy.validity.until(accepted.times),
-            columns["prediction"].tolist(), provenances(self.source, accepted, origins_of_bars),
+            self.source, accepted, gaps_of(accepted, counts), strategy.validity.until(accepted.times),
+            columns["prediction"], book["origin_offset"], book["origin_time"],
         )  # fmt: skip
-        if decided is not None:
-            outcome.signals = published.signals(strategy, decided)
+        if strategy.generator.cross_section:
+            outcome.predictions = published.as_predictions(
+                strategy, explain(strategy, [""] * len(accepted), counts, accepted)
+            )
         else:
-            reasons = explain(strategy, [""] * len(symbols), counts, symbols)
-            outcome.predictions = published.as_predictions(strategy, reasons)
+            decided = self._decide(accepted, counts, columns)
+            outcome.signals = Signals([SignalColumns(published, strategy, decided, self._texts)])
 
-    def _decide(
-        self, accepted: AcceptedBars, symbols: list[str], counts: IntArray, columns: Mapping[str, FloatArray]
-    ) -> Decided:
+    def _decide(self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray]) -> Decided:
         """What the generator says; a symbol that has left the universe is sold."""
         strategy, generator, execution = self.strategy, self.strategy.generator, self.strategy.execution
         with plugin_errors(name_of(generator), "decide"):
@@ -161,17 +159,10 @@ class StrategyRun(StrategyStates):
         decided = Decided(
             decisions.signal,
             target_weights(decisions, generator.scaled, execution.weight, execution.long_only),
-            explain(strategy, decisions.reason, counts, symbols),
+            explain(strategy, decisions.reason, counts, accepted),
         )
         if strategy.universe.changes:
-            left = list(map(strategy.universe.left, symbols, accepted.times.tolist()))
+            left = list(map(strategy.universe.left, accepted.names, accepted.times.tolist()))
             for row in np.flatnonzero(left).tolist():
                 decided.signals[row], decided.weights[row], decided.reasons[row] = "FLAT", 0.0, LEFT
         return decided
-
-    def _origin(self, slot: int) -> Origin:
-        """Where the symbol's fold began; from now on one object for all its signals."""
-        entry = self.book[slot]
-        origin = Origin(self.source.partition, int(entry["origin_offset"]), int(entry["origin_time"]))
-        self._origins[slot] = origin
-        return origin

@@ -18,13 +18,11 @@ class Validity:
     length_ms: int
     calendar: str | None = None
 
-    def until(self, times: IntArray) -> list[int]:
+    def until(self, times: IntArray) -> IntArray:
         """Of signals at these closes of bars, all in ms since the epoch (UTC)."""
         if self.calendar is None:
-            plain: list[int] = (times + self.length_ms).tolist()
-            return plain
-        by_market: list[int] = market_calendar(self.calendar).valid_until(times, self.length_ms).tolist()
-        return by_market
+            return times + self.length_ms
+        return market_calendar(self.calendar).valid_until(times, self.length_ms)
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from plugins.base.plugin_errors import is_ours, plugin_errors
 from plugins.cross_sectional import CrossSectionGenerator
 from plugins.signals import signal_registry
 from plugins.strategy.ready import ReadyStrategy
-from plugins.strategy.target_weights import target_weights
+from plugins.strategy.target_weights import none_if_nan, target_weights
 from plugins.strategy.universe import LEFT
 from schemas.canonical import canonical_json, signal_id
 from schemas.errors import PluginError
@@ -95,7 +95,8 @@ def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generato
         symbols, values = zip(*known, strict=True)
         decisions = decide(generator, closing.time, symbols, values)
         weighing = closing.execution
-        weights = target_weights(decisions, generator.scaled, weighing.weight, weighing.long_only)
+        targets = target_weights(decisions, generator.scaled, weighing.weight, weighing.long_only)
+        weights = map(none_if_nan, targets.tolist())
         decided = dict(zip(symbols, zip(decisions.signal, weights, decisions.reason, strict=True), strict=True))
     undecided = ("HOLD", None)
     signals = [

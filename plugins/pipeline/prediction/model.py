@@ -8,7 +8,7 @@ from plugins.base import BaseModel, FloatArray, name_of
 from plugins.base.plugin_errors import plugin_errors
 from plugins.base.streaming import IntArray, forget_infinite
 from plugins.models.artifacts.per_symbol import PerSymbolModel
-from plugins.pipeline.accepted_bars import FeatureRows
+from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.strategy.ready import ReadyStrategy
 
 Windows = Iterable[tuple[IntArray, FloatArray]]
@@ -51,7 +51,7 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
     return predictions
 
 
-def explain(strategy: ReadyStrategy, reasons: list[str], counts: IntArray, symbols: list[str]) -> list[str]:
+def explain(strategy: ReadyStrategy, reasons: list[str], counts: IntArray, accepted: AcceptedBars) -> list[str]:
     """The generator's `reasons`; the model's own where it made no prediction.
 
     Parameters
@@ -63,7 +63,7 @@ def explain(strategy: ReadyStrategy, reasons: list[str], counts: IntArray, symbo
     if isinstance(model, PerSymbolModel):
         reasons = [
             reason if symbol in model.models else f"there is no model for {symbol}"
-            for symbol, reason in zip(symbols, reasons, strict=True)
+            for symbol, reason in zip(accepted.names, reasons, strict=True)
         ]
     if model is None or int(counts.min()) > warmup:
         return reasons

@@ -1,0 +1,177 @@
+"""Signals as JSON bytes, out of columns: each is what msgspec writes of the struct, to the byte.
+
+Constant parts are written once for a strategy, symbols once for a slot, and texts that repeat once for a batch. Numbers
+are msgspec's own.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base import FloatArray
+from plugins.base.streaming import IntArray
+from plugins.fold.gate import FIRST
+from plugins.pipeline.records.published import BarsToPublish, Decided, Source
+from plugins.pipeline.records.texts import Bytes, SymbolTexts, Texts, copy, write_digest, write_integer
+from plugins.strategy.ready import ReadyStrategy
+from schemas.wire import Model, Origin, Provenance, Signal, SignalContent, encode
+
+HOLE: Any = msgspec.Raw(b"\n")
+"""Where something is filled in: no other byte of a record is a line's end."""
+QUOTED: Any = msgspec.Raw(b'"\n"')
+LATER = 14
+"""Number of the last piece, where a score counted is historical; the strategy's name and 'null' come after it."""
+
+
+@dataclass(slots=True)
+class RenderedSignals:
+    """The bytes of signals, one after the other: the first is ``data[:ends[0]]``. `times`: close of each one's bar (ms
+    since the epoch, UTC); its symbol is the text ``numbers[i]`` of `keys`.
+    """
+
+    data: Bytes
+    ends: IntArray
+    times: IntArray
+    keys: Texts
+    numbers: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+
+@lru_cache(maxsize=1024)
+def _pieces(name: str, key: str | None, sha256: str, config_hash: str, source: Source) -> list[bytes]:
+    """The parts of a signal's JSON between what differs from one to the next."""
+    model = Model(key, sha256) if key is not None else None
+    content = SignalContent(QUOTED, name, HOLE, HOLE, HOLE, HOLE, HOLE, HOLE, model, config_hash, HOLE, HOLE)
+    origin = Origin(source.partition, HOLE, HOLE)
+    pieces, later = (
+        encode(
+            Signal(content, Provenance(source.topic, source.partition, HOLE, HOLE, origin, source.worker, historical))
+        ).split(b"\n")
+        for historical in (False, True)
+    )
+    return [*pieces, later[-1], name.encode() + b"\x1f", b"null"]
+
+
+class _Numbered(dict[Any, int]):
+    """The number of each value's JSON in `texts`. Those of numbers are not looked up: 0.0 and -0.0 are equal."""
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self.texts = texts
+
+    def __missing__(self, value: Any) -> int:
+        number = len(self.texts)
+        self.texts.append(encode(value))
+        if isinstance(value, str):
+            self[value] = number
+        return number
+
+    def of(self, values: list[Any]) -> IntArray:
+        return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
+
+
+def render(
+    published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, symbols: SymbolTexts
+) -> RenderedSignals:
+    """The signals of `published` bars; `symbols`: the texts of their slots."""
+    model, accepted = strategy.model_id, published.accepted
+    key, sha256 = (model.key, model.sha256) if model else (None, "")
+    texts = list(_pieces(strategy.name, key, sha256, strategy.config_hash, published.source))
+    numbered = _Numbered(texts)
+    codes = np.stack([numbered.of(decided.signals), numbered.of(decided.reasons)])
+    pool, symbols = Texts(texts), symbols.of(accepted.symbols)
+    weights, predictions = _numbers(decided.weights), _numbers(published.predictions)
+    lengths, slots = np.diff(pool.starts), accepted.slots
+    size = (
+        len(published) * (int(lengths[: LATER + 3].sum()) + 200)
+        + int(lengths[codes].sum()) + int((symbols.starts[2 * slots + 1] - symbols.starts[2 * slots]).sum())
+        + len(weights) + len(predictions)
+    )  # fmt: skip
+    data, ends = np.empty(size, np.uint8), np.empty(len(published), np.int64)
+    longest = int(lengths[LATER + 1] + np.diff(symbols.starts).max(initial=0))
+    last, historical = published.news()
+    times = np.ascontiguousarray(accepted.times)
+    integers = (
+        times, published.gaps, published.valid_until, accepted.offsets, last, published.origin_offsets,
+        published.origin_times,
+    )  # fmt: skip
+    written = _render(
+        data, ends, pool.data, pool.starts, symbols.data, symbols.starts, slots, codes, weights, predictions, integers,
+        historical, np.empty(longest + 128, np.uint8),
+    )  # fmt: skip
+    return RenderedSignals(data[:written], ends, times, symbols, 2 * slots + 1)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _render(
+    out: Bytes, ends: IntArray, pool: Bytes, starts: IntArray, symbols: Bytes, bounds: IntArray, slots: IntArray,
+    codes: IntArray, weights: Bytes, predictions: Bytes, integers: tuple[IntArray, ...], historical: NDArray[np.bool_],
+    message: Bytes,
+) -> int:  # fmt: skip
+    times, gaps, until, offsets, last, origin_offsets, origin_times = integers
+    words, state = np.empty(64, np.uint32), np.empty(8, np.uint32)
+    name = copy(message, 0, pool, starts[LATER + 1], starts[LATER + 2])
+    at, weight, prediction = 0, 1, 1
+    for i in range(len(ends)):
+        own = 2 * slots[i]
+        end = copy(message, name, symbols, bounds[own + 1], bounds[own + 2])
+        message[end] = 0x1F
+        end = write_integer(message, end + 1, times[i])
+        at = copy(out, at, pool, starts[0], starts[1])
+        at = write_digest(out, at, message, end, words, state)
+        at = copy(out, at, pool, starts[1], starts[2])
+        at = copy(out, at, symbols, bounds[own], bounds[own + 1])
+        at = copy(out, at, pool, starts[2], starts[3])
+        at = write_integer(out, at, times[i])
+        at = copy(out, at, pool, starts[3], starts[4])
+        at = copy(out, at, pool, starts[codes[0, i]], starts[codes[0, i] + 1])
+        at = copy(out, at, pool, starts[4], starts[5])
+        at, weight = _copy_number(out, at, weights, weight)
+        at = copy(out, at, pool, starts[5], starts[6])
+        at = copy(out, at, pool, starts[codes[1, i]], starts[codes[1, i] + 1])
+        at = copy(out, at, pool, starts[6], starts[7])
+        at, prediction = _copy_number(out, at, predictions, prediction)
+        at = copy(out, at, pool, starts[7], starts[8])
+        at = _write_known(out, at, gaps[i], gaps[i] != FIRST, pool, starts)
+        at = copy(out, at, pool, starts[8], starts[9])
+        at = write_integer(out, at, until[i])
+        at = copy(out, at, pool, starts[9], starts[10])
+        at = write_integer(out, at, offsets[i])
+        at = copy(out, at, pool, starts[10], starts[11])
+        at = _write_known(out, at, last[i], last[i] >= 0, pool, starts)
+        at = copy(out, at, pool, starts[11], starts[12])
+        at = write_integer(out, at, origin_offsets[i])
+        at = copy(out, at, pool, starts[12], starts[13])
+        at = write_integer(out, at, origin_times[i])
+        closing = LATER if historical[i] else LATER - 1
+        at = copy(out, at, pool, starts[closing], starts[closing + 1])
+        ends[i] = at
+    return at
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _copy_number(out: Bytes, at: int, numbers: Bytes, place: int) -> tuple[int, int]:
+    """Copies the entry of a list that begins at `place`; where it ends there, and where the next one begins here."""
+    while numbers[place] != 44 and numbers[place] != 93:
+        out[at] = numbers[place]
+        at, place = at + 1, place + 1
+    return at, place + 1
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _write_known(out: Bytes, at: int, value: int, known: bool, pool: Bytes, starts: IntArray) -> int:
+    """The number, or null."""
+    if known:
+        return write_integer(out, at, value)
+    return copy(out, at, pool, starts[LATER + 2], starts[LATER + 3])
+
+
+def _numbers(values: FloatArray) -> Bytes:
+    """As a list in JSON; what is not finite is null."""
+    return np.frombuffer(encode(values.tolist()), np.uint8)

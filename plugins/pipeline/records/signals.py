@@ -1,0 +1,65 @@
+"""Signals as columns, which are structs to whoever looks at one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from plugins.pipeline.records.published import BarsToPublish, Decided
+from plugins.pipeline.records.rendering import RenderedSignals, render
+from plugins.pipeline.records.texts import SymbolTexts
+from plugins.strategy.ready import ReadyStrategy
+from schemas.wire import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class SignalColumns:
+    """One strategy's signals for `published` bars; `symbols`: the texts of their slots, as far as they are known."""
+
+    published: BarsToPublish
+    strategy: ReadyStrategy
+    decided: Decided
+    symbols: SymbolTexts
+
+    def __len__(self) -> int:
+        return len(self.published)
+
+    def structs(self) -> list[Signal]:
+        """One struct a signal."""
+        return self.published.signals(self.strategy, self.decided)
+
+    def rendered(self) -> RenderedSignals:
+        """Their JSON bytes."""
+        return render(self.published, self.strategy, self.decided, self.symbols)
+
+
+class Signals(Sequence[Signal]):
+    """Signals in order; structs are made when they are asked for, and not kept."""
+
+    def __init__(self, columns: Iterable[SignalColumns] = ()) -> None:
+        self.columns = list(columns)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.columns))
+
+    def __iter__(self) -> Iterator[Signal]:
+        for part in self.columns:
+            yield from part.structs()
+
+    @overload
+    def __getitem__(self, at: int) -> Signal: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Signal]: ...
+    def __getitem__(self, at: int | slice) -> Signal | list[Signal]:
+        return list(self)[at]
+
+    def __iadd__(self, later: "Signals") -> "Signals":
+        self.columns += later.columns
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Signals({list(self)!r})"
