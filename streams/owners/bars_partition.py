@@ -20,13 +20,14 @@ from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import (
+    Output,
     Record,
     applied_record,
     dead_record,
     placed_record,
     prediction_record,
     shadow_record,
-    signal_record,
+    signal_rows,
 )
 from streams.recovery.failures import log_failure, stopped_at
 from streams.recovery.plan import ResumePlan
@@ -252,11 +253,11 @@ class BarsPartition(FedPartition):
         self.counts["signals"] += len(outcome.signals)
         self.counts["predictions"] += len(outcome.predictions)
         self.counts["dead_letters"] += len(dead)
-        output = [signal_record(self.names.signals, signal) for signal in outcome.signals]
+        output: list[Output] = [*signal_rows(self.names.signals, outcome.signals)]
         output += [shadow_record(self.names.shadow, prediction) for prediction in outcome.shadows]
         count = self.intake.partitions
         output += [prediction_record(self.names.predictions, count, prediction) for prediction in outcome.predictions]
-        self._put(output + [dead_record(self.names.dead_letters, letter) for letter in dead])
+        self._put([*output, *(dead_record(self.names.dead_letters, letter) for letter in dead)])
 
     def _now(self) -> Progress:
         return self._behind_from(self.position)

@@ -28,7 +28,7 @@ from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
 from streams.publishing.topic_names import TopicNames
-from streams.publishing.writer import Record, cross_section_signal_record, dead_record, home, prediction_record
+from streams.publishing.writer import Output, Record, cross_section_signal_record, dead_record, home, prediction_record
 from streams.recovery.cross_section_state import CrossSectionState, cross_section_state_key
 from streams.recovery.failures import log_failure, stopped_at
 from streams.recovery.state import marker_key
@@ -248,11 +248,11 @@ class CrossSectionPartition(FedPartition):
             *(cross_section_signal_record(self.names.signals, signal) for signal in signals),
         ]
 
-    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
-        records, reached = super().take(limit, together)
-        self.wrote = bool(records)
+    def take(self, limit: int, together: bool = False) -> tuple[list[Output], Progress]:
+        output, reached = super().take(limit, together)
+        self.wrote = bool(output)
         self._owes_marker |= self.wrote
-        return records, reached
+        return output, reached
 
     @property
     def unmarked(self) -> bool:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.publishing.writer import Record
+from streams.publishing.writer import Output, Record, count_of
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,12 @@ class Progress:
 
 
 class OutputBatch(NamedTuple):
-    """Records to write, and what is reached then; `apart`: not before all earlier ones are on the log, and no later one
-    before these.
+    """What to write, as how many records, and what is reached then; `apart`: not before all earlier ones are on the
+    log, and no later one before these.
     """
 
-    records: list[Record]
+    output: Sequence[Output]
+    count: int
     reached: Progress
     apart: bool
 
@@ -90,28 +92,30 @@ class PendingOutput:
     def _now(self) -> Progress:
         return Progress(self.position)
 
-    def _put(self, records: list[Record], apart: bool = False) -> None:
-        self._output.append(OutputBatch(records, self._now(), apart))
-        self.waiting += len(records)
+    def _put(self, output: Sequence[Output], apart: bool = False) -> None:
+        count = count_of(output)
+        self._output.append(OutputBatch(output, count, self._now(), apart))
+        self.waiting += count
         self.wake.set()
 
-    def take(self, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
+    def take(self, limit: int, together: bool = False) -> tuple[list[Output], Progress]:
         """What waits, whole chunks up to about `limit` records, and what is reached once it is written; `together`: all
         of it arrives, or nothing.
         """
-        records: list[Record] = []
-        reached, self.switched = self.reached, False
-        while self._output and (not records or len(records) + len(self._output[0].records) <= limit):
+        output: list[Output] = []
+        count, reached, self.switched = 0, self.reached, False
+        while self._output and (not count or count + self._output[0].count <= limit):
             alone = self._output[0].apart and not together
-            if alone and records:
+            if alone and count:
                 break
             part = self._output.popleft()
-            records += part.records
+            output += part.output
+            count += part.count
             reached, self.switched = part.reached, self.switched or part.apart
             if alone:
                 break
-        self.waiting -= len(records)
+        self.waiting -= count
         self.drained.set()
         if self._output:
             self.wake.set()
-        return records, reached
+        return output, reached

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from plugins.pipeline.records.signals import Signals
 from schemas.configuration import Kafka
 from schemas.wire import Applied, Placed, ShadowPrediction, Signal, encode
 from schemas.wire.cross_sections import PredictionRecord
@@ -20,6 +21,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.refusals import refused_write
 from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.process.failpoints import failpoint
+from streams.publishing.signal_rows import SignalBatch, SignalRows
 
 MAX_DEAD_LETTER = 256 * 1024
 PRODUCER = {"max_batch_size": LARGEST_BATCH, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
@@ -41,8 +43,26 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return len(self.key or b"") + len(self.value or b"") + 64
 
 
-def signal_record(topic: str, signal: Signal) -> Record:
-    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time)
+Output = Record | SignalRows
+"""What is to be written: one record, or rows of signals."""
+
+
+def count_of(output: Iterable[Output]) -> int:
+    """How many records it comes to."""
+    return sum(len(each) if isinstance(each, SignalRows) else 1 for each in output)
+
+
+def each_record(output: Iterable[Output]) -> Iterator[Record]:
+    """All of it as records."""
+    for each in output:
+        if isinstance(each, SignalRows):
+            yield from (Record(each.topic, *row) for row in each.key_values())
+        else:
+            yield each
+
+
+def signal_rows(topic: str, signals: Signals) -> list[SignalRows]:
+    return [SignalRows(topic, columns.rendered()) for columns in signals.columns if len(columns)]
 
 
 def shadow_record(topic: str, prediction: ShadowPrediction) -> Record:
@@ -112,7 +132,7 @@ class Writer:
         self._producer = producer
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def write(self, partition: int, records: Iterable[Record]) -> None:
+    async def write(self, partition: int, records: Iterable[Output]) -> None:
         """Those that name no partition go to `partition`. Raises what the broker answered when any was not
         acknowledged: `ConfigurationError` for what a setting or a right refuses, as it would after a restart.
         """
@@ -129,18 +149,25 @@ class Writer:
             if isinstance(result, BaseException):
                 raise refused_write(result, topic) or result
 
-    def _batches(self, partition: int, records: Iterable[Record]) -> Iterable[tuple[tuple[str, int], Any]]:
+    def _batches(self, partition: int, records: Iterable[Output]) -> Iterable[tuple[tuple[str, int], Any]]:
         """The records packed by topic and partition, in order within each."""
         open_batches: dict[tuple[str, int], Any] = {}
         for record in records:
             place = record.topic, partition if record.partition is None else record.partition
-            batch = open_batches.get(place)
-            if batch is None or not _append(batch, record):
-                if batch is not None:
-                    yield place, batch
-                batch = open_batches[place] = self._producer.create_batch()
-                _append(batch, record)  # the first of a batch fits, however large it is
+            rest: Output | None = record
+            while rest is not None:
+                batch = open_batches.get(place)
+                if batch is not None and isinstance(batch, SignalBatch) != isinstance(rest, SignalRows):
+                    yield place, open_batches.pop(place)
+                    batch = None
+                if batch is None:
+                    batch = open_batches[place] = self._new_batch(rest)
+                if (rest := _fill(batch, rest)) is not None:
+                    yield place, open_batches.pop(place)
         yield from open_batches.items()
+
+    def _new_batch(self, record: "Output") -> Any:
+        return SignalBatch(self._producer) if isinstance(record, SignalRows) else self._producer.create_batch()
 
 
 class TransactionalWriter(Writer):
@@ -152,7 +179,7 @@ class TransactionalWriter(Writer):
 
     transactional = True
 
-    async def write(self, partition: int, records: Iterable[Record]) -> None:
+    async def write(self, partition: int, records: Iterable[Output]) -> None:
         await self._producer.begin_transaction()
         await super().write(partition, records)
         failpoint("before_commit")
@@ -211,8 +238,10 @@ class TransactionalWriterFactory:
         await self._open.pop(id(writer)).aclose()
 
 
-def _append(batch: Any, record: Record) -> bool:
-    return (
-        batch.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=list(record.headers))
-        is not None
-    )
+def _fill(batch: Any, record: Output) -> Output | None:
+    """What there was no room for; the first of a batch fits, however large it is."""
+    if isinstance(record, SignalRows):
+        return record.later(batch.extend(record))
+    headers = list(record.headers)
+    added = batch.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
+    return record if added is None else None

@@ -204,13 +204,18 @@ def no_transactions(patch: Patch) -> None:
     patch(service, "choose_writer_factory", lambda _kafka, writer, _has: outlet.SharedWriterFactory(writer))
 
 
+def is_marker(record: Output) -> bool:
+    return isinstance(record, Record) and (record.value or b"").startswith(b'{"kind":"marker"')
+
+
 def commit_before_signals(patch: Patch) -> None:
     original = outlet.TransactionalWriter.write
 
-    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+    async def write(self: Any, number: int, records: Iterable[Output]) -> None:
         some = list(records)
-        markers = [record for record in some if record.value and record.value.startswith(b'{"kind":"marker"')]
-        for part in (markers, [record for record in some if record not in markers]):
+        places = [is_marker(record) for record in some]
+        markers = [record for record, there in zip(some, places, strict=True) if there]
+        for part in (markers, [record for record, there in zip(some, places, strict=True) if not there]):
             if part:
                 await original(self, number, part)
 
@@ -242,7 +247,7 @@ def load_before_fencing(patch: Patch) -> None:
         def __init__(self, factory: Any, number: int, end: int) -> None:
             self._factory, self._number, self._end = factory, number, end
 
-        async def write(self, number: int, records: Iterable[Record]) -> None:
+        async def write(self, number: int, records: Iterable[Output]) -> None:
             if self.writer is None:
                 os.write(2, AWAITS + b"\n")
                 with contextlib.suppress(TimeoutError):
@@ -313,7 +318,7 @@ def generation_after_fetch(patch: Patch) -> None:
 
 
 def future_not_awaited(patch: Patch) -> None:
-    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+    async def write(self: Any, number: int, records: Iterable[Output]) -> None:
         for (topic, place), batch in self._batches(number, records):
             future = await self._producer.send_batch(batch, topic, partition=place)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -324,7 +329,7 @@ def future_not_awaited(patch: Patch) -> None:
 def goes_on_after_commit_timeout(patch: Patch) -> None:
     original = outlet.TransactionalWriter.write
 
-    async def write(self: Any, number: int, records: Iterable[Record]) -> None:
+    async def write(self: Any, number: int, records: Iterable[Output]) -> None:
         some = list(records)
         try:
             async with asyncio.timeout(DEADLINE):

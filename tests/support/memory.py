@@ -188,8 +188,8 @@ class Writer:
         self._log, self._rng, self._left, self.transactional = log, rng, dies_at, transactional
         self._of_control, self._after_state, self._said_state = of_control, after_state, False
 
-    async def write(self, _partition: int, records: Iterable[Record]) -> None:
-        records = list(records)
+    async def write(self, _partition: int, output: Iterable[Output]) -> None:
+        records = list(each_record(output))
         await yield_if_throttled(self._rng)
         counts = not self._of_control or any(record.topic == "control" for record in records)
         counts = counts and (not self._after_state or self._said_state)
