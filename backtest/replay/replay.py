@@ -1,7 +1,7 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,9 @@ def check_news(ready: ReadyStrategy, news: str | None, of_topics: bool) -> None:
         raise ConfigurationError(f"strategy {ready.name} uses no news; leave out --news, or add news.finbert_sentiment")
 
 
-def signals_during(signals: list[Signal], start: int | None, end: int | None) -> list[Signal]:
+def signals_during(signals: Iterable[Signal], start: int | None, end: int | None) -> list[Signal]:
     """The signals for bars that close in [start, end)."""
+    signals = list(signals)
     inside = during([signal.content.time for signal in signals], start, end)
     return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
 

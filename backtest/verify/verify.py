@@ -59,11 +59,11 @@ async def verify_topic(
         expected = (await partition.recomputed(reading)).signals
         of_live = live[partition.number]
         verdict.foreign += of_live.foreign
-        published, expected = (
+        published, due = (
             signals_within(signals_during(signals, start, end), offsets) for signals in (of_live.signals, expected)
         )
         mine = comparable(verdict, published, partition.past)
-        compare(verdict, mine, expected, of_live.due, exactly_once_from(partition.past))
+        compare(verdict, mine, due, of_live.due, exactly_once_from(partition.past))
     if not ran:
         verdict.not_reproducible = f"no worker has ever run strategy {ready.name} on {topic_name(log, 'bars')}"
     verdict.scattered = scattered(reading.places, topic_name(log, "bars"))

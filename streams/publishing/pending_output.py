@@ -25,7 +25,7 @@ class OutputBatch(NamedTuple):
     """
 
     output: Sequence[Output]
-    count: int
+    size: int
     reached: Progress
     apart: bool
 
@@ -104,13 +104,13 @@ class PendingOutput:
         """
         output: list[Output] = []
         count, reached, self.switched = 0, self.reached, False
-        while self._output and (not count or count + self._output[0].count <= limit):
+        while self._output and (not count or count + self._output[0].size <= limit):
             alone = self._output[0].apart and not together
             if alone and count:
                 break
             part = self._output.popleft()
             output += part.output
-            count += part.count
+            count += part.size
             reached, self.switched = part.reached, self.switched or part.apart
             if alone:
                 break

@@ -51,6 +51,8 @@ class SignalRows:
 class SignalBatch(BatchBuilder):  # type: ignore[misc]
     """A batch of a producer, filled by rows: aiokafka's own builder in Python closes, compresses and signs it."""
 
+    _relative_offset: int
+
     def __init__(self, producer: Any) -> None:
         accumulator = producer._message_accumulator
         manager, size = accumulator._txn_manager, accumulator._batch_size
@@ -73,7 +75,7 @@ class SignalBatch(BatchBuilder):  # type: ignore[misc]
             out, signals.data, signals.ends, signals.times, signals.keys.data, signals.keys.starts, signals.numbers,
             first, count, builder._first_timestamp, builder._batch_size - used,
         )  # fmt: skip
-        builder._buffer += memoryview(out[:written])
+        builder._buffer += out[:written].tobytes()
         builder._max_timestamp = max(builder._max_timestamp, latest)
         builder._num_records += taken
         self._relative_offset = count + taken

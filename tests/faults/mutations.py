@@ -24,7 +24,7 @@ from streams.owners import bars_owner, bars_partition, cross_section_owner, cros
 from streams.publishing import pending_output
 from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
-from streams.publishing.writer import Record
+from streams.publishing.writer import Output, Record
 from streams.recovery import conditions, resume_planner
 from streams.recovery import plan as planning
 from streams.requests import control_requests
@@ -69,7 +69,7 @@ def ack_ahead_of_open_chunk(
 ) -> None:
     original = part.take
 
-    def take(self: pending_output.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Record], Progress]:
+    def take(self: pending_output.PendingOutput, _limit: int, _together: bool = False) -> tuple[list[Output], Progress]:
         records, _ = original(self, 5)
         return records, self._now()
 
@@ -158,7 +158,7 @@ def new_configuration_keeps_the_state(patch: Patch) -> None:
 def applied_with_its_first_signals(patch: Patch) -> None:
     original = bars_partition.BarsPartition._put
 
-    def put(self: bars_partition.BarsPartition, records: list[Record], apart: bool = False) -> None:
+    def put(self: bars_partition.BarsPartition, records: list[Output], apart: bool = False) -> None:
         original(self, records)
 
     patch(bars_partition.BarsPartition, "_put", put)
@@ -168,7 +168,7 @@ def applied_with_signals_before_it(patch: Patch) -> None:
     """One write holds what must be on the log first, and then what says that it is."""
     original = bars_partition.BarsPartition.take
 
-    def take(self: bars_partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Record], Progress]:
+    def take(self: bars_partition.BarsPartition, limit: int, together: bool = False) -> tuple[list[Output], Progress]:
         records, reached = original(self, limit, together)
         if not together and self._output and self._output[0].apart:
             more, reached = original(self, limit)

@@ -101,7 +101,7 @@ def test_many_times_at_once() -> None:
     times = pd.date_range("2024-03-01", "2024-04-30", freq="7h", tz="UTC")
     validity = validity_of(strategy("1h"))
     together = validity.until(times.as_unit("ms").asi8)
-    assert together == [validity.until(np.array([time], np.int64))[0] for time in times.as_unit("ms").asi8]
+    assert together.tolist() == [validity.until(np.array([time], np.int64))[0] for time in times.as_unit("ms").asi8]
     assert (np.array(together) > times.as_unit("ms").asi8).all()
 
 

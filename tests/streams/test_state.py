@@ -1,7 +1,7 @@
 """Where a partition goes on, by what the log holds: a table of logs, each made by a real partition and then damaged."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
 from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.publishing.topic_names import TopicNames
-from streams.publishing.writer import Record
+from streams.publishing.writer import Output, Record, each_record
 from streams.recovery.plan import ResumePlan, resume_plan, run_settings
 from streams.recovery.state import StoredState
 from tests.support.memory import Fetched, bar, fetched, messy_bars, ready, undisturbed
@@ -45,8 +45,8 @@ class Owner:
         self.part = BarsPartition(0, NAMES, Intake(0, 1, "murmur2"), pipeline, self.plan, lagging)
         self.signals: dict[str, bytes] = {}
 
-    def write(self, records: list[Record]) -> None:
-        for record in records:
+    def write(self, output: Sequence[Output]) -> None:
+        for record in each_record(output):
             if record.topic == "state":
                 self.stored.take_state(record.value, record.key)
             elif record.topic == "control":
@@ -376,7 +376,8 @@ def test_what_a_strategy_publishes_below_the_last_marker_has_a_marker_of_its_own
     part.note_marker(joined)
     assert not part.advances(joined)
     part.feed(Chunk(TP("bars", 0), 1, 180, 190, BARS[180:190]))
-    records, reached = part.take(1_000)
+    output, reached = part.take(1_000)
+    records = each_record(output)
     assert {msgspec.json.decode(record.value or b"")["content"]["strategy"] for record in records} == {"two"}
     assert part.advances(reached)
     published = msgspec.json.decode(part.marker_record(reached).value or b"", type=Marker).published

@@ -29,7 +29,7 @@ from streams.owners.bars_owner import BarsOwner
 from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
 from streams.process.exits import Exit
-from streams.publishing.writer import Record
+from streams.publishing.writer import Output, Record, each_record
 from streams.recovery.conditions import conditions_of, say
 from streams.recovery.plan import ResumePlan, of_track, resume_plan
 from streams.recovery.state import StoredState

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
@@ -108,7 +109,7 @@ class BarsToPublish:
             )
         ]
 
-    def news(self) -> tuple[IntArray, IntArray]:
+    def news(self) -> tuple[IntArray, NDArray[np.bool_]]:
         """Of each bar the offset of the last score counted (-1: none), and whether one of them is historical."""
         news = self.accepted.news
         if news is None:
@@ -117,14 +118,9 @@ class BarsToPublish:
 
     def _origins(self) -> list[Origin]:
         """One object for all bars of a symbol."""
-        known: dict[int, Origin] = {}
-        partition = self.source.partition
-        return [
-            known.get(slot) or known.setdefault(slot, Origin(partition, offset, time))
-            for slot, offset, time in zip(
-                self.accepted.slots.tolist(), self.origin_offsets.tolist(), self.origin_times.tolist(), strict=True
-            )
-        ]
+        places = list(zip(self.origin_offsets.tolist(), self.origin_times.tolist(), strict=True))
+        known = {place: Origin(self.source.partition, *place) for place in set(places)}
+        return [known[place] for place in places]
 
 
 def gaps_of(accepted: AcceptedBars, counts: IntArray) -> IntArray:

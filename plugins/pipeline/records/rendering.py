@@ -167,9 +167,8 @@ def _copy_number(out: Bytes, at: int, numbers: Bytes, place: int) -> tuple[int, 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _write_known(out: Bytes, at: int, value: int, known: bool, pool: Bytes, starts: IntArray) -> int:
     """The number, or null."""
-    if known:
-        return write_integer(out, at, value)
-    return copy(out, at, pool, starts[LATER + 2], starts[LATER + 3])
+    end: int = write_integer(out, at, value) if known else copy(out, at, pool, starts[LATER + 2], starts[LATER + 3])
+    return end
 
 
 def _numbers(values: FloatArray) -> Bytes:

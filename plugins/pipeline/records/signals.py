@@ -52,6 +52,9 @@ class Signals(Sequence[Signal]):
     def __getitem__(self, at: int | slice) -> Signal | list[Signal]:
         return list(self)[at]
 
+    def __add__(self, later: "Signals") -> "Signals":
+        return Signals([*self.columns, *later.columns])
+
     def __iadd__(self, later: "Signals") -> "Signals":
         self.columns += later.columns
         return self

@@ -62,7 +62,7 @@ def write_integer(out: Bytes, at: int, value: int) -> int:
     """Writes the digits to `at`, and returns where they end."""
     if value < 0:
         out[at] = 45
-        return write_integer(out, at + 1, -value)
+        at, value = at + 1, -value
     end, rest = at + 1, value // 10
     while rest:
         end, rest = end + 1, rest // 10
