@@ -43,7 +43,8 @@ async def batches(output: list[Any], size: int, codec: int, transactional: bool)
 @pytest.mark.parametrize("transactional", [False, True])
 def test_the_bytes_are_those_of_records_one_by_one(codec: str, transactional: bool) -> None:
     output = [rows(1, 1), rows(2, 300), rows(3, 40)]
-    for size in (1 << 20, 16_384, 3_000, 200):
+    # of single records aiokafka's two builders think otherwise about whether compression is worth it
+    for size in (1 << 20, 16_384, 8_000) if CODECS[codec] else (1 << 20, 16_384, 3_000, 200):
         of_rows = asyncio.run(batches(output, size, CODECS[codec], transactional))
         assert of_rows == asyncio.run(batches(list(each_record(output)), size, CODECS[codec], transactional))
         assert len(of_rows) > (size < 1 << 20)
