@@ -18,7 +18,7 @@ from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.pipeline.frames import feature_frame
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.prediction.model import predict, single_rows
-from plugins.pipeline.records import Source
+from plugins.pipeline.records.published import Source
 from plugins.signals import signal_registry
 from schemas.configuration import Strategy
 from schemas.errors import PluginError

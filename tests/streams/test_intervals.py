@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.records import Source
+from plugins.pipeline.records.published import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval
 from streams.consuming.intake import Intake
