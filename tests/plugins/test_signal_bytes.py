@@ -134,11 +134,11 @@ def test_millions_of_signals_have_the_same_bytes() -> None:
 
 
 def test_ids_are_hashes_of_texts_of_every_length() -> None:
-    out, words, state = np.zeros(32, np.uint8), np.empty(64, np.uint32), np.empty(8, np.uint32)
+    out, scratch = np.zeros(32, np.uint8), (np.empty(64, np.uint32), np.empty(8, np.uint32))
     for length in range(300):
         text = bytes((7 * i + length) % 256 for i in range(length))
         message = np.frombuffer(text + bytes(range(72)), np.uint8).copy()
-        assert write_digest(out, 0, message, length, words, state) == 32
+        assert write_digest(out, 0, message, length, scratch) == 32
         assert out.tobytes().decode() == hashlib.sha256(text).hexdigest()[:32]
 
 

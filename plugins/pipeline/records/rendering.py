@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
@@ -94,28 +93,27 @@ def render(
         + len(weights) + len(predictions)
     )  # fmt: skip
     data, ends = np.empty(size, np.uint8), np.empty(len(published), np.int64)
-    longest = int(lengths[LATER + 1] + np.diff(symbols.starts).max(initial=0))
     last, historical = published.news()
     times = np.ascontiguousarray(accepted.times)
     integers = (
         times, published.gaps, published.valid_until, accepted.offsets, last, published.origin_offsets,
         published.origin_times,
     )  # fmt: skip
-    written = _render(
-        data, ends, pool.data, pool.starts, symbols.data, symbols.starts, slots, codes, weights, predictions, integers,
-        historical, np.empty(longest + 128, np.uint8),
-    )  # fmt: skip
+    columns = codes, weights, predictions, integers, historical
+    written = _render(data, ends, (pool.data, pool.starts), (symbols.data, symbols.starts, slots), columns)
     return RenderedSignals(data[:written], ends, times, symbols, 2 * slots + 1)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _render(
-    out: Bytes, ends: IntArray, pool: Bytes, starts: IntArray, symbols: Bytes, bounds: IntArray, slots: IntArray,
-    codes: IntArray, weights: Bytes, predictions: Bytes, integers: tuple[IntArray, ...], historical: NDArray[np.bool_],
-    message: Bytes,
-) -> int:  # fmt: skip
+def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: Any) -> int:
+    pool, starts = texts
+    symbols, bounds, slots = of_symbols
+    codes, weights, predictions, integers, historical = columns
     times, gaps, until, offsets, last, origin_offsets, origin_times = integers
-    words, state = np.empty(64, np.uint32), np.empty(8, np.uint32)
+    longest = starts[LATER + 2] - starts[LATER + 1]
+    for slot in slots:
+        longest = max(longest, starts[LATER + 2] - starts[LATER + 1] + bounds[2 * slot + 2] - bounds[2 * slot + 1])
+    message, scratch = np.empty(longest + 128, np.uint8), (np.empty(64, np.uint32), np.empty(8, np.uint32))
     name = copy(message, 0, pool, starts[LATER + 1], starts[LATER + 2])
     at, weight, prediction = 0, 1, 1
     for i in range(len(ends)):
@@ -124,7 +122,7 @@ def _render(
         message[end] = 0x1F
         end = write_integer(message, end + 1, times[i])
         at = copy(out, at, pool, starts[0], starts[1])
-        at = write_digest(out, at, message, end, words, state)
+        at = write_digest(out, at, message, end, scratch)
         at = copy(out, at, pool, starts[1], starts[2])
         at = copy(out, at, symbols, bounds[own], bounds[own + 1])
         at = copy(out, at, pool, starts[2], starts[3])
@@ -138,13 +136,13 @@ def _render(
         at = copy(out, at, pool, starts[6], starts[7])
         at, prediction = _copy_number(out, at, predictions, prediction)
         at = copy(out, at, pool, starts[7], starts[8])
-        at = _write_known(out, at, gaps[i], gaps[i] != FIRST, pool, starts)
+        at = _write_known(out, at, gaps[i], gaps[i] != FIRST, texts)
         at = copy(out, at, pool, starts[8], starts[9])
         at = write_integer(out, at, until[i])
         at = copy(out, at, pool, starts[9], starts[10])
         at = write_integer(out, at, offsets[i])
         at = copy(out, at, pool, starts[10], starts[11])
-        at = _write_known(out, at, last[i], last[i] >= 0, pool, starts)
+        at = _write_known(out, at, last[i], last[i] >= 0, texts)
         at = copy(out, at, pool, starts[11], starts[12])
         at = write_integer(out, at, origin_offsets[i])
         at = copy(out, at, pool, starts[12], starts[13])
@@ -165,8 +163,9 @@ def _copy_number(out: Bytes, at: int, numbers: Bytes, place: int) -> tuple[int, 
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _write_known(out: Bytes, at: int, value: int, known: bool, pool: Bytes, starts: IntArray) -> int:
+def _write_known(out: Bytes, at: int, value: int, known: bool, texts: tuple[Bytes, IntArray]) -> int:
     """The number, or null."""
+    pool, starts = texts
     end: int = write_integer(out, at, value) if known else copy(out, at, pool, starts[LATER + 2], starts[LATER + 3])
     return end
 

@@ -123,12 +123,13 @@ def _compress(words: Words, state: Words) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def write_digest(out: Bytes, at: int, message: Bytes, length: int, words: Words, state: Words) -> int:
+def write_digest(out: Bytes, at: int, message: Bytes, length: int, scratch: tuple[Words, Words]) -> int:
     """Writes the first 32 hex digits of the SHA-256 of ``message[:length]``, and returns where they end.
 
-    `message` has room for 72 bytes more; `words` (64) and `state` (8) are scratch. A call of `hashlib` for each of
+    `message` has room for 72 bytes more; `scratch` for 64 words and 8. A call of `hashlib` for each of
     many short texts takes twice as long.
     """
+    words, state = scratch
     blocks = (length + 72) // 64
     message[length] = 0x80
     message[length + 1 : 64 * blocks] = 0
