@@ -8,6 +8,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TextIO
 
 from schemas.errors import AlphawireError, PluginError
@@ -80,17 +81,22 @@ def _flush(file: TextIO | None) -> None:
     ctypes.CDLL(None).fflush(None)
 
 
-@contextlib.contextmanager
-def plugin_errors(key: str, verb: str) -> Iterator[None]:
+@dataclass(slots=True)
+class plugin_errors:  # noqa: N801 - it is used like a function
     """Whatever a plugin's own code raises becomes a `PluginError` of one line; what it raised is its cause."""
-    try:
-        yield
-    except AlphawireError:
-        raise
-    except NotImplementedError as error:
-        raise PluginError(f"{key}: does not define {verb}, which training and serving need") from error
-    except BaseException as error:
-        if is_ours(error) or (isinstance(error, OSError) and error.errno in FULL):  # the disk's fault, not the plugin's
-            raise
+
+    key: str
+    verb: str
+
+    def __enter__(self) -> None:
+        """Nothing to prepare: a bar that comes alone pays for it."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None or isinstance(error, AlphawireError) or is_ours(error):
+            return
+        if isinstance(error, NotImplementedError):
+            raise PluginError(f"{self.key}: does not define {self.verb}, which training and serving need") from error
+        if isinstance(error, OSError) and error.errno in FULL:  # the disk's fault, not the plugin's
+            return
         text = " ".join(str(error).split())
-        raise PluginError(f"{key}: {verb} failed: {type(error).__name__}: {text}") from error
+        raise PluginError(f"{self.key}: {self.verb} failed: {type(error).__name__}: {text}") from error

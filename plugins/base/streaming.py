@@ -60,7 +60,7 @@ def forget_infinite(values: FloatArray) -> None:
     record cannot hold it.
     """
     infinite = np.isinf(values)
-    if infinite.any():
+    if np.count_nonzero(infinite):
         values[infinite] = np.nan
 
 

@@ -183,13 +183,11 @@ class FoldFeature(BaseFeature):
         if self._kernel is None:
             self.prepare()
             return self.run(states, slots, bars, outs)
-        outs.fill(np.nan)
-        results = outs.view(self._out)[:, 0]
+        results = np.ndarray(len(outs), self._out, outs)
         try:
-            self._kernel(states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, results)
+            self._kernel(states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, results, outs)
         except Exception as error:  # foreign code, whatever it raises
             raise PluginError(f"{name_of(self)}: its step failed: {type(error).__name__}: {error}") from error
-        forget_infinite(outs)
 
     def run_plain(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         """`run` without numba: the reference, equal to the byte."""

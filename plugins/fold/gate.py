@@ -16,11 +16,13 @@ that it overlaps. After a longer gap, and by whole hours (summer time), the grid
 
 import math
 from enum import IntEnum
+from functools import cache
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.base.bars import BAR
 from schemas.wire import grid_ms
 
 MEMORY = 64
@@ -35,6 +37,8 @@ STATE = np.dtype(
 )
 LAYOUT = f"gate-1-{MEMORY}"
 HOUR_MS = 3_600_000
+WORDS = BAR.itemsize // 8
+"""Of 64 bits in a bar; the first is its close."""
 NEVER = -(2**63)
 """The close of the last bar of a symbol that has none; bars may be older than 1970."""
 FIRST = -1
@@ -65,7 +69,6 @@ def _hash(words: NDArray[np.uint64]) -> np.uint64:
 def _judge(
     states: NDArray[np.void],
     slots: NDArray[np.int64],
-    times: NDArray[np.int64],
     words: NDArray[np.uint64],
     interval: int,
     grid: int,
@@ -75,7 +78,8 @@ def _judge(
 ) -> None:
     for i in range(len(slots)):
         state = states[slots[i]]
-        opened = times[i] - interval
+        closed = np.int64(words[i, 0])
+        opened = closed - interval
         digest = _hash(words[i])
         apart = opened - state.close_time
         if state.count == 0 or apart >= 0:
@@ -88,7 +92,7 @@ def _judge(
             state.hashes[state.count % 64] = digest
             state.count += 1
             state.open_time = opened
-            state.close_time = times[i]
+            state.close_time = closed
             continue
         verdicts[i] = 3
         for k in range(min(state.count, 64)):
@@ -119,10 +123,15 @@ def judge(
     """
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
-    words = np.ascontiguousarray(bars).view(np.uint64).reshape(len(bars), bars.dtype.itemsize // 8)
-    grid, phase = grid_ms(interval_ms), math.gcd(interval_ms, HOUR_MS)
-    _judge(states, slots, words[:, 0].view(np.int64), words, interval_ms, grid, phase, verdicts, gaps)
+    words = np.ndarray((len(bars), WORDS), np.uint64, np.ascontiguousarray(bars))
+    _judge(states, slots, words, interval_ms, *_grid(interval_ms), verdicts, gaps)
     return verdicts, gaps
+
+
+@cache
+def _grid(interval_ms: int) -> tuple[int, int]:
+    """Where bars may open, and by what the grid may shift."""
+    return grid_ms(interval_ms), math.gcd(interval_ms, HOUR_MS)
 
 
 def begins(

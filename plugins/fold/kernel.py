@@ -24,7 +24,7 @@ from plugins.base.bars import BAR, COLUMNS
 from schemas.errors import PluginError
 
 Step = Callable[[Any, Any, Any, Any], None]
-Kernel = Callable[[Any, Any, Any, Any, Any], None]
+Kernel = Callable[[Any, Any, Any, Any, Any, Any], None]
 OPTIONS = {"error_model": "numpy"}
 """Division by zero gives what IEEE and numpy say, not an exception in the middle of a batch. Never fastmath: it
 reorders sums.
@@ -40,8 +40,9 @@ def compile_kernel(
     out: "np.dtype[Any]",
     bar: "np.dtype[Any]" = BAR,
 ) -> Kernel:
-    """``kernel(states, slots, bars, params, outs)``: `step` over each bar in order; a bar with NaN in a column of
-    `reads` is passed over.
+    """``kernel(states, slots, bars, params, outs, values)``: `step` over each bar in order; a bar with NaN in a column
+    of `reads` is passed over. `values` is the memory of `outs` as numbers, shape (bars, fields): a field that `step`
+    does not set is NaN, and so is what is not finite.
 
     Raises `PluginError` when numba cannot compile the step.
     """
@@ -55,6 +56,7 @@ def compile_kernel(
         types(np.empty(0, bar)).copy(readonly=True),
         types(np.empty(0, params)).copy(readonly=True),
         types(np.empty(0, out)),
+        types(np.empty((0, 1))),
     )
     variant = hashlib.sha256(
         repr((fingerprint(step), reads, state.descr, params.descr, out.descr, bar.descr)).encode()
@@ -70,11 +72,13 @@ def compile_kernel(
 
 
 def _loop(step: Step, opens: bool, highs: bool, lows: bool, closes: bool, volumes: bool) -> Any:
-    isnan = math.isnan
+    isnan, isinf, nan = math.isnan, math.isinf, math.nan
 
-    def loop(states: Any, slots: Any, bars: Any, params: Any, outs: Any) -> None:
+    def loop(states: Any, slots: Any, bars: Any, params: Any, outs: Any, values: Any) -> None:
         for i in range(len(slots)):
             bar = bars[i]
+            for column in range(values.shape[1]):
+                values[i, column] = nan
             if (
                 (opens and isnan(bar.open))
                 or (highs and isnan(bar.high))
@@ -84,6 +88,9 @@ def _loop(step: Step, opens: bool, highs: bool, lows: bool, closes: bool, volume
             ):
                 continue
             step(states[slots[i]], bar, params[0], outs[i])
+            for column in range(values.shape[1]):
+                if isinf(values[i, column]):
+                    values[i, column] = nan
 
     return loop
 

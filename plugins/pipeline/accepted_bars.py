@@ -11,6 +11,7 @@ array([7, 9])
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,13 @@ class Asked:
         return self.rows is other.rows or np.array_equal(self.rows, other.rows)
 
 
+class Least(NamedTuple):
+    """Of some bars, or a bound below: the number among its symbol's bars, and the close in ms since the epoch (UTC)."""
+
+    number: int
+    time: int
+
+
 class FeatureRows:
     """Accepted bars with the values of a strategy's features; strategies may share them, so nobody writes to them.
 
@@ -110,14 +118,14 @@ class FeatureRows:
         Shape (bars, columns), in the order of `ReadyStrategy.columns`; NaN while a feature warms up.
     counts
         Shape (bars,): the bar's number among its symbol's bars, from 1.
+    least
+        What no bar is below.
     """
 
-    def __init__(self, accepted: AcceptedBars, values: FloatArray, counts: IntArray) -> None:
-        self.accepted, self.values, self.counts = accepted, values, counts
+    def __init__(self, accepted: AcceptedBars, values: FloatArray, counts: IntArray, least: Least) -> None:
+        self.accepted, self.values, self.counts, self._least = accepted, values, counts, least
         self.rows: IntArray = np.arange(len(counts))
         """The numbers of all rows."""
-        self._fewest = int(counts.min()) if len(counts) else 0
-        self._earliest = int(accepted.times.min()) if len(counts) else 0
         self._predictions: list[tuple[Asked, FloatArray]] = []
 
     def __len__(self) -> int:
@@ -125,21 +133,21 @@ class FeatureRows:
 
     def at(self, rows: IntArray) -> "FeatureRows":
         """The same for the bars `rows`, as copies."""
-        return FeatureRows(self.accepted.at(rows), self.values[rows], self.counts[rows])
+        return FeatureRows(self.accepted.at(rows), self.values[rows], self.counts[rows], self._least)
 
     def since(self, offset: int, time: int) -> IntArray:
         """Numbers of the bars from this offset on that close then or later."""
-        if int(self.accepted.offsets[0]) >= offset and self._earliest >= time:
+        if int(self.accepted.offsets[0]) >= offset and self._least.time >= time:
             return self.rows
         return np.flatnonzero((self.accepted.offsets >= offset) & (self.accepted.times >= time))
 
     def warm(self, rows: IntArray, warmup: int) -> IntArray:
         """Those of `rows` that are after the first `warmup` of their symbols."""
-        return rows if self._fewest > warmup else rows[self.counts[rows] > warmup]
+        return rows if self._least.number > warmup else rows[self.counts[rows] > warmup]
 
-    def columns_at(self, rows: IntArray) -> list[FloatArray]:
-        """The values of each column, as copies."""
-        return list((self.values if rows is self.rows else self.values[rows]).T.copy())
+    def values_at(self, rows: IntArray) -> FloatArray:
+        """The values of the bars `rows`, as a copy."""
+        return self.values.copy() if rows is self.rows else self.values[rows]
 
     def answer_to(self, asked: Asked) -> FloatArray | None:
         """The predictions, if that was asked before."""

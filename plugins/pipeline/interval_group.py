@@ -51,6 +51,7 @@ class IntervalGroup:
         self.gate = np.zeros(0, gate.STATE)
         self.next_offset = np.zeros(0, np.int64)
         self.dirty = np.zeros(0, np.bool_)
+        self._included = 0
 
     @property
     def owner(self) -> str:
@@ -79,7 +80,14 @@ class IntervalGroup:
             run.member[slot] = run.wants(symbol)
         return slot
 
-    def slot_restored(self, symbol: str) -> int:
+    def restore(self, symbol: str, state: bytes, offset: int) -> None:
+        """The gate's state of the symbol, which includes all bars before `offset`."""
+        if (slot := self._slot_restored(symbol)) >= 0:
+            self.gate[slot] = np.frombuffer(state, gate.STATE)[0]
+            self.next_offset[slot] = offset
+            self._included = max(self._included, offset)
+
+    def _slot_restored(self, symbol: str) -> int:
         """The same for a symbol whose bars were remembered before: also when a strategy that sleeps will want it."""
         if self.slot(symbol) < 0 and any(run.strategy.universe.ever(symbol) for run in self.runs):
             self.slots[symbol] = self._add(symbol)
@@ -109,15 +117,18 @@ class IntervalGroup:
         """The bars of the batch that pass the gate, with their news. The others are counted, repeats among them, and
         what cannot be used is added to the refusals.
         """
-        slots = np.array([self.slot(symbol) for symbol in batch.symbols], np.int64)
-        rows = np.flatnonzero(slots >= 0)
-        outcome.counts["outside_universe"] += len(slots) - len(rows)
-        rows = rows[batch.offsets[rows] >= self.next_offset[slots[rows]]]
-        bars, slots, offsets = batch.bars[rows], slots[rows], batch.offsets[rows]
+        bars, offsets = batch.bars, batch.offsets
+        places = [self.slot(symbol) for symbol in batch.symbols]
+        slots = np.array(places, np.int64)
+        if not places or min(places) < 0 or offsets[0] < self._included:
+            rows = np.flatnonzero(slots >= 0)
+            outcome.counts["outside_universe"] += len(slots) - len(rows)
+            rows = rows[offsets[rows] >= self.next_offset[slots[rows]]]
+            bars, slots, offsets = bars[rows], slots[rows], offsets[rows]
         last = self.last_closes() if self.news else None
         verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
         accepted = AcceptedBars(bars, slots, offsets, gaps, self.symbols)
-        if verdicts.any():
+        if np.count_nonzero(verdicts):
             self._refuse(offsets, verdicts, outcome)
             accepted = accepted.at(verdicts == gate.GateVerdict.ACCEPTED)
         outcome.counts["bars"] += len(accepted)

@@ -153,12 +153,9 @@ class Pipeline:
 
     def _restore_gate(self, snapshot: Snapshot) -> None:
         group = self.groups[_interval(snapshot.owner)]
-        slot = group.slot_restored(snapshot.symbol)
         if snapshot.layout != gate.LAYOUT or len(snapshot.payload) != gate.STATE.itemsize:
             raise ValueError(f"the snapshot {snapshot.owner}/{snapshot.symbol} has another layout")
-        if slot >= 0:
-            group.gate[slot] = np.frombuffer(snapshot.payload, gate.STATE)[0]
-            group.next_offset[slot] = snapshot.offset
+        group.restore(snapshot.symbol, snapshot.payload, snapshot.offset)
 
     def _restore_run(self, snapshot: Snapshot) -> None:
         run = self.runs[snapshot.owner]

@@ -107,7 +107,7 @@ class StrategyRun(StrategyStates):
         strategy, fold = self.strategy, self.strategy.fold
         wanted = published if fold is None else features.rows
         predictions = self._predictions(features, wanted)
-        columns = dict(zip(strategy.columns, features.columns_at(published), strict=True))
+        columns = dict(zip(strategy.columns, features.values_at(published).T, strict=True))
         if fold is not None:
             part = self.fold(features, predictions)[published]
             columns |= {name: part[:, i] for i, name in enumerate(fold.columns)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -120,9 +121,8 @@ class Threshold(BaseSignalGenerator):
     def decide(self, columns: Mapping[str, FloatArray]) -> Decisions:
         """Decisions for rows given as arrays by column name; `PluginError` when one that is needed is not there."""
         prediction = _column(self.key, columns, self._column)
-        prediction = np.where(np.isinf(prediction), np.nan, prediction)
-        above, below = prediction > self._buy, prediction < self._sell
-        code = np.where(above, 1, np.where(below, 2, np.where(np.isnan(prediction), 5, 0)))
+        code = np.empty(len(prediction), np.int64)
+        _sides(np.ascontiguousarray(prediction), self._buy, self._sell, code)
         for side, conditions in enumerate(self._sides, start=1):
             if conditions is not None:
                 code[(code == side) & ~_hold(self.key, conditions, columns)] += 2
@@ -136,6 +136,20 @@ class Threshold(BaseSignalGenerator):
         }
         decisions = self.decide(arrays)
         return predictions.assign(signal=decisions.signal, weight=decisions.weight, reason=decisions.reason)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sides(prediction: Any, buy: float, sell: float, code: Any) -> None:
+    for i in range(len(prediction)):
+        value = prediction[i]
+        if not abs(value) < np.inf:
+            code[i] = 5
+        elif value > buy:
+            code[i] = 1
+        elif value < sell:
+            code[i] = 2
+        else:
+            code[i] = 0
 
 
 _SIGNALS = np.array(["HOLD", "BUY", "SELL", "HOLD", "HOLD", "HOLD"], object)

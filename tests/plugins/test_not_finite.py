@@ -14,7 +14,7 @@ from plugins.features import feature_registry
 from plugins.fold import FoldFeature
 from plugins.fold.windowed import batch, streaming
 from plugins.models import model_registry
-from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
+from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows, Least
 from plugins.pipeline.frames import feature_frame
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.prediction.model import predict, single_rows
@@ -161,7 +161,7 @@ def test_a_models_infinite_prediction_is_none() -> None:
         model = model_registry.register("test.reciprocal")(Reciprocal)()
         slots = np.zeros(3, np.int64)
         bars = AcceptedBars(trial_bars(3), slots, np.arange(3), slots, ["A"])
-        rows = FeatureRows(bars, np.array([[2.0], [0.0], [4.0]]), np.arange(1, 4))
+        rows = FeatureRows(bars, np.array([[2.0], [0.0], [4.0]]), np.arange(1, 4), Least(1, 0))
         found = predict(model, ["x"], rows, single_rows(rows, np.arange(3)))
     assert [None if math.isnan(value) else value for value in found.tolist()] == [0.5, None, 0.25]
 

@@ -6,7 +6,7 @@ pipeline of its own, where there is nothing to share.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -260,8 +260,8 @@ def test_each_is_as_if_it_were_alone(seed: int) -> None:
         assert together.output[one.name] == alone.output[one.name]
         assert together.failed[one.name] == alone.failed[one.name]
         assert states(together, one.name) == states(alone, one.name)
-    lineages: Sequence[Any] = [run.lineage for run in together.pipeline.runs.values()]
-    SEEN.shared += len(lineages) - len(set(map(id, lineages)))
+    features = [feature for run in together.pipeline.runs.values() for feature in run.lineage.features]
+    SEEN.shared += len(features) - len(set(map(id, features)))
     SEEN.failed += sum(map(bool, together.failed.values()))
     SEEN.signals += sum(map(len, together.output.values()))
     if seed == HISTORIES - 1:

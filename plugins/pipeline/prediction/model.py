@@ -17,7 +17,7 @@ Windows = Iterable[tuple[IntArray, FloatArray]]
 
 def single_rows(features: FeatureRows, rows: IntArray) -> Windows:
     """The windows of a model that looks at one row."""
-    return [(rows, features.values[rows, np.newaxis])] if len(rows) else []
+    return [(rows, features.values_at(rows)[:, np.newaxis])] if len(rows) else []
 
 
 def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows: Windows) -> FloatArray:
@@ -40,9 +40,10 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
     PluginError
         The model fails.
     """
-    predictions = np.full(len(features), np.nan)
-    for rows, values in windows:
-        with plugin_errors(name_of(model), "predict"):
+    predictions = np.empty(len(features))
+    predictions.fill(np.nan)
+    with plugin_errors(name_of(model), "predict"):
+        for rows, values in windows:
             if isinstance(model, PerSymbolModel):
                 predictions[rows] = model.predict_symbols(features.accepted.names_at(rows), values, columns)
             else:

@@ -44,7 +44,8 @@ class Capture:
             self.counts |= _counts(group, active)
             slots = np.flatnonzero(group.dirty)
             group.dirty[:] = False
-            copies = [_copy(run, slots) for run in active]
+            copied = _Copied(slots)
+            copies = [_copy(run, copied) for run in active]
             copies.append(_Copy(group.owner, gate.LAYOUT, group.gate["count"][slots], [group.gate[slots]]))
             self._parts.append(([group.symbols[slot] for slot in slots], copies))
         self.strategies.sort()
@@ -69,13 +70,28 @@ class Capture:
                         )
 
 
-def _copy(run: StrategyRun, slots: IntArray) -> _Copy:
+class _Copied(dict[int, Rows]):
+    """The rows of `slots` of each array, copied once for all strategies that share it."""
+
+    def __init__(self, slots: IntArray) -> None:
+        super().__init__()
+        self.slots = slots
+
+    def rows_of(self, array: Rows) -> Rows:
+        """The copy of an array that lives on."""
+        if (rows := self.get(id(array))) is None:
+            rows = self[id(array)] = array[self.slots]
+        return rows
+
+
+def _copy(run: StrategyRun, copied: _Copied) -> _Copy:
+    book, shadow = copied.rows_of(run.book), run.shadow
     return _Copy(
         run.strategy.name,
         run.strategy.layout,
-        run.book["count"][slots],
-        [array[slots] for array in (run.book, *run.states)],
-        run.shadow.copy(slots) if run.shadow else None,
+        book["count"],
+        [book, *map(copied.rows_of, run.states)],
+        shadow.copy(copied.slots) if shadow else None,
     )
 
 

@@ -28,6 +28,7 @@ class FeatureStates:
         self.inputs: tuple[tuple[FeatureStates, int] | str, ...] = ()
         """Columns that it requires: which one of another feature's, or the name of what the pipeline itself gives."""
         self.rows: Rows = feature.new_states(0)
+        self._width = len(feature.columns)
         self._raw = raw(self.rows)
         self._own: OwnBars | None = None
 
@@ -56,26 +57,30 @@ class FeatureStates:
     def step(self, own: OwnBars) -> FeatureValues:
         """Its values for the next bars; the states move on. For the same bars again the same answer."""
         if self._own is not own:
-            self._values, self._own = self._stepped(own), own
+            if self.inputs:
+                self._values = self._with_inputs(own)
+            else:
+                self._values = self._valued(own.accepted.slots, own.touched, own.accepted.bars)
+            self._own = own
         return self._values
 
-    def _stepped(self, own: OwnBars) -> FeatureValues:
+    def _with_inputs(self, own: OwnBars) -> FeatureValues:
         """What it requires and nobody gives is not known: NaN (as the news, where no scorer is known to be up)."""
-        accepted = own.accepted
-        bars, slots, touched, error = accepted.bars, accepted.slots, own.touched, None
-        if self.inputs:
-            given = [one[0].step(own) if not isinstance(one, str) else None for one in self.inputs]
-            count = min((len(one.values) for one in given if one), default=len(bars))
-            error = next((one.error for one in given if one and len(one.values) == count), None)
-            if count < len(bars):
-                bars, slots, touched = bars[:count], slots[:count], np.unique(slots[:count])
-            columns = [
-                self._column(one, part, own)[:count] for one, part in zip(self.inputs, given, strict=True)
-            ]  # fmt: skip
-            bars = with_columns(bars, self.feature.plugin.requires, columns)
-        values = np.empty((len(bars), len(self.feature.columns)))
-        known, raised = self._run(slots, touched, bars, values)
-        return FeatureValues(values[:known], error if raised is None else raised)
+        bars, slots, touched = own.accepted.bars, own.accepted.slots, own.touched
+        given = [one[0].step(own) if not isinstance(one, str) else None for one in self.inputs]
+        count = min((len(one.values) for one in given if one), default=len(bars))
+        if count < len(bars):
+            bars, slots, touched = bars[:count], slots[:count], np.unique(slots[:count])
+        columns = [self._column(one, part, own)[:count] for one, part in zip(self.inputs, given, strict=True)]
+        made = self._valued(slots, touched, with_columns(bars, self.feature.plugin.requires, columns))
+        if made.error is None:
+            made.error = next((one.error for one in given if one and len(one.values) == count), None)
+        return made
+
+    def _valued(self, slots: IntArray, touched: IntArray, bars: Rows) -> FeatureValues:
+        values = np.empty((len(bars), self._width))
+        known, error = self._run(slots, touched, bars, values)
+        return FeatureValues(values if error is None else values[:known], error)
 
     @staticmethod
     def _column(source: "tuple[FeatureStates, int] | str", part: FeatureValues | None, own: OwnBars) -> FloatArray:

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from plugins.base.streaming import IntArray
-from plugins.pipeline.accepted_bars import AcceptedBars
+from plugins.pipeline.accepted_bars import AcceptedBars, Least
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import canonical_json
 
@@ -19,7 +19,7 @@ BOOK = np.dtype([("count", "i8"), ("origin_offset", "i8"), ("origin_time", "i8")
 def _take(symbols: Any, bars: Any, rows: Any, counts: Any) -> Any:
     book, member, next_offset = symbols
     slots, offsets, times = bars
-    taken = 0
+    taken, fewest, earliest = 0, 2**63 - 1, 2**63 - 1
     for i in range(len(slots)):
         slot = slots[i]
         if not member[slot] or offsets[i] < next_offset[slot]:
@@ -30,8 +30,9 @@ def _take(symbols: Any, bars: Any, rows: Any, counts: Any) -> Any:
             entry.origin_time = times[i]
         entry.count += 1
         rows[taken], counts[taken] = i, entry.count
+        fewest, earliest = min(fewest, entry.count), min(earliest, times[i])
         taken += 1
-    return taken
+    return taken, fewest, earliest
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class OwnBars:
 
     accepted: AcceptedBars
     counts: IntArray
+    least: Least
     touched: IntArray = field(init=False)
     """Their slots, each once."""
 
@@ -98,10 +100,10 @@ class BarHistory:
             accepted = accepted.without_news()
         rows, counts = np.empty((2, len(accepted)), np.int64)
         bars = accepted.slots, accepted.offsets, accepted.times
-        taken = _take((self.book, self.member, self.next_offset), bars, rows, counts)
+        taken, *least = _take((self.book, self.member, self.next_offset), bars, rows, counts)
         if taken < len(rows):
             accepted, counts = accepted.at(rows[:taken]), counts[:taken]
-        return OwnBars(accepted, counts)
+        return OwnBars(accepted, counts, Least(*least))
 
     def equals(self, other: "BarHistory", position: int) -> bool:
         """Do both take in the same bars from offset `position` on, after the same ones?"""

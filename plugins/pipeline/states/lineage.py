@@ -60,14 +60,15 @@ class Lineage:
     def _step(self, accepted: AcceptedBars) -> Stepped:
         own = self.history.take(accepted)
         parts = [feature.step(own) for feature in self.features]
-        if (count := min(len(part.values) for part in parts)) == len(own.counts):
+        if not [part for part in parts if part.error is not None]:
             return Stepped(_joined(own, parts))
+        count = min(len(part.values) for part in parts)
         error = next(part.error for part in parts if len(part.values) == count)
-        known = OwnBars(own.accepted.at(np.arange(count)), own.counts[:count])
+        known = OwnBars(own.accepted.at(np.arange(count)), own.counts[:count], own.least)
         failed = own.accepted.at(np.arange(count, count + 1))
         return Stepped(_joined(known, [FeatureValues(part.values[:count]) for part in parts]), error, failed)
 
 
 def _joined(own: OwnBars, parts: Sequence[FeatureValues]) -> FeatureRows:
     values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts], axis=1)
-    return FeatureRows(own.accepted, values, own.counts)
+    return FeatureRows(own.accepted, values, own.counts, own.least)

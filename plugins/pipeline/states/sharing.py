@@ -31,7 +31,7 @@ def share(strategies: Sequence[StrategyStates], position: int) -> None:
             lineage.link(one.strategy)
             lineage.features[number] = _first(features[id(history)], lineage.features[number], FeatureStates.equals)
         lineage = lineages.setdefault(tuple(map(id, (history, *lineage.features))), lineage)
-        one.join(lineage, alone=len(strategies) == 1)
+        one.join(lineage)
         one.ring_rows = _first(rings, one, StrategyStates.has_ring_of).ring_rows
 
 

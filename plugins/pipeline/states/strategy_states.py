@@ -35,7 +35,7 @@ class StrategyStates:
         self.shadow = ShadowRun(shadow) if shadow else None
         self.lineage = Lineage.of(strategy, begin)
         self.alone = True
-        """Has nobody else its lineage, or a part of it?"""
+        """Has certainly nobody else its lineage, or a part of it?"""
         self.unsettled = True
         """May it have become equal to others since it was looked?"""
         self.ring_rows = object()
@@ -68,9 +68,9 @@ class StrategyStates:
         self.strategy = strategy
         self._keepers = strategy.keepers[len(strategy.features) :]
 
-    def join(self, lineage: Lineage, alone: bool) -> None:
-        """Goes on with that of others, which is equal to its own."""
-        self.lineage, self.alone, self.unsettled = lineage, alone, False
+    def join(self, lineage: Lineage) -> None:
+        """Goes on with one that is equal to its own, and of which others may have parts."""
+        self.lineage, self.alone, self.unsettled = lineage, False, False
 
     def part(self) -> None:
         """Goes on with copies of its own."""
