@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it fell short (a difference was found, say), 2 wrong use, 
 worker that ends itself has codes of its own (`streams.process.exits`).
 """
 
+import atexit
 import importlib
 import runpy
 import sys
@@ -100,7 +101,7 @@ def main() -> None:
     try:
         _main()
     except SystemExit as end:
-        close_output()
+        atexit.register(close_output)  # the last that is registered runs first
         leave_threads(before, end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
 

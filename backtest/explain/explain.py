@@ -110,14 +110,19 @@ async def _explain_many(
     for name in names:
         ready = ready_strategy(name, config.strategy(name))
         if bars is not None:
-            if any(signal.content.config_hash == ready.without_sources.config_hash for signal in signals):
-                ready = ready.without_sources  # a version made the file that did not hash sources
+            ready = _maker(ready, signals)
             recomputed = of_file(config, ready, here, bars, news, progress, _beside(file, ready))
         else:
             recomputed = await of_topics(History(log, config, ready), here, progress)
         for partition, candidates in result.items():
             candidates.append(recomputed.get(partition) or Recomputed(ready))
     return [_explanation(one, decoded[one.raw], result[one.partition]) for one in wanted]
+
+
+def _maker(ready: ReadyStrategy, signals: Sequence[Signal]) -> ReadyStrategy:
+    """`ready` as the version had it that made the signals."""
+    known = (ready.as_of(signal.content.config_hash) for signal in signals if signal.content.strategy == ready.name)
+    return next(filter(None, known), ready)
 
 
 def _decoded(raw: bytes) -> Signal | BadRecord:

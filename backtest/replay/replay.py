@@ -169,7 +169,7 @@ async def replay_topic(
     frames, reading = Frames(ready.interval), Reading(progress, result.gaps, result.left_out)
     async for partition in history.partitions(whole=False):
         past = partition.past
-        if past and not ready.ran_as(past[-1].applied.config_hash):
+        if past and ready.as_of(past[-1].applied.config_hash) is None:
             result.other = past[-1].applied.config_hash
         lost = [stretch for stretch in past if stretch.fault and not stretch.applied.paused and not as_configured]
         in_force = past and not as_configured

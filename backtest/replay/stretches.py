@@ -97,6 +97,7 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
         return None
     if "sessions" not in entry.config and strategy.validity.calendar is not None:
         strategy = held_for_an_interval(strategy)
+    strategy = strategy.spelled_as(entry.config)
     strategy = strategy if has_sources(entry.config) else strategy.without_sources
     return strategy if strategy.config_hash == entry.config_hash else None
 

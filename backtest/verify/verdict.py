@@ -84,7 +84,7 @@ class VerifyResult:
         """Of one partition: what is in force there, and what of it cannot be recomputed."""
         if past and past[-1].gone:
             self.not_reproducible = self.not_reproducible or past[-1].fault
-        if past and not ready.ran_as(past[-1].applied.config_hash):
+        if past and ready.as_of(past[-1].applied.config_hash) is None:
             self.other = past[-1].applied.config_hash
 
     @property

@@ -1,5 +1,6 @@
 """A strategy made ready to run: its plugins created, its model loaded, its configuration resolved and hashed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.configuration import Execution, NewsUse, Strategy
 from schemas.errors import ConfigurationError
-from schemas.wire import FIRST_TIME, Model, canonical_interval, interval_ms
+from schemas.wire import FIRST_TIME, Model, canonical_interval, interval_ms, spellings
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class ReadyStrategy:
     """Which scores count, and when."""
     config: dict[str, Any]
     config_hash: str
-    layout: str
+    layout_parts: list[Any]
+    """What the stored states depend on, beside the interval."""
     artifact: str | None = None
     """The model's folder, as a request named it; None: the configured one, or no model."""
 
@@ -78,14 +80,31 @@ class ReadyStrategy:
         return self.start if isinstance(self.start, int) else FIRST_TIME
 
     @cached_property
+    def layout(self) -> str:
+        """Hash of what the stored states depend on."""
+        return sha256_hex(canonical_json([self.config["interval"], self.layout_parts]))[:16]
+
+    def spelled_as(self, config: Mapping[str, Any]) -> "ReadyStrategy":
+        """Under the hash and the layout that it has where its interval is written as in a resolved `config`: 60m and
+        1h are one interval, and versions before hashed the text.
+        """
+        interval = str(config.get("interval"))
+        if interval == self.config["interval"] or canonical_interval(interval) != self.interval:
+            return self
+        config = self.config | {"interval": interval}
+        return replace(self, config=config, config_hash=config_hash(config))
+
+    @cached_property
     def without_sources(self) -> "ReadyStrategy":
         """As a version that did not hash sources has it: under the hash that its `applied` and signals have."""
         config = without_sources(self.config)
         return replace(self, config=config, config_hash=config_hash(config))
 
-    def ran_as(self, digest: str) -> bool:
-        """Is a configuration of this hash this one, as far as can be known?"""
-        return digest in (self.config_hash, self.without_sources.config_hash)
+    def as_of(self, digest: str) -> "ReadyStrategy | None":
+        """As the version had it whose hash `digest` is; None: it is that of another configuration."""
+        spelled = [self.spelled_as({"interval": name}) for name in spellings(self.interval)]
+        known = (one for ready in spelled for one in (ready, ready.without_sources))
+        return next((one for one in known if one.config_hash == digest), None)
 
     @property
     def feature_identity(self) -> bytes:
@@ -168,7 +187,7 @@ def ready_strategy(
         news=NewsUse.model_validate(config.get("news", {})),
         config=config,
         config_hash=config_hash(config),
-        layout=_layout(strategy, parts, config.get("news")),
+        layout_parts=_layout_parts(strategy, parts, config.get("news")),
     )
 
 
@@ -197,8 +216,8 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
     return _Parts(features, generator, fold, universe, model, model_id, ring_of(name, model, len(columns)))
 
 
-def _layout(strategy: Strategy, created: _Parts, news: dict[str, Any] | None) -> str:
-    """Hash of what the stored states depend on: which scores count, too, where news is used. A fold over predictions
+def _layout_parts(strategy: Strategy, created: _Parts, news: dict[str, Any] | None) -> list[Any]:
+    """What the stored states depend on: which scores count, too, where news is used. A fold over predictions
     depends on what predicts, too; a sequence model's rows only on their number and width.
     """
     parts: list[Any] = [[bound.feature.layout, *bound.origins] for bound in created.features]
@@ -209,14 +228,14 @@ def _layout(strategy: Strategy, created: _Parts, news: dict[str, Any] | None) ->
         parts.append([created.fold.feature.layout, *created.fold.origins, predicts])
     if news is not None:
         parts.append(news)
-    return sha256_hex(canonical_json([strategy.interval, parts]))[:16]
+    return parts
 
 
 def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
-    """The configuration as it takes effect: defaults filled in, plugin versions, the model by its hash and not by
-    where it lies, the universe by its members; what of the news section weighs, where news is used. How long a
-    cross-section waits is not in it: a closing tells who came. A shadow takes no effect. How long signals hold is in
-    it where that is not one interval.
+    """The configuration as it takes effect: defaults filled in, the interval by its shortest name, plugin versions, the
+    model by its hash and not by where it lies, the universe by its members; what of the news section weighs, where
+    news is used. How long a cross-section waits is not in it: a closing tells who came. A shadow takes no effect. How
+    long signals hold is in it where that is not one interval.
     """
     left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news"}
     if strategy.valid_for is None:
@@ -227,6 +246,7 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     model, model_id = parts.model, parts.model_id
     predicts = {**identity_of(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None
     return plain | {
+        "interval": canonical_interval(strategy.interval),
         "universe": parts.universe.resolved,
         "features": [identity_of(f.feature.plugin) | {"columns": list(f.columns)} for f in parts.features],
         "model": predicts,

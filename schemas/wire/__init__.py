@@ -30,6 +30,7 @@ from schemas.wire.fields import (
     is_symbol,
     name_of_length,
     not_a_symbol,
+    spellings,
     symbol_fault,
 )
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
@@ -83,5 +84,6 @@ __all__ = [
     "is_symbol",
     "name_of_length",
     "not_a_symbol",
+    "spellings",
     "symbol_fault",
 ]

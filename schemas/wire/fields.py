@@ -48,6 +48,17 @@ def canonical_interval(interval: str) -> str:
     return interval if length is None else name_of_length(length)
 
 
+def spellings(interval: str) -> list[str]:
+    """All names of the same interval, the shortest first.
+
+    >>> spellings("60m")
+    ['1h', '60m', '3600s']
+    """
+    length = interval_ms(interval)
+    names = (f"{length // size}{unit}" for unit, size in reversed(INTERVAL_UNITS.items()) if length % size == 0)
+    return [name for name in names if _INTERVAL.fullmatch(name)]
+
+
 GRID_MS = 60_000
 """Sessions begin at whole minutes: bars of 1h may open at 09:30, of 1d at any zone's midnight. By what a symbol's other
 bars say, the gate holds each to its own grid (`plugins.fold.gate`).

@@ -125,13 +125,19 @@ class ControlRequests:
         return switches
 
     def at_start(self, name: str, known: Applied | None) -> ReadyStrategy:
-        """The strategy as a partition goes on with it whose owner this worker becomes, `known` being in force there.
+        """The strategy as a partition goes on with it whose owner this worker becomes, `known` being in force there:
+        its interval written as there, so that hash and states stay.
 
         Raises
         ------
         ConfigurationError
             When what must go on there is not here: never another model instead.
         """
+        ready = self._modelled(name, known)
+        return ready if known is None else ready.spelled_as(known.config)
+
+    def _modelled(self, name: str, known: Applied | None) -> ReadyStrategy:
+        """With the model that goes on there."""
         ours, requested = self._configured[name], self._models.get(name)
         in_force = known.model if known else None
         if requested and in_force == requested.ready.model_id:

@@ -1,7 +1,7 @@
 """Accepted requests that wait, on one partition, for the offset from which they are in force."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -59,6 +59,8 @@ class PendingSwitches:
 
     def add(self, switch: StrategySwitch, entry: Applied) -> None:
         """`entry` is in force now: what it says already need not be done."""
+        if switch.ready is not None:
+            switch = replace(switch, ready=switch.ready.spelled_as(entry.config))
         key = (switch.strategy, switch.ready is None)
         self._waiting.pop(key, None)
         if switch.changes(entry):

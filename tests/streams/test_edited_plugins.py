@@ -134,7 +134,7 @@ def test_a_log_of_before_is_gone_on_with(made: Make) -> None:
     assert (len(found.new), found.position, found.why_rebuilt) == (1, 150, None)
     assert found.new[0].config["features"][0]["source"] == after.features[0].feature.plugin.source_sha256
     assert going_on(stored, after) == from_offset(200, after)
-    assert after.ran_as(before.config_hash)
+    assert after.as_of(before.config_hash) is not None
 
 
 def test_it_is_told_at_start(made: Make, caplog: pytest.LogCaptureFixture) -> None:

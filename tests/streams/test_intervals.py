@@ -65,12 +65,6 @@ def test_a_strategy_of_60m_takes_bars_of_1h_and_of_both_names() -> None:
     assert signals(ready("s", interval="60m"), mixed) == expected
 
 
-def test_how_a_configuration_writes_its_interval_stays_in_it() -> None:
-    """A hash on the log is that of what was written: it must be made again."""
-    assert ready("s", interval="60m").config["interval"] == "60m"
-    assert ready("s", interval="60m").config_hash != ready("s", interval="1h").config_hash
-
-
 def test_files_by_any_name(tmp_path: Path) -> None:
     path = file(tmp_path, ["2024-03-08T08:00Z", "2024-03-08T09:00Z"], HEADER.replace("\n", ",interval\n"), ",1h")
     assert read_bars(path, "60m")["interval"].tolist() == ["1h", "1h"]
