@@ -1,0 +1,68 @@
+"""The bars of all symbols of a partition of `trades`, by log order.
+
+>>> builder = BarBuilder(BarKind.of("1m"))
+>>> builder.feed(Trade("AAPL", 30_000, 10.0, 5.0), 0)
+[]
+>>> builder.due(59_999), builder.due(60_000)
+([], [Tick(symbol='AAPL', time=60000)])
+>>> [one.bar.close for one in builder.feed(Tick("AAPL", 60_000), 1)]
+[10.0]
+"""
+
+from typing import Any
+
+import msgspec
+
+from plugins.fold.trades.imbalance_bars import ImbalanceBars
+from plugins.fold.trades.kinds import TIME, BarKind
+from plugins.fold.trades.symbol_bars import ClosedBar, SymbolBars
+from plugins.fold.trades.threshold_bars import ThresholdBars
+from plugins.fold.trades.time_bars import TimeBars
+from schemas.wire.trades import Tick, Trade
+
+LAYOUT = "trades-1"
+
+
+class BarBuilder:
+    """Bars of one kind. `lateness_ms`: for so long after its end a time bar waits for trades that come late."""
+
+    def __init__(self, kind: BarKind, lateness_ms: int = 0) -> None:
+        self.kind = kind
+        self.lateness_ms = lateness_ms
+        self._symbols: dict[str, SymbolBars] = {}
+
+    def feed(self, record: Trade | Tick, offset: int) -> list[ClosedBar]:
+        """The bars that close with the record, the oldest first; `BadRecord` for a trade that cannot count."""
+        bars = self._symbols.get(record.symbol)
+        if bars is None:
+            if isinstance(record, Tick):
+                return []
+            bars = self._symbols[record.symbol] = self._new(record.symbol)
+        return bars.feed(record, offset) if isinstance(record, Trade) else bars.tick(record.time)
+
+    @property
+    def repeats(self) -> int:
+        """Trades that came again, and were dropped."""
+        return sum(bars.repeats for bars in self._symbols.values())
+
+    def due(self, time: int) -> list[Tick]:
+        """The ticks by which the bars that are over at `time` (ms) close."""
+        ends = ((symbol, bars.due()) for symbol, bars in sorted(self._symbols.items()))
+        return [Tick(symbol, time) for symbol, end in ends if end is not None and end <= time]
+
+    def snapshot(self, symbol: str) -> bytes:
+        """The state of a symbol; `restore` goes on from it to the same bytes."""
+        return msgspec.msgpack.encode(self._symbols[symbol].state())
+
+    def restore(self, symbol: str, snapshot: bytes) -> None:
+        state: dict[str, Any] = msgspec.msgpack.decode(snapshot)
+        bars = self._symbols[symbol] = self._new(symbol)
+        bars.restore(state)
+
+    def symbols(self) -> list[str]:
+        return sorted(self._symbols)
+
+    def _new(self, symbol: str) -> SymbolBars:
+        if self.kind.kind == TIME:
+            return TimeBars(symbol, self.kind, self.lateness_ms)
+        return (ImbalanceBars if self.kind.kind == "imbalance" else ThresholdBars)(symbol, self.kind)
