@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": ("control", "publish a strategy's signals again"),
     "worker": ("live", "the live service; run several to share the partitions"),
     "scorer": ("live", "articles to scores; run several to share the partitions of news"),
+    "bars": ("live", "trades to bars; run several to share the partitions of trades"),
     "state": ("control", "the states on the log, and how to have them folded anew"),
     "replay": ("research", "signals recomputed from history"),
     "dead-letters": ("control", "what could not be used: list it, show it, mend it and put it back once"),
@@ -45,7 +46,7 @@ COMMANDS = {
 PACKAGES = ("schemas", "plugins", "streams", "backtest")
 """What the commands import; nothing here imports them before `hidden_package` has looked."""
 
-SERVICES = {"worker", "scorer"}
+SERVICES = {"worker", "scorer", "bars"}
 """Commands that run until SIGTERM."""
 
 

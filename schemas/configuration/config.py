@@ -10,6 +10,7 @@ from schemas.configuration.fields import Name
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
 from schemas.configuration.strategy import Strategy
+from schemas.configuration.trades import Trades
 from schemas.errors import ConfigurationError
 
 
@@ -21,6 +22,7 @@ class Config(BaseSettings):
     kafka: Kafka = Kafka()
     worker: Worker = Worker()
     news: News = News()
+    trades: Trades = Trades()
     strategies: dict[Name, Strategy] = {}
 
     @classmethod

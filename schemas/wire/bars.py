@@ -8,14 +8,15 @@ from msgspec import Meta, Struct
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import decode
-from schemas.wire.fields import Interval, Price, Symbol, Time, is_symbol, known_interval, not_a_symbol
+from schemas.wire.fields import Interval, Price, Symbol, Time, has_threshold, is_symbol, known_interval, not_a_symbol
 
 MAX_BAR_BYTES = 64 * 1024
 
 
 class Bar(Struct, forbid_unknown_fields=True, gc=False):
     """One OHLCV bar of one symbol: topic `bars`, key symbol. ``close_time = open_time + interval``; `open_time` is a
-    whole minute, of shorter intervals a multiple of them.
+    whole minute, of shorter intervals a multiple of them. Bars that close when enough has been traded
+    (``volume:10000``) have the times of their trades.
 
     `closed: false` marks a bar that is still forming; such a bar is counted and ignored.
     """
@@ -49,14 +50,16 @@ def decode_bar(value: bytes | None) -> Bar:
 def check_bar(bar: Bar) -> None:
     """What types alone do not say: names, the order of prices, times."""
     length = known_interval(bar.interval)
-    if length is None:
+    if length is None and not has_threshold(bar.interval):
         raise BadRecord("invalid", f"{bar.interval[:80]!r} is not an interval such as 1m, 1h or 1d")
     if not is_symbol(bar.symbol):
         raise BadRecord("invalid", not_a_symbol(bar.symbol))
     low, high = bar.low, bar.high
     if not low <= bar.open <= high or not low <= bar.close <= high:
         raise BadRecord("invalid", _price_fault(bar))
-    if bar.close_time != bar.open_time + length:
+    if length is None and bar.close_time <= bar.open_time:
+        raise BadRecord("invalid", f"close_time {bar.close_time} is not after open_time {bar.open_time}")
+    if length is not None and bar.close_time != bar.open_time + length:
         raise BadRecord("invalid", f"close_time {bar.close_time} is not open_time {bar.open_time} + {bar.interval}")
     if math.isinf(high) or math.isinf(bar.volume):
         raise BadRecord("invalid", "a price or the volume is infinite")

@@ -19,6 +19,8 @@ _SYMBOL_PATTERN = (
 MAX_SYMBOL = 64
 _SYMBOL = re.compile(f"{_SYMBOL_PATTERN}{{1,{MAX_SYMBOL}}}")
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_THRESHOLD_PATTERN = "(tick|volume|dollar|imbalance):[0-9][0-9.e+-]{0,30}"
+_THRESHOLD = re.compile(_THRESHOLD_PATTERN)
 
 
 def interval_ms(interval: str) -> int:
@@ -86,7 +88,11 @@ _SYMBOL_SCHEMA = f"^{_SYMBOL_PATTERN}+$"
 # symbol or interval once
 Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_SYMBOL, "pattern": _SYMBOL_SCHEMA})]
 Interval = Annotated[
-    str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,4}[smhd]$"}, description="such as 1m, 1h or 1d")
+    str,
+    Meta(
+        extra_json_schema={"pattern": f"^([1-9][0-9]{{0,4}}[smhd]|{_THRESHOLD_PATTERN})$"},
+        description="such as 1m, 1h or 1d; of bars that trades close, and not the time, such as volume:10000",
+    ),
 ]
 Price = Annotated[float, Meta(gt=0)]
 
@@ -94,6 +100,16 @@ Price = Annotated[float, Meta(gt=0)]
 @lru_cache(maxsize=1024)
 def known_interval(interval: str) -> int | None:
     return interval_ms(interval) if _INTERVAL.fullmatch(interval) else None
+
+
+@lru_cache(maxsize=1024)
+def has_threshold(interval: str) -> bool:
+    """Is it the name of bars that close when enough has been traded?
+
+    >>> has_threshold("volume:10000"), has_threshold("1m")
+    (True, False)
+    """
+    return _THRESHOLD.fullmatch(interval) is not None
 
 
 @lru_cache(maxsize=65_536)

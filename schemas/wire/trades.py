@@ -39,7 +39,7 @@ class Trade(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Tick(Struct, tag="tick", tag_field="kind", forbid_unknown_fields=True, gc=False):
-    """Topic `trades`, key symbol, written by the service: bars of the symbol that end by `time` close, trades or not."""
+    """Topic `trades`, key symbol, written by the service: bars of the symbol that end by `time` close."""
 
     symbol: Symbol
     time: Time
@@ -68,3 +68,48 @@ def _check(trade: Trade) -> None:
         raise BadRecord("invalid", "the price or the size is infinite")
     if trade.action != "trade" and trade.id is None:
         raise BadRecord("invalid", f"action {trade.action} without an `id`: nothing says which trade")
+
+
+class BuiltKind(Struct):
+    """Of one kind of bars: the offset where its fold began, how long its bars wait for late trades, and how many states
+    the last complete round of snapshots has of it.
+    """
+
+    origin: int
+    lateness_ms: int
+    states: int = 0
+
+
+class BuiltMarker(Struct, tag="built", tag_field="kind"):
+    """Topic `trades.state`, key ``trades/PARTITION``: the bars of all trades before `offset` are published; `kinds` by
+    their names. `floor` is the offset of the last complete round of snapshots; null: none yet.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    kinds: dict[str, BuiltKind]
+    floor: int | None = None
+
+
+class OpenBars(Struct, tag="open_bars", tag_field="kind"):
+    """Topic `trades.state`, key ``INTERVAL/SYMBOL``: the bars of a symbol that are not closed after every record before
+    `offset`. `number`: it is the how manyth of its kind on the partition.
+    """
+
+    interval: str
+    symbol: str
+    partition: int
+    offset: int
+    number: int
+    layout: str
+    sha256: Annotated[str, Meta(description="of the payload")]
+    payload: bytes
+
+
+_state_decoder: msgspec.json.Decoder[BuiltMarker | OpenBars] = msgspec.json.Decoder(BuiltMarker | OpenBars)
+
+
+def decode_trades_state(value: bytes | None) -> BuiltMarker | OpenBars:
+    """A valid record of `trades.state`, or `BadRecord` that says why not."""
+    return decode(_state_decoder, value)

@@ -55,22 +55,26 @@ class ClockBound:
 
     def check(self, offset: int, bar: Bar) -> None:
         """`BadRecord` for a bar that opens after the clock."""
+        self.check_time(offset, bar.open_time, "the bar opens at")
+
+    def check_time(self, offset: int, time: int, what: str) -> None:
+        """`BadRecord` for a `time` (ms) after the clock; `what` says of what."""
         by_clock = self.known.get(offset, self.refused.get(offset))
-        if by_clock is None and self._clock and offset >= self._settled and self._opens_later(bar):
+        if by_clock is None and self._clock and offset >= self._settled and self._is_later(time):
             by_clock = self.refused[offset] = self._now
         if by_clock is not None:
             raise BadRecord(
                 "future",
-                f"the bar opens at {_utc(bar.open_time)}, and the clock of the worker that read it said"
+                f"{what} {_utc(time)}, and the clock of the worker that read it said"
                 f" {_utc(by_clock)}; send it with its true time; if that is its true time, set the worker's clock right"
                 " or raise worker.clock_tolerance, and put the letter back",
             )
 
-    def _opens_later(self, bar: Bar) -> bool:
+    def _is_later(self, time: int) -> bool:
         """The clock is read where the last look at it is not enough; it never goes back."""
-        if self._clock and bar.open_time > self._now + self._tolerance:
+        if self._clock and time > self._now + self._tolerance:
             self._now = max(self._now, int(1000 * self._clock()))
-        return bar.open_time > self._now + self._tolerance
+        return time > self._now + self._tolerance
 
 
 def latest_open(settings: Worker, now: float) -> int | None:

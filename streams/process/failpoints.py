@@ -52,6 +52,8 @@ OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_com
 """In ``alphawire dead-letters replay``."""
 OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_marks")
 """In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
+OF_TRADES = ("after_trades", "before_ticks", "mid_open_bars", "in_open_bars_load")
+"""In ``alphawire bars``; those of fetching and publishing (``after_fetch``, ``before_signals`` …) are there too."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
@@ -79,7 +81,7 @@ def _parse(text: str) -> tuple[str, Armed]:
     place, _, what = text.partition(":")
     name, _, count = place.partition("=")
     action, _, seconds = (what or "kill").partition("=")
-    if name not in (known := (*NAMES, *OF_REPLAY, *OF_SCORER)):
+    if name not in (known := (*NAMES, *OF_REPLAY, *OF_SCORER, *OF_TRADES)):
         raise ValueError(f"there is no failpoint {name}; there is: {', '.join(known)}")
     if action not in ("kill", "stop", "delay"):
         raise ValueError(f"a failpoint cannot {action}; it can: kill, stop, delay=SECONDS")

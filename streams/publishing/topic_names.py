@@ -18,9 +18,11 @@ class TopicNames:
     shadow: str = "predictions.shadow"
     predictions: str = "predictions"
     news_scores: str = "news.scores"
+    trades: str = "trades"
+    trades_state: str = "trades.state"
 
     @classmethod
     def of(cls, kafka: Kafka) -> "TopicNames":
         """Those of a configuration."""
         names = ("bars", "signals", "state", "control", "dead-letters", "predictions.shadow", "predictions")
-        return cls(*(topic_name(kafka, name) for name in (*names, "news.scores")))
+        return cls(*(topic_name(kafka, name) for name in (*names, "news.scores", "trades", "trades.state")))

@@ -1,7 +1,8 @@
-"""The Faust app: an agent for bars, one for listing requests, and one for predictions."""
+"""The Faust apps: of a worker, with agents for bars, listing requests and predictions; and of a builder of bars."""
 
 import logging
 from typing import Any
+from uuid import uuid4
 
 import faust
 from faust.types import TP
@@ -12,8 +13,10 @@ from streams.consuming.transport import ChunkSchema, FetchWait, Owner
 from streams.kafka.clients import client_settings
 from streams.kafka.topics import topic_name
 from streams.owners.bars_owner import BarsOwner
+from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
-from streams.process.exits import no_silent_end
+from streams.owners.trades.owner import TradesOwner
+from streams.process.exits import Die, no_silent_end
 from streams.publishing.writer import Writer
 from streams.service.listing import reply_records
 from streams.service.members import GroupMembers, this_worker
@@ -27,7 +30,7 @@ class SignalApp(faust.App):  # type: ignore[misc]
     """Faust's app with the owner that the transport asks, and the size of a chunk."""
 
     owner: Owner
-    members: GroupMembers
+    members: GroupMembers | None = None
     cross_sections: CrossSectionOwner | None
     chunk_records: int
     fetch_wait: FetchWait
@@ -42,10 +45,32 @@ def create_app(
     """An app that feeds the owner of the bars, and that of cross-sections where there are any; topics must exist. They
     resume by their own positions, so the group's offsets tell lag only.
     """
+    own = this_worker(config.kafka, bars.strategies, bars.factory.exactly_once)
+    # who is meant, and how it is configured, in what the group's leader tells of all
+    app = _app(config, config.kafka.group, own.url(), fetch_wait)
+    app.members = GroupMembers(own)
+    app.owner = OwnerGroup(bars.die, [bars, cross_sections] if cross_sections else [bars])
+    _add_agents(app, config, bars, writer)
+    app.cross_sections = cross_sections
+    if cross_sections is not None:
+        _add_agent(app, "predictions", cross_sections)
+    return app
+
+
+def create_builder_app(config: Config, trades: TradesOwner, fetch_wait: FetchWait) -> SignalApp:
+    """An app that feeds the owner of the trades, in a group of its own."""
+    app = _app(config, f"{config.kafka.group}-bars", f"alphawire://{uuid4()}/", fetch_wait)
+    app.owner = OwnerGroup(trades.die, [trades])
+    app.cross_sections = None
+    _add_agent(app, "trades", trades)
+    _take_over_after_rebalances(app, trades.die)
+    return app
+
+
+def _app(config: Config, group: str, url: str, fetch_wait: FetchWait) -> SignalApp:
     kafka, settings = config.kafka, config.worker
-    own = this_worker(kafka, bars.strategies, bars.factory.exactly_once)
     app = SignalApp(
-        kafka.group,
+        group,
         broker=f"alphawire://{kafka.bootstrap.replace(',', ';alphawire://')}",
         broker_credentials=_credentials(config),
         broker_session_timeout=kafka.session_timeout,
@@ -64,17 +89,11 @@ def create_app(
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
         web_enabled=False,  # of Faust's own pages: tables, routes, sensors; ours are in `streams.service.web`
-        canonical_url=own.url(),  # who is meant, and how it is configured, in what the group's leader tells of all
+        canonical_url=url,
         worker_redirect_stdouts=False,
     )
-    app.members = GroupMembers(own)
-    app.owner = OwnerGroup(bars.die, [bars, cross_sections] if cross_sections else [bars])
     app.chunk_records = settings.chunk
     app.fetch_wait = fetch_wait
-    _add_agents(app, config, bars, writer)
-    app.cross_sections = cross_sections
-    if cross_sections is not None:
-        _add_predictions_agent(app, cross_sections)
     return app
 
 
@@ -92,13 +111,7 @@ def _credentials(config: Config) -> Any:
 
 
 def _add_agents(app: SignalApp, config: Config, owner: BarsOwner, writer: Writer) -> None:
-    bars_topic = app.topic(topic_name(config.kafka, "bars"), schema=ChunkSchema())
-
-    @app.agent(bars_topic, name="bars")  # type: ignore[untyped-decorator]
-    async def bars(stream: Any) -> None:
-        async for chunk in stream:
-            await owner.feed(chunk)
-
+    _add_agent(app, "bars", owner)
     requests_topic = app.topic(topic_name(config.kafka, "plugins.requests"), schema=ChunkSchema())
 
     @app.agent(requests_topic, name="listing")  # type: ignore[untyped-decorator]
@@ -106,23 +119,27 @@ def _add_agents(app: SignalApp, config: Config, owner: BarsOwner, writer: Writer
         async for chunk in stream:
             await writer.write(0, reply_records(config.kafka, chunk.records))
 
-    async def restore(_app: Any, **_: Any) -> None:
-        assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
-        with no_silent_end(owner.die, "taking partitions over"):
-            app.members.look(app.assignor.external_topic_distribution)
-            await app.owner.on_assigned(assigned, app.consumer_generation_id)
-
-    app.on_rebalance_complete.connect(restore, weak=False)
+    _take_over_after_rebalances(app, owner.die)
 
 
-def _add_predictions_agent(app: SignalApp, owner: CrossSectionOwner) -> None:
-    @app.agent(app.topic(owner.topic, schema=ChunkSchema()), name="predictions")  # type: ignore[untyped-decorator]
-    async def predictions(stream: Any) -> None:
+def _add_agent(app: SignalApp, name: str, owner: ChunkOwner[Any, Any]) -> None:
+    """One that feeds the owner of its topic, and tells it where that ends."""
+
+    @app.agent(app.topic(owner.topic, schema=ChunkSchema()), name=name)  # type: ignore[untyped-decorator]
+    async def agent(stream: Any) -> None:
         async for chunk in stream:
             await owner.feed(chunk)
 
-    def log_end(number: int) -> int | None:
-        end: int | None = app.consumer.log_end(TP(owner.topic, number)) if app.consumer else None
-        return end
+    if isinstance(owner, CrossSectionOwner):
+        owner.log_end = lambda number: app.consumer.log_end(TP(owner.topic, number)) if app.consumer else None
 
-    owner.log_end = log_end
+
+def _take_over_after_rebalances(app: SignalApp, die: Die) -> None:
+    async def restore(_app: Any, **_: Any) -> None:
+        assigned = {TP(tp.topic, tp.partition) for tp in app.consumer.assignment()}
+        with no_silent_end(die, "taking partitions over"):
+            if app.members is not None:
+                app.members.look(app.assignor.external_topic_distribution)
+            await app.owner.on_assigned(assigned, app.consumer_generation_id)
+
+    app.on_rebalance_complete.connect(restore, weak=False)

@@ -39,14 +39,14 @@ class PartitionStatus:
         return self.position > self.published or (self.end is not None and self.end > self.position)
 
 
-def partition_statuses(app: Any, bars: BarsOwner) -> dict[str, list[PartitionStatus]]:
+def partition_statuses(app: Any, bars: ChunkOwner[Any, Any]) -> dict[str, list[PartitionStatus]]:
     """Those of all partitions that the process owns, in the order of their numbers: of `bars`, and of `predictions`
     where there are cross-sections.
     """
     return {owner.kind: _statuses(app, owner) for owner in _owners(app, bars)}
 
 
-def _owners(app: Any, bars: BarsOwner) -> list[ChunkOwner[Any, Any]]:
+def _owners(app: Any, bars: ChunkOwner[Any, Any]) -> list[ChunkOwner[Any, Any]]:
     return [bars, app.cross_sections] if app.cross_sections else [bars]
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from plugins.pipeline.pipeline import prepare
 from plugins.strategy.ready import ReadyStrategy
@@ -21,6 +21,7 @@ from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
+from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, in_words, of_crash
@@ -105,14 +106,21 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
             config, strategies, partitions, version, factory, die,
             requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places,
         )  # fmt: skip
-        shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
         following = asyncio.ensure_future(follower.follow())
         following.add_done_callback(_die_of_silence)
         cross_sections = _cross_section_owner(bars, writer)
-        app = create_app(config, bars, writer, FetchWait(shortest, longest), cross_sections)
+        app = create_app(config, bars, writer, fetch_wait(has_transactions), cross_sections)
         async with served(config.worker, config.worker.http_port, worker_pages(app, bars, topics)):
-            await _serve(app, bars, topics, stop)
+            await serve(app, bars, topics, stop)
         following.cancel()
+    bars.shadows.log_status()
+    log_totals(bars.totals() + (app.cross_sections.totals() if app.cross_sections else Counter()))
+
+
+def fetch_wait(has_transactions: bool) -> FetchWait:
+    """As the broker needs it, of which it is known whether it has transactions."""
+    shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
+    return FetchWait(shortest, longest)
 
 
 def _cross_section_owner(bars: BarsOwner, writer: Writer) -> CrossSectionOwner | None:
@@ -198,11 +206,12 @@ def _die_of_silence(task: "asyncio.Future[None]") -> None:
         die(of_crash(fault), f"control requests are not followed any more: {in_words(fault)}")
 
 
-async def _serve(app: SignalApp, bars: BarsOwner, topics: TopicsWatch, stop: asyncio.Event) -> None:
-    config = bars.config
+async def serve(app: SignalApp, owner: ChunkOwner[Any, Any], topics: TopicsWatch, stop: asyncio.Event) -> None:
+    """Runs the app of `owner` until `stop` is set, then stops it; ends the process when it cannot go on."""
+    config = owner.config
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
-    watching = asyncio.ensure_future(watch(app, bars, config.worker.stall_timeout, die))
+    watching = asyncio.ensure_future(watch(app, owner, config.worker.stall_timeout, die))
     pulse = Pulse(config.worker.stall_timeout, die)
     pulse.start()
     beating = asyncio.ensure_future(pulse.beat())
@@ -227,6 +236,8 @@ async def _serve(app: SignalApp, bars: BarsOwner, topics: TopicsWatch, stop: asy
     finally:
         for task in (watching, looking, beating):
             task.cancel()
-    bars.shadows.log_status()
-    totals = bars.totals() + (app.cross_sections.totals() if app.cross_sections else Counter())
+
+
+def log_totals(totals: Counter[str]) -> None:
+    """The last line of a service: what became of the records that it read."""
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(totals.items())))

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from streams.owners.bars_owner import BarsOwner
+from streams.owners.chunk_owner import ChunkOwner
 from streams.process.exits import Die, Exit
 from streams.service.health import partition_statuses
 
 
 async def watch(
     app: Any,
-    bars: BarsOwner,
+    bars: ChunkOwner[Any, Any],
     stall_timeout: float,
     die: Die,
     clock: Callable[[], float] = time.monotonic,

@@ -2,6 +2,7 @@
 
 import random
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def test_time_bars_are_those_of_pandas(interval):
         np.testing.assert_allclose(mine[6], volume, rtol=1e-15)
 
 
-@pytest.mark.parametrize("kind, amount", [("volume", lambda t: Fraction(t.size)), ("tick", lambda t: Fraction(1)),
+@pytest.mark.parametrize(("kind", "amount"), [("volume", lambda t: Fraction(t.size)), ("tick", lambda t: Fraction(1)),
                                           ("dollar", lambda t: Fraction(t.price * t.size))])  # fmt: skip
 def test_threshold_bars_are_those_of_a_plain_loop(kind, amount):
     trades = random_trades(4_000, seed=2, symbols=1)
@@ -73,7 +74,7 @@ def test_threshold_bars_are_those_of_a_plain_loop(kind, amount):
     assert bars_of(f"{kind}:{threshold}", trades) == wanted
     assert len(wanted) > 100
     closes = [bar[2] for bar in wanted]
-    assert all(earlier < later for earlier, later in zip(closes, closes[1:], strict=False))
+    assert all(earlier < later for earlier, later in pairwise(closes))
 
 
 def test_imbalance_bars_are_those_of_the_formula():
@@ -84,10 +85,8 @@ def test_imbalance_bars_are_those_of_the_formula():
     ends, begin, expected, sign = [], 0, 30.0, None
     while begin < len(trades):
         theta = np.abs(np.cumsum(change[begin:]))
-        if sign is None:
-            over = np.array([29])
-        else:
-            over = np.flatnonzero(theta >= max(expected * abs(sign), np.sqrt(expected)))
+        bound = None if sign is None else max(expected * abs(sign), np.sqrt(expected))
+        over = np.array([29]) if bound is None else np.flatnonzero(theta >= bound)
         if not len(over):
             break
         end = begin + int(over[0]) + 1
@@ -188,7 +187,7 @@ def test_repeats_by_id_also_after_the_close():
 
 
 @pytest.mark.parametrize(
-    "value, word",
+    ("value", "word"),
     [
         (b'{"symbol":"A","time":1,"price":1,"size":0}', "size"),
         (b'{"symbol":"A","time":1,"price":-1,"size":1}', "price"),
@@ -206,5 +205,5 @@ def test_what_is_no_trade(value, word):
 def test_names_of_kinds():
     assert BarKind.of("1440m") == BarKind.of("1d")
     for name in ("volume:0", "volume:-1", "tick:1.5", "volume:inf", "volume:x", "range:5", "volume:", "1x"):
-        with pytest.raises(ConfigurationError, match="kind of bars|above 0"):
+        with pytest.raises(ConfigurationError, match=r"kind of bars|above 0"):
             BarKind.of(name)

@@ -24,11 +24,14 @@ LAYOUT = "trades-1"
 
 
 class BarBuilder:
-    """Bars of one kind. `lateness_ms`: for so long after its end a time bar waits for trades that come late."""
+    """Bars of one kind. `lateness_ms`: for so long after its end a time bar waits for trades that come late. `whole`:
+    is the first trade the first that there was? If not, a symbol's first time bar would lack trades, and is left out.
+    """
 
-    def __init__(self, kind: BarKind, lateness_ms: int = 0) -> None:
+    def __init__(self, kind: BarKind, lateness_ms: int = 0, whole: bool = True) -> None:
         self.kind = kind
         self.lateness_ms = lateness_ms
+        self.whole = whole
         self._symbols: dict[str, SymbolBars] = {}
 
     def feed(self, record: Trade | Tick, offset: int) -> list[ClosedBar]:
@@ -46,9 +49,9 @@ class BarBuilder:
         return sum(bars.repeats for bars in self._symbols.values())
 
     def due(self, time: int) -> list[Tick]:
-        """The ticks by which the bars that are over at `time` (ms) close."""
+        """For each symbol the tick by which the first of its open bars closes, if that is over at `time` (ms)."""
         ends = ((symbol, bars.due()) for symbol, bars in sorted(self._symbols.items()))
-        return [Tick(symbol, time) for symbol, end in ends if end is not None and end <= time]
+        return [Tick(symbol, end) for symbol, end in ends if end is not None and end <= time]
 
     def snapshot(self, symbol: str) -> bytes:
         """The state of a symbol; `restore` goes on from it to the same bytes."""
@@ -64,5 +67,5 @@ class BarBuilder:
 
     def _new(self, symbol: str) -> SymbolBars:
         if self.kind.kind == TIME:
-            return TimeBars(symbol, self.kind, self.lateness_ms)
+            return TimeBars(symbol, self.kind, self.lateness_ms, self.whole)
         return (ImbalanceBars if self.kind.kind == "imbalance" else ThresholdBars)(symbol, self.kind)

@@ -22,7 +22,7 @@ class ImbalanceBars(ThresholdBars):
         |θ| ≥ max(E[T] · |E[b]|, √E[T])
 
     E[T], the trades of a bar, and E[b], the mean of its signs, are exponential means over the bars before, of span
-    `SPAN`. The first bar has as many trades as the threshold says (``imbalance:500``), and E[T] begins there. √E[T], the
+    `SPAN`. The first bar has as many trades as the threshold says (``imbalance:500``), where E[T] begins. √E[T], the
     standard deviation of θ when both sides are equally likely, is the floor without which E[b] near 0 would close a bar
     with every trade; the book has none.
     """

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from schemas.wire import Bar
 from schemas.wire.trades import Trade
 
-
 SIDES = {"buy": 1, "sell": -1, None: 0}
 
 

@@ -88,7 +88,7 @@ class SymbolBars(ABC):
             raise BadRecord("late", f"action {trade.action}: the bar of trade {trade.id!r} has closed")
         raise BadRecord("unknown_trade", f"action {trade.action}: no open bar has a trade {trade.id!r}")
 
-    def _amended(self) -> None:
+    def _amended(self) -> None:  # noqa: B027 (most bars need nothing)
         """A trade of an open bar is another one, or none any more."""
 
     def _close(self, times: tuple[int, int], rows: list[Row]) -> ClosedBar:

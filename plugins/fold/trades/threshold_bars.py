@@ -29,7 +29,7 @@ class ThresholdBars(SymbolBars):
     ============  ==============================
     ``tick``      trades
     ``volume``    sizes
-    ``dollar``    price × size
+    ``dollar``    price times size
     ============  ==============================
 
     Trades count in log order. One that is older than the one before it is late. `close_time` is the time of the last

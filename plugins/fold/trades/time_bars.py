@@ -13,7 +13,8 @@ NEVER = -(2**62)
 
 class TimeBars(SymbolBars):
     """A bar closes when a trade at or after its end + `lateness_ms` comes, or a tick at or after its end. Until then a
-    trade of its time counts, in the order of times. Nothing is invented for an interval without trades.
+    trade of its time counts, in the order of times. Nothing is invented for an interval without trades. Not `whole`:
+    the bar of the first trade may lack others, and there is none.
 
     >>> from schemas.wire.trades import Trade
     >>> bars = TimeBars("AAPL", BarKind.of("1m"))
@@ -23,8 +24,9 @@ class TimeBars(SymbolBars):
     [(0, 10.0, 5.0)]
     """
 
-    def __init__(self, symbol: str, kind: BarKind, lateness_ms: int = 0) -> None:
+    def __init__(self, symbol: str, kind: BarKind, lateness_ms: int = 0, whole: bool = True) -> None:
         super().__init__(symbol, kind)
+        self._whole = whole
         self._length = int(kind.size)
         self._lateness = lateness_ms
         self._open: dict[int, OpenBar] = {}
@@ -33,6 +35,8 @@ class TimeBars(SymbolBars):
 
     def _take(self, row: Row) -> list[ClosedBar]:
         begin = row.time - row.time % self._length
+        if self._closed_until == NEVER and not self._whole:
+            self._closed_until = begin + self._length
         if begin < self._closed_until:
             raise BadRecord("late", f"the bar that opens at {begin} has closed")
         open_bar = self._open.get(begin)

@@ -152,15 +152,19 @@ async def require_topics(kafka: Kafka) -> None:
         await required_topics(admin, kafka)
 
 
-async def required_topics(admin: "AIOKafkaAdminClient", kafka: Kafka) -> dict[str, TopicOnBroker]:
-    """Our topics, by full name. Waits for partitions that have no leader yet, as after a broker's restart.
+async def required_topics(
+    admin: "AIOKafkaAdminClient", kafka: Kafka, service: str | None = None
+) -> dict[str, TopicOnBroker]:
+    """Our topics that are there, by full name. Waits for partitions that have no leader yet, as after a broker's
+    restart. What only another service than `service` needs may be missing.
 
     Raises `BrokerError` that names the topics that are missing, or that get no leader; `ConfigurationError` for a wrong
     number of partitions.
     """
     names = [topic_name(kafka, name) for name in TOPICS]
     there = await _with_leaders(admin, kafka, names)
-    if missing := [name for name in names if name not in there]:
+    needed = [topic_name(kafka, name) for name, spec in TOPICS.items() if spec.only_for in (None, service)]
+    if missing := [name for name in needed if name not in there]:
         raise BrokerError(
             f"{kafka.bootstrap} has no topic {', '.join(missing)}; create the topics with `alphawire topics create`"
         )

@@ -32,12 +32,13 @@ COMPACT = {
 @dataclass(frozen=True)
 class TopicSpec:
     """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition, or
-    as many as the setting `count` of the section `kafka` says.
+    as many as the setting `count` of the section `kafka` says. `only_for`: the one service that cannot do without it.
     """
 
     equal: bool
     settings: dict[str, str]
     count: str | None = None
+    only_for: str | None = None
 
 
 TOPICS = {
@@ -53,6 +54,8 @@ TOPICS = {
     "control": TopicSpec(True, FOR_EVER),
     "dead-letters": TopicSpec(True, FOR_EVER),
     "state": TopicSpec(True, COMPACT),
+    "trades": TopicSpec(True, FOR_EVER, only_for="bars"),
+    "trades.state": TopicSpec(True, COMPACT, only_for="bars"),
 }
 """Every topic that alphawire creates, by its name without the prefix."""
 

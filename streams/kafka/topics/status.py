@@ -74,8 +74,9 @@ class TopicsWatch:
     A consumer does not: aiokafka's goes on asking, and hands out nothing, as it does where nothing comes.
     """
 
-    def __init__(self, kafka: Kafka, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kafka: Kafka, clock: Callable[[], float] = time.monotonic, service: str | None = None) -> None:
         self._kafka = kafka
+        self._service = service
         self._clock = clock
         self._reported: set[SettingFault] = set()
         self._answered_at = clock()
@@ -97,7 +98,9 @@ class TopicsWatch:
             For a wrong number of partitions, or settings with which the log would lose what the service needs.
         """
         statuses = await self._look()
-        if unseen := [status.full_name for status in statuses if status.settings is None]:
+        if unseen := [
+            status.full_name for status in statuses if status.partitions is not None and status.settings is None
+        ]:
             log.warning("the broker does not show the settings of %s, so nobody has looked at them;"
                 " let this client describe configurations", ", ".join(unseen))  # fmt: skip
         self._report(statuses)
@@ -123,7 +126,7 @@ class TopicsWatch:
 
     async def _look(self) -> list[TopicStatus]:
         async with open_admin(self._kafka) as admin:
-            return await _statuses(admin, self._kafka, await required_topics(admin, self._kafka))
+            return await _statuses(admin, self._kafka, await required_topics(admin, self._kafka, self._service))
 
     def _report(self, statuses: Sequence[TopicStatus], changed: bool = False) -> None:
         """What refuses a start is an error where it comes about later: to end would not bring back what is lost."""

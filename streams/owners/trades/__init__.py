@@ -1,0 +1,1 @@
+"""Owners of partitions of `trades`: trades in, bars out."""
