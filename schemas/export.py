@@ -20,6 +20,7 @@ from schemas.wire import (
 )
 from schemas.wire.cross_sections import PredictionRecord
 from schemas.wire.news import Article, NewsRecord
+from schemas.wire.trades import Tick, Trade, TradesState
 
 TOPICS: dict[str, Any] = {
     "bars": Bar,
@@ -30,11 +31,13 @@ TOPICS: dict[str, Any] = {
     "news.scores": NewsRecord,
     "state": StateRecord,
     "control": ControlRecord,
+    "trades": (Trade, Tick),
+    "trades.state": TradesState,
     "plugins": PluginEntry,
     "plugins.requests": PluginRequest,
     "plugins.replies": PluginReply,
 }
-"""Topic (without a prefix) → type of its values. `dead-letters` carries the original bytes, so it has none."""
+"""Topic (without a prefix) → type of its values, or several. `dead-letters` carries original bytes, so it has none."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).parent / "json"
@@ -49,8 +52,10 @@ def schema_of(topic: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the values on `topic`, in the words that validators and code generators of
     other languages share.
     """
-    schema = msgspec.json.schema(TOPICS[topic])
-    parts = schema.get("$defs", {})
+    types = TOPICS[topic] if isinstance(TOPICS[topic], tuple) else (TOPICS[topic],)
+    schemas, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+    schema = {**schema, "$defs": parts}
     for part in parts.values():
         if "description" in part:
             part["description"] = inspect.cleandoc(part["description"])

@@ -6,6 +6,7 @@ from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.loading import config_path, load_config
 from schemas.configuration.news import News, NewsUse
 from schemas.configuration.strategy import Execution, ModelUse, PluginUse, Strategy, Training
+from schemas.configuration.trades import Trades
 
 __all__ = [
     "Config",
@@ -17,6 +18,7 @@ __all__ = [
     "NewsUse",
     "PluginUse",
     "Strategy",
+    "Trades",
     "Training",
     "Worker",
     "config_path",

@@ -34,7 +34,7 @@ class Trade(Struct, forbid_unknown_fields=True, gc=False):
     id: Annotated[TradeId | None, Meta(description="of the symbol's trade at its venue; repeats are dropped by it")] = (
         None
     )
-    side: Annotated[Literal["buy", "sell"] | None, Meta(description="of who took the price")] = None
+    side: Annotated[Literal["buy", "sell", "unknown"], Meta(description="of who took the price")] = "unknown"
     action: Literal["trade", "cancel", "correct"] = "trade"
 
 
@@ -107,9 +107,10 @@ class OpenBars(Struct, tag="open_bars", tag_field="kind"):
     payload: bytes
 
 
-_state_decoder: msgspec.json.Decoder[BuiltMarker | OpenBars] = msgspec.json.Decoder(BuiltMarker | OpenBars)
+TradesState = BuiltMarker | OpenBars
+_state_decoder: msgspec.json.Decoder[TradesState] = msgspec.json.Decoder(TradesState)
 
 
-def decode_trades_state(value: bytes | None) -> BuiltMarker | OpenBars:
+def decode_trades_state(value: bytes | None) -> TradesState:
     """A valid record of `trades.state`, or `BadRecord` that says why not."""
     return decode(_state_decoder, value)

@@ -20,6 +20,7 @@ from plugins.fold.windowed import batch
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Config, Strategy, load_config
 from schemas.export import schema_of
+from schemas.wire.trades import Trade, decode_trade
 from streams.kafka.topics import TOPICS
 from streams.process.logs import FIELDS
 from streams.service.web import COUNTS
@@ -104,8 +105,13 @@ def is_status(given: dict[str, Any]) -> None:
     assert tuple(given["counts"]) == COUNTS
 
 
+def is_trade(value: dict[str, Any]) -> None:
+    assert isinstance(decode_trade(json.dumps(value).encode()), Trade)
+
+
 JSON: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     **{("docs/messages.md", topic): is_message(topic) for topic in TOPICS},
+    ("docs/trades.md", "Trades"): is_trade,
     ("docs/operations.md", "Health"): is_answer_of_health,
     ("docs/operations.md", "Logs"): is_log_line,
     ("docs/operations.md", "Status"): is_status,

@@ -32,7 +32,7 @@ UNCHECKED = {"CHANGELOG.md": "a history: it names what there was"}
 
 PATHS = re.compile(r"(?:schemas|plugins|streams|backtest|alphawire|tests|examples|docs|benchmarks|deploy)/[\w./-]+")
 NAMES = re.compile(r"(?:schemas|plugins|streams|backtest)(?:\.\w+)+")
-SETTINGS = re.compile(r"(kafka|worker|news|execution|training|cross_section)\.([a-z]\w+)(?::.*)?")
+SETTINGS = re.compile(r"(kafka|worker|news|trades|execution|training|cross_section)\.([a-z]\w+)(?::.*)?")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -33,7 +33,7 @@ STORIES = [one for one in PAGES if one.blocks_in("sh")]
 SYMBOLS = ("AAPL", "BAC", "JNJ", "XOM")
 
 NEEDS_BROKER = re.compile(
-    r"alphawire (topics|produce|worker|scorer|verify|state|dead-letters|pause|archive|models (use|compare))"
+    r"alphawire (topics|produce|worker|scorer|bars|verify|state|dead-letters|pause|archive|models (use|compare))"
 )
 PRELUDE = (
     "alphawire topics create -c alphawire.yaml",
@@ -164,7 +164,8 @@ class Story:
 
     def _line(self, line: str) -> None:
         port = free_port()
-        self.shell.environment |= {"ALPHAWIRE_WORKER__HTTP_PORT": str(port), "ALPHAWIRE_NEWS__HTTP_PORT": str(port)}
+        pages = ("WORKER", "NEWS", "TRADES")
+        self.shell.environment |= {f"ALPHAWIRE_{section}__HTTP_PORT": str(port) for section in pages}
         began = time.monotonic()
         self.shell.run(self._meant(line))
         if "topics create" in line:

@@ -20,6 +20,7 @@ SECTIONS = {
     "worker": c.Worker,
     "strategies": c.Strategy,
     "news": c.News,
+    "trades": c.Trades,
     "model": c.ModelUse,
     "training": c.Training,
     "execution": c.Execution,
@@ -33,6 +34,8 @@ def section(name: str, heading: str) -> str:
 
 
 def shown(default: object) -> str:
+    if isinstance(default, tuple) and default:
+        return f"`[{', '.join(default)}]`"
     return {None: "*none*", "": "*empty*", (): "*empty*"}.get(
         default, f"`{json.dumps(default) if isinstance(default, bool) else default}`"
     )  # type: ignore[call-overload]

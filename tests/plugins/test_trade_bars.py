@@ -111,7 +111,7 @@ def test_a_restart_at_any_trade_changes_nothing(kind):
         one = trades[number]
         action = chance.choice(["cancel", "correct"])
         trades.insert(
-            min(number + 5, len(trades)), Trade(one.symbol, one.time, one.price + 0.01, 1.0, one.id, None, action)
+            min(number + 5, len(trades)), Trade(one.symbol, one.time, one.price + 0.01, 1.0, one.id, "unknown", action)
         )
     straight, broken = BarBuilder(BarKind.of(kind), 2_000), BarBuilder(BarKind.of(kind), 2_000)
     for offset, trade in enumerate(trades):
@@ -158,19 +158,19 @@ def test_cancelled_and_corrected_until_the_close():
     builder = BarBuilder(BarKind.of("1m"))
     for offset, (name, price) in enumerate([("a", 1.0), ("b", 9.0), ("c", 3.0)]):
         builder.feed(Trade("A", START + offset, price, 1.0, name), offset)
-    builder.feed(Trade("A", START + 3, 9.0, 1.0, "b", None, "cancel"), 3)
-    builder.feed(Trade("A", START + 4, 2.0, 5.0, "c", None, "correct"), 4)
-    assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "x", None, "cancel")) == "unknown_trade"
+    builder.feed(Trade("A", START + 3, 9.0, 1.0, "b", "unknown", "cancel"), 3)
+    builder.feed(Trade("A", START + 4, 2.0, 5.0, "c", "unknown", "correct"), 4)
+    assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "x", "unknown", "cancel")) == "unknown_trade"
     (closed,) = builder.feed(Tick("A", START + MINUTE), 5)
     assert as_tuple(closed.bar)[3:] == (1.0, 2.0, 1.0, 2.0, 6.0)
     assert (closed.first, closed.last, closed.trades) == (0, 2, 2)
-    assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "c", None, "cancel")) == "late"
+    assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "c", "unknown", "cancel")) == "late"
 
 
 def test_a_bar_whose_trades_are_all_cancelled_is_none():
     builder = BarBuilder(BarKind.of("1m"))
     builder.feed(Trade("A", START, 1.0, 1.0, "a"), 0)
-    builder.feed(Trade("A", START, 1.0, 1.0, "a", None, "cancel"), 1)
+    builder.feed(Trade("A", START, 1.0, 1.0, "a", "unknown", "cancel"), 1)
     assert builder.feed(Tick("A", START + MINUTE), 2) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from schemas.wire import Bar
 from schemas.wire.trades import Trade
 
-SIDES = {"buy": 1, "sell": -1, None: 0}
+SIDES = {"buy": 1, "sell": -1, "unknown": 0}
 
 
 class Row(NamedTuple):
