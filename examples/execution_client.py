@@ -13,6 +13,8 @@ all too late. The rules, in the order of `ExecutionClient`:
 5. Order, then note the position, then commit the offset. A crash in between shows signals again: so keep with each
    position the time of the signal that it comes from, and drop what is not newer; and give your broker the `id` as
    the order's own id, so that it refuses a second one.
+6. Of a strategy that publishes changes only, the last decision stands until its `silent_until`. When that has passed
+   and no signal came, although the market trades, something is down: `overdue` names the symbols.
 """
 
 import asyncio
@@ -45,6 +47,7 @@ class ExecutionClient:
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000  # milliseconds since the epoch
     lot: float = 1.0  # shares in a lot
     counts: Counter[str] = field(default_factory=Counter)  # what became of the records
+    silent_until: dict[str, int] = field(default_factory=dict)  # by symbol, of a strategy that publishes changes
     _seen: dict[str, None] = field(default_factory=dict)
 
     def summary(self) -> str:
@@ -86,6 +89,8 @@ class ExecutionClient:
         self._seen[identity] = None
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]  # the oldest: a dict keeps the order of insertion
+        if (silent_until := signal.get("silent_until")) is not None:
+            self.silent_until[symbol] = silent_until
         if self.clock() > valid_until:
             return "too late"
         if weight is None:
@@ -97,6 +102,13 @@ class ExecutionClient:
             self.order(symbol, target - held, identity)
         self.positions[symbol] = target, decided
         return "ordered" if target != held else "there already"
+
+    def overdue(self, patience: int = 120_000) -> list[str]:
+        """Symbols that a signal was due for so many milliseconds ago: allow for a bar's length. Ask while the market
+        trades.
+        """
+        now = self.clock() - patience
+        return sorted(symbol for symbol, until in self.silent_until.items() if until < now)
 
     def target(self, weight: float, price: float) -> int:
         """Lots that `weight` of the equity buys; 2.9999999999 lots are 3, but for rounding."""

@@ -77,6 +77,7 @@ def signals_of(
         for run, plan in zip(runs, changes, strict=False):
             while plan and plan[0][0] <= int(batch.bars["time"].max()):
                 run.exchange(plan.pop(0)[1])
+                run.put_in_force(int(batch.offsets.min()))
         outcome = Outcome()
         group.feed(batch, outcome)
         if outcome.failures:

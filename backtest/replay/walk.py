@@ -149,6 +149,7 @@ class _InForce:
         settings = RunSettings(
             group[0].applied.origin.offset,
             publish_from=0 if early else group[0].begin,
+            in_force_from=group[0].begin,
             start_time=FIRST_TIME if early else None,
             observer=observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None,
         )
@@ -159,6 +160,7 @@ class _InForce:
         begin, total = 0, Outcome()
         for stretch in self._stretches:
             if part := between(batches, begin, stretch.end):
+                self._run.put_in_force(stretch.begin)
                 if stretch.strategy:
                     self._run.exchange(stretch.strategy)
                 if stretch.applied.paused or stretch.strategy is None:

@@ -39,6 +39,9 @@ class RunSettings:
         Offset at which its fold begins; earlier bars are none of its own.
     publish_from
         Offset from which on its signals are published; earlier bars are folded silently.
+    in_force_from
+        Offset of the `applied` that is in force. Where a strategy publishes changes, each symbol's first bar from there
+        on is published, and what it said before `publish_from` is found out again.
     start_time
         The same by the bar's close, in ms since the epoch (UTC); None: as the strategy is configured.
     paused
@@ -53,6 +56,7 @@ class RunSettings:
 
     origin_offset: int = 0
     publish_from: int = 0
+    in_force_from: int = 0
     start_time: int | None = None
     paused: bool = False
     asleep: bool = False

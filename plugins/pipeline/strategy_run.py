@@ -7,6 +7,7 @@ import numpy as np
 from plugins.base import FloatArray, name_of
 from plugins.base.plugin_errors import plugin_errors
 from plugins.base.streaming import IntArray
+from plugins.fold.changes import Changes, DecidedBars
 from plugins.pipeline.accepted_bars import AcceptedBars, Asked, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
@@ -38,6 +39,7 @@ class StrategyRun(StrategyStates):
         self._start_time = strategy.start_time if settings.start_time is None else settings.start_time
         self._paused = settings.paused
         self._asleep = settings.asleep
+        self._in_force_from = settings.in_force_from
         self._texts = SymbolTexts()
 
     @property
@@ -48,6 +50,10 @@ class StrategyRun(StrategyStates):
     def wants(self, symbol: str) -> bool:
         """Does it take in bars of this symbol, now?"""
         return not self._asleep and self.strategy.universe.ever(symbol)
+
+    def put_in_force(self, offset: int) -> None:
+        """What it is told now counts from this offset on."""
+        self._in_force_from = offset
 
     def pause(self) -> None:
         """Folds silently from the next bar on."""
@@ -76,29 +82,40 @@ class StrategyRun(StrategyStates):
         outcome, accepted = RunOutcome(), features.accepted
         if not len(accepted):
             return outcome
-        published = self._published(features)
-        columns = self._columns(features, published)
+        decided = self._decided(features)
+        columns = self._columns(features, decided)
+        silent = self._silent(accepted.offsets[decided])
+        published, of_published = decided[silent:], {name: column[silent:] for name, column in columns.items()}
         if (observer := self._settings.observer) is not None:
-            observer(Observation(accepted, features.counts, published, columns))
+            observer(Observation(accepted, features.counts, published, of_published))
         if self.shadow is not None:
-            predictions, model = columns["prediction"], self.strategy.model_id
+            predictions, model = of_published["prediction"], self.strategy.model_id
             outcome.shadows = self.shadow.feed(features, published, predictions, model)
-        if len(published):
+        if len(decided):
             counts = features.counts
-            if len(published) < len(accepted):
-                accepted, counts = accepted.at(published), counts[published]
+            if len(decided) < len(accepted):
+                accepted, counts = accepted.at(decided), counts[decided]
             self._publish(accepted, counts, columns, outcome)
         return outcome
 
-    def _published(self, features: FeatureRows) -> IntArray:
-        """Numbers of the bars about which something is published: from the symbol's membership on."""
+    def _decided(self, features: FeatureRows) -> IntArray:
+        """Numbers of the bars about which there is a decision: from the symbol's membership on. They are published, but
+        for those that a strategy that publishes changes decides again, to know what it said last.
+        """
         if self._paused:
             return features.rows[:0]
-        published, universe = features.since(self._settings.publish_from, self._start_time), self.strategy.universe
+        first, universe = self._settings.publish_from, self.strategy.universe
+        if self.strategy.changes is not None:
+            first = min(first, self._in_force_from)
+        decided = features.since(first, self._start_time)
         if not universe.changes:
-            return published
-        names, times = features.accepted.names_at(published), features.accepted.times[published].tolist()
-        return published[np.array(list(map(universe.concerns, names, times)), np.bool_)]
+            return decided
+        names, times = features.accepted.names_at(decided), features.accepted.times[decided].tolist()
+        return decided[np.array(list(map(universe.concerns, names, times)), np.bool_)]
+
+    def _silent(self, offsets: IntArray) -> int:
+        """How many of the first of these bars are published already."""
+        return 0 if self.strategy.changes is None else int((offsets < self._settings.publish_from).sum())
 
     def _columns(self, features: FeatureRows, published: IntArray) -> dict[str, FloatArray]:
         """What the generator decides by, for the published rows, as copies: it may be foreign code; its fold steps over
@@ -149,7 +166,17 @@ class StrategyRun(StrategyStates):
             )
         else:
             decided = self._decide(accepted, counts, columns)
-            outcome.signals = Signals([SignalColumns(published, strategy, decided, self._texts)])
+            if strategy.changes is not None:
+                rows = self._news(strategy.changes, accepted, decided)
+                published, decided = published.at(rows), decided.at(rows)
+            if len(published):
+                outcome.signals = Signals([SignalColumns(published, strategy, decided, self._texts)])
+
+    def _news(self, changes: Changes, accepted: AcceptedBars, decided: Decided) -> IntArray:
+        """Numbers of the decisions that say something new, and are not published yet."""
+        bars = DecidedBars(accepted.slots, accepted.offsets, accepted.times)
+        rows = changes.news(self.states[-1], bars, decided.signals, decided.weights, self._in_force_from)
+        return rows[self._silent(accepted.offsets[rows]) :]
 
     def _decide(self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray]) -> Decided:
         """What the generator says; a symbol that has left the universe is sold."""

@@ -9,9 +9,12 @@ from typing import Any, Literal
 from plugins.base import BaseModel, BaseSignalGenerator
 from plugins.base.market_calendar import check_calendar
 from plugins.base.streaming import StreamingFeature
+from plugins.fold.changes import LAYOUT as CHANGES_LAYOUT
+from plugins.fold.changes import Changes
 from plugins.fold.row_ring import RowRing
 from plugins.news.join import Joining
 from plugins.signals import signal_registry
+from plugins.strategy.changes import changes_of, heartbeat_of
 from plugins.strategy.identity import identity_of, without_sources
 from plugins.strategy.parts import create, features_of, fold_of, load_model, news_use, ring_of, use_news
 from plugins.strategy.requirements import FeatureColumns, run_order
@@ -49,6 +52,8 @@ class ReadyStrategy:
     execution: Execution
     validity: Validity
     """Until when its signals may be traded."""
+    changes: Changes | None
+    """Publishes changes only; None: a signal for each bar."""
     grace: float
     """Seconds that a cross-section waits for symbols that have not come."""
     origin: Literal["earliest", "now"]
@@ -118,13 +123,17 @@ class ReadyStrategy:
         return Joining(self.news.scorer, self.news.syndicated, round(1000 * self.news.memory))
 
     @property
-    def keepers(self) -> tuple[StreamingFeature | RowRing, ...]:
-        """What has a state for each symbol, in the order of the snapshot: features, the model's rows, the fold."""
-        keepers: list[StreamingFeature | RowRing] = [bound.feature for bound in self.features]
+    def keepers(self) -> tuple[StreamingFeature | RowRing | Changes, ...]:
+        """What has a state for each symbol, in the order of the snapshot: features, the model's rows, the fold, what
+        was published last.
+        """
+        keepers: list[StreamingFeature | RowRing | Changes] = [bound.feature for bound in self.features]
         if self.ring is not None:
             keepers.append(self.ring)
         if self.fold is not None:
             keepers.append(self.fold.feature)
+        if self.changes is not None:
+            keepers.append(self.changes)
         return tuple(keepers)
 
 
@@ -181,6 +190,7 @@ def ready_strategy(
         ring=parts.ring,
         execution=strategy.execution,
         validity=validity_of(strategy),
+        changes=changes_of(f"strategies.{name}.publish", strategy, parts.generator),
         grace=strategy.cross_section.grace,
         origin=strategy.origin,
         start=strategy.start,
@@ -228,6 +238,8 @@ def _layout_parts(strategy: Strategy, created: _Parts, news: dict[str, Any] | No
         parts.append([created.fold.feature.layout, *created.fold.origins, predicts])
     if news is not None:
         parts.append(news)
+    if strategy.publish == "changes":
+        parts.append(CHANGES_LAYOUT)
     return parts
 
 
@@ -235,14 +247,16 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     """The configuration as it takes effect: defaults filled in, the interval by its shortest name, plugin versions, the
     model by its hash and not by where it lies, the universe by its members; what of the news section weighs, where
     news is used. How long a cross-section waits is not in it: a closing tells who came. A shadow takes no effect. How
-    long signals hold is in it where that is not one interval.
+    long signals hold is in it where that is not one interval, and what is published where that is not all.
     """
-    left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news"}
+    left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news", "publish", "heartbeat"}
     if strategy.valid_for is None:
         left_out.add("valid_for")
     plain = strategy.model_dump(mode="json", exclude=left_out) | validity_of(strategy).resolved
     if news := news_use(strategy, _with_fold(parts.features, parts.fold)):
         plain["news"] = news
+    if strategy.publish == "changes":
+        plain |= {"publish": "changes", "heartbeat": heartbeat_of(strategy)}
     model, model_id = parts.model, parts.model_id
     predicts = {**identity_of(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None
     return plain | {

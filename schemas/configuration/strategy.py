@@ -16,7 +16,7 @@ from pydantic import (
 from schemas.configuration.fields import Interval, Section
 from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
-from schemas.wire import is_symbol, not_a_symbol
+from schemas.wire import interval_ms, is_symbol, not_a_symbol
 
 LOT = 1e-4
 Size = Annotated[float, Field(gt=0)]
@@ -159,6 +159,12 @@ class Strategy(Section):
         description="how long a signal may be traded after its bar's close, such as 3d; by default until the end of the"
         " market's next bar, by execution.calendar",
     )
+    publish: Literal["all", "changes"] = Field(
+        "all", description="a signal for each bar, or when decision or weight change, and at every heartbeat"
+    )
+    heartbeat: Interval | None = Field(
+        None, description="of publish: changes: the longest silence while bars come; by default ten intervals"
+    )
     news: NewsUse | None = Field(None, description="by default what the section `news` says")
     origin: Literal["earliest", "now"] = Field(
         "earliest", description="how far back the state of a new strategy begins"
@@ -173,4 +179,14 @@ class Strategy(Section):
             raise ValueError("give either `model` or `prediction: COLUMN`")
         if self.shadow is not None and self.model is None:
             raise ValueError("a `shadow` stands beside a `model`; give both, or leave out `shadow`")
+        return self
+
+    @model_validator(mode="after")
+    def _heartbeat_of_changes(self) -> "Strategy":
+        if self.heartbeat is None:
+            return self
+        if self.publish == "all":
+            raise ValueError("heartbeat goes with `publish: changes`; give both, or leave out `heartbeat`")
+        if interval_ms(self.heartbeat) < interval_ms(self.interval):
+            raise ValueError(f"a heartbeat of {self.heartbeat} is shorter than the interval of {self.interval}")
         return self

@@ -24,7 +24,7 @@ class Origin(Struct, gc=False):
     time: int | None = None
 
 
-class SignalContent(Struct, gc=False):
+class SignalContent(Struct, gc=False, omit_defaults=True):
     """What the signal says. Equal input gives equal content, to the byte: live, replayed, from a file."""
 
     id: Annotated[str, Meta(description="hash of strategy, symbol and bar time")]
@@ -41,6 +41,13 @@ class SignalContent(Struct, gc=False):
     config_hash: str
     gap: Annotated[int | None, Meta(description="intervals missing before this bar; null for a symbol's first bar")]
     valid_until: Annotated[int, Meta(description="a consumer that reads the signal later must not trade on it")]
+    silent_until: Annotated[
+        int | None,
+        Meta(
+            description="of a strategy that publishes changes only (else left out): the decision stands without another"
+            " record until then; the first bar that closes at this time or later has one, whatever it says"
+        ),
+    ] = None
 
 
 class Provenance(Struct, gc=False, omit_defaults=True):

@@ -212,7 +212,7 @@ class BarsPartition(FedPartition):
         """
         name = switch.strategy
         entry = self.plan.applied[name] = switch.applied(self.plan.applied[name], self.position)
-        switch.carry_out(self.pipeline.runs[name])
+        switch.carry_out(self.pipeline.runs[name], self.position)
         failpoint("before_swap_applied")
         self._put([applied_record(self.names.control, entry)], apart=True)
         model = f"model {entry.artifact or 'as configured'} {entry.model.sha256[:12]}" if entry.model else "no model"

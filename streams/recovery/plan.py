@@ -100,7 +100,7 @@ def resume_plan(
         planned = ResumePlan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
     planned.strategies, planned.track, planned.refused = ready, stored.track, stored.refused
     planned.unread = configured.unread(applied)
-    planned.switch_from = {name: max(published[name], stored.beyond.get(name, 0)) for name in applied}
+    planned.switch_from = {name: max(published[name], stored.dealt_with(entry)) for name, entry in applied.items()}
     if faults and planned.floor is not None:
         planned.behind = faults
         planned.behind_from = min(
@@ -162,7 +162,7 @@ class _Configured:
         if known.config_hash == strategy.config_hash:
             return known
         _refuse_older(known, strategy)
-        at = max(self.published(known), self.stored.beyond.get(strategy.name, 0))
+        at = max(self.published(known), self.stored.dealt_with(known))
         if keeps_state(known, strategy):
             return self._entry(strategy, at, known.origin.offset, known.publish_from)
         return self._entry(strategy, at, self.begin if strategy.origin == "earliest" else at, at)
@@ -340,6 +340,7 @@ def run_settings(
         name: RunSettings(
             origin_offset=entry.origin.offset,
             publish_from=plan.published[name],
+            in_force_from=entry.offset,
             paused=entry.paused,
             asleep=name in asleep,
             shadow=shadows.get(name),

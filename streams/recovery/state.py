@@ -88,6 +88,14 @@ class StoredState:
         """What is in force."""
         return {name: entries[-1] for name, entries in self.history.items()}
 
+    def dealt_with(self, entry: Applied) -> int:
+        """Everything before this offset is dealt with for a strategy, beyond the marker too: by its last signal on the
+        log; of one that publishes changes, and may have had nothing to say, by its states.
+        """
+        own = (snapshot.offset for snapshot in self.snapshots.values() if snapshot.owner == entry.strategy)
+        said = max(own, default=0) if entry.config.get("publish") == "changes" else 0
+        return max(self.beyond.get(entry.strategy, 0), said)
+
     def memory_begin(self, intervals: Collection[str]) -> int | None:
         """Where the memory of repeats begins: it belongs to the interval, so with the first strategy of it, ever."""
         entries = [entry for entries in self.history.values() for entry in entries]

@@ -38,7 +38,9 @@ class StrategySwitch:
         then = self.applied(entry, entry.offset)
         return (then.config_hash, then.paused) != (entry.config_hash, entry.paused)
 
-    def carry_out(self, run: StrategyRun) -> None:
+    def carry_out(self, run: StrategyRun, offset: int) -> None:
+        """From `offset` on."""
+        run.put_in_force(offset)
         if self.ready is not None:
             run.exchange(self.ready)
         elif self.paused:

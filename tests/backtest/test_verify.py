@@ -35,10 +35,12 @@ BARS = minute_bars(400)
 MIDDLE = int(BARS["close_time"].iloc[200])
 
 
+QUIET = strategy(publish="changes", heartbeat="30m")
 COUNTS = {
     "demo": len(BARS),
     "middle": int((BARS["close_time"] >= MIDDLE).sum()),
     "some": int(BARS["symbol"].isin(["IBM", "SPY"]).sum()),
+    "quiet": len(undisturbed(fetched(BARS.to_dict("records")), [ready("quiet", **QUIET)])),
 }
 
 
@@ -58,6 +60,7 @@ def worked(tansu: TansuBroker, tmp_path_factory: pytest.TempPathFactory) -> Conf
         "demo": strategy(),
         "middle": strategy(start=MIDDLE),
         "some": strategy(universe=["IBM", "SPY"], interval="1m"),
+        "quiet": QUIET,
     }
     config = write_config(file, tansu.bootstrap, "verify.", strategies)
     topics_and_bars(config, BARS)
@@ -71,6 +74,20 @@ def test_what_a_worker_wrote_is_what_a_replay_says(worked: Config, name: str, co
     assert verdict.ok, verdict.differences[:2]
     assert (verdict.signals, verdict.equal, verdict.repeats, verdict.unpublished) == (count, count, 0, 0)
     assert describe(verdict).splitlines()[-1] == "verified: live is what replay says"
+
+
+def test_of_a_strategy_that_publishes_changes_all_know_what_it_said(worked: Config) -> None:
+    """Less than half of its bars have a signal: the same ones live, replayed and with the configuration of today."""
+    live = [
+        s
+        for r in records(worked, "signals")
+        if (s := msgspec.json.decode(r.value, type=Signal)).content.strategy == "quiet"
+    ]
+    replayed, configured = (replay(worked, "quiet", "kafka", as_configured=today) for today in (False, True))
+    identities = sorted(signal.content.id for signal in live)
+    assert identities == sorted(s.content.id for s in replayed.raw) == sorted(s.content.id for s in configured.raw)
+    assert 0 < len(identities) < len(BARS) / 2
+    assert {signal.content.silent_until - signal.content.time for signal in live} == {30 * 60_000}
 
 
 def test_from_and_to_choose_what_is_compared(worked: Config) -> None:

@@ -31,7 +31,7 @@ def snapshot_faults(
 ) -> Iterator[str]:
     """Every snapshot on the log against a fresh fold of the bars from its origin up to its offset."""
     entries = [entry for record in control if (entry := decode_applied(record.value)) is not None]
-    settings = {entry.strategy: RunSettings(entry.origin.offset) for entry in entries}
+    settings = {entry.strategy: RunSettings(entry.origin.offset, entry.publish_from, entry.offset) for entry in entries}
     pipeline, position = Pipeline(strategies, Source("bars", intake.partition, ""), settings), 0
     by_offset: dict[int, list[Snapshot]] = {}
     for record in state:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from plugins.strategy.ready import ready_strategy
-from schemas.configuration import Config
+from schemas.configuration import Config, Strategy
+from schemas.wire import interval_ms
 from streams.consuming.intake import Intake
 from streams.kafka.topics import topic_name
 from tests.faults import audit
@@ -143,11 +144,15 @@ def verify_faults(file: Path, config: Config) -> Iterator[str]:
             yield f"alphawire verify {name}: {log.read_text()[-500:]}"
 
 
+def _owed(name: str, strategy: Strategy) -> str:
+    """One that publishes changes owes what its twin `demo` says anew."""
+    if strategy.publish == "changes":
+        return f"{name}~demo:{interval_ms(strategy.heartbeat or '')}"
+    return name if isinstance(strategy.universe, str) else f"{name}={','.join(strategy.universe)}"
+
+
 def independent_faults(config: Config) -> Iterator[str]:
-    strategies = [
-        name if strategy.universe == "*" else f"{name}={','.join(strategy.universe)}"
-        for name, strategy in config.strategies.items()
-    ]
+    strategies = [_owed(name, strategy) for name, strategy in config.strategies.items()]
     script = Path(__file__).with_name("independent_check.py")
     done = subprocess.run(
         [sys.executable, "-I", str(script), config.kafka.bootstrap, config.kafka.prefix, *strategies],

@@ -1,8 +1,9 @@
-"""``python tests/faults/independent_check.py BOOTSTRAP PREFIX STRATEGY[=SYMBOL,…] …``: is every signal there, once?
+"""``independent_check.py BOOTSTRAP PREFIX STRATEGY[=SYMBOL,…] STRATEGY~TWIN:MS …``: is every signal there, once?
 
 Shares nothing with the product: a plain Kafka consumer, the bars on the log, JSON, and the hash that an id is. A bar is
 accepted when it is closed, of the interval 1m, and opens at or after the close of its symbol's last accepted one; each
-strategy owes exactly one signal for each accepted bar of its symbols, in the order of the bars.
+strategy owes exactly one signal for each accepted bar of its symbols, in the order of the bars. One that publishes
+changes owes those of its twin, which publishes all, that change, and one after a heartbeat of so many milliseconds.
 """
 
 import asyncio
@@ -83,12 +84,46 @@ def faults(bars: Log, signals: Log, strategies: dict[str, set[str] | None]) -> l
     return found
 
 
+def told(record: dict) -> tuple:
+    """What a signal says, without what names its strategy."""
+    content = record["content"]
+    names = ("symbol", "time", "signal", "weight", "reason", "prediction", "valid_until")
+    return record["provenance"]["offset"], *(content[name] for name in names)
+
+
+def faults_of_changes(signals: Log, strategy: str, twin: str, heartbeat: int) -> list[str]:
+    """Says the strategy what its twin says anew, and nothing else?"""
+    found = []
+    for partition, records in signals.items():
+        of = {name: [s for _, s in records if s["content"]["strategy"] == name] for name in (strategy, twin)}
+        owed, last = [], {}
+        for signal in of[twin]:
+            content = signal["content"]
+            says, (before, at) = (content["signal"], content["weight"]), last.get(content["symbol"], (None, 0))
+            if says != before or content["time"] - at >= heartbeat:
+                last[content["symbol"]] = says, content["time"]
+                owed.append(told(signal))
+        there = [told(signal) for signal in of[strategy]]
+        wrong = [s for s in of[strategy] if s["content"]["silent_until"] - s["content"]["time"] != heartbeat]
+        if owed != there or wrong:
+            missing, more = set(owed) - set(there), set(there) - set(owed)
+            found.append(
+                f"{strategy}, partition {partition}: {len(missing)} missing, {len(more)} not owed, {len(there)} there,"
+                f" {len(wrong)} with another heartbeat"
+            )
+    return found
+
+
 async def main() -> int:
     bootstrap, prefix, *names = sys.argv[1:]
-    parts = [name.partition("=") for name in names]
+    twins = [name.replace(":", "~").split("~") for name in names if "~" in name]
+    parts = [name.partition("=") for name in names if "~" not in name]
     strategies = {name: set(symbols.split(",")) if symbols else None for name, _, symbols in parts}
     bars, signals = await read(bootstrap, f"{prefix}bars"), await read(bootstrap, f"{prefix}signals")
-    found = faults(bars, signals, strategies)
+    found = [fault for name, twin, ms in twins for fault in faults_of_changes(signals, name, twin, int(ms))]
+    quiet = {name for name, _, _ in twins}
+    others = {number: [r for r in some if r[1]["content"]["strategy"] not in quiet] for number, some in signals.items()}
+    found += faults(bars, others, strategies)
     number = sum(len(records) for records in signals.values())
     print("\n".join(found) or f"{number} signals: each owed one is there, once, in the order of its bars")
     return 1 if found else 0

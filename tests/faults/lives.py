@@ -2,12 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from plugins.strategy.ready import ReadyStrategy
 from streams.consuming.intake import Intake
 from tests.faults import audit
 from tests.support.gathered import as_the_log_says, gather, hasty, predictions, ranking
 from tests.support.memory import (
+    CHANGES,
     LATE,
     VARIANTS,
     Log,
@@ -51,13 +53,13 @@ def faults_of(seed: int, transactional: bool, zombies: bool) -> Iterator[str]:
         yield "rosters"
 
 
-def faults_of_changes(seed: int, transactional: bool) -> Iterator[str]:
+def faults_of_changes(seed: int, transactional: bool, variants: Sequence[ReadyStrategy] = VARIANTS) -> Iterator[str]:
     """The same after lives in which a strategy changes, comes and goes beside one that stays."""
     rng = random.Random(seed)
     bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
-    always, log = ready("always"), Log()
-    asyncio.run(changing_lives(log, bars, always, rng, transactional))
-    yield from _signal_faults(log, as_applied(log, bars, [always, LATE, *VARIANTS]), transactional)
+    always, log = ready("always", publish="changes" if variants is CHANGES else "all"), Log()
+    asyncio.run(changing_lives(log, bars, always, rng, transactional, variants))
+    yield from _signal_faults(log, as_applied(log, bars, [always, LATE, *variants]), transactional)
     if list(audit.roster_faults(0, log.of("state"))):
         yield "rosters"
 

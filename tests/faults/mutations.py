@@ -27,6 +27,7 @@ from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Output, Record
 from streams.recovery import conditions, resume_planner
 from streams.recovery import plan as planning
+from streams.recovery.state import StoredState
 from streams.requests import control_requests
 from streams.service import service
 
@@ -84,6 +85,20 @@ def publish_while_folding(patch: Patch) -> None:
         return {name: replace(run, publish_from=run.origin_offset) for name, run in planned.items()}
 
     patch(bars_owner, "run_settings", run_settings)
+
+
+def said_last_forgotten(patch: Patch) -> None:
+    original = planning.run_settings
+
+    def run_settings(*arguments: Any) -> dict[str, RunSettings]:
+        planned = original(*arguments)
+        return {name: replace(run, in_force_from=run.publish_from) for name, run in planned.items()}
+
+    patch(bars_owner, "run_settings", run_settings)
+
+
+def silence_is_not_dealt_with(patch: Patch) -> None:
+    patch(StoredState, "dealt_with", lambda self, entry: self.beyond.get(entry.strategy, 0))
 
 
 def stale_snapshot_used(patch: Patch) -> None:
@@ -180,7 +195,7 @@ def applied_with_signals_before_it(patch: Patch) -> None:
 
 def switches_without_applied(patch: Patch) -> None:
     def switch(self: bars_partition.BarsPartition, wanted: Any) -> None:
-        wanted.carry_out(self.pipeline.runs[wanted.strategy])
+        wanted.carry_out(self.pipeline.runs[wanted.strategy], self.position)
 
     patch(bars_partition.BarsPartition, "_switch", switch)
 
@@ -384,6 +399,12 @@ IN_MEMORY = {
     "marker_before_signals": Mutation("the marker is written before its signals are there", marker_before_signals),
     "ack_ahead_of_open_chunk": Mutation("the marker covers chunks that are not written yet", ack_ahead_of_open_chunk),
     "publish_while_folding": Mutation("what is folded silently is published", publish_while_folding),
+    "said_last_forgotten": Mutation(
+        "where changes are published, a new owner does not know what was said last", said_last_forgotten
+    ),
+    "silence_is_not_dealt_with": Mutation(
+        "a change takes effect before bars that had nothing to say", silence_is_not_dealt_with
+    ),
     "stale_snapshot_used": Mutation("a zombie's older snapshot is used", stale_snapshot_used),
     "snapshot_ahead_of_published": Mutation("a snapshot is written ahead of its signals", snapshot_ahead_of_published),
     "round_named_before_it_is_whole": Mutation(

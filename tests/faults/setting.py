@@ -18,6 +18,7 @@ PARTITIONS = 4
 SESSION = 1.5
 STRATEGIES = {
     "demo": strategy(),
+    "quiet": strategy(publish="changes", heartbeat="5m"),
     "some": strategy(universe=["SPY", *SYMBOLS[:5]], features=["technical.rsi"]),
 }
 WORKER = {

@@ -9,7 +9,7 @@ import pytest
 from schemas.canonical import sha256_hex
 from schemas.wire import Marker, Roster, Snapshot, encode
 from tests.faults.audit import BATCH_HEADER, owner_faults, roster_faults
-from tests.faults.independent_check import faults, identity
+from tests.faults.independent_check import faults, faults_of_changes, identity
 
 MINUTE = 60_000
 
@@ -41,6 +41,34 @@ RIGHT = [signal("A", 0, 0), signal("B", 0, 1), signal("A", 1, 3)]
 )
 def test_the_independent_checker(signals: list[dict[str, Any]], said: list[str]) -> None:
     found = faults(BARS, {0: list(enumerate(signals))}, {"demo": None})
+    assert len(found) == len(said)
+    assert all(text in fault for text, fault in zip(said, found, strict=True))
+
+
+def decision(strategy: str, minute: int, says: str) -> dict[str, Any]:
+    """Of a strategy with a heartbeat of three minutes, or of its twin."""
+    time = (minute + 1) * MINUTE
+    content = {
+        "strategy": strategy, "symbol": "A", "time": time, "signal": says, "weight": None, "reason": "",
+        "prediction": 1.0, "valid_until": time + MINUTE, "silent_until": time + 3 * MINUTE,
+    }  # fmt: skip
+    return {"content": content, "provenance": {"offset": minute}}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        ([0, 3, 4], []),  # the first, a heartbeat, a change
+        ([0, 4], ["1 missing, 0 not owed"]),
+        ([0, 1, 3, 4], ["0 missing, 1 not owed"]),
+        ([0, 4, 3], ["0 missing, 0 not owed, 3 there"]),
+    ],
+)
+def test_the_independent_checker_of_changes(minutes: list[int], said: list[str]) -> None:
+    says = ["BUY", "BUY", "BUY", "BUY", "HOLD", "HOLD"]
+    twin = [decision("demo", minute, word) for minute, word in enumerate(says)]
+    quiet = [decision("quiet", minute, says[minute]) for minute in minutes]
+    found = faults_of_changes({0: list(enumerate([*twin, *quiet]))}, "quiet", "demo", 3 * MINUTE)
     assert len(found) == len(said)
     assert all(text in fault for text, fault in zip(said, found, strict=True))
 

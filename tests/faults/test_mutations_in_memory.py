@@ -16,6 +16,7 @@ from tests.faults.lives import (
     faults_of_swaps,
 )
 from tests.faults.mutations import IN_GATHERING, IN_MEMORY
+from tests.support.memory import CHANGES
 
 SEEDS = range(12)
 ENOUGH = 5
@@ -31,6 +32,7 @@ def cases() -> Iterator[tuple[str, Iterator[str]]]:
             yield f"{_told(transactional)}{', a zombie' if zombies else ''}", faults_of(seed, transactional, zombies)
         for transactional in (False, True):
             yield f"{_told(transactional)}, a strategy changes", faults_of_changes(seed, transactional)
+            yield f"{_told(transactional)}, changes are published", faults_of_changes(seed, transactional, CHANGES)
             yield f"{_told(transactional)}, models are exchanged", faults_of_swaps(seed, transactional)
             yield f"{_told(transactional)}, the partitioner changes", faults_of_partitioners(seed, transactional)
             yield f"{_told(transactional)}, one catches up", faults_of_catching_up(seed, transactional)

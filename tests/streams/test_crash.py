@@ -10,6 +10,7 @@ import random
 import pytest
 
 from tests.support.memory import (
+    CHANGES,
     LATE,
     VARIANTS,
     Log,
@@ -126,3 +127,18 @@ def test_configurations_change(seed: int, transactional: bool) -> None:
     always, log = ready("always"), Log()
     asyncio.run(changing_lives(log, bars, always, rng, transactional))
     assert difference(log.signals(), as_applied(log, bars, [always, LATE, *VARIANTS])) == {}
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+@pytest.mark.parametrize("seed", range(15))
+def test_a_strategy_that_publishes_changes(seed: int, transactional: bool) -> None:
+    """Killed anywhere, its heartbeat and its thresholds changed, and `publish` itself: a life knows what the ones
+    before it said last, and each signal is that of the configuration in force for its bar.
+    """
+    rng = random.Random(5000 + seed)
+    bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
+    always, log = ready("always", publish="changes", heartbeat="4m"), Log()
+    asyncio.run(changing_lives(log, bars, always, rng, transactional, CHANGES))
+    assert difference(log.signals(), as_applied(log, bars, [always, LATE, *CHANGES])) == {}
+    if transactional:
+        assert len(log.of("signals")) == len(log.signals())

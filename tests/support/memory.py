@@ -383,7 +383,8 @@ def undisturbed(
     for strategy in strategies:
         join = news_join(log, strategy) if log and strategy.uses_news else None
         settings = {
-            name: RunSettings(entry.origin.offset, entry.publish_from) for name, entry in (applied or {}).items()
+            name: RunSettings(entry.origin.offset, entry.publish_from, entry.offset)
+            for name, entry in (applied or {}).items()
         }
         pipeline = Pipeline([strategy], Source("bars", 0, "v"), settings, join)
         outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
@@ -400,22 +401,35 @@ VARIANTS = [
 ]
 """What may become of a strategy: its threshold, its features, its universe, its origin."""
 LATE = ready("late")
+CHANGES = [
+    ready("one"),
+    ready("one", publish="changes"),
+    ready("one", publish="changes", heartbeat="3m"),
+    ready("one", publish="changes", signal={"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}),
+    ready("one", publish="changes", features=["technical.rsi"]),
+]
+"""The same for one that publishes changes, or no longer."""
 
 
 async def changing_lives(
-    log: Log, bars: Sequence[Fetched], always: ReadyStrategy, rng: random.Random, transactional: bool
+    log: Log,
+    bars: Sequence[Fetched],
+    always: ReadyStrategy,
+    rng: random.Random,
+    transactional: bool,
+    variants: Sequence[ReadyStrategy] = VARIANTS,
 ) -> None:
-    """Lives in which strategy `one` is now one of `VARIANTS`, now another, and `LATE` is there or not, beside one that
-    mostly stays.
+    """Lives in which strategy `one` is now one of the `variants`, now another, and `LATE` is there or not, beside one
+    that mostly stays.
     """
     reached = 0
     for _ in range(rng.randint(2, 8)):
         reached = rng.randint(reached, len(bars))
-        some = [always, rng.choice(VARIANTS)] if rng.random() < 0.7 else [rng.choice(VARIANTS)]
+        some = [always, rng.choice(variants)] if rng.random() < 0.7 else [rng.choice(variants)]
         some += [LATE] if rng.random() < 0.4 else []
         dies_at = rng.choice([None, rng.randint(0, 25)])
         await live(log, bars[:reached], some, rng, dies_at=dies_at, transactional=transactional)
-    await live(log, bars, [always, LATE, rng.choice(VARIANTS)], rng, transactional=transactional)
+    await live(log, bars, [always, LATE, rng.choice(variants)], rng, transactional=transactional)
 
 
 def as_applied(log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy]) -> dict[str, bytes]:

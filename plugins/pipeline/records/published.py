@@ -34,6 +34,12 @@ class Decided:
     weights: FloatArray
     reasons: list[str]
 
+    def at(self, rows: IntArray) -> "Decided":
+        """The decisions of `rows`."""
+        numbers = rows.tolist()
+        signals, reasons = ([column[row] for row in numbers] for column in (self.signals, self.reasons))
+        return Decided(signals, self.weights[rows], reasons)
+
 
 @dataclass(slots=True)
 class BarsToPublish:
@@ -62,14 +68,21 @@ class BarsToPublish:
     def __len__(self) -> int:
         return len(self.gaps)
 
+    def at(self, rows: IntArray) -> "BarsToPublish":
+        """The bars of `rows`."""
+        return BarsToPublish(
+            self.source, self.accepted.at(rows), self.gaps[rows], self.valid_until[rows], self.predictions[rows],
+            self.origin_offsets[rows], self.origin_times[rows],
+        )  # fmt: skip
+
     def signals(self, strategy: ReadyStrategy, decided: Decided) -> list[Signal]:
         """One struct a bar."""
-        name, model, digest = strategy.name, strategy.model_id, strategy.config_hash
+        name, model, digest, changes = strategy.name, strategy.model_id, strategy.config_hash, strategy.changes
         return [
             Signal(
                 SignalContent(
                     signal_id(name, symbol, time), name, symbol, time, signal, none_if_nan(weight), reason,
-                    none_if_nan(prediction), model, digest, gap, until,
+                    none_if_nan(prediction), model, digest, gap, until, time + changes.heartbeat_ms if changes else None,
                 ),
                 provenance,
             )

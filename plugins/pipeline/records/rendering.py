@@ -24,7 +24,9 @@ HOLE: Any = msgspec.Raw(b"\n")
 """Where something is filled in: no other byte of a record is a line's end."""
 QUOTED: Any = msgspec.Raw(b'"\n"')
 LATER = 14
-"""Number of the last piece, where a score counted is historical; the strategy's name and 'null' come after it."""
+"""Number of the last piece, where a score counted is historical; the strategy's name, 'null' and what comes before
+`silent_until` come after it.
+"""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ def _pieces(name: str, key: str | None, sha256: str, config_hash: str, source: S
         ).split(b"\n")
         for historical in (False, True)
     )
-    return [*pieces, later[-1], name.encode() + b"\x1f", b"null"]
+    return [*pieces, later[-1], name.encode() + b"\x1f", b"null", b',"silent_until":']
 
 
 class _Numbered(dict[Any, int]):
@@ -88,7 +90,7 @@ def render(
     weights, predictions = _numbers(decided.weights), _numbers(published.predictions)
     lengths, slots = np.diff(pool.starts), accepted.slots
     size = (
-        len(published) * (int(lengths[: LATER + 3].sum()) + 200)
+        len(published) * (int(lengths[: LATER + 4].sum()) + 200)
         + int(lengths[codes].sum()) + int((symbols.starts[2 * slots + 1] - symbols.starts[2 * slots]).sum())
         + len(weights) + len(predictions)
     )  # fmt: skip
@@ -99,7 +101,8 @@ def render(
         times, published.gaps, published.valid_until, accepted.offsets, last, published.origin_offsets,
         published.origin_times,
     )  # fmt: skip
-    columns = codes, weights, predictions, integers, historical
+    heartbeat = strategy.changes.heartbeat_ms if strategy.changes else 0
+    columns = codes, weights, predictions, integers, historical, heartbeat
     written = _render(data, ends, (pool.data, pool.starts), (symbols.data, symbols.starts, slots), columns)
     return RenderedSignals(data[:written], ends, times, symbols, 2 * slots + 1)
 
@@ -108,7 +111,7 @@ def render(
 def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: Any) -> int:
     pool, starts = texts
     symbols, bounds, slots = of_symbols
-    codes, weights, predictions, integers, historical = columns
+    codes, weights, predictions, integers, historical, heartbeat = columns
     times, gaps, until, offsets, last, origin_offsets, origin_times = integers
     longest = starts[LATER + 2] - starts[LATER + 1]
     for slot in slots:
@@ -139,6 +142,9 @@ def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: An
         at = _write_known(out, at, gaps[i], gaps[i] != FIRST, texts)
         at = copy(out, at, pool, starts[8], starts[9])
         at = write_integer(out, at, until[i])
+        if heartbeat:
+            at = copy(out, at, pool, starts[LATER + 3], starts[LATER + 4])
+            at = write_integer(out, at, times[i] + heartbeat)
         at = copy(out, at, pool, starts[9], starts[10])
         at = write_integer(out, at, offsets[i])
         at = copy(out, at, pool, starts[10], starts[11])

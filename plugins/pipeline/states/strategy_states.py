@@ -55,7 +55,7 @@ class StrategyStates:
 
     @property
     def states(self) -> list[Rows]:
-        """Of each symbol, in the order of the snapshot: features, the model's rows, the fold."""
+        """Of each symbol, in the order of the snapshot: features, the model's rows, the fold, what was said last."""
         return [*(feature.rows for feature in self.lineage.features), *self._own]
 
     def exchange(self, strategy: ReadyStrategy) -> None:
@@ -105,7 +105,7 @@ class StrategyStates:
         columns = [features.values[:, at] if isinstance(at, int) else given.get(at, unknown) for at in bound.origins]
         bars = with_columns(features.accepted.bars, bound.feature.plugin.requires, columns)
         part = np.empty((len(bars), len(bound.columns)))
-        bound.feature.run(self._own[-1], features.accepted.slots, bars, part)
+        bound.feature.run(self._own[int(self.strategy.ring is not None)], features.accepted.slots, bars, part)
         return part
 
     def save(self, slots: IntArray) -> SavedStates | None:
