@@ -6,6 +6,7 @@ The oracle is a plain loop over the signals of the same strategy that publishes 
 import random
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -71,6 +72,17 @@ def test_what_changes_and_a_heartbeat_are_published(size: int) -> None:
     published = [signal for first in range(0, COUNT, size) for signal in fed(target, BARS[first : first + size])]
     assert told(published) == by_hand(all_signals())
     assert len(published) < len(all_signals())
+
+
+def test_what_is_written_is_the_struct_to_the_byte() -> None:
+    signals = pipeline(strategy()).feed(Intake(0, 1, "murmur2").read(BARS).batches).signals
+    written = [
+        rendered.data[start:end].tobytes()
+        for rendered in (part.rendered() for part in signals.columns)
+        for start, end in pairwise([0, *rendered.ends.tolist()])
+    ]
+    assert written == [encode(signal) for signal in signals]
+    assert all(b'"silent_until":' in value for value in written)
 
 
 def test_a_weight_of_the_generator_that_changes_is_published() -> None:
@@ -144,7 +156,7 @@ def test_without_a_heartbeat_it_is_ten_intervals() -> None:
     [
         ({"publish": "all"}, "heartbeat goes with `publish: changes`"),
         ({"heartbeat": "30s"}, "a heartbeat of 30s is shorter than the interval of 1m"),
-        ({"signal": "signal.ranking", "universe": ["A", "B"], "heartbeat": None}, "set `publish: all`"),
+        ({"signal": "signal.ranking", "heartbeat": None}, "set `publish: all`"),
     ],
 )
 def test_what_cannot_be(settings: dict[str, Any], mend: str) -> None:

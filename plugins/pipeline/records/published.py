@@ -82,7 +82,8 @@ class BarsToPublish:
             Signal(
                 SignalContent(
                     signal_id(name, symbol, time), name, symbol, time, signal, none_if_nan(weight), reason,
-                    none_if_nan(prediction), model, digest, gap, until, time + changes.heartbeat_ms if changes else None,
+                    none_if_nan(prediction), model, digest, gap, until,
+                    time + changes.heartbeat_ms if changes else None,
                 ),
                 provenance,
             )
