@@ -139,6 +139,24 @@ def news_option(command: F) -> F:
     )(command)
 
 
+def source_option(command: F) -> F:
+    """``--source kafka|DIR|NAME|FILE`` and ``--format NAME``; the command gets `source` and `form`, for
+    `backtest.sources.files.files_of`.
+    """
+    command = format_option(command)
+    return click.option(
+        "--source", default="kafka", show_default=True, metavar="kafka|DIR|NAME|FILE",
+        help="the bars topic, the folder of an archive, a source of the configuration, or a file of bars",
+    )(command)  # fmt: skip
+
+
+def format_option(command: F) -> F:
+    """``--format NAME``: what the columns of files mean; the command gets `form`."""
+    return click.option(
+        "--format", "form", metavar="NAME", help="what is what in the files: a preset, or a source of the configuration"
+    )(command)
+
+
 def topics_option(command: F) -> F:
     """``--source kafka|DIR``: where the topics are; the command gets `source`, for
     `backtest.sources.log.require_log`.

@@ -11,6 +11,7 @@ from backtest.replay.replay import check_news, replay_file
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History, Observe
 from backtest.sources.bars import Progress, Reading
+from backtest.sources.files import files_of
 from backtest.sources.news import file_news
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
@@ -71,7 +72,16 @@ def of_file(
         join = file_news(news, config.news, ready.joining) if news else None
         sections = FileSections(ready, {signal.content.time for signal in signals})
         by_partition[partition] = one = Recomputed(ready)
-        one.take(replay_file(ready, bars, progress, one.observer(signals, ready), join, sections).raw)
+        one.take(
+            replay_file(
+                ready,
+                files_of(config, bars, strategy=ready.name),
+                progress,
+                one.observer(signals, ready),
+                join,
+                sections,
+            ).raw
+        )
         if ready.generator.cross_section:
             one.sections = Sections.decided_in_file(ready, sections.kept, beside)
     return by_partition

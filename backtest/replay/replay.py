@@ -13,6 +13,7 @@ from backtest.replay.logged_cross_sections import decided, logged
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import VERSION, History
 from backtest.sources.bars import Frames, Progress, Reading, distinct, file_bars, file_steps, place
+from backtest.sources.files import Files, files_of
 from backtest.sources.log import find_log
 from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
@@ -72,7 +73,7 @@ class ReplayResult:
 def replay(
     config: Config,
     name: str,
-    source: str,
+    source: str | Files,
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
@@ -83,13 +84,14 @@ def replay(
     """Signals of strategy `name` for bars that close in [start, end) (ms), at these `offsets` (None: any); the state
     always begins at its origin.
 
-    `source` is ``kafka``, the folder of an archive, or a file of bars. Topics are replayed with what was in force for
-    each bar, where a worker ever ran the strategy; `as_configured`: all with the configuration and the model of today.
-    `news`: a file of scores or articles, for a file of bars.
+    `source` is ``kafka``, the folder of an archive, a source of the configuration, or a file of bars. Topics are
+    replayed with what was in force for each bar, where a worker ever ran the strategy; `as_configured`: all with the
+    configuration and the model of today. `news`: a file of scores or articles, for a file of bars.
     """
     if start is not None and end is not None and start >= end:
         raise ConfigurationError("the range is empty: --from is not before --to")
     ready = ready_strategy(name, config.strategy(name))
+    source = files_of(config, source, strategy=name)
     log = find_log(config, source)
     check_news(ready, news, log is not None)
     if log is not None:
@@ -134,7 +136,7 @@ def signals_during(signals: Iterable[Signal], start: int | None, end: int | None
 
 def replay_file(
     ready: ReadyStrategy,
-    source: str,
+    source: str | Files,
     progress: Progress | None = None,
     observer: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
@@ -142,7 +144,7 @@ def replay_file(
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
     settings = {ready.name: RunSettings(start_time=FIRST_TIME, observer=observer)}
-    pipeline = Pipeline([ready], Source(Path(source).name, 0, VERSION), settings, news)
+    pipeline = Pipeline([ready], Source(Path(str(source)).name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=distinct(bars), left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)

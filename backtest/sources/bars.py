@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from backtest.sources.files import Files
 from plugins.base.bars import COLUMNS, BarBatch
 from plugins.pipeline.frames import batch_from_frame
+from schemas.configuration import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, interval_ms
 from streams.consuming.clock_bound import ClockBound
@@ -92,19 +94,40 @@ def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = N
     return steps
 
 
-def file_bars(source: str, interval: str) -> pd.DataFrame:
-    """Bars of a CSV or Parquet file: symbol, open_time, close_time and the five columns, by close time and symbol;
+def file_bars(source: str | Files, interval: str) -> pd.DataFrame:
+    """Bars of files: symbol, open_time, close_time and the five columns, by close time and symbol;
     `ConfigurationError` for one that holds none.
     """
-    path = Path(source)
-    if not path.exists():
-        raise ConfigurationError(f"there is no file {source}; give `kafka`, an archive's folder, or a file of bars")
-    bars = read_bars([path], interval)
+    files = source if isinstance(source, Files) else Files((source,), Source(), Path(source).name)
+    if files.source.preset is None and (absent := [path for path in files.paths if _absent(path)]):
+        raise ConfigurationError(
+            f"there is no file {absent[0]}; give `kafka`, an archive's folder, a file of bars, or a name of `sources`"
+        )
+    bars = read_bars(files.paths, interval, files.source)
     if bars.empty:
         left = refused(bars)
         why = f": {left} ({'; '.join(left.examples)})" if left.rows else ""
         raise ConfigurationError(f"{source}: holds no bar of {interval} that can be used{why}")
     return bars
+
+
+def file_bars_together(sources: list[str | Files], interval: str) -> pd.DataFrame:
+    """The bars of several: one reading for files that are alike, so that they are held against each other."""
+    files = [each for each in sources if isinstance(each, Files)]
+    alike = all(each.source == files[0].source for each in files)
+    if alike:
+        return read_bars([path for each in files for path in each.paths], interval, files[0].source)
+    parts = [read_bars(each.paths, interval, each.source) for each in files]
+    left = Refused()
+    for part in parts:
+        left.take(refused(part))
+    whole = pd.concat(parts, ignore_index=True).sort_values(["close_time", "symbol"], kind="stable", ignore_index=True)
+    whole.attrs["refused"] = asdict(left)
+    return whole
+
+
+def _absent(path: str) -> bool:
+    return not ("://" in path or any(sign in path for sign in "*?[") or Path(path).exists())
 
 
 def topic_bars(log: Log, interval: str, progress: Progress | None = None) -> pd.DataFrame:

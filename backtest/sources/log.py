@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+from backtest.sources.files import Files
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from streams.archive.parquet_log import ParquetLog, is_archive
 from streams.kafka.log import KafkaLog, Log
 
 
-def find_log(config: Config, source: str) -> Log | None:
+def find_log(config: Config, source: str | Files) -> Log | None:
     """``kafka``, or the folder of an archive; None for anything else, which is a file."""
+    if isinstance(source, Files) or source in config.sources:
+        return None
     if source == "kafka":
         return KafkaLog(config.kafka)
     return ParquetLog(Path(source)) if is_archive(source) else None

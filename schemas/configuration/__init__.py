@@ -5,6 +5,7 @@ from schemas.configuration.fields import Interval
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.loading import config_path, load_config
 from schemas.configuration.news import News, NewsUse
+from schemas.configuration.sources import Source
 from schemas.configuration.strategy import Execution, ModelUse, PluginUse, Strategy, Training
 from schemas.configuration.trades import Trades
 
@@ -17,6 +18,7 @@ __all__ = [
     "News",
     "NewsUse",
     "PluginUse",
+    "Source",
     "Strategy",
     "Trades",
     "Training",

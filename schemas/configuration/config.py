@@ -3,12 +3,13 @@
 Environment variables override the file: ``ALPHAWIRE_KAFKA__BOOTSTRAP=host:9092``; they are the place for secrets.
 """
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.configuration.fields import Name
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
+from schemas.configuration.sources import Source
 from schemas.configuration.strategy import Strategy
 from schemas.configuration.trades import Trades
 from schemas.errors import ConfigurationError
@@ -23,6 +24,7 @@ class Config(BaseSettings):
     worker: Worker = Worker()
     news: News = News()
     trades: Trades = Trades()
+    sources: dict[Name, Source] = {}
     strategies: dict[Name, Strategy] = {}
 
     @classmethod
@@ -35,6 +37,13 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+    @field_validator("sources")
+    @classmethod
+    def _named(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        if "kafka" in sources:
+            raise ValueError("a source cannot be called kafka: that is the broker's topics")
+        return sources
 
     @model_validator(mode="after")
     def _news_of_strategies(self) -> "Config":

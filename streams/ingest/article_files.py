@@ -14,8 +14,9 @@ from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
 from streams.ingest.article_symbols import plain, symbols_in
-from streams.ingest.bar_files import EXAMPLES, LINES, SUFFIXES, Refused, files_of, load
+from streams.ingest.bar_files import EXAMPLES, Refused, load
 from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
+from streams.ingest.reading.places import pieces_of
 from streams.ingest.row_places import row_places
 from streams.ingest.times import dates_note, published_in
 from streams.kafka.partitioner import partition_of
@@ -68,7 +69,7 @@ def read_articles(
     news = news or News()
     reading = _Reading(news, historical, Refused())
     versions: dict[tuple[Any, ...], Article] = {}
-    for path in files_of(paths, "articles", (*SUFFIXES, *LINES)):
+    for path in (piece.path for piece in pieces_of(paths, "articles")):
         for row, values in enumerate(reading.rows(path)):
             try:
                 article = reading.article(values)

@@ -1,10 +1,11 @@
-"""Bars from CSV and Parquet files as people have them: other column names, other clocks, rows with gaps.
+"""Bars from files as people have them, in one normal form: other names, other clocks, other scales, rows with gaps.
 
 Nothing is mended silently: a row that is no valid bar is left out, counted and shown.
 """
 
+import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS, PRICES
+from schemas.configuration.presets import preset
+from schemas.configuration.sources import Source, SymbolUse
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, interval_ms, is_symbol, symbol_fault
 from streams.ingest.forming import says_unclosed
+from streams.ingest.normal.bar_times import stamps, starts
+from streams.ingest.normal.columns import Columns, columns_of
+from streams.ingest.normal.doubts import check_clock, check_together, distinct_rows
+from streams.ingest.normal.interval_names import known_name
+from streams.ingest.normal.values import beside, values_of
+from streams.ingest.reading.pieces import Piece
+from streams.ingest.reading.places import pieces_of
+from streams.ingest.reading.tables import Table, tables
 from streams.ingest.row_places import row_places
 from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step
-from streams.ingest.times import times_in
 
-TIMES = ("open_time", "timestamp", "datetime", "time", "date")
-SYMBOLS = ("symbol", "ticker")
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-LINES = (".jsonl", ".ndjson", ".json")
-"""A JSON object a line."""
+UNDECLARED = Source()
 FRAME = ("symbol", "interval", "open_time", "close_time", *COLUMNS)
-MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "none", "-"]
 EXAMPLES = 5
 
 
@@ -59,20 +64,25 @@ class Refused:
         return ", ".join(f"{count} {reason}" for reason, count in self.reasons.items()) or "none"
 
 
-def read_bars(paths: str | Path | Iterable[str | Path], interval: str | None = None) -> pd.DataFrame:
+def read_bars(
+    paths: str | Path | Iterable[str | Path], interval: str | None = None, source: Source = UNDECLARED
+) -> pd.DataFrame:
     """Bars of files or folders of them, ordered by close time, then symbol; equal ones as in the files.
 
-    Columns (any case): ``open_time``, ``timestamp``, ``datetime``, ``time`` or ``date``, the bar's **start**: a
-    datetime (UTC unless it says otherwise), ISO 8601, or milliseconds since the epoch; ``symbol`` or ``ticker``,
+    As `source` declares; where it says nothing, columns (any case): ``open_time``, ``timestamp``, ``datetime``,
+    ``time`` or ``date``, the bar's **start**: a datetime (UTC unless it says otherwise), ISO 8601, or milliseconds
+    since the epoch; ``symbol`` or ``ticker``,
     else the file's name is the symbol; open, high, low, close; volume, 0 where there is no such column. Others are
     left.
 
     Parameters
     ----------
     paths
-        ``.csv``, ``.csv.gz`` and ``.parquet`` files, or folders of them.
+        Files, folders of them, patterns, or addresses in object stores (`streams.ingest.reading`).
     interval
         Length of the bars, such as ``1m``; None: as the column ``interval`` says. With both, other rows are refused.
+    source
+        What the files' columns mean.
 
     Returns
     -------
@@ -83,16 +93,21 @@ def read_bars(paths: str | Path | Iterable[str | Path], interval: str | None = N
     Raises
     ------
     ConfigurationError
-        For a file that cannot be read, lacks a column, or whose times cannot be understood.
+        For a file that cannot be read, lacks a column, or leaves a doubt that a line of the source would settle.
     """
-    files = files_of(paths, "bars")
     out = Refused()
-    parts = [_bars(path, interval, out) for path in files]
+    parts = [_bars(table, interval, out) for piece in pieces_for(paths, source) for table in tables(piece, source)]
+    check_together(parts)
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
     frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
     return frame
+
+
+def pieces_for(paths: str | Path | Iterable[str | Path], source: Source) -> list[Piece]:
+    """The files that hold bars of `source`."""
+    return pieces_of(paths, ignore=preset(source.preset).ignore if source.preset else None)
 
 
 def refused(frame: pd.DataFrame) -> Refused:
@@ -133,103 +148,74 @@ def during(times: Iterable[int], start: int | None, end: int | None) -> NDArray[
     return inside
 
 
-def files_of(paths: str | Path | Iterable[str | Path], what: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
-    """The files, and those in the folders, that `paths` name; `ConfigurationError` where one holds no `what`."""
-    files: list[Path] = []
-    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        inside = sorted(item for item in path.iterdir() if item.name.endswith(suffixes)) if path.is_dir() else [path]
-        if not inside or not all(item.name.endswith(suffixes) for item in inside):
-            raise ConfigurationError(f"{path}: no {what} there; give {', '.join(suffixes)} files, or a folder of them")
-        files += inside
-    if not files:
-        raise ConfigurationError(f"no file of {what} was named")
-    return files
-
-
-def _bars(path: Path, interval: str | None, out: Refused) -> pd.DataFrame:
-    raw = load(path, (*SYMBOLS, "interval")).reset_index(drop=True)
-    _check_columns(path, raw)
-    frame = pd.DataFrame({"symbol": _symbols(path, raw)}, index=raw.index)
-    frame["interval"], length, other = _intervals(path, raw, interval)
-    opened, unknown = times_in(path, raw, next(name for name in TIMES if name in raw))
-    frame["open_time"] = opened
-    frame["close_time"] = opened + length
-    _check_lengths(path, raw, frame, ~unknown & ~other)
-    for name in COLUMNS:
-        frame[name] = pd.to_numeric(raw[name], errors="coerce").astype("float64") if name in raw else 0.0
+def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
+    """The bars of a table in the normal form."""
+    table = replace(table, frame=chosen_rows(table))
+    raw, path = table.frame, table.piece.path
+    columns = columns_of(table)
+    if not len(raw):
+        return _nothing()
+    frame = pd.DataFrame({"symbol": _symbols(table, columns)}, index=raw.index)
+    frame["interval"], length, other = _intervals(table, columns, interval)
+    found = stamps(table, columns.times)
+    frame["open_time"], faults = starts(table, found, length)
+    unknown = np.logical_or.reduce(list(faults.values()))
+    frame["close_time"] = frame["open_time"] + length
+    forming = says_unclosed(path, raw, columns.closed)
+    known = ~unknown & ~other & ~forming
+    check_clock(table, frame[known], found.naive[known], found.dates[known])
+    _check_lengths(table, columns, frame, ~unknown & ~other)
+    values_of(table, columns, frame)
+    out.read_as |= beside(table, columns, frame)
     faults = {
-        "of another interval": other, "without a time": unknown,
-        "still forming (closed: false)": says_unclosed(path, raw), "off the grid of their interval": off_grid(frame),
+        "of another interval": other, **faults,
+        "still forming (closed: false)": forming, "off the grid of their interval": off_grid(frame),
         **_faults(frame),
     }  # fmt: skip
     frame = _clean(path, frame, faults, out)
-    return _clean(path, frame, out_of_step(frame), out)
+    frame = _clean(path, frame, out_of_step(frame), out)
+    return distinct_rows(table, columns, frame)
 
 
-def _check_lengths(path: Path, raw: pd.DataFrame, frame: pd.DataFrame, known: NDArray[np.bool_]) -> None:
-    named = "interval" in raw
+def chosen_rows(table: Table) -> pd.DataFrame:
+    """Those that ``only`` names."""
+    frame = table.frame
+    for name, wanted in table.source.only.items():
+        if name.lower() not in frame:
+            raise ConfigurationError(f"{table.piece}: has no column {name}, which `only` names")
+        frame = frame[frame[name.lower()].astype(str).isin([wanted] if isinstance(wanted, str) else wanted)]
+    return frame.reset_index(drop=True)
+
+
+def _nothing() -> pd.DataFrame:
+    types: dict[str, Any] = dict.fromkeys(FRAME, np.float64)
+    types |= {"symbol": "category", "interval": "category", "open_time": np.int64, "close_time": np.int64}
+    return pd.DataFrame({name: pd.Series([], dtype=types[name]) for name in FRAME})
+
+
+def _check_lengths(table: Table, columns: Columns, frame: pd.DataFrame, known: NDArray[np.bool_]) -> None:
+    path, named = table.piece.path, columns.interval is not None
     check_lengths(path, frame[known], named)
-    if "close_time" not in raw or named:
+    if columns.ends is None or named:
         return
+    table = replace(table, source=_for_ends(table.source))
     try:
-        ends, unknown = times_in(path, raw, "close_time")
+        ends = stamps(table, (columns.ends,))
     except ConfigurationError:  # it holds no times: another column of that name
         return
-    both = known & ~unknown
-    check_ends(path, frame["open_time"].to_numpy()[both], ends[both], str(frame["interval"].cat.categories[0]))
+    times, faults = starts(table, ends, np.zeros(len(frame), np.int64))
+    both = known & ~np.logical_or.reduce(list(faults.values()))
+    check_ends(path, frame["open_time"].to_numpy()[both], times[both], str(frame["interval"].cat.categories[0]))
+
+
+def _for_ends(source: Source) -> Source:
+    return source.model_copy(update={"time": source.time.model_copy(update={"stamp": None, "columns": ()})})
 
 
 def load(path: Path, texts: Container[str] | None = None) -> pd.DataFrame:
     """The file, names of columns in lower case; of a CSV file the columns `texts` (None: all) as they are written."""
-    frame = _read(path, texts)
-    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
-    if twice := frame.columns[frame.columns.duplicated()].tolist():
-        raise ConfigurationError(f"{path}: has the column {twice[0]} twice")
-    return frame
-
-
-def _read(path: Path, texts: Container[str] | None) -> pd.DataFrame:
-    try:
-        if path.name.endswith(".parquet"):
-            return _flat(pd.read_parquet(path))
-        if path.name.endswith(LINES):
-            return pd.read_json(path, lines=True, convert_axes=False, dtype=False)
-        if texts is None:
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-        names = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-        # a symbol may be called NA; prices come out as they were written to the last bit since pandas 3.1
-        text: dict[str, Any] = {name: str for name in names if name.strip().lower() in texts}
-        missing = {name: MISSING for name in names if name not in text}
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing, low_memory=False)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, UnicodeDecodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
-        raise ConfigurationError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-
-
-def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """An index becomes columns: times, symbols, identities. One that only counts the rows is none."""
-    if frame.index.name is None and isinstance(frame.index, pd.RangeIndex):
-        return frame.reset_index(drop=True)
-    if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
-        frame = frame.rename_axis("timestamp")
-    return frame.reset_index()
-
-
-def _check_columns(path: Path, raw: pd.DataFrame) -> None:
-    missing = [name for name in PRICES if name not in raw]
-    if not any(name in raw for name in TIMES):
-        missing.insert(0, f"a time ({', '.join(TIMES)})")
-    if missing:
-        raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
-
-
-def _symbols(path: Path, raw: pd.DataFrame) -> "pd.Categorical[Any]":
-    for name in SYMBOLS:
-        if name in raw:
-            return _categories(raw[name], symbol_text)
-    stem = path.name[: -len(next(suffix for suffix in SUFFIXES if path.name.endswith(suffix)))]
-    return _all(stem, raw)
+    frames = [table.frame for table in tables(Piece(str(path)), UNDECLARED, texts=texts)]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def symbol_text(symbol: Any) -> str:
@@ -247,21 +233,79 @@ def symbol_text(symbol: Any) -> str:
     return str(int(symbol)) if whole and np.isfinite(symbol) and symbol == int(symbol) else ""
 
 
+def _symbols(table: Table, columns: Columns) -> "pd.Categorical[Any]":
+    use, raw = table.source.symbol, table.frame
+    if columns.symbol:
+        texts = _categories(
+            raw[columns.symbol[0]], lambda symbol: _renamed(use, _found(use.pattern, symbol_text(symbol)))
+        )
+        for name in columns.symbol[1:]:
+            joined = pd.Series(texts).astype(str) + "." + raw[name].astype(str).str.strip()
+            texts = _categories(joined, symbol_text)
+        return texts
+    if use.value is not None:
+        return _all(use.value, raw)
+    if use.from_path:
+        symbol = group_in(use.from_path, table.piece, "symbol")
+        if symbol is not None:
+            return _all(_renamed(use, symbol), raw)
+    return _all(_renamed(use, table.piece.stem), raw)
+
+
+def _found(pattern: str | None, text: str) -> str:
+    """What the pattern finds in the text; without a pattern all of it."""
+    found = re.search(pattern, text) if pattern else None
+    return str(found["symbol"]) if found else "" if pattern else text
+
+
+def _renamed(use: SymbolUse, symbol: str) -> str:
+    for old, new in use.replace.items():
+        symbol = symbol.replace(old, new)
+    return symbol.upper() if use.upper else symbol
+
+
+def group_in(pattern: str, piece: Piece, name: str) -> str | None:
+    """What a pattern of the path finds as `name`; `ConfigurationError` where it does not fit the path at all."""
+    found = re.search(pattern, piece.name.replace("\\", "/"))
+    if found is None:
+        raise ConfigurationError(f"{piece}: symbol.from_path {pattern!r} is not found in it")
+    return found.groupdict().get(name)
+
+
 def _intervals(
-    path: Path, raw: pd.DataFrame, given: str | None
+    table: Table, columns: Columns, given: str | None
 ) -> tuple["pd.Categorical[Any]", NDArray[np.int64], NDArray[np.bool_]]:
     """Interval of each row, its length in ms, and which rows have another than the given one."""
-    if "interval" in raw:
-        names = _categories(raw["interval"], lambda interval: canonical_interval(str(interval).strip()))
-    elif given is None:
+    piece, raw, source = table.piece, table.frame, table.source
+    of_path = group_in(source.symbol.from_path, piece, "interval") if source.symbol.from_path else None
+    of_text = source.symbol.pattern if "(?P<interval>" in (source.symbol.pattern or "") else None
+    _check_declared(piece, source.interval, given)
+    wanted = given or source.interval
+    if of_path is not None:
+        names = _all(known_name(of_path), raw)
+    elif of_text and columns.symbol:
+        names = _categories(raw[columns.symbol[0]], lambda text: known_name(_group(of_text, str(text))))
+    elif columns.interval is not None:
+        names = _categories(raw[columns.interval], lambda interval: known_name(str(interval).strip()))
+    elif wanted is None:
         raise ConfigurationError(
-            f"{path}: does not say how long its bars are; say it with --interval, such as --interval 1m"
+            f"{piece}: does not say how long its bars are; say it with --interval, such as --interval 1m"
         )
     else:
-        names = _all(canonical_interval(given), raw)
-    lengths = np.array([_length(path, name) for name in names.categories], np.int64)
-    other = np.array([given is not None and name != canonical_interval(given) for name in names.categories], np.bool_)
+        names = _all(canonical_interval(wanted), raw)
+    lengths = np.array([_length(piece, name) for name in names.categories], np.int64)
+    other = np.array([wanted is not None and name != canonical_interval(wanted) for name in names.categories], np.bool_)
     return names, lengths[names.codes], other[names.codes]
+
+
+def _group(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found["interval"] if found else text
+
+
+def _check_declared(piece: Piece, declared: str | None, given: str | None) -> None:
+    if given is not None and declared is not None and canonical_interval(given) != canonical_interval(declared):
+        raise ConfigurationError(f"{piece}: holds bars of {declared}, as its source declares, and {given} is asked for")
 
 
 def _categories(values: "pd.Series[Any]", named: Callable[[Any], str]) -> "pd.Categorical[Any]":
@@ -278,11 +322,11 @@ def _all(name: str, raw: pd.DataFrame) -> "pd.Categorical[Any]":
     return pd.Categorical.from_codes(np.zeros(len(raw), np.int64), pd.Index([name], dtype=object))
 
 
-def _length(path: Path, interval: str) -> int:
+def _length(path: Piece, interval: str) -> int:
     try:
         return interval_ms(interval)
     except ValueError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{path}: {error}; declare interval: 1m where the file has another word") from None
 
 
 def _faults(frame: pd.DataFrame) -> dict[str, Any]:

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 
-CLOSED = ("closed", "is_closed")
-"""Columns by which a file says itself whether a bar is finished."""
 WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 FORMING = "still forming (they close after now; --allow-unfinished sends them)"
 
 
-def says_unclosed(path: Path, raw: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows that the file itself says are still forming; `ConfigurationError` for what is neither true nor false."""
-    name = next((name for name in CLOSED if name in raw), None)
+def says_unclosed(path: Path, raw: pd.DataFrame, name: str | None) -> NDArray[np.bool_]:
+    """Rows that the file itself, in its column `name`, says are still forming; `ConfigurationError` for what is neither
+    true nor false.
+    """
     if name is None:
         return np.zeros(len(raw), np.bool_)
     codes, distinct = pd.factorize(raw[name], use_na_sentinel=False)

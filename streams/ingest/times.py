@@ -1,7 +1,7 @@
 """Columns of times as people write them: datetimes, ISO 8601, compact numbers, or milliseconds since the epoch; UTC.
 
-A bar's time is its start, and a date alone is the start of its day. What is published on a day may be published at its
-end, so a date alone counts from there: `published_in`.
+A bar's time is its start, and a date alone is the start of its day (`streams.ingest.normal.bar_times`). What is
+published on a day may be published at its end, so a date alone counts from there: `published_in`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Milliseconds = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class _Clock:
+class Clock:
     """Times as they were written."""
 
     wall: "pd.Series[Any]"
@@ -39,12 +39,6 @@ class _Clock:
     """Which of them are UTC whatever zone is declared."""
     dates: Mask
     """Which of them are days without a time."""
-
-
-def times_in(path: Path, raw: pd.DataFrame, name: str) -> tuple[Milliseconds, Mask]:
-    """The times of the column `name` in ms, and which rows have none; UTC unless they say otherwise."""
-    clock = _clock(path, name, _column(raw, name))
-    return _milliseconds(clock.wall), clock.wall.isna().to_numpy()
 
 
 def published_in(
@@ -61,8 +55,8 @@ def published_in(
     ConfigurationError
         For a column that holds no times, or numbers that are none.
     """
-    column = _column(raw, name)
-    clock = _clock(path, name, column)
+    column = _pandas_own(raw[name])
+    clock = clock_of(path, name, column)
     dates = clock.dates if exact else clock.dates | _all_at_midnight(column, clock)
     ends = _day_ends(column, clock, dates, zone)
     local = _localized(clock.wall, zone).where(~clock.fixed, clock.wall)
@@ -75,9 +69,8 @@ def dates_note(dates: int, zone: str) -> dict[str, str]:
     return {f"{dates} dates without a time": f"the end of their day in {zone} (news.timezone)"} if dates else {}
 
 
-def _column(raw: pd.DataFrame, name: str) -> "pd.Series[Any]":
-    """The column `name`; timestamps of Arrow's type as pandas' own, which knows hours that come twice."""
-    column = raw[name]
+def _pandas_own(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Timestamps of Arrow's type as pandas' own, which knows hours that come twice."""
     if not (isinstance(column.dtype, pd.ArrowDtype) and pd.api.types.is_datetime64_any_dtype(column)):
         return column
     aware = column.dt.tz is not None
@@ -85,54 +78,62 @@ def _column(raw: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return times.dt.tz_convert(str(column.dt.tz)) if aware else times
 
 
-def _clock(path: Path, name: str, column: "pd.Series[Any]") -> _Clock:
+def clock_of(path: Path, name: str, column: "pd.Series[Any]", compact: bool = True) -> Clock:
+    """The times of a column. `compact`: numbers such as 20240308153000 are times; else they are refused."""
+    column = _pandas_own(column)
     none = np.zeros(len(column), np.bool_)
     if pd.api.types.is_datetime64_any_dtype(column):
         aware = column.dt.tz is not None
-        clock = _Clock(_without_zone(column), np.full(len(column), aware), none)
+        clock = Clock(_without_zone(column), np.full(len(column), aware), none)
     elif pd.api.types.is_numeric_dtype(column):
-        clock = _of_numbers(path, name, column)
+        clock = _of_numbers(path, name, column, compact)
     else:
-        clock = _of_texts(path, name, column.astype(str).str.strip())
+        clock = _of_texts(path, name, column.astype(str).str.strip(), compact)
     if len(column) and clock.wall.isna().all():
         seen = column.iloc[0]
         raise ConfigurationError(f"{path}: column {name} holds {seen!r}, which is no time such as 2013-10-04T14:30:00Z")
     return clock
 
 
-def _of_texts(path: Path, name: str, texts: "pd.Series[Any]") -> _Clock:
+def _of_texts(path: Path, name: str, texts: "pd.Series[Any]", allowed: bool) -> Clock:
     numbers = pd.to_numeric(texts, errors="coerce")
     digits = numbers.notna().to_numpy()
     if digits.all():
-        return _of_numbers(path, name, numbers)
+        return _of_numbers(path, name, numbers, allowed)
     wall = pd.to_datetime(texts.where(~digits), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
     # pandas reads 2024-03 as its first day; whether it is a month's start or end is not ours to guess
     wall = wall.where(~texts.str.fullmatch(r"\d{4}-\d\d"))
     fixed = texts.str.fullmatch(rf"{_DATE}[Tt ].*{_ZONE}").to_numpy(np.bool_)
     dates = texts.str.fullmatch(_DATE).to_numpy(np.bool_)
     if not digits.any():
-        return _Clock(wall, fixed, dates)
-    others = _of_numbers(path, name, numbers)
-    return _Clock(wall.where(~digits, others.wall), fixed | (digits & others.fixed), dates | (digits & others.dates))
+        return Clock(wall, fixed, dates)
+    others = _of_numbers(path, name, numbers, allowed)
+    return Clock(wall.where(~digits, others.wall), fixed | (digits & others.fixed), dates | (digits & others.dates))
 
 
-def _of_numbers(path: Path, name: str, numbers: "pd.Series[Any]") -> _Clock:
+def _of_numbers(path: Path, name: str, numbers: "pd.Series[Any]", allowed: bool) -> Clock:
     """Milliseconds, or times written without separators; never a mixture."""
     values = numbers.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(values)
     whole = pd.Series(np.where(known, values, 0), numbers.index)
     compact = _compact(whole[known])
+    if compact is not None and not allowed:
+        seen = int(whole[known].iloc[0])
+        raise ConfigurationError(
+            f"{path}: column {name} holds {seen}, which reads as a calendar date; declare time: {{columns: {name},"
+            f" format: '{COMPACT.get(len(str(seen)), '%Y%m%d')}'}}, or a unit where it is a number since the epoch"
+        )
     if compact is not None:
         dates = known & (whole.to_numpy() < 10**8)
-        return _Clock(compact.reindex(numbers.index), np.zeros(len(values), np.bool_), dates)
+        return Clock(compact.reindex(numbers.index), np.zeros(len(values), np.bool_), dates)
     wrong = _no_milliseconds(values[known])
     if wrong is not None:
         raise ConfigurationError(
             f"{path}: column {name} holds {wrong:.0f}, which is no time in milliseconds since the epoch, and not all of"
-            " the column is yyyymmddhhmmss; convert it, or write ISO 8601"
+            " the column is yyyymmddhhmmss; declare time: {unit: s}, us or ns where it is so, or write ISO 8601"
         )
     times = pd.Series(whole.to_numpy().astype(np.int64).astype("datetime64[ms]"), numbers.index)
-    return _Clock(times.where(known), known, np.zeros(len(values), np.bool_))
+    return Clock(times.where(known), known, np.zeros(len(values), np.bool_))
 
 
 def _no_milliseconds(values: NDArray[np.float64]) -> float | None:
@@ -164,7 +165,7 @@ def _compact(numbers: "pd.Series[Any]") -> "pd.Series[Any] | None":
     return times if times.dt.year.between(*YEARS).all() else None
 
 
-def _all_at_midnight(column: "pd.Series[Any]", clock: _Clock) -> Mask:
+def _all_at_midnight(column: "pd.Series[Any]", clock: Clock) -> Mask:
     """All rows, where each time is a midnight: of several days, or of a type that has no date without a time."""
     known = clock.wall.notna().to_numpy()
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -177,7 +178,7 @@ def _all_at_midnight(column: "pd.Series[Any]", clock: _Clock) -> Mask:
     return known & bool(midnight.all() and clock.wall[known].nunique() >= enough)
 
 
-def _day_ends(column: "pd.Series[Any]", clock: _Clock, dates: Mask, zone: str) -> "pd.Series[Any]":
+def _day_ends(column: "pd.Series[Any]", clock: Clock, dates: Mask, zone: str) -> "pd.Series[Any]":
     """The end of each day of `dates` in UTC: in `zone`, and not before it ends where the column itself is."""
     if pd.api.types.is_datetime64_any_dtype(column) and column.dt.tz is not None:
         days = column.dt.tz_localize(None).where(dates) + pd.Timedelta(days=1)

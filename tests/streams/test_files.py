@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from schemas.configuration import Source
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import decode_bar
 from streams.ingest.bar_files import read_bars, refused, select_bars
@@ -85,7 +86,7 @@ def test_prices_come_out_as_they_were_written(tmp_path: Path) -> None:
 def test_order_is_close_time_then_symbol_and_equal_ones_stay_as_they_were(tmp_path: Path) -> None:
     rows = [("B", T + 60_000, 1), ("B", T, 2), ("A", T + 60_000, 3), ("B", T, 4), ("A", T, 5)]
     path = write(tmp_path / "a.csv", HEADER + "".join(f"{s},{t},1,1,1,1,{v}\n" for s, t, v in rows))
-    bars = read_bars(path, "1m")
+    bars = read_bars(path, "1m", Source(repeated="all"))
     assert bars["volume"].tolist() == [5, 2, 4, 3, 1]
 
 
@@ -133,7 +134,7 @@ def test_what_is_kept_is_what_the_wire_accepts(tmp_path: Path) -> None:
     limits = (-1.0, 0.0, 1.0, 2.0)
     rows = [*itertools.product(limits, repeat=5)]
     path = write(tmp_path / "a.csv", HEADER + "".join(f"A,{T},{','.join(map(str, row))}\n" for row in rows))
-    kept = read_bars(path, "1m")[["open", "high", "low", "close", "volume"]]
+    kept = read_bars(path, "1m", Source(repeated="all"))[["open", "high", "low", "close", "volume"]]
     assert [*kept.itertuples(index=False, name=None)] == [row for row in rows if is_taken(row)]
 
 
@@ -189,7 +190,7 @@ def test_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
         read_bars(tmp_path / "b.csv", "1m")
     with pytest.raises(ConfigurationError, match="no bars there"):
-        read_bars(tmp_path / "b.json", "1m")
+        read_bars(tmp_path / "b.docx", "1m")
     write(tmp_path / "broken.parquet", "no parquet")
     with pytest.raises(ConfigurationError, match=r"broken\.parquet: cannot be read"):
         read_bars(tmp_path / "broken.parquet", "1m")

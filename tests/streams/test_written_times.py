@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.configuration import Source
 from schemas.errors import ConfigurationError
 from streams.ingest.bar_files import read_bars
-from streams.ingest.times import published_in, times_in
+from streams.ingest.times import clock_of, published_in
 
 FILE = Path("news.csv")
 NEW_YORK = "America/New_York"
@@ -25,6 +26,12 @@ def ms(*clock: int, zone: str = "UTC") -> int:
 def published(values: object, zone: str = "UTC", exact: bool = False) -> tuple[list[int], list[bool]]:
     times, _, dates = published_in(FILE, pd.DataFrame({"at": values}), "at", zone, exact)
     return times.tolist(), dates.tolist()
+
+
+def starts(values: object) -> list[int]:
+    """What a bar's time is: its start."""
+    wall = clock_of(FILE, "at", pd.DataFrame({"at": values})["at"]).wall
+    return wall.dt.as_unit("ms").astype("int64").tolist()
 
 
 AT_1530 = ms(2024, 3, 8, 15, 30)
@@ -45,7 +52,7 @@ SAME_TIME = [
 @pytest.mark.parametrize("written", SAME_TIME)
 def test_one_time_in_many_writings(written: object) -> None:
     assert published([written]) == ([AT_1530], [False])
-    assert times_in(FILE, pd.DataFrame({"at": [written]}), "at")[0].tolist() == [AT_1530]
+    assert starts([written]) == [AT_1530]
 
 
 @pytest.mark.parametrize("written", ["2024-03-08", "20240308", 20240308, date(2024, 3, 8), pd.Timestamp("2024-03-08")])
@@ -53,7 +60,7 @@ def test_a_date_counts_from_the_end_of_its_day_in_the_declared_zone(written: obj
     assert published([written]) == ([ms(2024, 3, 9)], [True])
     assert published([written], NEW_YORK) == ([ms(2024, 3, 9, zone=NEW_YORK)], [True])
     # a bar's time is its start: there it is the day's
-    assert times_in(FILE, pd.DataFrame({"at": [written]}), "at")[0].tolist() == [ms(2024, 3, 8)]
+    assert starts([written]) == [ms(2024, 3, 8)]
 
 
 def test_the_end_of_a_day_of_23_hours() -> None:
@@ -146,7 +153,7 @@ def test_numbers_that_are_no_times_are_refused(numbers: list[int], shown: str) -
 
 def test_milliseconds_of_1976_that_are_no_compact_times_stay() -> None:
     days = [ms(1976, 5, day) for day in range(3, 8)]
-    assert times_in(FILE, pd.DataFrame({"at": days}), "at")[0].tolist() == days
+    assert starts(days) == days
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 31)), st.sampled_from(["UTC", NEW_YORK, "Asia/Kolkata"]))
@@ -160,7 +167,10 @@ def test_no_date_counts_before_its_day_has_ended(moment: datetime, zone: str) ->
 def test_bars_with_compact_times(tmp_path: Path) -> None:
     rows = ["time,open,high,low,close", "20240308153000,1,1,1,1", "20240308153100,1,1,1,1"]
     (tmp_path / "X.csv").write_text("\n".join(rows))
-    assert read_bars(tmp_path / "X.csv", "1m")["open_time"].tolist() == [AT_1530, AT_1530 + 60_000]
+    with pytest.raises(ConfigurationError, match=r"which reads as a calendar date; declare time: .*'%Y%m%d%H%M%S'"):
+        read_bars(tmp_path / "X.csv", "1m")
+    source = Source.model_validate({"time": {"columns": "time", "format": "%Y%m%d%H%M%S"}})
+    assert read_bars(tmp_path / "X.csv", "1m", source)["open_time"].tolist() == [AT_1530, AT_1530 + 60_000]
 
 
 @pytest.mark.parametrize("name", ["timestamp", None])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from alphawire.commands.options import TIME, config_option, json_option, prefix_option, print_json
+from alphawire.commands.options import TIME, config_option, format_option, json_option, prefix_option, print_json
 from alphawire.commands.progress import NO_NEWS, counted, show_left_out
 from schemas.configuration import Config
 
@@ -24,7 +24,9 @@ def command() -> None:
 
 
 @command.command("bars")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE…]")
+@click.option("--source", metavar="NAME", help="a source of the configuration, instead of FILEs")
+@format_option
 @click.option("--interval", metavar="1m", help="how long the bars are, where the files do not say so in a column")
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="bars a second (default: as fast as it goes)"
@@ -40,7 +42,9 @@ def command() -> None:
 @config_option
 @json_option
 def bars(
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
+    source: str | None,
+    form: str | None,
     interval: str | None,
     rate: float | None,
     speed: float | None,
@@ -51,15 +55,22 @@ def bars(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Bars of FILES (CSV, Parquet, or folders of them) to the topic bars, by close time and symbol.
+    """Bars of FILES (of any kind that docs/sources.md names, or folders of them) to the topic bars, by close time and
+    symbol.
 
     A bar that is still forming (it closes after now) is left out, counted and shown.
     """
+    from backtest.sources.files import Files, files_of, format_of
     from streams.ingest.bar_files import read_bars, refused, select_bars
     from streams.ingest.produce import produce_bars, within_topics, without_unfinished
     from streams.kafka.topics import topic_name
 
-    frame = read_bars(files, interval)
+    if bool(files) == bool(source):
+        raise click.UsageError("name FILEs, or a --source of the configuration")
+    given = files_of(config, source) if source else Files(files, format_of(config, form), "")
+    if isinstance(given, str):
+        raise click.UsageError(f"there is no source {source} in the configuration")
+    frame = read_bars(given.paths, interval, given.source)
     left = refused(frame)
     names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
     frame = select_bars(frame, names, start, end)

@@ -16,6 +16,7 @@ from alphawire.commands.options import (
     offsets_option,
     plugins_option,
     print_json,
+    source_option,
 )
 from alphawire.commands.progress import counted, show_absent, show_data, show_missing
 from schemas.configuration import Config
@@ -40,13 +41,7 @@ SHOWN = (
     metavar="KEY",
     help="an engine; give it several times for several",
 )
-@click.option(
-    "--source",
-    default="kafka",
-    show_default=True,
-    metavar="kafka|DIR|FILE",
-    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
-)
+@source_option
 @click.option(
     "--compare", nargs=2, type=click.Path(path_type=Path), metavar="A B",
     help="instead of a STRATEGY: two folders of backtests side by side, as a page --out FILE.html",
@@ -69,6 +64,7 @@ def command(
     strategy: str | None,
     engines: tuple[str, ...],
     source: str,
+    form: str | None,
     news: str | None,
     compare: tuple[Path, Path] | None,
     start: int | None,
@@ -91,14 +87,16 @@ def command(
     from backtest.engines.backtest import SUMMARY, check_engines, check_folder, run_backtest
     from backtest.engines.in_sample import told_in_sample
     from backtest.replay.replay import replay
+    from backtest.sources.files import files_of
     from backtest.trials.trials import Ledger
 
     keys = list(dict.fromkeys(engines))
     chosen = config.strategy(strategy)
+    files = files_of(config, source, form, strategy)
     check_engines(keys)
     check_folder(out)
     with counted("bars") as progress:
-        replayed = replay(config, strategy, source, start, end, progress, offsets, as_configured=True, news=news)
+        replayed = replay(config, strategy, files, start, end, progress, offsets, as_configured=True, news=news)
     data = show_data(replayed.gaps, replayed.left_out, replayed.news_left_out, replayed.scattered)
     show_absent(config, strategy, replayed.bars)
     data["missing_bars"] = show_missing(config, strategy, replayed.bars)

@@ -14,6 +14,7 @@ from alphawire.commands.options import (
     offsets_option,
     plugins_option,
     print_json,
+    source_option,
 )
 from alphawire.commands.progress import counted, show_absent, show_data
 from schemas.configuration import Config
@@ -21,13 +22,7 @@ from schemas.configuration import Config
 
 @click.command("replay")
 @click.argument("strategy")
-@click.option(
-    "--source",
-    default="kafka",
-    show_default=True,
-    metavar="kafka|DIR|FILE",
-    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
-)
+@source_option
 @news_option
 @click.option("--from", "start", type=TIME, help="first close time to put out")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -40,7 +35,8 @@ from schemas.configuration import Config
 @plugins_option
 @json_option
 def command(
-    strategy: str, source: str, news: str | None, start: int | None, end: int | None, offsets: dict[int, range] | None,
+    strategy: str, source: str, form: str | None, news: str | None, start: int | None, end: int | None,
+    offsets: dict[int, range] | None,
     out: Path, as_configured: bool, config: Config, as_json: bool,
 ) -> None:  # fmt: skip
     """Signals of STRATEGY recomputed from history, by the pipeline that runs live: from topics with the configuration
@@ -48,12 +44,14 @@ def command(
     here, if symbols lie on several partitions, or if there is no bar to recompute.
     """
     from backtest.replay.replay import check_file, replay, write_signals
+    from backtest.sources.files import files_of
     from backtest.sources.universes import bars_of
     from plugins.strategy.universe import universe_of
 
     check_file(out)
+    files = files_of(config, source, form, strategy)
     with counted("bars") as progress:
-        result = replay(config, strategy, source, start, end, progress, offsets, as_configured=as_configured, news=news)
+        result = replay(config, strategy, files, start, end, progress, offsets, as_configured=as_configured, news=news)
     write_signals(result.raw, out)
     data = show_data(result.gaps, result.left_out, result.news_left_out, result.scattered)
     for fault in result.lacking:

@@ -14,6 +14,7 @@ from alphawire.commands.options import (
     news_option,
     plugins_option,
     print_json,
+    source_option,
 )
 from alphawire.commands.progress import counted, show_absent, show_data
 from alphawire.commands.research.backtest import trusted
@@ -23,6 +24,7 @@ from schemas.configuration import Config
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest.sources.files import Files
     from backtest.sweep.points import Sweep
 
 SHOWN = 10
@@ -35,10 +37,7 @@ SHOWN = 10
     help="values of a setting, such as signal.buy_threshold=0.01,0.02 (any number of times)",
 )  # fmt: skip
 @click.option("--engine", default="backtrader", show_default=True, metavar="KEY")
-@click.option(
-    "--source", default="kafka", show_default=True, metavar="kafka|DIR|FILE",
-    help="the bars topic, the folder of an archive, or a CSV or Parquet file of bars",
-)  # fmt: skip
+@source_option
 @news_option
 @click.option("--from", "start", type=TIME, help="first close time to trade on; earlier bars warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -64,6 +63,7 @@ def command(
     strategy: str,
     given: tuple[str, ...],
     source: str,
+    form: str | None,
     news: str | None,
     start: int | None,
     end: int | None,
@@ -76,6 +76,7 @@ def command(
 ) -> None:
     """STRATEGY at every combination of the --grid settings, through one engine; a run that died is gone on with."""
     from backtest.sources.bars import log_gaps, log_scattered
+    from backtest.sources.files import files_of
     from backtest.sources.log import find_log
     from backtest.sweep.folder import SUMMARY
     from backtest.sweep.grid import parse_grid, points
@@ -85,10 +86,11 @@ def command(
     from streams.ingest.bar_files import Refused, refused
 
     grid = parse_grid(given)
-    bars = _bars(config, strategy, source, end)
+    files = files_of(config, source, form, strategy)
+    bars = _bars(config, strategy, files, end)
     show_absent(config, strategy, bars)
     unused = Refused()
-    seen = news_of(config, strategy, find_log(config, source), news, unused)
+    seen = news_of(config, strategy, find_log(config, files), news, unused)
     data = show_data(log_gaps(bars), refused(bars), unused, log_scattered(bars))
     ledger = Ledger(config_folder())
     retraining = retraining_of(config, strategy, bars, start, retrain, seen) if retrain else None
@@ -116,7 +118,7 @@ def command(
         _show(done, out)
 
 
-def _bars(config: Config, strategy: str, source: str, end: int | None) -> "pd.DataFrame":
+def _bars(config: Config, strategy: str, source: "str | Files", end: int | None) -> "pd.DataFrame":
     from backtest.sources.bars import distinct, file_bars, topic_bars
     from backtest.sources.log import find_log
     from streams.ingest.bar_files import select_bars

@@ -9,6 +9,7 @@ from alphawire.commands.options import (
     TIME,
     config_folder,
     config_option,
+    format_option,
     json_option,
     news_option,
     plugins_option,
@@ -22,6 +23,7 @@ from schemas.configuration import Config
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest.sources.files import Files
     from backtest.training import Scores, Training
     from backtest.training.cross_validation import Method
 
@@ -44,9 +46,11 @@ class Fraction(click.ParamType):
 @click.command("train")
 @click.argument("strategy")
 @click.option(
-    "--bars", "sources", multiple=True, required=True, metavar="FILE|kafka|DIR",
-    help="a CSV or Parquet file of bars or a folder of them (any number of times); or kafka, or an archive of topics",
+    "--bars", "--source", "sources", multiple=True, required=True, metavar="FILE|kafka|DIR|NAME",
+    help="a file of bars or a folder of them (any number of times); or kafka, an archive of topics, or a source of the"
+    " configuration",
 )  # fmt: skip
+@format_option
 @news_option
 @click.option("--from", "start", type=TIME, help="train on bars that close at this time or later; earlier ones warm up")
 @click.option("--to", "end", type=TIME, help="close time to stop before")
@@ -71,6 +75,7 @@ class Fraction(click.ParamType):
 def command(
     strategy: str,
     sources: tuple[str, ...],
+    form: str | None,
     news: str | None,
     start: int | None,
     end: int | None,
@@ -91,13 +96,15 @@ def command(
     if cv and holdout:
         raise click.UsageError("--cv tests on every block itself; leave out --holdout")
     from backtest.sources.bars import log_gaps, log_scattered
+    from backtest.sources.files import files_of
     from backtest.sources.log import find_log
     from streams.ingest.bar_files import Refused, refused
 
     interval = config.strategy(strategy).interval
-    bars = _read(config, sources, interval)
+    given = [files_of(config, source, form, strategy) for source in sources]
+    bars = _read(config, given, interval)
     show_absent(config, strategy, bars)
-    log = next(filter(None, (find_log(config, source) for source in sources)), None)
+    log = next(filter(None, (find_log(config, source) for source in given)), None)
     unused = Refused()
     seen = news_of(config, strategy, log, news, unused)
     data = show_data(log_gaps(bars), refused(bars), unused, log_scattered(bars))
@@ -129,15 +136,13 @@ def _count(strategy: str, done: "Training") -> None:
     Ledger(config_folder()).add([trial(strategy, "train", done.manifest.sha256, times=times)])
 
 
-def _read(config: Config, sources: tuple[str, ...], interval: str) -> "pd.DataFrame":
-    from backtest.sources.bars import topic_bars
+def _read(config: Config, sources: "list[str | Files]", interval: str) -> "pd.DataFrame":
+    from backtest.sources.bars import file_bars_together, topic_bars
     from backtest.sources.log import find_log
 
-    logs = {source: log for source in sources if (log := find_log(config, source))}
+    logs = {str(source): log for source in sources if (log := find_log(config, source))}
     if not logs:
-        from streams.ingest.bar_files import read_bars
-
-        return read_bars(sources, interval)
+        return file_bars_together(sources, interval)
     source, log = next(iter(logs.items()))
     if len(sources) > 1:
         raise click.UsageError(f"--bars {source} stands alone; leave out the files, or {source}")

@@ -1,0 +1,146 @@
+"""Declared sources: what the columns of somebody's files mean, so that nothing about them has to be guessed."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from schemas.configuration.fields import Interval, Section, Zone
+
+Unit = Literal["s", "ms", "us", "ns"]
+FieldName = Literal[
+    "symbol", "interval", "open_time", "close_time", "open", "high", "low", "close", "volume", "adjusted_close",
+    "factor",
+]  # fmt: skip
+
+
+def _several(value: Any) -> Any:
+    """One name stands for a list of one; a number is a column's place, from 1."""
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if any(isinstance(each, bool) or (isinstance(each, int) and each < 1) for each in given):
+        raise ValueError("columns are counted from 1")
+    return tuple(str(each) if isinstance(each, int) else each for each in given)
+
+
+def _units(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = set(re.compile(value).groupindex)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    if not groups or groups - {"symbol", "interval", "date"}:
+        raise ValueError("names what it finds as (?P<symbol>…), (?P<interval>…) or (?P<date>…), and nothing else")
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class TimeUse(Section):
+    """What the times are."""
+
+    columns: Names = Field((), description="one column, or several whose texts are read as one: [DATE, TIME]")
+    format: str | None = Field(None, description="as Python's strptime writes it, such as %Y.%m.%d %H:%M:%S")
+    unit: Annotated[tuple[Unit, ...], BeforeValidator(_units)] = Field(
+        (), description="of numbers since the epoch; several: the range of the values tells which"
+    )
+    zone: Zone | None = Field(None, description="whose clock times without a zone are by")
+    stamp: Literal["start", "end"] | None = Field(None, description="of the bar that is stamped; none: its start")
+    wall: bool = Field(False, description="numbers count by the clock of `zone`, as MetaTrader's do, not by UTC")
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "TimeUse":
+        if self.wall and self.zone is None:
+            raise ValueError("wall needs a zone: whose clock do the numbers count by?")
+        return self
+
+
+class SymbolUse(Section):
+    """Where a bar's symbol is said."""
+
+    column: str | None = None
+    value: str | None = Field(None, description="all bars are of this one")
+    from_path: Pattern | None = Field(None, description="a regular expression that finds it in a file's path")
+    pattern: Pattern | None = Field(None, description="a regular expression that finds it in the column's text")
+    upper: bool = Field(False, description="in capitals")
+    replace: dict[str, str] = Field({}, description="texts in it → what stands for them, such as _: /")
+
+    @model_validator(mode="after")
+    def _one(self) -> "SymbolUse":
+        if self.column is not None and self.value is not None:
+            raise ValueError("give one of column, value and from_path")
+        if self.pattern and not self.column:
+            raise ValueError("pattern looks at a column's text: name the column")
+        return self
+
+
+class CsvUse(Section):
+    """How a text file is written."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    decimal: str = Field(".", min_length=1, max_length=1)
+    thousands: str | None = Field(None, min_length=1, max_length=1)
+    header: bool | None = Field(None, description="false: the first line is data, and columns are called 1, 2, 3, …")
+    skip: int = Field(0, ge=0, le=1_000_000, description="lines before the header, or before the data")
+    encoding: str = "utf-8"
+
+    @model_validator(mode="after")
+    def _known(self) -> "CsvUse":
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ValueError(f"there is no encoding {self.encoding!r}; write one such as utf-8 or utf-16") from None
+        if self.decimal == self.delimiter:
+            raise ValueError("the delimiter and the decimal mark are the same")
+        return self
+
+
+class ClosedUse(Section):
+    column: str = Field(description="true in the rows of finished bars, false in those of one that is still forming")
+
+
+class Source(Section):
+    """Files of one kind, and what in them is what."""
+
+    preset: str | None = Field(None, description="the settings below, as a tool or a vendor writes its files")
+    path: str | tuple[str, ...] | None = Field(None, description="files, folders, or patterns such as bars/*.parquet")
+    names: tuple[str, ...] = Field((), description="of the columns, where the file has none")
+    columns: dict[FieldName, Names] = Field(
+        {}, description="field → its column; of several the sum; none: there is none"
+    )
+    records: str | None = Field(None, description="where in a JSON document its rows lie, such as results")
+    shape: Literal["table", "wide", "qlib"] = Field(
+        "table", description="wide: a column for each field and symbol, as yfinance; qlib: a folder of .bin files"
+    )
+    time: TimeUse = TimeUse()
+    interval: Interval | None = Field(None, description="how long the bars are")
+    symbol: SymbolUse = SymbolUse()
+    price_scale: float = Field(1.0, gt=0, description="what prices are multiplied with, such as 1.0e-9")
+    volume_scale: float = Field(1.0, gt=0)
+    undefined: float | None = Field(None, description="a number that stands for no value")
+    adjust: Literal["none", "ratio", "factor"] | None = Field(
+        None, description="ratio: prices by adjusted_close / close; factor: prices / factor, volume * factor"
+    )
+    csv: CsvUse = CsvUse()
+    closed: ClosedUse | None = None
+    only: dict[str, str | tuple[str, ...]] = Field({}, description="column → the values of the rows that are read")
+    repeated: Literal["refuse", "all", "first", "last"] = Field(
+        "refuse", description="rows of one symbol and time with other values: all as corrections, the first, the last"
+    )
+    market: str | None = Field(None, description="a calendar, as execution.calendar: XNYS, 24/7")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Source":
+        if self.symbol.column and "symbol" in self.columns and self.columns["symbol"] != (self.symbol.column,):
+            raise ValueError("columns.symbol and symbol.column name two columns")
+        if self.time.columns and "open_time" in self.columns:
+            raise ValueError("columns.open_time and time.columns: leave one out")
+        return self
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path or ()

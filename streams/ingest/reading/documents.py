@@ -1,0 +1,72 @@
+"""JSON: a row a line, a list of rows, or rows somewhere in a document."""
+
+from typing import IO, Any
+
+import msgspec
+import pandas as pd
+
+from schemas.configuration.sources import Source
+from schemas.errors import ConfigurationError
+from streams.ingest.reading.pieces import Piece
+
+
+def document(piece: Piece, file: IO[bytes], source: Source) -> pd.DataFrame:
+    """Its rows; of lists the names are the source's."""
+    data = file.read()
+    try:
+        rows = _rows(data, piece, source)
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{piece}: cannot be read: {error}") from None
+    if not rows:
+        return pd.DataFrame(columns=list(source.names))
+    if isinstance(rows[0], list):
+        return _of_lists(rows, piece, source)
+    if not all(isinstance(row, dict) for row in rows):
+        raise ConfigurationError(f"{piece}: holds {str(rows[0])[:60]}, which is no row of named values")
+    return pd.DataFrame.from_records(rows)
+
+
+def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
+    if source.records is not None:
+        found: list[Any] = []
+        _collect(msgspec.json.decode(data), source.records.split("."), {}, found)
+        if not found:
+            raise ConfigurationError(f"{piece}: has nothing at records: {source.records}")
+        return found
+    if data.lstrip()[:1] == b"[" and not piece.suffix.startswith((".jsonl", ".ndjson")):
+        whole = msgspec.json.decode(data)
+        return whole if isinstance(whole, list) else [whole]
+    try:
+        return [msgspec.json.decode(line) for line in data.splitlines() if line.strip()]
+    except msgspec.DecodeError:
+        whole = msgspec.json.decode(data)  # one document over several lines
+        names = ", ".join(list(whole)[:8]) if isinstance(whole, dict) else ""
+        raise ConfigurationError(
+            f"{piece}: is one document with {names}; declare records: where its rows lie, such as results"
+        ) from None
+
+
+def _collect(value: Any, path: list[str], keys: dict[str, str], found: list[Any]) -> None:
+    """The rows at `path`, of which ``*`` is any name; that name is the row's ``key``."""
+    if path:
+        inside = value if isinstance(value, dict) else {}
+        for name, each in inside.items():
+            if path[0].endswith("*") and name.startswith(path[0][:-1]):
+                _collect(each, path[1:], {"key": name}, found)
+            elif name == path[0]:
+                _collect(each, path[1:], keys, found)
+    elif isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
+        found += [{**row, "key": name} for name, row in value.items()]
+    elif isinstance(value, list):
+        found += [{**row, **keys} if isinstance(row, dict) else row for row in value]
+    else:
+        found.append(value)
+
+
+def _of_lists(rows: list[Any], piece: Piece, source: Source) -> pd.DataFrame:
+    widths = {len(row) for row in rows if isinstance(row, list)}
+    if not source.names:
+        raise ConfigurationError(f"{piece}: holds lists of {min(widths)} values; declare names: [open_time, open, …]")
+    if widths != {len(source.names)}:
+        raise ConfigurationError(f"{piece}: holds lists of {min(widths)} values, and names says {len(source.names)}")
+    return pd.DataFrame(rows, columns=list(source.names))

@@ -1,0 +1,195 @@
+"""A file's rows as tables, whatever it is written in; what the columns mean is not known here."""
+
+import codecs
+import io
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pandas as pd
+
+from schemas.configuration.sources import Source
+from schemas.errors import ConfigurationError
+from streams.ingest.reading.layouts import Look, settle
+from streams.ingest.reading.packed import opened, unpacked
+from streams.ingest.reading.pieces import COLUMNAR, LINES, SHEETS, Piece
+from streams.ingest.reading.texts import text_tables
+
+HEAD = 4096
+"""Bytes of a text that tell how it is written."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file under the names that it has, in lower case, and the source as it stands for them."""
+
+    frame: pd.DataFrame
+    source: Source
+    piece: Piece
+    whole: bool = True
+    """False: there may be more of them."""
+
+
+def tables(piece: Piece, source: Source, rows: int | None = None, texts: Container[str] | None = ()) -> Iterator[Table]:
+    """The rows of `piece`, at most `rows` at once; of a text the columns `texts` (None: all) as they are written.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be read, or is not as the source says.
+    """
+    try:
+        yield from _tables(piece, source, rows, texts)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{piece}: there is no such file") from None
+    except (OSError, ValueError, UnicodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
+        raise ConfigurationError(f"{piece}: cannot be read: {(str(error) or repr(error)).splitlines()[0]}") from None
+
+
+def look_at(piece: Piece) -> Iterator[Look]:
+    """What is seen of it, and of each file in it, before it is read."""
+    if piece.kind != "file" or piece.suffix in COLUMNAR:
+        yield _look(piece)
+        return
+    for member, file in unpacked(piece):
+        yield Look(member, head_of(file)) if _is_text(member) else Look(member)
+
+
+def _is_text(piece: Piece) -> bool:
+    return piece.suffix not in (*COLUMNAR, *SHEETS)
+
+
+def _tables(piece: Piece, source: Source, rows: int | None, texts: Container[str] | None) -> Iterator[Table]:
+    if source.shape == "qlib" or (source.preset and piece.suffix == ".bin"):
+        raise ConfigurationError(f"{piece}: name the folder that holds calendars, features and instruments")
+    if piece.kind != "file":
+        from streams.ingest.reading.lakes import lake_table
+
+        yield from _columnar(lake_table(piece), piece, source, rows)
+    elif piece.suffix in COLUMNAR and not piece.packing:
+        yield from _files(piece, source, rows)
+    else:
+        for member, file in unpacked(piece):
+            yield from _file(member, file, source, rows, texts)
+
+
+def _file(
+    piece: Piece, file: IO[bytes], source: Source, rows: int | None, texts: Container[str] | None
+) -> Iterator[Table]:
+    if piece.suffix in COLUMNAR:
+        yield from _files(piece, source, rows, io.BytesIO(file.read()))
+        return
+    if piece.suffix in SHEETS:
+        frame = _sheet(piece, file, source)
+        chosen = settle(source, Look(piece, columns=tuple(map(str, frame.columns))))
+        yield Table(named(piece, frame), chosen, piece)
+        return
+    head = head_of(file)
+    if not head.strip("\ufeff\r\n\t \x00"):
+        raise ConfigurationError(f"{piece}: cannot be read: it is empty")
+    chosen = settle(source, Look(piece, head))
+    if piece.suffix in LINES:
+        from streams.ingest.reading.documents import document
+
+        yield Table(named(piece, document(piece, file, chosen)), chosen, piece)
+        return
+    for frame in text_tables(piece, file, chosen, rows, texts):
+        yield Table(named(piece, frame), chosen, piece, whole=rows is None)
+
+
+def head_of(file: IO[bytes]) -> str:
+    """The first lines; `file` is read from its start afterwards, too."""
+    data = file.peek(HEAD)[:HEAD] if isinstance(file, io.BufferedReader) else b""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if data.startswith(mark):
+            return data.decode(encoding, "ignore")
+    return data.decode("utf-8-sig", "replace")
+
+
+def _files(piece: Piece, source: Source, rows: int | None, file: Any = None) -> Iterator[Table]:
+    import pyarrow
+
+    where = file or opened(piece)
+    try:
+        if piece.suffix in (".parquet", ".pq", ".parq"):
+            yield from _columnar(_parquet(where), piece, source, rows)
+        else:
+            yield from _columnar(_arrow(where), piece, source, rows)
+    except pyarrow.ArrowException as error:
+        raise ConfigurationError(f"{piece}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _parquet(file: Any) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(file, coerce_int96_timestamp_unit="us")
+
+
+def _arrow(file: Any) -> Any:
+    import pyarrow.feather
+    import pyarrow.ipc
+
+    try:
+        return pyarrow.ipc.open_file(file)
+    except pyarrow.ArrowInvalid:  # a stream, or the first version of feather
+        file.seek(0)
+        try:
+            return pyarrow.ipc.open_stream(file).read_all()
+        except pyarrow.ArrowInvalid:
+            file.seek(0)
+            return pyarrow.feather.read_table(file)
+
+
+def _look(piece: Piece) -> Look:
+    if piece.kind != "file":
+        from streams.ingest.reading.lakes import lake_table
+
+        return _look_of(piece, lake_table(piece).schema)
+    found = _parquet(opened(piece)).schema_arrow if piece.suffix in (".parquet", ".pq", ".parq") else None
+    return _look_of(piece, found or _arrow(opened(piece)).schema)
+
+
+def _look_of(piece: Piece, schema: Any) -> Look:
+    names = [str(name) for name in schema.names]
+    types = {str(each.name).lower(): str(each.type) for each in schema}
+    return Look(piece, columns=tuple(names), types=types)
+
+
+def _columnar(data: Any, piece: Piece, source: Source, rows: int | None) -> Iterator[Table]:
+    """Of a table of Arrow's, or of a file that gives batches."""
+    from streams.ingest.reading.columnar import batches, flat
+
+    schema = data.schema_arrow if hasattr(data, "schema_arrow") else data.schema
+    look = _look_of(piece, schema)
+    chosen = settle(source, look)
+    first = 0
+    for batch in batches(data, rows):
+        frame = flat(batch, schema, first, chosen)
+        first += len(frame)
+        yield Table(named(piece, frame), chosen, piece, whole=rows is None)
+
+
+def _sheet(piece: Piece, file: IO[bytes], source: Source) -> pd.DataFrame:
+    try:
+        import python_calamine  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            f"{piece}: Excel files need a library more: pip install 'alphawire[excel]', or save it as CSV"
+        ) from None
+    book = pd.ExcelFile(io.BytesIO(file.read()), engine="calamine")
+    if source.records is None and len(book.sheet_names) > 1:
+        names = ", ".join(map(str, book.sheet_names))
+        raise ConfigurationError(f"{piece}: has the sheets {names}; declare records: NAME of the one that is meant")
+    header = None if source.csv.header is False or source.names else 0
+    return book.parse(source.records or 0, header=header, names=list(source.names) or None, skiprows=source.csv.skip)
+
+
+def named(piece: Piece, frame: pd.DataFrame) -> pd.DataFrame:
+    """With names in lower case, and what the folders' names say."""
+    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    if twice := frame.columns[frame.columns.duplicated()].tolist():
+        raise ConfigurationError(f"{piece}: has the column {twice[0]} twice")
+    for name, value in piece.keys.items():
+        if name not in frame:
+            frame[name] = value
+    return frame
