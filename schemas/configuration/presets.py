@@ -1,4 +1,4 @@
-"""Presets: how tools and vendors write their files. Each is one file below ``presets/``: docs/sources.md explains."""
+"""Presets: how tools and vendors write their files. Each is one file of ``preset_files/``: docs/sources.md explains."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from schemas.configuration.fields import Section
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 
-FOLDER = Path(__file__).parent / "presets"
+FOLDER = Path(__file__).parent / "preset_files"
 
 
 class When(Section):
@@ -19,7 +19,9 @@ class When(Section):
 
     columns: tuple[str, ...] = Field((), description="it has all of these, in any case")
     lines: str | None = Field(None, description="a regular expression that is found in the first lines of a text file")
+    column: str | None = Field(None, description="one that is found in the name of a column")
     path: str | None = Field(None, description="one that is found in its path")
+    kind: str | None = Field(None, description="qlib: a folder of .bin files")
     types: dict[str, str] = Field({}, description="column → its type in Arrow")
 
 
@@ -27,6 +29,7 @@ class Layout(Section):
     """One way in which the tool writes."""
 
     when: When
+    needs: dict[str, str] = Field({}, description="settings that such a file does not say → an explanation")
     source: dict[str, Any] = Field({}, description="settings of `Source`")
 
 
@@ -54,7 +57,8 @@ def preset(name: str) -> Preset:
     path = preset_files().get(name)
     if path is None:
         raise ConfigurationError(f"there is no preset {name!r}; there is: {', '.join(preset_files())}")
-    return Preset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return preset(content["same_as"]) if "same_as" in content else Preset.model_validate(content)
 
 
 def settled(source: Source, layout: Layout) -> Source:

@@ -113,14 +113,16 @@ class Source(Section):
         {}, description="field → its column; of several the sum; none: there is none"
     )
     records: str | None = Field(None, description="where in a JSON document its rows lie, such as results")
-    shape: Literal["table", "wide", "qlib"] = Field(
-        "table", description="wide: a column for each field and symbol, as yfinance; qlib: a folder of .bin files"
+    shape: Literal["table", "wide"] = Field(
+        "table", description="wide: a column for each field and symbol, as yfinance"
     )
     time: TimeUse = TimeUse()
     interval: Interval | None = Field(None, description="how long the bars are")
+    interval_names: dict[str, Interval] = Field({}, description="words of the files for it, such as 60: 1h")
     symbol: SymbolUse = SymbolUse()
     price_scale: float = Field(1.0, gt=0, description="what prices are multiplied with, such as 1.0e-9")
     volume_scale: float = Field(1.0, gt=0)
+    scaled: Literal["all", "integers"] = Field("all", description="integers: only whole numbers are scaled")
     undefined: float | None = Field(None, description="a number that stands for no value")
     adjust: Literal["none", "ratio", "factor"] | None = Field(
         None, description="ratio: prices by adjusted_close / close; factor: prices / factor, volume * factor"

@@ -18,10 +18,11 @@ from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source, SymbolUse
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, interval_ms, is_symbol, symbol_fault
+from schemas.wire.fields import known_interval
 from streams.ingest.forming import says_unclosed
 from streams.ingest.normal.bar_times import stamps, starts
 from streams.ingest.normal.columns import Columns, columns_of
-from streams.ingest.normal.doubts import check_clock, check_together, distinct_rows
+from streams.ingest.normal.doubts import check_clock, check_once, check_together, distinct_rows
 from streams.ingest.normal.interval_names import known_name
 from streams.ingest.normal.values import beside, values_of
 from streams.ingest.reading.pieces import Piece
@@ -99,6 +100,7 @@ def read_bars(
     parts = [_bars(table, interval, out) for piece in pieces_for(paths, source) for table in tables(piece, source)]
     check_together(parts)
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    check_once(frame, source)
     order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
     frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
@@ -282,20 +284,26 @@ def _intervals(
     _check_declared(piece, source.interval, given)
     wanted = given or source.interval
     if of_path is not None:
-        names = _all(known_name(of_path), raw)
+        names = _all(_named(source, of_path), raw)
     elif of_text and columns.symbol:
-        names = _categories(raw[columns.symbol[0]], lambda text: known_name(_group(of_text, str(text))))
+        names = _categories(raw[columns.symbol[0]], lambda text: _named(source, _group(of_text, str(text))))
     elif columns.interval is not None:
-        names = _categories(raw[columns.interval], lambda interval: known_name(str(interval).strip()))
+        names = _categories(raw[columns.interval], lambda interval: _named(source, str(interval).strip()))
     elif wanted is None:
         raise ConfigurationError(
             f"{piece}: does not say how long its bars are; say it with --interval, such as --interval 1m"
         )
     else:
         names = _all(canonical_interval(wanted), raw)
+    if of_path is not None and wanted is not None and known_interval(names.categories[0]) is None:  # 1w, say
+        return names, np.full(len(raw), interval_ms(wanted)), np.ones(len(raw), np.bool_)
     lengths = np.array([_length(piece, name) for name in names.categories], np.int64)
     other = np.array([wanted is not None and name != canonical_interval(wanted) for name in names.categories], np.bool_)
     return names, lengths[names.codes], other[names.codes]
+
+
+def _named(source: Source, word: str) -> str:
+    return canonical_interval(source.interval_names.get(word) or known_name(word))
 
 
 def _group(pattern: str, text: str) -> str:

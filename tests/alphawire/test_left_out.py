@@ -29,7 +29,8 @@ BARS = minute_bars(400)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A configuration, bars of which four rows are none to use, and news of which three of five rows are none."""
-    config = {"news": {"scorer": "lexicon"}, "strategies": {"demo": PLAIN, "news": NEWS}}
+    config: dict[str, Any] = {"sources": {"all": {"repeated": "all"}}}
+    config |= {"news": {"scorer": "lexicon"}, "strategies": {"demo": PLAIN, "news": NEWS}}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(config))
     rows = pd.DataFrame(BARS).assign(time=BARS["open_time"]).drop(columns=["open_time", "close_time", "interval"])
     changed = rows.iloc[[10]].assign(close=rows["close"].iloc[10] * 1.0001, high=rows["high"].iloc[10] * 1.01)
@@ -58,7 +59,7 @@ def run(folder: Path, *arguments: str) -> tuple[dict[str, Any], str]:
 
 
 def test_a_replay(folder: Path) -> None:
-    source = ["--source", str(folder / "bars.csv"), "--out", str(folder / "s.jsonl")]
+    source = ["--source", str(folder / "bars.csv"), "--format", "all", "--out", str(folder / "s.jsonl")]
     told, said = run(folder, "replay", "news", *source)
     assert (told["left_out"]["reasons"], told["news_left_out"]["reasons"]) == (OF_BARS, OF_NEWS)
     assert told["signals"] == len(BARS) - 3
@@ -70,7 +71,17 @@ def test_a_backtest_and_its_page(folder: Path) -> None:
     pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
     lines = (folder / "bars.csv").read_text().splitlines()
     (folder / "bars.csv").write_text("\n".join(lines[:-1]) + "\n")  # no engine takes two bars of one time
-    told, said = run(folder, "backtest", "news", "--source", str(folder / "bars.csv"), "--out", str(folder / "run"))
+    told, said = run(
+        folder,
+        "backtest",
+        "news",
+        "--source",
+        str(folder / "bars.csv"),
+        "--format",
+        "all",
+        "--out",
+        str(folder / "run"),
+    )
     of_bars = {name: count for name, count in OF_BARS.items() if name != "correction"}
     assert (told["left_out"]["reasons"], told["news_left_out"]["reasons"]) == (of_bars, OF_NEWS)
     assert "3 of the bars were left out: " in said
@@ -91,7 +102,7 @@ def test_articles_without_a_text_or_symbol(folder: Path) -> None:
         "b,2013-10-04T14:31:00Z,,Great profit\n"
         "c,2013-10-04T14:32:00Z,IBM,\n"
     )
-    source = ["--source", str(folder / "bars.csv"), "--out", str(folder / "s.jsonl")]
+    source = ["--source", str(folder / "bars.csv"), "--format", "all", "--out", str(folder / "s.jsonl")]
     told, _ = run(folder, "replay", "news", *source)
     assert told["news_left_out"]["reasons"] == {"without a text": 1, "about no symbol": 1}
 

@@ -37,7 +37,9 @@ def folder(tmp_path: Path) -> Path:
         "signal": {"key": "signal.threshold", "buy_threshold": 55, "sell_threshold": 45},
         "execution": {"weight": 0.5},
     }
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"strategies": {"demo": strategy}}))
+    (tmp_path / "c.yaml").write_text(
+        yaml.safe_dump({"strategies": {"demo": strategy}, "sources": {"all": {"repeated": "all"}}})
+    )
     return tmp_path
 
 
@@ -45,7 +47,7 @@ def run(folder: Path, command: str, lines: list[str], *more: str) -> Result:
     file = folder / "bars.csv"
     file.write_text(HEADER + "\n".join(lines) + "\n")
     source = ["--source", str(file), "--out", str(folder / command), "-c", str(folder / "c.yaml"), "--json"]
-    return CliRunner().invoke(cli, [command, "demo", *source, *more])
+    return CliRunner().invoke(cli, [command, "demo", *source, "--format", "all", *more])
 
 
 @pytest.mark.parametrize("command", ["backtest", "sweep"])

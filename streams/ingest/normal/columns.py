@@ -220,7 +220,7 @@ def _symbol(table: Table, used: Iterable[str]) -> tuple[str, ...]:
 
 
 def _may_say_symbols(raw: pd.DataFrame, used: set[str]) -> str | None:
-    others = [name for name in raw.columns if name not in used]
+    others = [name for name in raw.columns if name not in used and name not in (*TIMES, *OTHER_TIMES, *ENDS)]
     known = [name for name in OTHER_SYMBOLS if name in others]
     if known:
         return known[0]

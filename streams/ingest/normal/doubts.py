@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS
+from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 from streams.ingest.normal.columns import Columns
 from streams.ingest.reading.tables import Table
@@ -121,14 +122,32 @@ def distinct_rows(table: Table, columns: Columns, frame: pd.DataFrame) -> pd.Dat
 
 
 def _conflict(table: Table, columns: Columns, row: "pd.Series[Any]", others: Sequence[str]) -> str:
-    at = pd.Timestamp(int(row["open_time"]), unit="ms", tz="UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
     by = columns.symbol[0] if columns.symbol else "symbol"
     apart = f"columns: {{symbol: [{by}, {others[0]}]}}, or only: {{{others[0]}: …}}, or " if others else ""
     seen = f"; they differ in {', '.join(others[:4])}" if others else ""
     return (
-        f"{table.piece}: has two bars of {row['symbol']} at {at} with other values{seen}; declare {apart}repeated: last"
+        f"{table.piece}: has two bars of {row['symbol']} at {_at(row)} with other values{seen}; declare {apart}repeated: last"
         " (first, or all as corrections)"
     )
+
+
+def check_once(frame: pd.DataFrame, source: Source) -> None:
+    """`ConfigurationError` for two bars of one symbol and time with other values in two files."""
+    if source.repeated != "refuse":
+        return
+    keys = ["symbol", "interval", "open_time"]
+    twice = frame[frame.duplicated(keys, keep=False)]
+    differing = twice[~twice.duplicated([*keys, *COLUMNS], keep=False)]
+    if len(differing):
+        row = differing.iloc[0]
+        raise ConfigurationError(
+            f"{row['symbol']} has two bars at {_at(row)} with other values, in two files; declare a source for each, or"
+            " repeated: all (the later is a correction)"
+        )
+
+
+def _at(row: "pd.Series[Any]") -> str:
+    return pd.Timestamp(int(row["open_time"]), unit="ms", tz="UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_together(parts: Sequence[pd.DataFrame]) -> None:

@@ -38,6 +38,8 @@ def numbers(table: Table, column: str, scale: float) -> Values:
     source, raw = table.source, table.frame[column]
     if raw.dtype == object and not len(raw.map(type).drop_duplicates().loc[lambda kinds: ~kinds.isin([str])]):
         raw = _texts(raw, source)
+    if source.scaled == "integers" and not pd.api.types.is_integer_dtype(raw) and raw.dtype != object:
+        scale = 1.0
     if scale != 1.0 and (raw.dtype == object or pd.api.types.is_integer_dtype(raw)):
         return _scaled(raw, scale, source)
     values = np.array(pd.to_numeric(raw, errors="coerce").astype("float64").to_numpy(np.float64, na_value=np.nan))

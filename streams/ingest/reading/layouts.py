@@ -41,7 +41,7 @@ def settle(source: Source, look: Look) -> Source:
             f"{look.piece}: is no file of preset {source.preset} ({chosen.tool}): {_seen(look)}{hint}"
         )
     whole = settled(source, layout)
-    for setting, why in chosen.needs.items():
+    for setting, why in {**chosen.needs, **layout.needs}.items():
         if _value(whole, setting) in (None, ()):
             raise ConfigurationError(f"{look.piece}: preset {source.preset} needs {setting}: {why}")
     return whole
@@ -60,7 +60,11 @@ def fits(layout: Layout, look: Look) -> bool:
         return False
     if when.lines and not re.search(when.lines, look.text, re.MULTILINE):
         return False
+    if (when.kind or "file") != (look.piece.kind if look.piece.kind == "qlib" else "file"):
+        return False
     names = {name.strip().lower() for name in columns_of(look, layout)}
+    if when.column and not any(re.search(when.column, name) for name in columns_of(look, layout)):
+        return False
     if not {name.lower() for name in when.columns} <= names:
         return False
     return all(look.types.get(name) == kind for name, kind in when.types.items())
@@ -82,7 +86,8 @@ def guesses(look: Look) -> list[str]:
 
 def _speaks(layout: Layout, look: Look) -> bool:
     """It fits, and by more than a name that any file may have."""
-    return fits(layout, look) and bool(layout.when.lines or layout.when.types or len(layout.when.columns) > 1)
+    when = layout.when
+    return fits(layout, look) and bool(when.lines or when.types or when.column or when.kind or len(when.columns) > 1)
 
 
 def describe(chosen: Preset, look: Look) -> str:

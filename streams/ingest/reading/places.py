@@ -59,6 +59,7 @@ def _folder(folder: Path) -> Iterator[Piece]:
         return
     inside = sorted(item for item in folder.iterdir() if not hidden(item.name))
     files = [item for item in inside if item.is_file() and _readable(item.name)]
+    files = files or [item for item in inside if item.is_file() and _readable(item.name, True)]  # .txt, if all are
     yield from (Piece(str(item), keys_of(folder, item), alone=False) for item in files)
     if not files:
         for item in inside:
@@ -69,6 +70,8 @@ def _folder(folder: Path) -> Iterator[Piece]:
 def _table(folder: Path) -> str | None:
     if (folder / "_delta_log").is_dir():
         return "delta"
+    if (folder / "calendars").is_dir() and (folder / "features").is_dir():
+        return "qlib"
     metadata = folder / "metadata"
     return "iceberg" if metadata.is_dir() and any(metadata.glob("*.metadata.json")) else None
 

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import json
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -60,12 +61,8 @@ def _is_text(piece: Piece) -> bool:
 
 
 def _tables(piece: Piece, source: Source, rows: int | None, texts: Container[str] | None) -> Iterator[Table]:
-    if source.shape == "qlib" or (source.preset and piece.suffix == ".bin"):
-        raise ConfigurationError(f"{piece}: name the folder that holds calendars, features and instruments")
     if piece.kind != "file":
-        from streams.ingest.reading.lakes import lake_table
-
-        yield from _columnar(lake_table(piece), piece, source, rows)
+        yield from _columnar(_of_folder(piece), piece, source, rows)
     elif piece.suffix in COLUMNAR and not piece.packing:
         yield from _files(piece, source, rows)
     else:
@@ -140,17 +137,24 @@ def _arrow(file: Any) -> Any:
             return pyarrow.feather.read_table(file)
 
 
+def _of_folder(piece: Piece) -> Any:
+    from streams.ingest.reading.lakes import lake_table
+    from streams.ingest.reading.qlib import qlib_table
+
+    return qlib_table(piece) if piece.kind == "qlib" else lake_table(piece)
+
+
 def _look(piece: Piece) -> Look:
     if piece.kind != "file":
-        from streams.ingest.reading.lakes import lake_table
-
-        return _look_of(piece, lake_table(piece).schema)
+        return _look_of(piece, _of_folder(piece).schema)
     found = _parquet(opened(piece)).schema_arrow if piece.suffix in (".parquet", ".pq", ".parq") else None
     return _look_of(piece, found or _arrow(opened(piece)).schema)
 
 
 def _look_of(piece: Piece, schema: Any) -> Look:
-    names = [str(name) for name in schema.names]
+    notes = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    counted = [each.get("name") for each in notes.get("index_columns", []) if isinstance(each, dict)]
+    names = [str(name) for name in (*schema.names, *counted) if name is not None]
     types = {str(each.name).lower(): str(each.type) for each in schema}
     return Look(piece, columns=tuple(names), types=types)
 
