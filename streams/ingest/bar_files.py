@@ -185,7 +185,11 @@ def chosen_rows(table: Table) -> pd.DataFrame:
     for name, wanted in table.source.only.items():
         if name.lower() not in frame:
             raise ConfigurationError(f"{table.piece}: has no column {name}, which `only` names")
-        frame = frame[frame[name.lower()].astype(str).isin([wanted] if isinstance(wanted, str) else wanted)]
+        there = frame[name.lower()].astype(str)
+        frame = frame[there.isin([wanted] if isinstance(wanted, str) else wanted)]
+        if not len(frame) and len(there):
+            some = ", ".join(there.unique()[:8])
+            raise ConfigurationError(f"{table.piece}: has no row with {name} {wanted}, as `only` says; it has {some}")
     return frame.reset_index(drop=True)
 
 

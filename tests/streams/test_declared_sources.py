@@ -112,13 +112,13 @@ def test_rows_that_are_chosen_and_which_of_two_counts(tmp_path: Path) -> None:
 
 
 def test_adjusted_prices_keep_the_bar_whole(tmp_path: Path) -> None:
-    head = "symbol,time,open,high,low,close,adj close,volume\n"
+    head = "symbol,time,open,high,low,close,adj_close,volume\n"
     path = write(tmp_path / "a.csv", head + "A,2024-03-08,10,12,8,12,6,100\nA,2024-03-11,7,7,7,7,7,100\n")
     bars = read_bars(path, "1d", source(adjust="ratio"))
     assert bars[["open", "high", "low", "close"]].to_numpy().tolist() == [[5.0, 6.0, 4.0, 6.0], [7.0] * 4]
     raw = read_bars(path, "1d")
     assert raw["close"].tolist() == [12.0, 7.0]
-    assert "adjust: ratio takes adj close" in refused(raw).read_as["close"]
+    assert "adjust: ratio takes adj_close" in refused(raw).read_as["close"]
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,8 @@ def _conflict(table: Table, columns: Columns, row: "pd.Series[Any]", others: Seq
     apart = f"columns: {{symbol: [{by}, {others[0]}]}}, or only: {{{others[0]}: …}}, or " if others else ""
     seen = f"; they differ in {', '.join(others[:4])}" if others else ""
     return (
-        f"{table.piece}: has two bars of {row['symbol']} at {_at(row)} with other values{seen}; declare {apart}repeated: last"
+        f"{table.piece}: has two bars of {row['symbol']} at {_at(row)} with other values{seen};"
+        f" declare {apart}repeated: last"
         " (first, or all as corrections)"
     )
 

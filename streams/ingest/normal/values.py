@@ -104,6 +104,11 @@ def beside(table: Table, columns: Columns, frame: pd.DataFrame) -> dict[str, str
     adjusted = numbers(table, columns.adjusted, table.source.price_scale)
     if not (np.abs(adjusted / frame["close"].to_numpy() - 1.0) > 1e-6).any():
         return {}
+    if columns.adjusted == "adj close":  # yfinance's and Yahoo's, whose other frames hold adjusted prices as close
+        raise ConfigurationError(
+            f"{table.piece}: has Adj Close beside Close, and they differ: declare adjust: ratio for prices that know splits"
+            " and dividends, or adjust: none for those as traded"
+        )
     return {"close": f"as it was traded; adjust: ratio takes {columns.adjusted}, which knows splits and dividends"}
 
 
