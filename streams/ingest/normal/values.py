@@ -106,8 +106,8 @@ def beside(table: Table, columns: Columns, frame: pd.DataFrame) -> dict[str, str
         return {}
     if columns.adjusted == "adj close":  # yfinance's and Yahoo's, whose other frames hold adjusted prices as close
         raise ConfigurationError(
-            f"{table.piece}: has Adj Close beside Close, and they differ: declare adjust: ratio for prices that know splits"
-            " and dividends, or adjust: none for those as traded"
+            f"{table.piece}: has Adj Close beside Close, and they differ: declare adjust: ratio for prices that know"
+            " splits and dividends, or adjust: none for those as traded"
         )
     return {"close": f"as it was traded; adjust: ratio takes {columns.adjusted}, which knows splits and dividends"}
 
