@@ -1,5 +1,5 @@
-"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka (`recovery` always);
-names (``throughput``) choose some.
+"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka (always: `recovery`,
+`rolling`); names (``throughput``) choose some.
 """
 
 import platform
@@ -16,6 +16,7 @@ from benchmarks import (
     recovery,
     replay,
     restore,
+    rolling,
     startup,
     swap,
     throughput,
@@ -23,7 +24,7 @@ from benchmarks import (
 
 NAMES = {
     "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
-    "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
+    "rolling": rolling, "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
     "cross_section": cross_section, "news": news, "join": join,
 }  # fmt: skip
 

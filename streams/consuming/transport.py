@@ -30,6 +30,7 @@ from faust.types import TP, ConsumerMessage
 from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps, Span, clipped
 from streams.kafka.header_repair import read_tolerantly
+from streams.process import trace
 from streams.process.exits import Die, cause, no_silent_end
 from streams.process.failpoints import failpoint
 
@@ -75,8 +76,10 @@ class Owner(Protocol):
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Take over what is the owner's of all that was `assigned`."""
 
-    async def on_revoke(self, revoked: set[TP]) -> None:
-        """Finish what is begun, within its own deadline, and forget the partitions."""
+    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
+        """Finish what is begun, within its own deadline, and forget the partitions; `for_now`: the group gives them out
+        anew, and some may come back at once.
+        """
 
     def marked(self) -> Mapping[TP, int]:
         """Of each partition that it has, or had: everything before this offset is dealt with, and the log says so."""
@@ -158,6 +161,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **kwargs)
         ends = {tp: batch[-1].offset + 1 for tp, batch in records.items() if batch}
+        for tp, end in ends.items():
+            trace.note_fetched(f"{tp.topic}/{tp.partition}", records[tp][0].offset, end)
         self.consumer.note_passed(ends, consumer._subscription)
         behind = any((consumer.highwater(tp) or 0) > end for tp, end in ends.items() if tp in consumer.assignment())
         consumer._fetcher._fetch_max_wait_ms = self.app.fetch_wait.after(bool(ends), behind)
@@ -251,6 +256,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 self._expected[tp] = chunk.next
                 self._ledger[tp].append((chunk.next - 1, chunk.next))
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                trace.note("handed on", f"{tp.topic}/{tp.partition}", chunk.next)
                 yield tp, self._chunk_message(chunk)
 
     def _slices(self, tp: TP, batch: list[Any], generation: int) -> list[Chunk]:
@@ -312,7 +318,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.stop_flow()
         self.app.flow_control.suspend()
         with no_silent_end(self.owner.die, "giving partitions up"):
-            await self.owner.on_revoke(revoked)
+            await self.owner.on_revoke(revoked, for_now=True)
         await super().on_partitions_revoked(revoked)
         self._wipe()
 

@@ -21,6 +21,12 @@ CONNECT_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 DELIVERY_TIMEOUT = 30.0
+WATERMARK_LOOK = 0.002
+READER: "dict[str, Any]" = {"fetch_max_wait_ms": 500, "retry_backoff_ms": 20}
+"""Of clients that read up to the end of a log. Tansu searches for records only as long as a fetch's wait lasts, and
+takes longer with each batch on the log: a short one would end with nothing. All that is asked for is there, so no fetch
+whose answer counts ever waits. A client knows nothing of a topic at first, and asks again after the backoff.
+"""
 
 
 def client_settings(kafka: Kafka) -> dict[str, Any]:
@@ -200,7 +206,7 @@ async def offset_range(
     """
     from aiokafka import TopicPartition
 
-    async with open_consumer(kafka, isolation_level=isolation, fetch_max_wait_ms=500) as consumer:
+    async with open_consumer(kafka, isolation_level=isolation, **READER) as consumer:
         return await _range(consumer, TopicPartition(topic, partition), isolation, kafka)
 
 
@@ -222,7 +228,11 @@ async def _range(consumer: "AIOKafkaConsumer", at: "TopicPartition", isolation: 
             consumer.seek(at, listed - 1)
             watermark = consumer.last_stable_offset if isolation == "read_committed" else consumer.highwater
             while (end := watermark(at)) is None:
-                await consumer.getmany(at, timeout_ms=20)
+                if at in consumer._fetcher._records:  # and it has no watermark: an error
+                    await consumer.getmany(at, timeout_ms=20)
+                # What has come is not taken: the client would at once ask for more, which the broker, at the end of
+                # the log, answers when that fetch's wait is over; and what is sought next would wait for it.
+                await asyncio.sleep(WATERMARK_LOOK)
             return oldest, max(end, listed)
     except (KafkaError, TimeoutError) as error:
         raise unreachable(kafka, f"asking for {at.topic}/{at.partition}: {error or 'no answer'}") from None
@@ -242,9 +252,7 @@ async def read_batches_to_end(
     from aiokafka import TopicPartition
 
     at = TopicPartition(topic, partition)
-    # Tansu searches for records only as long as the wait lasts, and takes longer with each batch on the log: a short
-    # wait would end with nothing. All that is asked for is there, so only the last, idle fetch ever waits
-    options = {"max_partition_fetch_bytes": 4 << 20, "fetch_max_wait_ms": 500, "auto_offset_reset": "earliest"}
+    options = {"max_partition_fetch_bytes": 4 << 20, "auto_offset_reset": "earliest", **READER}
     if gaps:
         from streams.kafka.gap_detection import watch_gaps
 

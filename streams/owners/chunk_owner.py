@@ -20,6 +20,7 @@ from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
 from streams.owners.life_cycle import PartitionOwner, Restored
 from streams.owners.publisher import PartitionPublisher
+from streams.process import trace
 from streams.process.exits import Die, Exit, no_silent_end
 from streams.publishing.writer import Writer, WriterFactory
 
@@ -82,9 +83,11 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         """Takes over what is the owner's of all that was `assigned`."""
         await self.take_over(self._own(assigned), generation)
 
-    async def on_revoke(self, revoked: set[TP]) -> None:
-        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions."""
-        await self.let_go(self._own(revoked))
+    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
+        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions, but those that
+        can be fed on if they come back at once.
+        """
+        await self.let_go(self._own(revoked), for_now)
 
     def _own(self, tps: set[TP]) -> list[int]:
         return sorted(tp.partition for tp in tps if tp.topic == self.topic)
@@ -130,12 +133,15 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
 
     async def feed(self, chunk: Chunk) -> None:
         """One chunk, in pieces. Then waits while too much is pending."""
+        place = f"{self.topic}/{chunk.tp.partition}"
+        trace.note("fed", place, chunk.next)
         for piece in chunk.pieces(self._piece):
             part = self.partitions.get(chunk.tp.partition)
             if part is None or chunk.generation != self.generation:
                 return
             try:
                 self.step_over(part, piece)
+                trace.note("decided", place, piece.next)
             except Exception as error:  # an agent that raises has its chunk acked all the same: records would be lost
                 where = {"partition": part.number, "offset": piece.start}
                 self._log.exception("%s: the chunk from offset %d failed", part.place, piece.start, extra=where)

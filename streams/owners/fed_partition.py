@@ -29,6 +29,11 @@ class FedPartition(PendingOutput, ABC):
     """Offsets of records that were gone before they were read."""
 
     @property
+    def traced(self) -> str:
+        """What its bars are called in a trace (`streams.process.trace`)."""
+        return f"{self.topic}/{self.number}"
+
+    @property
     @abstractmethod
     def failures(self) -> Mapping[str, Failure]:
         """Strategies that stopped."""

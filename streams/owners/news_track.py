@@ -54,6 +54,11 @@ class NewsPartition(BarsPartition):
         super().__init__(first.number, first.names, intake, pipeline, plan, on_failure=on_failure)
         self.first = first
 
+    @property
+    def traced(self) -> str:
+        """Not the first track's: a trace is of what does not wait for news."""
+        return f"{super().traced} with news"
+
     def propose(self, unknown: Unknown, timestamp: int) -> None:
         """Onto the log, after all that came before."""
         failpoint("before_unknown")

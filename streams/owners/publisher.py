@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 from schemas.configuration import Worker as Settings
 from schemas.errors import ConfigurationError
 from streams.owners.bars_partition import BarsPartition
+from streams.owners.fed_partition import FedPartition
+from streams.process import trace
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
-from streams.publishing.pending_output import PendingOutput
 from streams.publishing.writer import Record, Writer
 
 log = logging.getLogger("alphawire.publisher")
@@ -26,7 +27,7 @@ ROUND_BATCH = 500
 BARS_BETWEEN_ROUNDS = 500_000
 
 
-P = TypeVar("P", bound=PendingOutput)
+P = TypeVar("P", bound=FedPartition)
 
 
 class PartitionPublisher(Generic[P]):
@@ -127,10 +128,13 @@ class PartitionPublisher(Generic[P]):
             records.append(part.marker_record(reached))
         if records:
             failpoint("before_signals")
+            trace.note_written(part.traced, reached.position)
             await self.writer.write(part.number, records)
             failpoint("after_signals")
             if switched:
                 failpoint("after_swap_applied")
+        if reached.position > part.published:
+            trace.note("committed", part.traced, reached.position)
         part.reached = reached
         if together:
             part.note_marker(reached)

@@ -26,10 +26,13 @@ NAMES = (
     "after_send",
     "before_commit",
     "after_commit",
+    "in_opened_transaction",
     "in_load",
     "in_silent_fold",
     "in_catch_up",
     "in_revoke",
+    "before_unused_ends",
+    "after_taken_back",
     "before_swap_applied",
     "after_swap_applied",
     "before_closing",
@@ -54,11 +57,13 @@ OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_mar
 """In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
 OF_TRADES = ("after_trades", "before_ticks", "mid_open_bars", "in_open_bars_load")
 """In ``alphawire bars``; those of fetching and publishing (``after_fetch``, ``before_signals`` …) are there too."""
+OF_REBALANCES = ("after_taken_back",)
+"""That of `NAMES` that only a worker reaches which is given a partition again that it had until then."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
 """Those of `NAMES` that only an owner of cross-sections reaches."""
-TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
+TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit", "in_opened_transaction", "before_unused_ends")
 """Those that only a worker with transactions reaches."""
 
 

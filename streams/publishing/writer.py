@@ -1,7 +1,6 @@
 """Records, and the writers that put them on the log: every future is kept and awaited."""
 
 import asyncio
-import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,14 +11,13 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from plugins.pipeline.records.signals import Signals
-from schemas.configuration import Kafka
 from schemas.wire import Applied, Placed, ShadowPrediction, Signal, encode
 from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
-from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import partition_of
 from streams.kafka.refusals import refused_write
 from streams.kafka.topics.specs import LARGEST_BATCH
+from streams.process import trace
 from streams.process.failpoints import failpoint
 from streams.publishing.signal_rows import SignalBatch, SignalRows
 
@@ -131,20 +129,26 @@ class Writer:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._places: set[tuple[str, int]] = set()
+        """Where the last write went."""
 
     async def write(self, partition: int, records: Iterable[Output]) -> None:
         """Those that name no partition go to `partition`. Raises what the broker answered when any was not
         acknowledged: `ConfigurationError` for what a setting or a right refuses, as it would after a restart.
         """
         topics, futures = [], []
+        self._places = places = set[tuple[str, int]]()
         try:
             for (topic, place), batch in self._batches(partition, records):
                 async with self._turns[topic, place]:
                     futures.append(await self._producer.send_batch(batch, topic, partition=place))
                     topics.append(topic)
+                    places.add((topic, place))
             failpoint("after_send")
+            trace.note_write("sent")
         finally:
             results = await asyncio.gather(*futures, return_exceptions=True)
+        trace.note_write("acknowledged")
         for topic, result in zip(topics, results, strict=True):
             if isinstance(result, BaseException):
                 raise refused_write(result, topic) or result
@@ -168,23 +172,6 @@ class Writer:
 
     def _new_batch(self, record: "Output") -> Any:
         return SignalBatch(self._producer) if isinstance(record, SignalRows) else self._producer.create_batch()
-
-
-class TransactionalWriter(Writer):
-    """Each write is one transaction: all of it is on the log, or nothing.
-
-    After an error its outcome may be unknown, so the process must end and nothing may be tried again: a client that
-    goes on can tear or lose transactions (Jepsen, Bufstream 0.1.0, 2024).
-    """
-
-    transactional = True
-
-    async def write(self, partition: int, records: Iterable[Output]) -> None:
-        await self._producer.begin_transaction()
-        await super().write(partition, records)
-        failpoint("before_commit")
-        await self._producer.commit_transaction()
-        failpoint("after_commit")
 
 
 class WriterFactory(Protocol):
@@ -211,31 +198,6 @@ class SharedWriterFactory:
 
     async def close(self, writer: Writer) -> None:
         """The producer belongs to whoever made it."""
-
-
-class TransactionalWriterFactory:
-    """A producer for each partition, with a transactional id of the partition's own: exactly once for readers with
-    ``read_committed``. The id is of the topic and not of the consumer group: a second group shuts the first one out.
-    """
-
-    exactly_once = True
-
-    def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._kafka = kafka
-        self._topic = topic
-        self._open: dict[int, contextlib.AsyncExitStack] = {}
-
-    async def open(self, partition: int, track: str = "") -> Writer:
-        stack = contextlib.AsyncExitStack()
-        identity = f"alphawire-{self._topic}-{partition}{track and f'-{track}'}"
-        producer = await stack.enter_async_context(open_producer(self._kafka, transactional_id=identity, **PRODUCER))
-        failpoint("after_fencing")
-        writer = TransactionalWriter(producer)
-        self._open[id(writer)] = stack
-        return writer
-
-    async def close(self, writer: Writer) -> None:
-        await self._open.pop(id(writer)).aclose()
 
 
 def _fill(batch: Any, record: Output) -> Output | None:

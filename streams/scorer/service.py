@@ -18,10 +18,12 @@ from streams.kafka.clients import gives_producer_ids, open_consumer, open_produc
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Die, Exit
+from streams.process.garbage import search_from_here
 from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.partition import ScoreDestination
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
+from streams.service.app import HEARTBEAT
 from streams.service.page_server import Page, json_response
 from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration, served
 from streams.service.watchdog import Pulse
@@ -41,6 +43,7 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     await topics.require()
     scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
+    search_from_here()
     log.info("scorer: %s", scoring.scorer.stamp)
     async with open_producer(kafka, **PRODUCER) as producer:
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
@@ -66,7 +69,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
     return {
         "group_id": f"{config.kafka.group}-scorer",
         "session_timeout_ms": session,
-        "heartbeat_interval_ms": max(300, session // 5),
+        "heartbeat_interval_ms": int(HEARTBEAT * 1000),
         "max_poll_interval_ms": 600_000,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",

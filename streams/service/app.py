@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import faust
+from faust.tables import TableManager
 from faust.types import TP
 
 from schemas.configuration import Config
@@ -22,8 +23,19 @@ from streams.service.listing import reply_records
 from streams.service.members import GroupMembers, this_worker
 
 log = logging.getLogger("alphawire.app")
+HEARTBEAT = 0.3
+"""Seconds, whatever the session's timeout: a member learns of a rebalance by its next heartbeat, and the first one to
+learn of it stands still until the last one has.
+"""
 GROUP_COMMIT = 1.0
 """Seconds between two looks at what the group's offsets should be, for those who watch its lag."""
+
+
+class NoTables(TableManager):  # type: ignore[misc]
+    """Stock waits for a second at the start, for tables; there are none."""
+
+    async def sleep(self, _seconds: Any, **_: Any) -> None:
+        """Not at all."""
 
 
 class SignalApp(faust.App):  # type: ignore[misc]
@@ -74,7 +86,7 @@ def _app(config: Config, group: str, url: str, fetch_wait: FetchWait) -> SignalA
         broker=f"alphawire://{kafka.bootstrap.replace(',', ';alphawire://')}",
         broker_credentials=_credentials(config),
         broker_session_timeout=kafka.session_timeout,
-        broker_heartbeat_interval=max(0.3, kafka.session_timeout / 5),
+        broker_heartbeat_interval=HEARTBEAT,
         broker_request_timeout=max(30.0, 2 * kafka.session_timeout),
         broker_max_poll_interval=600.0,
         broker_commit_interval=max(GROUP_COMMIT, settings.commit_interval),
@@ -85,6 +97,7 @@ def _app(config: Config, group: str, url: str, fetch_wait: FetchWait) -> SignalA
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         table_standby_replicas=1,
+        TableManager=NoTables,
         topic_allow_declare=False,
         topic_disable_leader=True,
         processing_guarantee="at_least_once",

@@ -1,5 +1,6 @@
 """The plugin listing on its topic: what this worker has, and answers for clients that ask."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -35,9 +36,10 @@ async def read_listing(kafka: Kafka) -> dict[str, PluginEntry]:
 
 async def publish_listing(kafka: Kafka, writer: Writer) -> None:
     """Writes what is new or changed, and tombstones what a distribution that we have dropped."""
-    records = list(changes(topic_name(kafka, "plugins"), entries(), await read_listing(kafka)))
+    ours = await asyncio.to_thread(entries)  # it reads their sources
+    records = list(changes(topic_name(kafka, "plugins"), ours, await read_listing(kafka)))
     await writer.write(0, records)
-    log.info("listing: %d plugins, %d records written", len(entries()), len(records))
+    log.info("listing: %d plugins, %d records written", len(ours), len(records))
 
 
 def changes(topic: str, ours: Sequence[PluginEntry], listed: dict[str, PluginEntry]) -> Iterable[Record]:

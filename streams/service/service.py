@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -15,7 +14,7 @@ from plugins.pipeline.pipeline import prepare
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config, Kafka
 from schemas.configuration import Worker as WorkerSettings
-from schemas.errors import ConfigurationError
+from schemas.errors import BrokerError, ConfigurationError
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.topics import partition_count, topic_name
@@ -25,7 +24,9 @@ from streams.owners.chunk_owner import ChunkOwner
 from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, in_words, of_crash
-from streams.publishing.writer import PRODUCER, SharedWriterFactory, TransactionalWriterFactory, Writer, WriterFactory
+from streams.process.garbage import search_from_here
+from streams.publishing.transactions import TransactionalWriterFactory
+from streams.publishing.writer import PRODUCER, SharedWriterFactory, Writer, WriterFactory
 from streams.requests.control_requests import ControlRequests
 from streams.requests.control_topic import RequestFollower
 from streams.requests.groups import check_group
@@ -86,8 +87,6 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     prepare(strategies)
     shadows = load_shadows(strategies, config.strategies)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    gc.collect()
-    gc.freeze()  # libraries and plugins stay: to look through them for garbage stops the loop for 0.2 s (seen)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,7 +100,8 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         follower = RequestFollower(kafka, requests, writer, places)
         await follower.begin()
         await check_group(kafka, follower.group, has_transactions)
-        await publish_listing(kafka, writer)
+        listing = asyncio.ensure_future(publish_listing(kafka, writer))
+        listing.add_done_callback(_die_of_listing)
         bars = BarsOwner(
             config, strategies, partitions, version, factory, die,
             requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places,
@@ -113,6 +113,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         async with served(config.worker, config.worker.http_port, worker_pages(app, bars, topics)):
             await serve(app, bars, topics, stop)
         following.cancel()
+        listing.cancel()
     bars.shadows.log_status()
     log_totals(bars.totals() + (app.cross_sections.totals() if app.cross_sections else Counter()))
 
@@ -199,6 +200,13 @@ def die_of_configuration(task: "asyncio.Future[None]") -> None:
         die(Exit.CONFIGURATION, str(error))
 
 
+def _die_of_listing(task: "asyncio.Future[None]") -> None:
+    """What refuses the listing would refuse it after a restart too, or is the broker's doing."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        code = Exit.BROKER if isinstance(fault, BrokerError) else of_crash(fault)
+        die(code, f"the plugins cannot be listed on their topic: {in_words(fault)}")
+
+
 def _die_of_silence(task: "asyncio.Future[None]") -> None:
     """A worker that no longer hears control requests would go on with what others were asked to leave."""
     if not task.cancelled():
@@ -208,6 +216,7 @@ def _die_of_silence(task: "asyncio.Future[None]") -> None:
 
 async def serve(app: SignalApp, owner: ChunkOwner[Any, Any], topics: TopicsWatch, stop: asyncio.Event) -> None:
     """Runs the app of `owner` until `stop` is set, then stops it; ends the process when it cannot go on."""
+    search_from_here()
     config = owner.config
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())

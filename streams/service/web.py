@@ -1,12 +1,14 @@
 """The worker's read-only pages: its plugins, its status, and whether it is fit to work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from plugins.base.loading.listing import entries
+from schemas.wire import PluginEntry
 from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.bars_partition import BarsPartition
@@ -27,11 +29,6 @@ COUNTS = (
     "deleted_unread",
 )  # fmt: skip
 """What is counted of the records read; `failed`: strategies that stopped; `deleted_unread`: those that were gone."""
-
-
-def keys(category: str) -> list[str]:
-    """Sorted keys of the plugins of `category`."""
-    return sorted(entry.key for entry in entries() if entry.category == category)
 
 
 def status(app: Any, bars: BarsOwner) -> dict[str, Any]:
@@ -108,21 +105,29 @@ def _failed(parts: Sequence[FedPartition]) -> dict[str, Any]:
 
 def worker_pages(app: Any, bars: BarsOwner, topics: TopicsWatch) -> dict[str, Page]:
     """By path: ``/status``, ``/health/live``, ``/health/ready``; ``/features/plugins/available`` and its like:
-    ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made once.
+    ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made once, when
+    somebody asks.
     """
 
     def ready() -> web.Response:
         failed = topics.unready() | unready(app, bars)
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
-    lists = {path: {name: keys(category)} for path, (category, name) in PAGES.items()}
-    unchanging = {"/plugins": {"plugins": entries()}, **lists, "/health/live": {"live": True}}
+    listed = cache(entries)
     return {
         "/status": lambda: json_response(status(app, bars)),
         "/health/ready": ready,
-        **{path: _always(msgspec.json.encode(value)) for path, value in unchanging.items()},
+        "/health/live": _always(lambda: {"live": True}),
+        "/plugins": _always(lambda: {"plugins": listed()}),
+        **{path: _always(partial(_keys, listed, category, name)) for path, (category, name) in PAGES.items()},
     }
 
 
-def _always(body: bytes) -> Page:
-    return lambda: bytes_response(body)
+def _keys(listed: Callable[[], list[PluginEntry]], category: str, name: str) -> dict[str, list[str]]:
+    """Sorted keys of the plugins of `category`."""
+    return {name: sorted(entry.key for entry in listed() if entry.category == category)}
+
+
+def _always(value: Callable[[], Any]) -> Page:
+    body = cache(lambda: msgspec.json.encode(value()))
+    return lambda: bytes_response(body())

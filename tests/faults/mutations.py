@@ -21,7 +21,7 @@ from streams.kafka.clients import offset_range
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import topic_name
 from streams.owners import bars_owner, bars_partition, cross_section_owner, cross_section_partition, publisher
-from streams.publishing import pending_output
+from streams.publishing import pending_output, transactions
 from streams.publishing import writer as outlet
 from streams.publishing.pending_output import Progress
 from streams.publishing.writer import Output, Record
@@ -224,7 +224,7 @@ def is_marker(record: Output) -> bool:
 
 
 def commit_before_signals(patch: Patch) -> None:
-    original = outlet.TransactionalWriter.write
+    original = transactions.TransactionalWriter.write
 
     async def write(self: Any, number: int, records: Iterable[Output]) -> None:
         some = list(records)
@@ -234,20 +234,21 @@ def commit_before_signals(patch: Patch) -> None:
             if part:
                 await original(self, number, part)
 
-    patch(outlet.TransactionalWriter, "write", write)
+    patch(transactions.TransactionalWriter, "write", write)
 
 
 def transactional_id_per_worker(patch: Patch) -> None:
-    original = outlet.TransactionalWriterFactory.__init__
+    original = transactions.TransactionalWriterFactory.__init__
 
     def init(self: Any, kafka: Any, bars: str) -> None:
         original(self, kafka, f"{bars}-{os.getpid()}")
 
-    patch(outlet.TransactionalWriterFactory, "__init__", init)
+    patch(transactions.TransactionalWriterFactory, "__init__", init)
 
 
 def load_before_fencing(patch: Patch) -> None:
-    original_open, original_close = outlet.TransactionalWriterFactory.open, outlet.TransactionalWriterFactory.close
+    writers = transactions.TransactionalWriterFactory
+    original_open, original_close = writers.open, writers.close
 
     async def end_of(factory: Any, number: int) -> int:
         name = topic_name(factory._kafka, "signals")
@@ -279,8 +280,8 @@ def load_before_fencing(patch: Patch) -> None:
         if writer.writer is not None:
             await original_close(self, writer.writer)
 
-    patch(outlet.TransactionalWriterFactory, "open", open_late)
-    patch(outlet.TransactionalWriterFactory, "close", close)
+    patch(writers, "open", open_late)
+    patch(writers, "close", close)
 
 
 class UncommittedLog(KafkaLog):
@@ -342,7 +343,7 @@ def future_not_awaited(patch: Patch) -> None:
 
 
 def goes_on_after_commit_timeout(patch: Patch) -> None:
-    original = outlet.TransactionalWriter.write
+    original = transactions.TransactionalWriter.write
 
     async def write(self: Any, number: int, records: Iterable[Output]) -> None:
         some = list(records)
@@ -356,7 +357,7 @@ def goes_on_after_commit_timeout(patch: Patch) -> None:
             await self._producer.start()
             await original(self, number, some)
 
-    patch(outlet.TransactionalWriter, "write", write)
+    patch(transactions.TransactionalWriter, "write", write)
 
 
 def gathered_marker_before_signals(patch: Patch) -> None:

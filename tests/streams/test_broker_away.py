@@ -23,7 +23,8 @@ from streams.kafka.topics import create_topics
 from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Exit, cause, of_crash
 from streams.process.logs import QUIET, Repetitions
-from streams.publishing.writer import PRODUCER, Record, TransactionalWriterFactory, Writer
+from streams.publishing.transactions import TransactionalWriterFactory
+from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.requests.control_topic import send_by
 from tests.streams.test_health import page
 from tests.streams.test_topic_settings import alter

@@ -26,7 +26,8 @@ from streams.kafka.clients import open_producer
 from streams.kafka.partitioner import PartitionerChange
 from streams.kafka.topics import create_topics, topic_name
 from streams.process.exits import Exit
-from streams.publishing.writer import Record, TransactionalWriterFactory
+from streams.publishing.transactions import TransactionalWriterFactory
+from streams.publishing.writer import Record
 from streams.recovery.conditions import Conditions
 from streams.requests.groups import _reads, check_group
 from tests.backtest.test_verify import signals as replayed_signals

@@ -277,10 +277,11 @@ async def live(
     dies_at_control: bool = False, requests: ControlRequests | None = None,
     meanwhile: Callable[[BarsOwner], None] | None = None, shadows: Shadows | None = None,
     ends: list[Any] | None = None, config: Config = CONFIG, wall_clock: Callable[[], float] = time.time,
-    partitions: int = 1,
+    partitions: int = 1, rebalances: float = 0.0,
 ) -> BarsOwner:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
-    read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`.
+    read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`. With the probability
+    `rebalances` there is one before a chunk, and the partition comes back, at once or a generation later.
     """
     died = False
 
@@ -312,10 +313,18 @@ async def live(
     part = worker.partitions[0]
     end = len(bars) if stops_at is None else stops_at
     while part.position < end and not died:
+        if rebalances and rng.random() < rebalances:
+            await worker.on_revoke({TP("bars", 0)}, for_now=True)
+            try:
+                await worker.take_over([0], worker.generation + rng.choice([1, 1, 1, 2]))
+            except Crash:
+                died = True
+            if died:
+                break
+            part = worker.partitions[0]
         following = min(part.position + rng.randint(1, 40), end)
-        feeding = asyncio.create_task(
-            worker.feed(Chunk(TP("bars", 0), 1, part.position, following, list(bars[part.position : following])))
-        )
+        chunk = Chunk(TP("bars", 0), worker.generation, part.position, following, list(bars[part.position : following]))
+        feeding = asyncio.create_task(worker.feed(chunk))
         while not (feeding.done() or died):
             await asyncio.sleep(0)
         feeding.cancel()
