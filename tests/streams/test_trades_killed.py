@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from backtest.verify.trade_bars import verify_bars
 from schemas.configuration import Config, load_config
 from schemas.wire import decode_bar, encode
 from schemas.wire.trades import Tick, Trade, decode_trade
+from streams.archive.parquet_log import ParquetLog
+from streams.archive.writer import archive
 from streams.kafka.brokers import Broker
 from streams.kafka.clients import open_producer
+from streams.kafka.log import KafkaLog
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.deadlines import deadline
@@ -117,6 +121,7 @@ def test_killed_at_every_named_point(broker: Broker, tmp_path: Path) -> None:
     assert set(found) == by_pandas(kept(config))
     by_volume = seen(bars_of(config, "volume:50"))
     assert set(by_volume) == by_a_plain_loop(config)
+    check_verdict(config, tmp_path)
     if exactly_once:
         assert len(found) == len(set(found))
         assert len(by_volume) == len(set(by_volume))
@@ -148,3 +153,28 @@ def kept(config: Config) -> list[Trade]:
     }
     log = [(record, decode_trade(record.value)) for record in records(config, "trades")]
     return [t for r, t in log if not isinstance(t, Tick) and (r.partition, r.offset) not in late]
+
+
+def check_verdict(config: Config, folder: Path) -> None:
+    """The bars verify on the broker and in an archive; and one that is another, and one too many, are seen."""
+    log = KafkaLog(config.kafka)
+    verdict = asyncio.run(verify_bars(log))
+    assert verdict.ok, verdict.differences[:3]
+    assert verdict.equal == verdict.bars > 500
+    asyncio.run(archive(log, folder / "archive", ("bars", "control", "trades", "trades.state")))
+    archived = ParquetLog(folder / "archive")
+    assert asyncio.run(verify_bars(archived)) == verdict
+
+    class Tampered(ParquetLog):
+        """The first bar of each partition has another high."""
+
+        async def batches(self, topic: str, *rest: Any, **named: Any) -> Any:
+            first = topic == "bars"
+            async for batch in super().batches(topic, *rest, **named):
+                value = batch[0].value.replace(b'"high":1', b'"high":2', first)
+                yield [batch[0]._replace(value=value), *batch[1:]] if first else batch
+                first = False
+
+    found = asyncio.run(verify_bars(Tampered(folder / "archive")))
+    assert [(one.kind, one.field) for one in found.differences] == [("different", "high")] * config.kafka.partitions
+    assert not found.ok

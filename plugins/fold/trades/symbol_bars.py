@@ -23,6 +23,10 @@ class ClosedBar(NamedTuple):
     last: int
     trades: int
 
+    def made_of(self, partition: int) -> bytes:
+        """Which trades, as the record of the bar says: PARTITION/FIRST-LAST/COUNT."""
+        return f"{partition}/{self.first}-{self.last}/{self.trades}".encode()
+
 
 class SymbolBars(ABC):
     """The open bars of `symbol`, of one kind."""

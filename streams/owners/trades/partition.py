@@ -127,8 +127,7 @@ class TradesPartition(FedPartition):
             self._numbers[place] = 1 + sum(name == place[0] for name, _ in self._numbers)
 
     def _bar_record(self, closed: ClosedBar) -> Record:
-        bar, made_of = closed.bar, f"{self.number}/{closed.first}-{closed.last}/{closed.trades}".encode()
-        headers = (("trades", made_of),)
+        bar, headers = closed.bar, (("trades", closed.made_of(self.number)),)
         return Record(self.names.bars, bar.symbol.encode(), encode(bar), bar.close_time, headers, self.number)
 
     def _put_refused(self) -> None:

@@ -1,0 +1,146 @@
+"""Bars that were made of trades, live, against those that the same log gives again: byte for byte, in their order."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from plugins.fold.trades.builder import BarBuilder
+from plugins.fold.trades.kinds import BarKind
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.wire import Bar, decode_bar, encode
+from streams.consuming.clock_bound import ClockBound
+from streams.consuming.trade_intake import TradeIntake
+from streams.kafka.gaps import describe_unread
+from streams.kafka.log import Log
+from streams.owners.trades.stored import StoredBars, load_bars
+
+MADE_OF = "trades"
+"""Header of a bar that was made of trades: PARTITION/FIRST-LAST/COUNT, offsets on `trades`."""
+
+
+Place = tuple[str, str, int]
+"""Symbol, interval and opening of a bar."""
+
+
+class BuiltBar(NamedTuple):
+    """A bar's bytes, of which trades it was made, and the offset of the record that closed it (-1: not known)."""
+
+    value: bytes
+    made_of: bytes
+    closed_by: int = -1
+
+    @property
+    def bar(self) -> Bar:
+        return decode_bar(self.value)
+
+
+@dataclass(frozen=True)
+class BarDifference:
+    """`kind`: missing, extra, or different, and then in `field`."""
+
+    kind: str
+    partition: int
+    symbol: str
+    interval: str
+    open_time: int
+    field: str | None = None
+
+
+@dataclass
+class BuiltBarsVerdict:
+    """`equal` bars on the topic of all `bars` that the trades before the markers give; `repeats` came again, which a
+    broker without transactions allows.
+    """
+
+    bars: int = 0
+    equal: int = 0
+    repeats: int = 0
+    differences: list[BarDifference] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences and not self.unread
+
+
+async def verify_bars(log: Log, progress: Callable[[int], None] = lambda _: None) -> BuiltBarsVerdict:
+    """Folds all trades of the log again, and compares. `ConfigurationError` where nobody made bars of trades, or where
+    the trades from the first on are gone.
+    """
+    verdict = BuiltBarsVerdict()
+    count = await log.partition_count("trades")
+    for number in range(count):
+        stored = await load_bars(log, number)
+        if stored.marker is not None:
+            await _compare(log, number, stored, verdict, progress)
+    if not verdict.bars and not verdict.differences:
+        raise ConfigurationError("no bars of trades are on this log; does `alphawire bars` run on these topics?")
+    return verdict
+
+
+async def _compare(
+    log: Log, number: int, stored: StoredBars, verdict: BuiltBarsVerdict, progress: Callable[[int], None]
+) -> None:
+    verdict.unread += describe_unread(f"trades/{number}", stored.unread)
+    demanded = {key(built): built async for built in again(log, number, stored, progress)}
+    live: dict[Place, BuiltBar] = {}
+    async for record in log.records("bars", number, isolation="read_committed"):
+        made_of = dict(record.headers).get(MADE_OF)
+        if made_of is not None and record.value is not None:
+            built = BuiltBar(record.value, made_of)
+            verdict.repeats += live.setdefault(key(built), built) is not built
+    for place in sorted(demanded.keys() | live.keys(), key=lambda place: (place[2], place)):
+        here, there = live.get(place), demanded.get(place)
+        if here is None and there is not None and there.closed_by >= stored.marked:
+            continue  # not published yet
+        verdict.bars += there is not None
+        if difference := _difference(number, place, here, there):
+            verdict.differences.append(difference)
+        else:
+            verdict.equal += 1
+
+
+async def again(log: Log, number: int, stored: StoredBars, progress: Callable[[int], None]) -> AsyncIterator[BuiltBar]:
+    """The bars that the trades of a partition give."""
+    kinds = stored.marker.kinds if stored.marker else {}
+    if (first := min(kind.origin for kind in kinds.values())) < stored.begin:
+        raise ConfigurationError(
+            f"trades/{number} begins at offset {stored.begin}, and its bars at {first}: trades are gone"
+        )
+    builders = {
+        name: BarBuilder(BarKind.of(name), kind.lateness_ms, whole=kind.origin == 0) for name, kind in kinds.items()
+    }
+    partitions = await log.partition_count("trades")
+    intake = TradeIntake(number, partitions, log.partitioner, ClockBound(stored.refused, stored.end))
+    async for batch in log.batches("trades", number, first, "read_committed"):
+        progress(len(batch))
+        for record in batch:
+            try:
+                trade = intake.read(record)
+            except BadRecord:
+                continue
+            for name, builder in builders.items():
+                if record.offset < kinds[name].origin:
+                    continue
+                try:
+                    closed = builder.feed(trade, record.offset)
+                except BadRecord:
+                    continue
+                for one in closed:
+                    yield BuiltBar(encode(one.bar), one.made_of(number), record.offset)
+
+
+def key(built: BuiltBar) -> Place:
+    bar = built.bar
+    return bar.symbol, bar.interval, bar.open_time
+
+
+def _difference(number: int, place: Place, live: BuiltBar | None, wanted: BuiltBar | None) -> BarDifference | None:
+    if live is not None and wanted is not None and live[:2] == wanted[:2]:
+        return None
+    symbol, interval, time = place
+    if live is None or wanted is None:
+        return BarDifference("missing" if live is None else "extra", number, symbol, interval, time)
+    here, there = live.bar, wanted.bar
+    names = [name for name in Bar.__struct_fields__ if getattr(here, name) != getattr(there, name)]
+    return BarDifference("different", number, symbol, interval, time, names[0] if names else MADE_OF)
