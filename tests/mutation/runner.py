@@ -1,12 +1,9 @@
 """Runs mutants in forks of one process that has collected the tests, each against the tests that run its function."""
 
-import json
 import os
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -16,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.mutation.mutants import Mutant
-from tests.mutation.swapping import Functions, functions_that_differ
-from tests.mutation.targets import ROOT
+from tests.mutation.swapping import Functions, forget_all, functions_that_differ, importing, without_stored_code
+from tests.mutation.targets import COMPILED, ROOT
 from tests.mutation.tracing import Trace, Tracer
 
 PROCESSOR_SECONDS = 120
@@ -27,7 +25,12 @@ PROCESSOR_SECONDS = 120
 SECONDS = 600
 """The same for one that waits for ever."""
 SURVIVED, KILLED = 0, 1
-OPTIONS = ("-x", "-o", "addopts=--doctest-modules --strict-markers", "-p", "no:cacheprovider", "-p", "no:xdist")
+OPTIONS = (
+    "-x", "-o", "addopts=--doctest-modules --strict-markers", "-p", "no:cacheprovider", "-p", "no:xdist",
+    "-p", "no:terminal", "--assert=plain",
+)  # fmt: skip
+"""What a failed assertion held is not looked at: showing it takes longer than most tests."""
+settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None, derandomize=True)
 
 
 class Fate(StrEnum):
@@ -60,11 +63,11 @@ class Runner:
         items = {item.nodeid: item for item in session.items}
         for mutant in self._mutants:
             codes = functions_that_differ(mutant)
-            tests = trace.of(str(mutant.module), codes or ())
             if codes is None:
+                tests = trace.of_all(str(mutant.module))
                 self._start(mutant, len(tests), lambda mutant=mutant, tests=tests: _imported(mutant, tests))
                 continue
-            chosen = [items[test] for test in tests]
+            chosen = [items[test] for test in trace.of(str(mutant.module), codes)]
 
             def run(mutant: Mutant = mutant, codes: Any = codes, chosen: Any = chosen) -> int:
                 functions.swap(mutant, codes)
@@ -109,15 +112,14 @@ class Runner:
 
 
 def _imported(mutant: Mutant, tests: list[str]) -> int:
-    """What a module says outside its functions counts when it is imported: in a process that has not done so."""
-    name = ".".join(mutant.module.relative_to(ROOT).with_suffix("").parts)
-    with tempfile.TemporaryDirectory() as folder:
-        file, arguments = Path(folder, "mutant.json"), Path(folder, "tests")
-        file.write_text(json.dumps({"name": name, "path": str(mutant.module), "source": mutant.source}))
-        arguments.write_text("\n".join(tests))
-        words = [sys.executable, "-m", "pytest", *OPTIONS, "-q", "-p", "tests.mutation.imported", f"@{arguments}"]
-        done = subprocess.run(words, env=os.environ | {"ALPHAWIRE_MUTANT": str(file)}, cwd=ROOT, check=False)
-    return SURVIVED if done.returncode == 0 else KILLED
+    """What a module says outside its functions counts when it is imported: by a process that has forgotten our modules,
+    and keeps those of the libraries.
+    """
+    forget_all(ROOT)
+    importing(mutant.module, mutant.source)
+    if str(mutant.module.relative_to(ROOT)) in COMPILED:
+        without_stored_code()
+    return SURVIVED if pytest.main([*OPTIONS, *tests]) == pytest.ExitCode.OK else KILLED
 
 
 def _outcome(session: pytest.Session, items: Iterable[pytest.Item]) -> int:
@@ -170,7 +172,8 @@ def run(mutants: list[Mutant], tests: tuple[str, ...], brokers: bool, each: Call
         The tests fail without a mutant, or cannot be collected.
     """
     marks = "not slow and not nightly" + ("" if brokers else " and not broker")
-    words = [*OPTIONS, "-m", marks, "-p", "no:terminal", *tests]
+    settings.load_profile("mutation")
+    words = [*OPTIONS, "-m", marks, *tests]
     code = pytest.main(words, plugins=[Runner(mutants, each)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ends with {code}")

@@ -16,6 +16,7 @@ from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 
 from tests.mutation.mutants import Mutant
+from tests.mutation.targets import ROOT
 
 
 def functions_that_differ(mutant: Mutant) -> dict[str, CodeType] | None:
@@ -77,9 +78,27 @@ class Functions:
         for name, code in codes.items():
             for function in self._functions[str(mutant.module), name]:
                 function.__code__ = code
-        if any(dispatcher.py_func.__code__ in codes.values() for dispatcher in self._compiled):
-            for dispatcher in self._compiled:  # a caller's compiled code has this function's within it
-                dispatcher._cache = NullCache()
+        for dispatcher in self._holding(set(codes.values())):
+            dispatcher._cache = NullCache()
+
+    def _holding(self, codes: set[CodeType]) -> list[Any]:
+        """The dispatchers whose compiled code has one of these within it: their own, or that of what they call."""
+        holding = [dispatcher for dispatcher in self._compiled if dispatcher.py_func.__code__ in codes]
+        for called in holding:  # grows
+            holding += [caller for caller in self._compiled if caller not in holding and _calls(caller, called)]
+        return holding
+
+
+def _calls(caller: Any, called: Any) -> bool:
+    function = caller.py_func
+    return any(function.__globals__.get(name) is called for name in function.__code__.co_names)
+
+
+def without_stored_code() -> None:
+    """numba stores what it compiles by a function's own instructions; constants of its module, and what it calls, are
+    in the compiled code too.
+    """
+    Dispatcher.enable_caching = lambda self: None
 
 
 class Importing(MetaPathFinder, Loader):
@@ -98,6 +117,19 @@ class Importing(MetaPathFinder, Loader):
         exec(compile(self._source, str(self._path), "exec"), module.__dict__)
 
 
-def importing(name: str, path: Path, source: str) -> None:
-    """From now on the module `name`, not imported yet, comes from `source`."""
+def importing(path: Path, source: str) -> None:
+    """From now on the module of the file `path`, not imported yet, comes from `source`."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     sys.meta_path.insert(0, Importing(name, path, source))
+
+
+def forget_all(folder: Path) -> None:
+    """The next import of any module below the folder runs it anew."""
+    below = [name for name, module in sys.modules.items() if _is_below(module, folder)]
+    for name in below:
+        del sys.modules[name]
+
+
+def _is_below(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and Path(file).is_relative_to(folder) and "site-packages" not in file

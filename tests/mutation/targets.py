@@ -14,12 +14,12 @@ _PIPELINE = (
     "tests/streams/test_state.py", "tests/streams/test_news_track.py", "tests/streams/test_crash.py",
     "tests/backtest/test_explain.py", "tests/backtest/test_per_symbol.py", "plugins/pipeline",
 )  # fmt: skip
-_ENGINES = ("tests/plugins/engines", "plugins/engines")
+_BY_HAND = "tests/plugins/engines/test_engines_by_hand.py"
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "plugins/fold/gate.py": ("tests/plugins/test_gate.py", "plugins/fold/gate.py", "tests/plugins/test_news.py"),
-    "plugins/engines/contract.py": _ENGINES,
-    "plugins/engines/results/metrics.py": _ENGINES,
+    "plugins/engines/contract.py": ("tests/plugins/engines/test_contract.py", _BY_HAND),
+    "plugins/engines/results/metrics.py": ("tests/plugins/engines/test_metrics.py", _BY_HAND),
     "streams/consuming/intake.py": (
         "tests/streams/test_intake.py", "tests/streams/test_state.py", "streams/consuming/intake.py",
     ),
@@ -40,3 +40,6 @@ def modules(target: str) -> list[Path]:
 
 WITH_BROKERS = {"streams/publishing/writer.py"}
 """Of these the tests with a broker run too: nothing else tells what a writer has written."""
+
+COMPILED = {"plugins/fold/gate.py", "plugins/engines/contract.py"}
+"""Of these numba compiles functions."""

@@ -27,8 +27,15 @@ class Trace:
         """Tests that run one of the functions, quickest first, as far as `BUDGET` goes; those that run any function of
         the file where none of these is seen to run: compiled code is not seen.
         """
-        chosen = self._that_ran(file, functions) or self._that_ran(file, None) or set(self.seconds)
-        ordered = sorted(chosen, key=lambda test: self.seconds[test])
+        return self._quickest(self._that_ran(file, functions) or self._that_ran(file, None) or set(self.seconds))
+
+    def of_all(self, file: str) -> list[str]:
+        """Tests that run any function of the file, and as many of the others: they may read what it defines."""
+        ran = self._that_ran(file, None)
+        return self._quickest(ran) + self._quickest(set(self.seconds) - ran)
+
+    def _quickest(self, tests: set[str]) -> list[str]:
+        ordered = sorted(tests, key=lambda test: self.seconds[test])
         spent = accumulate(self.seconds[test] for test in ordered)
         return [test for test, seconds in zip(ordered, spent, strict=True) if seconds <= BUDGET]
 

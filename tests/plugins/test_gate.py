@@ -72,11 +72,26 @@ def test_a_bar_is_remembered_by_the_mix_of_its_six_words() -> None:
     assert int(states["hashes"][0, 0]) == mixed
 
 
-def test_a_bar_that_overlaps_the_last_one_is_late() -> None:
+@pytest.mark.parametrize("after", [1, MINUTE // 2, MINUTE - 1])
+def test_a_bar_that_overlaps_the_last_one_is_late(after: int) -> None:
     bars = rows((0, 5.0), (0, 5.0))
-    bars["time"][1] += MINUTE // 2
+    bars["time"][1] += after
     verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(2, np.int64), bars, MINUTE)
     assert verdicts.tolist() == [ACCEPTED, LATE]
+
+
+@pytest.mark.parametrize("minute", [-1_000_000, -60, 0, 30, 59])
+def test_the_first_bar_of_a_symbol_may_open_at_any_minute(minute: int) -> None:
+    """Before 1970, and within the first interval of it: a symbol without bars has no last one from 1970."""
+    bars = rows((minute, 5.0), (minute + 60, 5.0), (minute + 60, 5.0))
+    bars["time"] += 59 * MINUTE
+    verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(3, np.int64), bars, 60 * MINUTE)
+    assert (verdicts.tolist(), gaps.tolist()) == ([ACCEPTED, ACCEPTED, REPEAT], [gate.FIRST, 0, 0])
+
+
+def test_stored_states_name_their_memory() -> None:
+    """Snapshots hold states as they are: three numbers, then the times and the hashes of 64 bars."""
+    assert (gate.LAYOUT, gate.STATE.itemsize) == ("gate-1-64", 8 * (3 + 64 + 64))
 
 
 @pytest.mark.parametrize(
