@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import CodeType
 
 import pytest
 from hypothesis import Phase, settings
@@ -61,19 +62,20 @@ class Runner:
         print(f"{len(trace.seconds)} tests, {sum(trace.seconds.values()):.0f} s of processor time without a mutant")
         functions = Functions({str(mutant.module) for mutant in self._mutants})
         items = {item.nodeid: item for item in session.items}
+
+        def swapped(mutant: Mutant, codes: dict[str, CodeType], tests: list[str]) -> int:
+            functions.swap(mutant, codes)
+            return _outcome(session, [items[test] for test in tests])
+
+        _check(self._mutants[0].module, trace, swapped)
         for mutant in self._mutants:
-            codes = functions_that_differ(mutant)
-            if codes is None:
-                tests = trace.of_all(str(mutant.module))
-                self._start(mutant, len(tests), lambda mutant=mutant, tests=tests: _imported(mutant, tests))
-                continue
-            chosen = [items[test] for test in trace.of(str(mutant.module), codes)]
-
-            def run(mutant: Mutant = mutant, codes: Any = codes, chosen: Any = chosen) -> int:
-                functions.swap(mutant, codes)
-                return _outcome(session, chosen)
-
-            self._start(mutant, len(chosen), run)
+            file, codes = str(mutant.module), functions_that_differ(mutant)
+            if codes is None or not functions.holds(file, codes):
+                tests = trace.of_all(file)
+                self._start(mutant, len(tests), partial(_imported, mutant, tests))
+            else:
+                tests = trace.of(file, codes)
+                self._start(mutant, len(tests), partial(swapped, mutant, codes, tests))
         while self._running:
             self._reap()
         return True
@@ -109,6 +111,15 @@ class Runner:
         _end_group(pid)
         fates = {SURVIVED: Fate.SURVIVED, KILLED: Fate.KILLED}
         self._each(Result(mutant, fates.get(os.waitstatus_to_exitcode(status), Fate.TIMEOUT), tests))
+
+
+def _check(module: Path, trace: Trace, swapped: Callable[[Mutant, dict[str, CodeType], list[str]], int]) -> None:
+    """A mutant that changes nothing survives, either way: what else ends a fork must not count as killed."""
+    unchanged, file = Mutant(module, "", 0, "", "", module.read_text()), str(module)
+    for run in (partial(swapped, unchanged, {}, trace.of(file, ())), partial(_imported, unchanged, trace.of_all(file))):
+        _, status = os.waitpid(_forked(run), 0)
+        if os.waitstatus_to_exitcode(status) != SURVIVED:
+            raise pytest.UsageError(f"a mutant that is no other does not survive: {run}")
 
 
 def _imported(mutant: Mutant, tests: list[str]) -> int:

@@ -6,6 +6,7 @@ a process that imports the mutant, see `importing`.
 
 import gc
 import sys
+from collections.abc import Iterable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -63,6 +64,7 @@ class Functions:
     """All functions of some files that this process holds; found once, before it forks."""
 
     def __init__(self, files: set[str]) -> None:
+        gc.unfreeze()  # else it does not list them
         gc.collect()
         held = gc.get_objects()
         self._functions: dict[tuple[str, str], list[FunctionType]] = {}
@@ -72,6 +74,9 @@ class Functions:
                 self._functions.setdefault((code.co_filename, code.co_qualname), []).append(function)
         self._compiled = [dispatcher for dispatcher in held if isinstance(dispatcher, Dispatcher)]
         gc.freeze()
+
+    def holds(self, file: str, names: Iterable[str]) -> bool:
+        return all((file, name) in self._functions for name in names)
 
     def swap(self, mutant: Mutant, codes: dict[str, CodeType]) -> None:
         """Gives the functions their new code, wherever they are held; what is compiled of them is compiled anew."""
