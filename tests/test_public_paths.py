@@ -42,8 +42,10 @@ IMPORT = re.compile(r"^\s*from ((?:plugins|schemas)[\w.]*) import ([\w, ]+)", re
 FILES = {"md", "py", "yaml", "yml", "json", "toml"}
 
 IMPORTER = """
-import importlib, json, os, sys
-import msgspec, numba, pandas, pydantic  # shared by the forks; of ours each imports its path first
+import asyncio, difflib, gc, importlib, json, os, ssl, sys
+# shared by the forks; of ours each imports its path first
+import msgspec, numba, pandas, pydantic.main, pydantic_settings.main
+gc.freeze()
 
 def fault(path, names):
     module, rest = path, []
