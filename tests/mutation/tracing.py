@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-BUDGET = 10.0
+BUDGET = 5.0
 """Processor seconds of tests that a mutant meets at most; what none of these notices has survived."""
 
 
