@@ -1,7 +1,7 @@
 """``python -m tests.mutation``: how many mutants of the core the tests notice, and that each survivor has its reason.
 
 Mutants that no test can tell from the code (or need not) are in ``survivors.toml``. The command ends with 1 when one
-survived that is not there, when one is there that did not survive, or when fewer than 90 in 100 are killed.
+survived that is not there, or when fewer than 90 in 100 are killed; it names those that are there and were killed.
 """
 
 import argparse
@@ -9,6 +9,8 @@ import json
 import sys
 import tomllib
 from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from rich.progress import Progress
@@ -51,19 +53,34 @@ def main() -> int:
     return report(results, reasons())
 
 
-def reasons() -> dict[tuple[str, str, str], str]:
-    """Reason of each mutant that may survive, by module, line before and line after."""
-    entries = tomllib.loads(REASONS.read_text())["survivors"] if REASONS.exists() else []
-    return {
-        (entry["module"], before, after): entry["reason"] for entry in entries for before, after in entry["changes"]
-    }
+@dataclass(frozen=True)
+class Reason:
+    """Why these mutants may survive: `changes` (line before, line after), and any change of `lines`."""
+
+    module: str
+    reason: str
+    changes: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
+
+    def covers(self, module: str, before: str, after: str) -> bool:
+        return fnmatch(module, self.module) and ((before, after) in self.changes or before in self.lines)
+
+
+def reasons() -> list[Reason]:
+    """Those of the file; `module` there may have a wildcard."""
+    return [
+        Reason(
+            entry["module"], entry["reason"], tuple(map(tuple, entry.get("changes", ()))), tuple(entry.get("lines", ()))
+        )
+        for entry in tomllib.loads(REASONS.read_text())["survivors"]
+    ]
 
 
 def _key(mutant: Mutant) -> tuple[str, str, str]:
     return str(mutant.module.relative_to(ROOT)), mutant.before, mutant.after
 
 
-def report(results: list[Result], known: dict[tuple[str, str, str], str]) -> int:
+def report(results: list[Result], known: list[Reason]) -> int:
     """Prints the table and what is wrong with it; returns the exit code."""
     by_module: dict[str, Counter[Fate]] = {}
     for result in results:
@@ -74,13 +91,12 @@ def report(results: list[Result], known: dict[tuple[str, str, str], str]) -> int
         print(f"{module:55} {dead:5} of {fates.total():5} killed  {dead / fates.total():6.1%}")
     print(f"{'together':55} {killed:5} of {len(results):5} killed  {killed / max(len(results), 1):6.1%}")
     survivors = {_key(result.mutant) for result in results if result.fate is Fate.SURVIVED}
-    ran = {_key(result.mutant) for result in results}
-    unexplained = sorted(survivors - set(known))
-    killed_after_all = sorted(key for key in known if key in ran and key not in survivors)
+    unexplained = sorted(key for key in survivors if not any(reason.covers(*key) for reason in known))
     for module, before, after in unexplained:
         print(f"survives without a reason: {module}: {before}  →  {after}")
-    for module, before, after in killed_after_all:
-        print(f"has a reason, and is killed: {module}: {before}  →  {after}")
+    for module, before, after in sorted({_key(result.mutant) for result in results} - survivors):
+        if any((before, after) in reason.changes and fnmatch(module, reason.module) for reason in known):
+            print(f"has a reason, and is killed: {module}: {before}  →  {after}")
     return int(bool(unexplained) or killed < ASKED * len(results))
 
 

@@ -116,6 +116,23 @@ def test_each_bar_is_judged_by_the_partitioner_in_force(pieces: list[list[int]])
         assert found == wanted & {minute for piece in pieces for minute in piece}
 
 
+def test_what_lies_before_the_first_change_is_judged_by_it() -> None:
+    """The log of changes may begin later than that of bars."""
+    changes = [PartitionerChange(3, "murmur2"), PartitionerChange(5, "crc32")]
+    for partition, wanted in {0: [5], 1: [0, 3]}.items():
+        records = [record("AAPL", offset, offset=offset) for offset in (0, 3, 5)]
+        assert Intake(partition, 4, "as_is", changes=changes).read(records).batches["1m"].offsets.tolist() == wanted
+
+
+def test_a_symbol_belongs_where_any_partitioner_ever_put_it() -> None:
+    def homes(changes: list[PartitionerChange]) -> list[int]:
+        return [number for number in range(4) if Intake(number, 4, "murmur2", changes=changes).belongs("AAPL")]
+
+    assert homes([]) == [1]
+    assert homes(CHANGED[:2]) == [0, 1]
+    assert homes(CHANGED) == [0, 1, 2, 3]
+
+
 def test_symbols_are_named_where_the_partitioner_does_not_tell_their_place() -> None:
     records = [record("A"), record("B", offset=1), record("A", 1, offset=2)]
     assert Intake(0, 1, "as_is").read(records).symbols == ["A", "B"]
