@@ -27,10 +27,12 @@ def measured(
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("risk_free", [0.0, 0.04])
-def test_agrees_with_empyrical(seed: int, risk_free: float) -> None:
+@pytest.mark.parametrize("risk_free", [0.0, 0.04, -0.01])
+@pytest.mark.parametrize("count", [300, 101])
+def test_agrees_with_empyrical(seed: int, risk_free: float, count: int) -> None:
+    """Of 101 returns the worst 5 and 1 in 100 are whole numbers."""
     rng = np.random.default_rng(seed)
-    returns = pd.Series(rng.normal(0.0005, 0.02, 300))
+    returns = pd.Series(rng.normal(0.0005, 0.02, count))
     equity = 1000.0 * np.concatenate([[1.0], (1.0 + returns).cumprod()])
     found = measured(equity, risk_free=risk_free)
     per_bar = (1 + risk_free) ** (1 / 252) - 1
@@ -70,6 +72,50 @@ def test_drawdown_lasts_from_the_peak_until_it_is_made_good() -> None:
         times, np.array([90.0, 95.0, 99.0, 99.0, 99.0, 99.0]), 100.0
     )  # lost on the very first bar
     assert (depth, bars, days) == (pytest.approx(-0.1), 5, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("equity", "bars", "days"),
+    [
+        ([100.0, 120.0, 60.0, 120.0, 130.0], 2, 1.0),  # back at it, and at once
+        ([100.0, 120.0, 60.0, 130.0, 140.0], 2, 1.0),  # above it at once
+        ([100.0, 120.0, 60.0, 70.0, 80.0], 3, 1.5),  # never
+    ],
+)
+def test_drawdown_ends_at_the_first_bar_that_is_back(equity: list[float], bars: int, days: float) -> None:
+    """Bars of twelve hours."""
+    times = pd.date_range("2024-01-01", periods=5, freq="12h", tz="UTC")
+    assert max_drawdown(times, np.array(equity), 100.0) == (-0.5, bars, days)
+
+
+def test_cents_count() -> None:
+    """A win, a loss, an exposure and an equity of less than 1."""
+    found = measured([0.5, 0.25], pd.DataFrame({"pnl": [0.5, -0.25]}))
+    assert (found["final_equity"], found["win_rate"], found["profit_factor"]) == (0.25, 0.5, 2.0)
+    found = measured(curve([0.5, 0.5, 0.5], long=[0.0, 0.25, 0.0]))
+    assert (found["bars_in_market"], found["exposure"]) == (1, pytest.approx(0.5 / 3))
+
+
+def test_no_exposure_of_a_negative_equity() -> None:
+    assert measured(curve([1000.0, -0.5, 500.0], long=100.0))["exposure"] is None
+
+
+def test_all_is_lost_and_more_than_a_float_holds_is_won() -> None:
+    assert measured([1000.0, 500.0, 0.0])["cagr"] == -1.0
+    assert measured(curve([1000.0, 3000.0], freq="1min"), periods=252.0 * 390)["cagr"] is None  # 3 ** 98,280
+
+
+def test_no_rate_is_a_rate_of_nothing() -> None:
+    returns = [0.01, -0.02, 0.03]
+    found = measured(1000.0 * np.cumprod([1.0, *(1 + value for value in returns)]))
+    assert found["sharpe"] == pytest.approx(np.mean(returns) / np.std(returns, ddof=1) * math.sqrt(252))
+
+
+def test_a_single_return_says_nothing_under_the_same_names() -> None:
+    one, many = measured([1000.0, 900.0]), measured([1000.0, 900.0, 950.0])
+    assert one.keys() == many.keys()
+    names = ("volatility", "sharpe", "sortino", "var_95", "var_99", "cvar_95", "cvar_99")
+    assert [one[name] for name in names] == [None] * 7
 
 
 def test_trades_by_hand() -> None:
