@@ -17,6 +17,7 @@ import yaml
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.brokers.probe import free_port
 from tests.support.deadlines import Deadline, deadline
+from tests.support.live import wait_for
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 120.0
@@ -88,6 +89,8 @@ def test_the_services_come_up_in_their_order(
     with log.open("wb") as output:
         worker = subprocess.Popen(command(services, "worker"), cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
+        # each check is a Python of its own: not before it can be green
+        wait_for(lambda: b" restored in " in log.read_bytes() or worker.poll() is not None, SECONDS)
         limit = Deadline(SECONDS)
         while subprocess.run(check, capture_output=True).returncode:
             assert worker.poll() is None, log.read_text()
