@@ -1,5 +1,6 @@
 """Files of bars that a command names: by their paths, or as a source of the configuration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def files_of(config: Config, given: str | Files, form: str | None = None, strate
     if form is None and (given == "kafka" or is_archive(given)):
         return given
     return Files((given,), _in_market(config, format_of(config, form), strategy), Path(given).name)
+
+
+def named_files(config: Config, files: Sequence[str], source: str | None, form: str | None) -> Files:
+    """What a command names either as files or as a source; `ConfigurationError` for both or none."""
+    if bool(files) == bool(source):
+        raise ConfigurationError("name files, or --source NAME of the configuration")
+    if files:
+        return Files(tuple(files), format_of(config, form), Path(files[0]).name)
+    given = files_of(config, source or "", form)
+    if isinstance(given, str) or source not in config.sources:
+        raise ConfigurationError(
+            f"there is no source {source} in the configuration; there is: {', '.join(config.sources)}"
+        )
+    return given
 
 
 def format_of(config: Config, form: str | None) -> Source:

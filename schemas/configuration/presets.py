@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from schemas.configuration.fields import Section
 from schemas.configuration.sources import Source
@@ -62,8 +62,21 @@ def preset(name: str) -> Preset:
 
 
 def settled(source: Source, layout: Layout) -> Source:
-    """`source` on top of what `layout` says."""
-    return Source.model_validate(_merged(layout.source, source.model_dump(exclude_unset=True)))
+    """`source` on top of what `layout` says; `ConfigurationError` where the two do not go together."""
+    try:
+        return Source.model_validate(merged(source, layout))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ConfigurationError(
+            f"preset {source.preset}: {place}: {fault['msg'].removeprefix('Value error, ')}"
+        ) from None
+
+
+def merged(source: Source, layout: Layout) -> dict[str, Any]:
+    """The settings of both; those that are declared win."""
+    whole: dict[str, Any] = _merged(layout.source, source.model_dump(exclude_unset=True))
+    return whole
 
 
 def _merged(below: Any, above: Any) -> Any:

@@ -44,6 +44,8 @@ class Refused:
     examples: list[str] = field(default_factory=list)
     read_as: dict[str, str] = field(default_factory=dict)
     """What was used otherwise than it is written → how."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """Of the first file: which were ``used`` for what, and which ``ignored``."""
 
     def add(self, reason: str, example: str) -> None:
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -103,6 +105,7 @@ def read_bars(
     check_once(frame, source)
     order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
     frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
+    frame.attrs["columns"] = out.columns
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
     return frame
 
@@ -155,6 +158,7 @@ def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
     table = replace(table, frame=chosen_rows(table))
     raw, path = table.frame, table.piece.path
     columns = columns_of(table)
+    out.columns = out.columns or columns.described(raw.columns)
     if not len(raw):
         return _nothing()
     frame = pd.DataFrame({"symbol": _symbols(table, columns)}, index=raw.index)

@@ -38,6 +38,7 @@ def command() -> None:
 @click.option(
     "--allow-unfinished", is_flag=True, help="send bars that close after now, too: a replay of what is to come"
 )
+@click.option("--dry-run", is_flag=True, help="say what would be read, and send nothing")
 @prefix_option
 @config_option
 @json_option
@@ -52,6 +53,7 @@ def bars(
     start: int | None,
     end: int | None,
     allow_unfinished: bool,
+    dry_run: bool,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -60,18 +62,19 @@ def bars(
 
     A bar that is still forming (it closes after now) is left out, counted and shown.
     """
-    from backtest.sources.files import Files, files_of, format_of
+    from backtest.sources.files import named_files
+    from backtest.sources.inspection import lines
     from streams.ingest.bar_files import read_bars, refused, select_bars
     from streams.ingest.produce import produce_bars, within_topics, without_unfinished
     from streams.kafka.topics import topic_name
 
-    if bool(files) == bool(source):
-        raise click.UsageError("name FILEs, or a --source of the configuration")
-    given = files_of(config, source) if source else Files(files, format_of(config, form), "")
-    if isinstance(given, str):
-        raise click.UsageError(f"there is no source {source} in the configuration")
+    given = named_files(config, files, source, form)
     frame = read_bars(given.paths, interval, given.source)
     left = refused(frame)
+    for line in lines(frame, given.source):
+        click.echo(line, err=True)
+    if dry_run:
+        return
     names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
     frame = select_bars(frame, names, start, end)
     frame, unfit = within_topics(frame)

@@ -86,6 +86,13 @@ class Columns:
     adjusted: str | None
     used: frozenset[str] = field(default_factory=frozenset)
 
+    def described(self, names: Iterable[str]) -> dict[str, Any]:
+        """Field → the columns that it comes from, and those that nothing comes from."""
+        fields = {"time": self.times, "symbol": self.symbol, **self.values}
+        fields |= {"interval": (self.interval,), "end": (self.ends,), "closed": (self.closed,)}  # type: ignore[dict-item]
+        used = {name: " + ".join(found) for name, found in fields.items() if found and found[0]}
+        return {"used": used, "ignored": [name for name in names if name not in self.used]}
+
 
 def columns_of(table: Table) -> Columns:
     """`ConfigurationError` where one is missing, or might be another."""
@@ -96,7 +103,12 @@ def columns_of(table: Table) -> Columns:
     if not times and "date" not in (source.symbol.from_path or ""):
         missing.insert(0, f"a time ({', '.join(TIMES)})")
     if missing:
-        raise ConfigurationError(f"{table.piece}: has no column {', '.join(missing)}; it has {', '.join(raw.columns)}")
+        signs = [
+            sign for sign in (";", "\t", "|") if sum(sign in name for name in raw.columns) and len(raw.columns) < 4
+        ]
+        mend = f"; declare csv: {{delimiter: {signs[0]!r}}}" if signs else ""
+        has = f"it has {', '.join(raw.columns)}{mend}"
+        raise ConfigurationError(f"{table.piece}: has no column {', '.join(missing)}; {has}")
     ends = _one(table, "close_time") or next((name for name in ENDS if name in raw and name not in times), None)
     values["volume"] = _volume(table)
     closed = (

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.configuration.presets import Layout, Preset, preset, preset_files, settled
+from schemas.configuration.presets import Layout, Preset, merged, preset, preset_files, settled
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 from streams.ingest.reading.pieces import Piece
@@ -40,17 +40,17 @@ def settle(source: Source, look: Look) -> Source:
         raise ConfigurationError(
             f"{look.piece}: is no file of preset {source.preset} ({chosen.tool}): {_seen(look)}{hint}"
         )
-    whole = settled(source, layout)
+    given = merged(source, layout)
     for setting, why in {**chosen.needs, **layout.needs}.items():
-        if _value(whole, setting) in (None, ()):
+        if _value(given, setting) is None:
             raise ConfigurationError(f"{look.piece}: preset {source.preset} needs {setting}: {why}")
-    return whole
+    return settled(source, layout)
 
 
-def _value(source: Source, setting: str) -> Any:
-    value: Any = source
+def _value(settings: dict[str, Any], setting: str) -> Any:
+    value: Any = settings
     for part in setting.split("."):
-        value = getattr(value, part)
+        value = value.get(part) if value else None
     return value
 
 

@@ -85,6 +85,8 @@ def _header(piece: Piece, file: IO[bytes], source: Source) -> tuple[list[str], i
             f"{piece}: its first line is {lines[skip][:60]!r}, which is no header; declare csv: {{header: false}} and"
             " the columns by their numbers, or names: […]"
         )
+    if twice := [name for name in fields if fields.count(name) > 1 and name.strip()]:
+        raise ConfigurationError(f"{piece}: has the column {twice[0]} twice")
     extra = len(data) - len(fields)
     if extra > 0 and any(field.strip() for field in data[len(fields) :]):
         raise ConfigurationError(

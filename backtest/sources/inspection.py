@@ -1,0 +1,152 @@
+"""What would be read of files, before anything is sent: bars, columns, gaps, and a source that says so."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from backtest.sources.files import Files
+from backtest.sources.market_time import describe_market_gaps, gaps_of
+from schemas.configuration.presets import preset
+from schemas.configuration.sources import Source
+from schemas.errors import ConfigurationError
+from schemas.wire import interval_ms, name_of_length
+from streams.ingest.bar_files import Refused, pieces_for, read_bars, refused
+from streams.ingest.reading.layouts import Look, describe, guesses
+from streams.ingest.reading.tables import look_at
+
+INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d")
+"""Tried, the shortest first, where nobody says how long the bars are."""
+SHOWN = 8
+
+
+@dataclass
+class Inspection:
+    """What was seen. `refusal`: why the files are not read as they stand; `bars` are then those of the guess."""
+
+    files: int
+    source: Source
+    interval: str | None = None
+    guess: str | None = None
+    speaks: str = ""
+    """For the guess."""
+    refusal: str | None = None
+    guess_refusal: str | None = None
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def inspect(files: Files, interval: str | None = None) -> Inspection:
+    """Read as declared; where that is refused, by a preset that the first file looks like.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that cannot be opened at all.
+    """
+    pieces = pieces_for(files.paths, files.source)
+    look = next(look_at(pieces[0]))
+    seen = Inspection(len(pieces), files.source, interval or files.source.interval)
+    candidates = [] if files.source.preset else guesses(look)
+    seen.refusal = _read(seen, files, seen.interval)
+    _guess(seen, files, look, candidates)
+    return seen
+
+
+def _guess(seen: Inspection, files: Files, look: Look, candidates: list[str]) -> None:
+    """The first preset by which the files are read; else the first that they look like, and what it lacks."""
+    for name in candidates:
+        source = files.source.model_copy(update={"preset": name})
+        attempt = Inspection(seen.files, source, seen.interval)
+        refusal = _read(attempt, files, seen.interval, source)
+        if seen.guess is None or refusal is None:
+            seen.guess, seen.speaks, seen.guess_refusal = name, describe(preset(name), look), refusal
+        if refusal is None:
+            if seen.refusal is not None:
+                seen.bars, seen.source, seen.interval = attempt.bars, attempt.source, attempt.interval
+            return
+
+
+def _read(seen: Inspection, files: Files, interval: str | None, source: Source | None = None) -> str | None:
+    """Why not; None where it was read, into `seen`."""
+    refusal = ""
+    for each in (interval,) if interval else (None, *INTERVALS):
+        try:
+            bars = read_bars(files.paths, each, source or files.source)
+        except ConfigurationError as error:
+            refusal = refusal if refusal and _of_length(str(error)) and not _of_length(refusal) else str(error)
+            if _of_length(str(error)):
+                continue
+            return str(error)
+        if len(bars) or interval or each == INTERVALS[-1]:
+            seen.bars, seen.interval = bars, each or _common(bars)
+            return None
+    return refusal
+
+
+def _of_length(refusal: str) -> bool:
+    return any(text in refusal for text in ("does not say how long its bars are", "so they are no"))
+
+
+def _common(bars: pd.DataFrame) -> str | None:
+    return str(bars["interval"].iloc[0]) if len(bars) else None
+
+
+def lines(bars: pd.DataFrame, source: Source) -> list[str]:
+    """Three: which bars, which columns they come from, and how they follow each other."""
+    return [_which(bars, source), _columns(bars), _spacing(bars, source)]
+
+
+def _which(bars: pd.DataFrame, source: Source) -> str:
+    if bars.empty:
+        return f"no bars: {refused(bars)}"
+    symbols = [str(symbol) for symbol in sorted(bars["symbol"].unique())]
+    more = f" and {len(symbols) - SHOWN:,} more" if len(symbols) > SHOWN else ""
+    intervals = ", ".join(sorted(map(str, bars["interval"].unique())))
+    first, last = int(bars["open_time"].min()), int(bars["close_time"].max())
+    zone = source.time.zone
+    local = f" ({_time(first, zone)} to {_time(last, zone)} in {zone})" if zone and zone != "UTC" else ""
+    return (
+        f"{len(bars):,} bars of {intervals}, of {', '.join(symbols[:SHOWN])}{more}: first start {_time(first)}Z, last"
+        f" close {_time(last)}Z{local}"
+    )
+
+
+def _time(time: int, zone: str = "UTC") -> str:
+    return pd.Timestamp(time, unit="ms", tz="UTC").tz_convert(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _columns(bars: pd.DataFrame) -> str:
+    read: dict[str, Any] = bars.attrs.get("columns", {})
+    used = ", ".join(f"{name} from {column}" for name, column in read.get("used", {}).items())
+    ignored = ", ".join(read.get("ignored", [])) or "none"
+    return f"columns: {used or 'none'}; ignored: {ignored}"
+
+
+def _spacing(bars: pd.DataFrame, source: Source) -> str:
+    left = refused(bars)
+    out = f"{left.rows:,} rows left out: {left} ({'; '.join(left.examples[:2])})" if left.rows else "no row left out"
+    if bars.empty:
+        return out
+    apart = bars.sort_values(["symbol", "open_time"], kind="stable").groupby("symbol", sort=False)["open_time"].diff()
+    usual = apart[apart > 0].median()
+    each = name_of_length(int(usual // 1000) * 1000) if np.isfinite(usual) else "alone"
+    length = interval_ms(str(bars["interval"].iloc[0]))
+    gaps = describe_market_gaps(gaps_of(bars, length, source.market or "auto")) or "no gap"
+    return f"typically {each} apart; {gaps}; {out}"
+
+
+def block(seen: Inspection, files: Files, name: str) -> dict[str, Any]:
+    """The ``sources:`` section to paste."""
+    guessed = seen.refusal is not None and seen.guess is not None
+    use: dict[str, Any] = {"preset": seen.guess} if guessed else {}
+    use |= files.source.model_dump(mode="json", exclude_unset=True, exclude={"path"})
+    use["path"] = list(files.paths) if len(files.paths) > 1 else files.paths[0]
+    if seen.interval and len(set(seen.bars.get("interval", []))) <= 1:
+        use["interval"] = seen.interval
+    return {"sources": {name: use}}
+
+
+def left_out(seen: Inspection) -> Refused:
+    return refused(seen.bars)
