@@ -83,5 +83,5 @@ def test_a_broker_s_clock_has_to_be_said(tmp_path: Path) -> None:
 
 
 def test_a_preset_that_is_none() -> None:
-    with pytest.raises(ConfigurationError, match="there is no preset 'nope'; there is: alpaca, "):
+    with pytest.raises(ConfigurationError, match=r"there is no preset .nope.; there is: alpaca, "):
         preset("nope")
