@@ -44,8 +44,6 @@ class Refused:
     examples: list[str] = field(default_factory=list)
     read_as: dict[str, str] = field(default_factory=dict)
     """What was used otherwise than it is written → how."""
-    columns: dict[str, Any] = field(default_factory=dict)
-    """Of the first file: which were ``used`` for what, and which ``ignored``."""
 
     def add(self, reason: str, example: str) -> None:
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -105,7 +103,7 @@ def read_bars(
     check_once(frame, source)
     order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
     frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
-    frame.attrs["columns"] = out.columns
+    frame.attrs["columns"] = parts[0].attrs.get("columns", {})  # of the first: ``used`` for what, and ``ignored``
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
     return frame
 
@@ -158,7 +156,6 @@ def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
     table = replace(table, frame=chosen_rows(table))
     raw, path = table.frame, table.piece.path
     columns = columns_of(table)
-    out.columns = out.columns or columns.described(raw.columns)
     if not len(raw):
         return _nothing()
     frame = pd.DataFrame({"symbol": _symbols(table, columns)}, index=raw.index)
@@ -180,7 +177,9 @@ def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
     }  # fmt: skip
     frame = _clean(path, frame, faults, out)
     frame = _clean(path, frame, out_of_step(frame), out)
-    return distinct_rows(table, columns, frame)
+    frame = distinct_rows(table, columns, frame)
+    frame.attrs["columns"] = columns.described(raw.columns)
+    return frame
 
 
 def chosen_rows(table: Table) -> pd.DataFrame:
