@@ -1,49 +1,35 @@
-"""``make bench``: all benchmarks, on the embedded broker or, with ``--kafka``, on Apache Kafka (always: `recovery`,
-`rolling`); names (``throughput``) choose some.
+"""``make bench``: the table of docs/performance.md, in one run on the embedded broker or, with ``--kafka``, Apache Kafka.
+
+Names (``throughput``) choose single benchmarks, ``all`` runs each of them (`recovery` and `rolling` on Apache Kafka
+always); ``--peers PYTHON`` adds other projects to the table (`benchmarks/peers.py`).
 """
 
+import argparse
+import importlib
+import os
 import platform
-import sys
 
-from benchmarks import (
-    cross_section,
-    engines,
-    features,
-    join,
-    latency,
-    models,
-    news,
-    recovery,
-    replay,
-    restore,
-    rolling,
-    startup,
-    swap,
-    throughput,
-)
-
-NAMES = {
-    "throughput": throughput, "latency": latency, "restore": restore, "startup": startup, "recovery": recovery,
-    "rolling": rolling, "swap": swap, "features": features, "engines": engines, "models": models, "replay": replay,
-    "cross_section": cross_section, "news": news, "join": join,
-}  # fmt: skip
+NAMES = (
+    "throughput", "latency", "restore", "startup", "recovery", "rolling", "swap", "strategies", "features", "engines",
+    "models", "replay", "cross_section", "news", "join",
+)  # fmt: skip
 
 
 def main() -> None:
-    if unknown := [name for name in sys.argv[1:] if name not in NAMES and name != "--kafka"]:
-        sys.exit(f"{__doc__}\nunknown: {' '.join(unknown)}; there is: {', '.join(NAMES)}, --kafka")
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(NAMES)
-    engine = "kafka" if "--kafka" in sys.argv else "tansu"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{platform.machine()}, {python}, {cores()} cores, {engine}")
-    for name in chosen:
-        NAMES[name].main(engine)
-
-
-def cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser("benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, {', '.join(NAMES)}")
+    parser.add_argument("--kafka", action="store_true", help="on Apache Kafka")
+    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has the other projects' libraries")
+    options = parser.parse_args()
+    if unknown := set(options.names) - {"all", *NAMES}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there is: all, {', '.join(NAMES)}")
+    engine = "kafka" if options.kafka else "tansu"
+    cores, python = len(os.sched_getaffinity(0)), f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{platform.machine()}, {python}, {cores} cores, {engine}\n")
+    if not options.names:
+        importlib.import_module("benchmarks.table").main(engine, options.peers)
+    for name in NAMES if "all" in options.names else options.names:
+        importlib.import_module(f"benchmarks.{name}").main(engine)
 
 
 if __name__ == "__main__":

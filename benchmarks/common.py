@@ -20,7 +20,7 @@ from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ENGINES, ApacheKafkaBroker, Broker
 from streams.kafka.brokers.kafka import SERVER_JVM
 from streams.kafka.clients import open_admin, open_consumer
-from streams.kafka.topics import create_topics, topic_name
+from streams.kafka.topics import create_topics
 
 FEATURES: list[Any] = [
     "technical.rsi",
@@ -63,7 +63,7 @@ def generated_bars(symbols: int, each: int, seed: int = 7) -> pd.DataFrame:
 
 
 def write_config(
-    folder: Path, bootstrap: str, prefix: str = "", delivery: str = "auto", **worker: Any
+    folder: Path, bootstrap: str, prefix: str = "", delivery: str = "auto", compression: str = "zstd", **worker: Any
 ) -> tuple[Path, Config]:
     """One strategy of four features, LightGBM with 200 trees and a threshold; its model is trained once."""
     strategy = {
@@ -79,6 +79,7 @@ def write_config(
         "group": f"{prefix}bench",
         "session_timeout": 6.0,
         "delivery": delivery,
+        "compression": compression,
         "partitions": 4,
     }
     path = folder / f"{prefix or 'bench'}.yaml"
@@ -108,11 +109,14 @@ async def copy_topic(config: Config) -> None:
 
 
 async def growth(config: Config, topic: str, until: int, seconds: float = 300.0) -> list[tuple[float, int]]:
-    """(time, records so far) at each fetch until the topic has given `until` records."""
+    """(time, records so far) at each fetch until the topic, one of ours or the yardsticks', has given `until`
+    records.
+    """
     from aiokafka import TopicPartition
 
     loop = asyncio.get_running_loop()
-    tps = [TopicPartition(topic_name(config.kafka, topic), number) for number in range(config.kafka.partitions)]
+    name = f"{config.kafka.prefix}{topic}"
+    tps = [TopicPartition(name, number) for number in range(config.kafka.partitions)]
     seen = [(loop.time(), 0)]
     async with open_consumer(config.kafka, isolation_level="read_committed") as consumer, asyncio.timeout(seconds):
         consumer.assign(tps)

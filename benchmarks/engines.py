@@ -9,7 +9,7 @@ import resource
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from schemas.configuration import Strategy
 DAILY = Path(__file__).parents[2] / "shared" / "data" / "equities_daily.parquet"
 ROUNDS, CAPITAL, COST = 2, 100_000.0, 0.0005
 DAY_MS = 86_400_000
+BOTH = ("backtrader", "vectorbt")
 Frame = pd.DataFrame
 
 
@@ -112,8 +113,8 @@ def ours(key: str) -> Callable[[Frame, Frame], int]:
     return lambda prices, weights: len(engine.run(prices, weights)["fills"])
 
 
-def reported(prices: Frame, weights: Frame) -> int:
-    """Both engines, the tables and the report, as `alphawire backtest` does it; returns the fills of one."""
+def reported(prices: Frame, weights: Frame, keys: Sequence[str] = BOTH) -> int:
+    """The engines `keys`, the tables and the report, as `alphawire backtest` does it; returns the fills of one."""
     strategy = Strategy.model_validate({
         "interval": "1d", "features": ["technical.rsi"], "prediction": "rsi", "signal": "signal.threshold",
     })  # fmt: skip
@@ -122,8 +123,8 @@ def reported(prices: Frame, weights: Frame) -> int:
     bars = bars.assign(open_time=close - DAY_MS, close_time=close)
     signals = weights.reset_index(drop=True).assign(symbol=bars["symbol"], time=close, signal="HOLD")
     with tempfile.TemporaryDirectory() as folder:
-        results = run_backtest(strategy, bars, signals, ["backtrader", "vectorbt"], Path(folder) / "run")
-    return len(results["vectorbt"]["fills"])
+        results = run_backtest(strategy, bars, signals, keys, Path(folder) / "run")
+    return len(results[keys[-1]]["fills"])
 
 
 def measured(run: Callable[[Frame, Frame], int], prices: Frame, weights: Frame) -> tuple[float, float, int]:

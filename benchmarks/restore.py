@@ -11,7 +11,7 @@ from benchmarks.common import fill, generated_bars, growth, worker, write_config
 from schemas.configuration import Config
 from streams.kafka.brokers import ENGINES, Broker
 from streams.kafka.clients import read_partition_to_end
-from streams.kafka.topics import topic_name
+from streams.kafka.topics import create_topics, topic_name
 
 SYMBOLS, EACH = 5_000, 60
 
@@ -38,6 +38,15 @@ async def snapshots(config: Config) -> int:
             if record.value and b'"kind":"snapshot"' in record.value[:64]:
                 total += len(record.value)
     return total
+
+
+def idle(broker: Broker, folder: Path) -> float:
+    """Megabytes of a worker that has read nothing yet."""
+    path, config = write_config(folder, broker.bootstrap, "idle.")
+    asyncio.run(create_topics(config.kafka))
+    with worker(path) as process:
+        wait_for_line(path.with_suffix(".log"), r"restored in")
+        return resident_mb(process.pid)
 
 
 def measure(broker: Broker, folder: Path) -> dict[str, float]:
