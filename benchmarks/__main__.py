@@ -1,4 +1,4 @@
-"""``make bench``: the table of docs/performance.md, in one run on the embedded broker or, with ``--kafka``, Apache Kafka.
+"""``make bench``: the table of docs/performance.md, in one run on the embedded broker or (``--kafka``) on Apache Kafka.
 
 Names (``throughput``) choose single benchmarks, ``all`` runs each of them (`recovery` and `rolling` on Apache Kafka
 always); ``--peers PYTHON`` adds other projects to the table (`benchmarks/peers.py`).
