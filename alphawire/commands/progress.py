@@ -51,14 +51,17 @@ def _bar() -> Progress:
 @contextlib.contextmanager
 def counted(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """A bar on standard error; the value is called with how much more is done and, if it likes, the event time (ms)
-    that is reached.
+    that is reached, and how much more there is than was known (transactions' marks are of it, which are never done).
     """
     with _bar() as progress:
         task = progress.add_task(what, total=total)
 
-        def advance(more: int, at_ms: int | None = None) -> None:
+        def advance(more: int, at_ms: int | None = None, there: int = 0) -> None:
+            nonlocal total
+            if there:
+                total = (total or 0) + there
             reached = f" up to {_time(at_ms)}" if at_ms is not None and 0 <= at_ms <= LATEST else ""
-            progress.update(task, advance=more, description=what + reached)
+            progress.update(task, advance=more, total=total, description=what + reached)
 
         yield advance
 

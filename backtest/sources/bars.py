@@ -25,9 +25,11 @@ from streams.recovery.state import load_control
 
 
 class Progress(Protocol):
-    """Called with how many records were read since the last call, and the time (ms) of the last of them."""
+    """Called with how many records were read since the last call, the time (ms) of the last of them, and how many are
+    now known to be there that were not before.
+    """
 
-    def __call__(self, more: int, at_ms: int | None = None, /) -> None: ...
+    def __call__(self, more: int, at_ms: int | None = None, there: int = 0, /) -> None: ...
 
 
 FILE_CHUNK = 20_000
@@ -67,6 +69,9 @@ async def topic_steps(log: Log, partition: int, start: int, reading: Reading | N
     count, bound = await log.partition_count(), ClockBound(control.refused)
     intake = Intake(partition, count, log.partitioner, bound, control.partitioners)
     topic, missing = topic_name(log, "bars"), Gaps()
+    if reading.progress:
+        begin, end = await log.offset_range("bars", partition, "read_committed")
+        reading.progress(0, None, max(end - max(begin, start), 0))
     async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
         yield Step(partition, taken.batches)
@@ -85,6 +90,8 @@ def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = N
     """The bars of a file as one partition; row numbers serve as offsets."""
     whole = batch_from_frame(frame)
     steps = []
+    if progress:
+        progress(0, None, len(whole))
     for first in range(0, len(whole), FILE_CHUNK):
         part = slice(first, first + FILE_CHUNK)
         steps.append(Step(0, {interval: BarBatch(whole.symbols[part], whole.bars[part], whole.offsets[part])}))

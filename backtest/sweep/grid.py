@@ -94,6 +94,17 @@ def _feature(features: list[dict[str, Any]], name: str, key: str) -> dict[str, A
     fitting = [use for use in features if name in (use["alias"], use["key"], use["key"].rpartition(".")[2])]
     exact = [use for use in fitting if name == use["alias"]] or fitting
     if len(exact) != 1:
-        names = ", ".join(use["alias"] or use["key"] for use in features)
-        raise ConfigurationError(f"--grid {key}: {len(exact)} features are called {name}; there are: {names}")
+        raise ConfigurationError(f"--grid {key}: {_mend(features, exact, name, key)}")
     return exact[0]
+
+
+def _mend(features: list[dict[str, Any]], fitting: list[dict[str, Any]], name: str, key: str) -> str:
+    """Why `name` is not one feature, and what to write."""
+    if not fitting:
+        return f"no feature is called {name}; there are: {', '.join(use['alias'] or use['key'] for use in features)}"
+    parameter = key.rpartition(".")[2]
+    written = [f"features.{use['alias']}.{parameter}" for use in fitting if use["alias"]]
+    mends = [f"write {' or '.join(written)}"] if written else []
+    if len(written) < len(fitting):
+        mends.append("give the one without an alias one (`as:`), by which it can be named")
+    return f"{len(fitting)} features are called {name}; {', or '.join(mends)}"

@@ -71,6 +71,18 @@ def walk(count: int, seed: int = 20130104, step: float = 0.01, drift: float = 0.
     return _framed(np.column_stack([opened, high, low, close, volume]), _times(count))
 
 
+def spread(count: int, seed: int) -> pd.DataFrame:
+    """Bars whose prices have nothing to do with each other, from 1/64 to 65,536: values of every size, made by nothing
+    that could differ between kinds of processor.
+    """
+    random = np.random.default_rng(seed)
+    close = np.ldexp(1.0 + random.random(count), random.integers(-6, 16, count))
+    opened = close * (1.0 + 0.02 * (random.random(count) - 0.5))
+    high, low = 1.01 * np.maximum(opened, close), 0.99 * np.minimum(opened, close)
+    volume = random.integers(100, 10_000, count).astype(np.float64)
+    return _framed(np.column_stack([opened, high, low, close, volume]), _times(count))
+
+
 def completed(data: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:
     """`data` with further columns, as a plugin may require them of others: between 0 and 1, each row's from its own
     close and volume, so that a part of a frame has the same values as the whole.

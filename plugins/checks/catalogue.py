@@ -13,13 +13,15 @@ NEEDED = ("computes", "shape", "dtypes", "repeatable")
 class Check:
     """A check by name: `place` is where its function is, `needs` are checks that must have passed before.
 
-    With `twin` its result must be the same in a process with another hash seed.
+    With `twin` its result must be the same in a process with another hash seed; with `kinds` it is compared with that
+    on another kind of processor, which may differ and is told.
     """
 
     name: str
     place: str
     needs: tuple[str, ...] = ()
     twin: bool = False
+    kinds: bool = False
 
     @property
     def function(self) -> Callable[[Any], str]:
@@ -40,6 +42,7 @@ FEATURES = (
     Check("dtypes", "features.behaviour:dtypes", ("computes", "shape")),
     Check("input_untouched", "features.behaviour:input_untouched", ("computes",)),
     Check("repeatable", "repetition:repeatable", ("computes", "shape", "dtypes"), twin=True),
+    Check("processors", "features.processors:processors", NEEDED, kinds=True),
     Check("no_look_ahead", "features.causality:no_look_ahead", NEEDED),
     Check("edge_cases", "features.behaviour:edge_cases", NEEDED[:3]),
     Check("outputs", "features.behaviour:outputs", NEEDED[:3]),
@@ -61,7 +64,7 @@ MODELS = (
     Check("reads_its_input_alone", "models.model_checks:reads_its_input_alone", ("computes",)),
     Check("refuses_before_training", "models.model_checks:refuses_before_training"),
     Check("input_untouched", "models.model_checks:input_untouched", ("computes",)),
-    Check("repeatable", "models.model_checks:repeatable", ("computes",), twin=True),
+    Check("repeatable", "models.model_checks:repeatable", ("computes",), twin=True, kinds=True),
     Check("batch_invariant", "models.model_checks:batch_invariant", ("computes",)),
     Check("save_load", "models.model_checks:save_load", ("computes",)),
     Check("columns_enforced", "models.model_checks:columns_enforced", ("computes",)),
@@ -79,7 +82,7 @@ SIGNALS = (
     Check("reads_its_input_alone", "signals.signal_checks:reads_its_input_alone"),
     Check("computes", "signals.signal_checks:computes"),
     Check("input_untouched", "signals.signal_checks:input_untouched", ("computes",)),
-    Check("repeatable", "signals.signal_checks:repeatable", ("computes",), twin=True),
+    Check("repeatable", "signals.signal_checks:repeatable", ("computes",), twin=True, kinds=True),
     Check("no_look_ahead", "signals.signal_checks:no_look_ahead", ("computes", "repeatable")),
     Check("row_order", "signals.signal_checks:row_order", ("computes", "repeatable")),
     Check("symbols", "signals.signal_checks:symbols", ("computes", "repeatable")),
@@ -96,7 +99,7 @@ ENGINES = (
     Check("execution_contract", "engines.engine_checks:execution_contract", ("computes",)),
     Check("reports", "engines.engine_checks:reports", ("computes",)),
     Check("input_untouched", "engines.engine_checks:input_untouched", ("computes",)),
-    Check("repeatable", "engines.engine_checks:repeatable", ("computes",), twin=True),
+    Check("repeatable", "engines.engine_checks:repeatable", ("computes",), twin=True, kinds=True),
     Check("no_look_ahead", "engines.engine_checks:no_look_ahead", ("computes", "repeatable")),
     Check("parameters", "engines.engine_checks:parameters"),
     Check("speed", "engines.engine_checks:speed", ("computes",)),

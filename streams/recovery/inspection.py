@@ -55,6 +55,8 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     bars = topic_name(kafka, "bars")
     stored = await load(KafkaLog(kafka), number)
     begin, end = await offset_range(kafka, bars, number)
+    known = {name: entry.config for name, entry in stored.applied.items()}
+    as_written = [strategy.spelled_as(known.get(strategy.name, strategy.config)) for strategy in strategies]
     marker = stored.marker
     state = PartitionState(
         number, begin, end, marker.offset if marker else 0, marker.floor if marker else None,
@@ -63,7 +65,7 @@ async def _partition(kafka: Kafka, number: int, strategies: Sequence[ReadyStrate
     )  # fmt: skip
     try:
         for track in ("", NEWS_TRACK):
-            if ready := of_track(strategies, track):
+            if ready := of_track(as_written, track):
                 planned = resume_plan(stored.of_track(track), ready, bars, number, begin, end)
                 state.rebuilt |= planned.behind or ({track or "*": planned.why_rebuilt} if planned.why_rebuilt else {})
     except ConfigurationError as error:

@@ -1,5 +1,6 @@
 """The kit on the bars that a plugin is for, on signals of features' columns, and without a processor's wide loops."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,8 +13,11 @@ import pytest
 import yaml
 
 from plugins.checks import bars
-from plugins.checks.process.session import DISABLE, processor_features
+from plugins.checks.features import processors
+from plugins.checks.features.subject import FeatureSubject
+from plugins.checks.process.session import plain_processor
 from plugins.checks.signals.subject import SignalSubject
+from plugins.features import feature_registry
 from plugins.signals import BaseSignalGenerator
 from tests.support.forked import run
 
@@ -100,27 +104,73 @@ def test_a_signal_is_given_the_columns_for_which_it_asks(read: str) -> None:
     assert set(subject.baseline["signal"]) == {"BUY", "HOLD"}
 
 
-@pytest.mark.parametrize(
-    ("text", "told"), [("np.exp(data[['close']] / 100)", True), ("(data[['close']] * 2.0)", False)]
-)
-def test_another_kind_of_processor(tmp_path: Path, text: str, told: bool) -> None:
+OTHERWISE = {
+    "exp": ("np.exp(close.pct_change().clip(-9, 9))", "np.exp(x)"),
+    "log": ("np.log(close)", "np.log(wide)"),
+    "log_of_ratios": ("np.log(close / close.shift(1))", "np.log(wide)"),
+    "dot": ("data[PRICES] @ WEIGHTS", "x.reshape(-1, 4) @ np.array([0.1, 0.2, 0.3, 0.4])"),
+}
+"""Feature → its values, and what it calls of NumPy: of `x` between -3 and 3, `wide` as prices are."""
+ALIKE = {
+    "root": ("np.sqrt(close)", "np.sqrt(wide)"),
+    "weighted": ("(data[PRICES] * WEIGHTS).sum(axis=1)", "wide.reshape(-1, 100).sum(1)"),
+    "deviation": ("close.rolling(2).std()", "wide.reshape(-1, 100).std(axis=1)"),
+}
+KINDS = """
+import numpy as np
+import pandas as pd
+from plugins.features import BaseFeature, feature_registry
+
+PRICES, WEIGHTS = ["open", "high", "low", "close"], np.array([0.1, 0.2, 0.3, 0.4])
+"""
+KIND = """
+@feature_registry.register("mydesk.{name}")
+class Feature_{name}(BaseFeature):
+    lookback = 2
+    outputs = ("{name}",)
+
+    def compute(self, data):
+        close = data["close"]
+        return pd.DataFrame({{"{name}": {values}}}, index=data.index)
+"""
+ORACLE = """
+import hashlib, json
+import numpy as np
+random = np.random.default_rng(0)
+x, wide = random.uniform(-3, 3, 200_000), np.ldexp(1 + random.random(200_000), random.integers(-6, 16, 200_000))
+"""
+
+
+def test_another_kind_of_processor(tmp_path: Path) -> None:
     """Whether it differs depends on this one: the oracle is NumPy itself in a process without its features."""
-    plugin = tmp_path / "logs.py"
-    source = (
-        HOURS.replace("mydesk.hours", "mydesk.logs")
-        .replace('data[["close"]].rolling("16h").mean()', text)
-        .replace("from plugins", "import numpy as np\nfrom plugins", 1)
-    )
-    plugin.write_text(source)
+    cases = OTHERWISE | ALIKE
+    plugin = tmp_path / "kinds.py"
+    plugin.write_text(KINDS + "".join(KIND.format(name=name, values=values) for name, (values, _) in cases.items()))
+    calls = ", ".join(f"'{name}': {call}" for name, (_, call) in cases.items())
     script = (
-        "import numpy as np, hashlib; x = np.random.default_rng(0).uniform(50, 150, 100_000);"
-        " print(hashlib.sha256(np.exp(x / 100).tobytes()).hexdigest())"
+        ORACLE + f"print(json.dumps({{n: hashlib.sha256(v.tobytes()).hexdigest() for n, v in {{{calls}}}.items()}}))"
     )
-    outputs = {
-        subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
-        for env in ({}, {DISABLE: " ".join(processor_features())})
-    }
+    here, there = (
+        json.loads(subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, check=True).stdout)
+        for env in ({}, plain_processor())
+    )
+    differ = {name for name in cases if here[name] != there[name]}
+    assert differ == (set(OTHERWISE) if plain_processor() else set())
     (tmp_path / "none.yaml").write_text("{}")
-    (finding,) = found(plugin, "-c", tmp_path / "none.yaml", check="repeatable")
-    assert finding["status"] == "passed"
-    assert ("equal on one kind of processor" in finding["saw"]) == (told and len(outputs) == 2)
+    findings = found(plugin, "-c", tmp_path / "none.yaml", check="processors")
+    assert {finding["status"] for finding in findings} == {"passed"}
+    told = {name for name, one in zip(sorted(cases), findings, strict=True) if "equal on one kind" in one["saw"]}
+    assert told == differ
+
+
+def test_as_many_bars_as_there_is_time_for_and_in_the_other_process_as_many() -> None:
+    """By a clock that says 0.1 s for each frame, 0.4 s from the fourth on."""
+    subject = FeatureSubject(feature_registry.get("technical.rsi"), {})
+    times = iter([0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.7])
+    sizes = list(processors._sizes(subject, lambda: next(times)))
+    assert [later / earlier for earlier, later in itertools.pairwise(sizes)] == [2, 2, 2]
+    assert subject.frames == 4
+    assert list(processors._sizes(subject, lambda: 0.0)) == sizes
+    subject.frames = 0
+    sizes = list(processors._sizes(subject, lambda: 0.0))
+    assert processors.MANY <= sum(sizes) < processors.MANY + processors.LONGEST

@@ -90,6 +90,15 @@ def test_without_compilation_nothing_runs(folder: Path, monkeypatch: pytest.Monk
                 require_compilation()
 
 
+def test_nor_does_it_where_a_file_says_so(tmp_path: Path) -> None:
+    """numba reads it where the command runs."""
+    (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
+    command = [sys.executable, "-m", "alphawire", "plugins"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=deadline(60), check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("alphawire: numba is told not to compile, by disable_jit in .numba_config.yaml")
+
+
 class Odd(BaseException):
     pass
 

@@ -1,10 +1,13 @@
 """What a terminal shows of long work: a total where there is one, never a question without an end."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from alphawire.cli import cli
 from alphawire.commands.progress import counted, stages
+from tests.support.live import MINUTES
 
 
 @pytest.fixture
@@ -41,6 +44,26 @@ def test_counted_without_a_total(terminal: Callable[[], str]) -> None:
     shown = terminal()
     assert " 12,345 bars" in shown
     assert "/?" not in shown
+
+
+def test_counted_to_a_total_that_is_known_bit_by_bit(terminal: Callable[[], str]) -> None:
+    """As partition after partition is read."""
+    with counted("bars") as advance:
+        advance(0, None, 100)
+        advance(100)
+        advance(0, None, 50)
+        advance(20, 1_380_882_660_000)
+    shown = terminal()
+    assert "120/150 bars up to 2013-10-04 10:31" in shown
+
+
+def test_a_replay_of_a_file_has_a_total(terminal: Callable[[], str], tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "strategies: {demo: {interval: 1m, features: [technical.rsi], prediction: rsi, signal: signal.threshold}}"
+    )
+    out = ["--out", str(tmp_path / "s.jsonl"), "-c", str(tmp_path / "a.yaml")]
+    assert cli.main(["replay", "demo", "--source", str(MINUTES), *out], standalone_mode=False) == 0
+    assert "13429/13429 bars up to " in terminal()
 
 
 def test_counted_to_a_total(terminal: Callable[[], str]) -> None:

@@ -152,7 +152,7 @@ def test_walk_forward_by_hand() -> None:
         ("signal.buy_threshold", "write KEY=VALUE,VALUE"),
         ("nonsense.x=1", "no such setting"),
         ("execution.wait=1", "no such setting"),
-        ("features.macd.window=1", "0 features are called macd; there are: statistical.momentum, technical.rsi"),
+        ("features.macd.window=1", "no feature is called macd; there are: statistical.momentum, technical.rsi"),
         ("execution.weight=-1", "execution.weight: Input should be greater than 0"),
         ("features.momentum.window=-3", "window"),
     ],
@@ -163,6 +163,26 @@ def test_what_cannot_be_swept_is_told_before_anything_runs(
     with pytest.raises(ConfigurationError, match=said):
         run(bars, tmp_path / "out", parse_grid([given]))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("aliases", "mend"),
+    [
+        (("fast", "slow"), "write features.fast.window or features.slow.window"),
+        (
+            ("fast", None),
+            "write features.fast.window, or give the one without an alias one (`as:`), by which it can be",
+        ),
+    ],
+)
+def test_a_feature_that_is_there_twice_is_named_by_its_alias(aliases: tuple[str | None, ...], mend: str) -> None:
+    uses = [{"statistical.momentum": {"window": 5} | ({"as": alias} if alias else {})} for alias in aliases]
+    twice = Strategy.model_validate(TREND | {"features": uses, "prediction": "momentum"})
+    with pytest.raises(ConfigurationError) as refused:
+        strategy_at(twice, {"features.momentum.window": 3})
+    assert str(refused.value).startswith(f"--grid features.momentum.window: 2 features are called momentum; {mend}")
+    named = strategy_at(twice, {"features.fast.window": 3})
+    assert [use.params["window"] for use in named.features] == [3, 5]
 
 
 def test_folders_that_will_not_do(bars: pd.DataFrame, done: tuple[Sweep, Path], tmp_path: Path) -> None:

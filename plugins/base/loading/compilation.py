@@ -13,3 +13,10 @@ def require_compilation() -> None:
         raise ConfigurationError(
             "NUMBA_DISABLE_JIT is set, and features and models must be compiled; unset it (unset NUMBA_DISABLE_JIT)"
         )
+    from numba import config
+
+    if getattr(config, "DISABLE_JIT", 0):
+        raise ConfigurationError(
+            "numba is told not to compile, by disable_jit in .numba_config.yaml of this folder, and features and models"
+            " must be compiled; remove that line"
+        )

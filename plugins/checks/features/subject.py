@@ -24,6 +24,8 @@ class FeatureSubject:
 
     def __init__(self, cls: type[BaseFeature], params: dict[str, Any]) -> None:
         self.cls, self.params = cls, params
+        self.frames = 0
+        """Of the check `processors`; 0: as many as its time allows."""
 
     def new(self, **params: Any) -> BaseFeature:
         """A fresh instance."""

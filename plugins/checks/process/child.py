@@ -53,13 +53,13 @@ class Child:
         self._subject: Any = None
         self._category = ""
 
-    def answer(self, ask: dict[str, Any]) -> dict[str, str]:
-        """status, saw and mend."""
+    def answer(self, ask: dict[str, Any]) -> dict[str, Any]:
+        """status, saw and mend; in how many frames, for another process to do as much."""
         try:
             if ask["do"] == "open":
                 return self._open(Target(**ask["target"]), ask["path"])
             check = next(check for check in CATALOGUE[self._category] if check.name == ask["check"])
-            return self._check(check)
+            return self._check(check, ask.get("frames", 0))
         except Failed as failed:
             return {"status": "failed", "saw": failed.saw, "mend": failed.mend}
         except Inapplicable as reason:
@@ -78,9 +78,11 @@ class Child:
         self._subject = SUBJECTS[target.category](cls, target.params)
         return {"status": "passed", "saw": "", "mend": ""}
 
-    def _check(self, check: Check) -> dict[str, str]:
+    def _check(self, check: Check, frames: int) -> dict[str, Any]:
         try:
-            return {"status": "passed", "saw": check.function(self._subject), "mend": ""}
+            self._subject.frames = frames
+            saw = check.function(self._subject)
+            return {"status": "passed", "saw": saw, "mend": "", "frames": self._subject.frames}
         except (Failed, Inapplicable):
             raise
         except (Exception, SystemExit) as error:  # foreign code, wherever it is called

@@ -25,8 +25,10 @@ START = 120.0
 HANGS = 2
 """Checks of a plugin that may hang before the rest are left out."""
 SEEDS = ("1", "2")
-DISABLE = "NPY_DISABLE_CPU_FEATURES"
-"""NumPy's environment variable."""
+DISABLE, BLAS = "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE"
+"""Environment variables of NumPy, and of the OpenBLAS that comes with it."""
+OLD = "Nehalem"
+"""For OpenBLAS, a processor without wide instructions."""
 
 
 class Gone(Exception):
@@ -44,7 +46,7 @@ class Process:
         self._errors: IO[bytes] | None = None
         self.target: Target | None = None
 
-    def ask(self, question: dict[str, Any], seconds: float) -> dict[str, str]:
+    def ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer; `Gone` when none comes within `seconds`, and the process is killed."""
         self.start()
         process = self._process
@@ -63,10 +65,10 @@ class Process:
             code = process.wait()
             self.close()
             raise Gone(f"the process ended: {'signal' if code < 0 else 'exit code'} {abs(code)}")
-        answer: dict[str, str] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def open(self, target: Target) -> dict[str, str]:
+    def open(self, target: Target) -> dict[str, Any]:
         answer = self.ask(
             {"do": "open", "target": target.as_dict(), "path": [os.path.abspath(p) for p in sys.path]}, START
         )
@@ -136,7 +138,7 @@ class Session:
     def __init__(self, deadline: float = DEADLINE) -> None:
         self.deadline = deadline
         self._main, self._twin = (Process(seed) for seed in SEEDS)
-        self._plain = Process(SEEDS[0], {DISABLE: " ".join(names)}) if (names := processor_features()) else None
+        self._plain = Process(SEEDS[0], other) if (other := plain_processor()) else None
 
     def check(self, target: Target, progress: Callable[[Finding], None] = lambda finding: None) -> Report:
         """All findings on a plugin; `progress` gets each."""
@@ -164,19 +166,19 @@ class Session:
             answer = self._answer(self._main, target, check)
             if check.twin and answer["status"] == "passed":
                 answer = _compared(answer, self._answer(self._twin, target, check))
-                if answer["status"] == "passed" and self._plain is not None:
-                    answer = _on_processors(answer, self._answer(self._plain, target, check))
+            if check.kinds and answer["status"] == "passed" and self._plain is not None:
+                answer = _on_processors(answer, self._answer(self._plain, target, check, answer["frames"]))
         except Gone as gone:
             mend = "find what never ends, or ends the process, on the bars of this check"
             return Finding(check.name, "failed", check.did, str(gone), mend), 1
-        return Finding(check.name, answer["status"], check.did, answer["saw"], answer["mend"]), 0  # type: ignore[arg-type]
+        return Finding(check.name, answer["status"], check.did, answer["saw"], answer["mend"]), 0
 
-    def _answer(self, process: Process, target: Target, check: Check) -> dict[str, str]:
+    def _answer(self, process: Process, target: Target, check: Check, frames: int = 0) -> dict[str, Any]:
         if process.target != target:
             opened = process.open(target)
             if opened["status"] != "passed":
                 return opened
-        return process.ask({"do": "check", "check": check.name}, self.deadline)
+        return process.ask({"do": "check", "check": check.name, "frames": frames}, self.deadline)
 
     def close(self) -> None:
         self._main.close()
@@ -199,18 +201,24 @@ def processor_features() -> list[str]:
     return [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
 
 
-def _on_processors(answer: dict[str, str], plain: dict[str, str]) -> dict[str, str]:
-    """`plain`: of a process whose NumPy does as on a processor without wide instructions."""
+def plain_processor() -> dict[str, str]:
+    """The environment of a process that does as on a processor without wide instructions; empty where this is one."""
+    names = processor_features()
+    return {DISABLE: " ".join(names), BLAS: OLD} if names else {}
+
+
+def _on_processors(answer: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """`plain`: of the process with `plain_processor`."""
     if answer == plain:
         return answer | {"saw": f"{answer['saw']}; equal without what NumPy uses of this processor, too"}
     features = " ".join(processor_features())
     return answer | {
-        "saw": f"{answer['saw']}; {ONE_KIND}: without NumPy's {features} other bits come out ({plain['saw']});"
-        " train, replay and run it on one kind, or compute in a fold"
+        "saw": f"{answer['saw']}; {ONE_KIND}: without {features}, which NumPy or its BLAS use, other bits come out"
+        f" ({plain['saw']}); train, replay and run it on one kind, or compute in a fold"
     }
 
 
-def _compared(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+def _compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     if one == other:
         return one
     return {
