@@ -182,7 +182,9 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
     bars = trial_bars(1)
     for strategy in ready:
         symbol = min(strategy.universe.symbols or {"X"})
-        pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
+        outcome = pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
+        for columns in outcome.signals.columns:
+            columns.rendered()
         if strategy.model is not None:
             for _, model in each_model(strategy.model):
                 model.predict_windows(np.zeros((1, model.lookback, len(strategy.columns))), strategy.columns)

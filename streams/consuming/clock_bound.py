@@ -18,6 +18,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base.streaming import IntArray
 from schemas.configuration import Worker
 from schemas.errors import BadRecord
 from schemas.wire import Bar
@@ -69,6 +73,17 @@ class ClockBound:
                 f" {_utc(by_clock)}; send it with its true time; if that is its true time, set the worker's clock right"
                 " or raise worker.clock_tolerance, and put the letter back",
             )
+
+    def doubtful(self, offsets: IntArray, opens: IntArray) -> NDArray[np.bool_]:
+        """Which of these bars `check` has to look at: it lets the others pass."""
+        doubtful = np.zeros(len(offsets), np.bool_)
+        if self.known or self.refused:
+            doubtful[:] = [offset in self.known or offset in self.refused for offset in offsets.tolist()]
+        if self._clock is None or not len(opens):
+            return doubtful
+        if opens.max() > self._now + self._tolerance:
+            self._now = max(self._now, int(1000 * self._clock()))
+        return doubtful | ((offsets >= self._settled) & (opens > self._now + self._tolerance))
 
     def _is_later(self, time: int) -> bool:
         """The clock is read where the last look at it is not enough; it never goes back."""

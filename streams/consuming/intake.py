@@ -3,18 +3,23 @@ counted.
 """
 
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from plugins.base.bars import BAR, BarBatch
+from plugins.base.bars import BarBatch
 from schemas.errors import BadRecord
-from schemas.wire import Bar, canonical_interval, decode_bar
+from schemas.wire import Bar, decode_bar, encode
+from streams.consuming.bar_scanner import Strings
+from streams.consuming.bar_table import BarTable, Intervals, joined
 from streams.consuming.clock_bound import ClockBound
 from streams.kafka.partitioner import PartitionerChange, misplaced
+
+MANY = 8
+"""Fewer records are decoded one by one: that is quicker."""
 
 
 @dataclass(frozen=True)
@@ -62,39 +67,67 @@ class Intake:
         kinds = {change.partitioner for change in self._changes}
         self.moving = len(kinds) > 1 or "as_is" in kinds
         """May a symbol have bars on other partitions, too?"""
-        self._keys: dict[str, bytes] = {}
+        self._intervals = Intervals()
+        self._forget_symbols()
         self._begin = self._end = 0
 
     def read(self, records: Iterable[Any]) -> DecodedBars:
+        """The bars of the records, in their order."""
         decoded = DecodedBars({})
-        kept: dict[str, list[tuple[Bar, int]]] = defaultdict(list)
-        for record in records:
-            if not self._begin <= record.offset < self._end:
-                self._enter(record.offset)
-            try:
-                bar = decode_bar(record.value)
-                if record.key is None or self._keys.get(bar.symbol) != record.key:
-                    self._check_key(bar.symbol, record.key)
-                    if self.moving:
-                        decoded.symbols.append(bar.symbol)
-                self.bound.check(record.offset, bar)
-            except BadRecord as bad:
-                decoded.dead.append(DeadLetter(record, bad.kind, bad.reason))
-                continue
-            if bar.closed:
-                kept[canonical_interval(bar.interval)].append((bar, record.offset))
-            else:
-                decoded.counts["unclosed"] += 1
-        decoded.batches = {interval: _batch(bars) for interval, bars in kept.items()}
+        decoded.batches = joined([self._read(run, decoded) for run in self._runs(list(records))])
         return decoded
+
+    def _read(self, records: Sequence[Any], decoded: DecodedBars) -> dict[str, BarBatch]:
+        """Records that one partitioner judges: the plain ones together, the others one by one."""
+        table = BarTable(records)
+        if len(records) >= MANY:
+            table.scan(self._strings, self._intervals)
+            rows = np.flatnonzero(table.plain)
+            table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
+        for row in np.flatnonzero(~table.plain).tolist():
+            try:
+                self._read_one(table, row, decoded)
+            except BadRecord as bad:
+                decoded.dead.append(DeadLetter(records[row], bad.kind, bad.reason))
+        if unclosed := table.unclosed:
+            decoded.counts["unclosed"] += unclosed
+        return table.batches(self._names, self._intervals.names)
+
+    def _read_one(self, table: BarTable, row: int, decoded: DecodedBars) -> None:
+        record = table.records[row]
+        bar = decode_bar(record.value)
+        if bar.symbol not in self._symbols or record.key != bar.symbol.encode():
+            self._check_key(bar.symbol, record.key)
+            if self.moving:
+                decoded.symbols.append(bar.symbol)
+        self.bound.check(record.offset, bar)
+        table.put(row, bar, self._symbols[bar.symbol], self._intervals.number(bar.interval))
+
+    def _runs(self, records: list[Any]) -> Iterator[list[Any]]:
+        """The records in parts, each judged by one partitioner."""
+        while True:
+            outside = (n for n, record in enumerate(records) if not self._begin <= record.offset < self._end)
+            count = next(outside, len(records))
+            if count or not records:
+                yield records[:count]
+            if count == len(records):
+                return
+            records = records[count:]
+            self._enter(records[0].offset)
 
     def _enter(self, offset: int) -> None:
         """The stretch of offsets that one partitioner judges."""
-        self._keys.clear()
+        self._forget_symbols()
         begun = [change for change in self._changes if change.offset <= offset]
         self.partitioner = (begun or self._changes)[-1 if begun else 0].partitioner
         self._begin = begun[-1].offset if begun else 0
         self._end = min((change.offset for change in self._changes[len(begun) :]), default=sys.maxsize)
+
+    def _forget_symbols(self) -> None:
+        """Those whose key and place were looked at, by their numbers."""
+        self._symbols: dict[str, int] = {}
+        self._names: list[str] = []
+        self._strings = Strings()
 
     def belongs(self, symbol: str) -> bool:
         """Does a partitioner that is, or ever was, in force put the symbol here?"""
@@ -106,14 +139,20 @@ class Intake:
             raise BadRecord("wrong_key", f"the key {_shown(key)} is not the symbol {symbol!r}")
         if fault := misplaced(symbol, self.partition, self.partitions, self.partitioner):
             raise BadRecord("wrong_partition", fault)
-        self._keys[symbol] = key
+        self._symbols[symbol] = self._strings.add(key)
+        self._names.append(symbol)
 
 
-def _batch(bars: list[tuple[Bar, int]]) -> BarBatch:
-    # + 0.0: a volume of -0.0 is 0.0, not another value
-    rows = np.array([(b.close_time, b.open, b.high, b.low, b.close, b.volume + 0.0) for b, _ in bars], BAR)
-    offsets = np.array([offset for _, offset in bars], np.int64)
-    return BarBatch([bar.symbol for bar, _ in bars], rows, offsets)
+def prepare_intake() -> None:
+    """Loads or compiles what the first bars would otherwise wait for."""
+    value = encode(Bar("A", "1m", 0, 60_000, 1.0, 1.0, 1.0, 1.0, 1.0))
+    Intake(0, 1, "as_is").read([_Trial(offset, b"A", value) for offset in range(MANY)])
+
+
+class _Trial(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes
 
 
 def _shown(key: bytes | None) -> str:

@@ -86,6 +86,12 @@ class SignalBatch(BatchBuilder):  # type: ignore[misc]
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
+def prepare_rows() -> None:
+    """Loads or compiles what the first batch would otherwise wait for."""
+    none, data = np.zeros(0, np.int64), np.zeros(0, np.uint8)
+    _pack(data, data, none, none, data, np.zeros(1, np.int64), none, 0, 0, 0, 0)
+
+
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _pack(
     out: Bytes, data: Bytes, ends: IntArray, times: IntArray, keys: Bytes, starts: IntArray, numbers: IntArray,

@@ -15,6 +15,7 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config, Kafka
 from schemas.configuration import Worker as WorkerSettings
 from schemas.errors import BrokerError, ConfigurationError
+from streams.consuming.intake import prepare_intake
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.topics import partition_count, topic_name
@@ -25,6 +26,7 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, in_words, of_crash
 from streams.process.garbage import search_from_here
+from streams.publishing.signal_rows import prepare_rows
 from streams.publishing.transactions import TransactionalWriterFactory
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, Writer, WriterFactory
 from streams.requests.control_requests import ControlRequests
@@ -85,6 +87,8 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     partitions = await partition_count(kafka)
     check_news(config, strategies)
     prepare(strategies)
+    prepare_intake()
+    prepare_rows()
     shadows = load_shadows(strategies, config.strategies)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.Event()

@@ -1,0 +1,108 @@
+"""The bars of some records while they are decoded: arrays with a row for each record."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from plugins.base.bars import BAR, BarBatch
+from plugins.base.streaming import IntArray
+from schemas.wire import Bar, canonical_interval, interval_ms
+from streams.consuming.bar_scanner import Bytes, Strings, scan
+
+
+class Intervals:
+    """The spellings of intervals that were seen, with length (ms) and canonical name, each by its number."""
+
+    def __init__(self) -> None:
+        self.strings = Strings()
+        self.lengths: IntArray = np.zeros(0, np.int64)
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, interval: str) -> int:
+        """Of one that is valid."""
+        if interval not in self._numbers:
+            self._numbers[interval] = self.strings.add(interval.encode())
+            self.lengths = np.append(self.lengths, interval_ms(interval))
+            self.names.append(canonical_interval(interval))
+        return self._numbers[interval]
+
+
+class BarTable:
+    """A row for each of the `records`; `plain` are those whose bar is known.
+
+    `numbers`: of the symbol and of the interval, time of opening (ms since the epoch, UTC), and 1 for a bar that is
+    closed.
+    """
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self.records = records
+        count = len(records)
+        self.offsets: IntArray = np.fromiter((record.offset for record in records), np.int64, count)
+        self.bars = np.empty(count, BAR)
+        self.numbers: IntArray = np.empty((count, 4), np.int64)
+        self.plain = np.zeros(count, np.bool_)
+
+    def scan(self, symbols: Strings, intervals: Intervals) -> None:
+        """Finds the plain ones among records whose strings were seen before."""
+        values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
+        rows = self.bars.view(np.int64).reshape(len(self.bars), -1)
+        scan(
+            values, keys, symbols.tables, intervals.strings.tables, intervals.lengths, rows, self.numbers, self.plain
+        )  # fmt: skip
+
+    def put(self, row: int, bar: Bar, symbol: int, interval: int) -> None:
+        """What the record of a row says, with the numbers of its symbol and interval."""
+        # + 0.0: a volume of -0.0 is 0.0, not another value
+        self.bars[row] = (bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume + 0.0)
+        self.numbers[row] = symbol, interval, bar.open_time, bar.closed
+        self.plain[row] = True
+
+    @property
+    def unclosed(self) -> int:
+        """How many bars are still forming."""
+        return int((self.plain & (self.numbers[:, 3] == 0)).sum())
+
+    def batches(self, symbols: Sequence[str], intervals: Sequence[str]) -> dict[str, BarBatch]:
+        """The closed bars by interval, in the order in which these come; names by their numbers."""
+        rows = np.flatnonzero(self.plain & (self.numbers[:, 3] != 0))
+        found, first, own = np.unique(self.numbers[rows, 1], return_index=True, return_inverse=True)
+        places: dict[str, list[int]] = {}
+        for place in np.argsort(first).tolist():
+            places.setdefault(intervals[found[place]], []).append(place)
+        return {
+            name: self._batch(rows[np.isin(own, some)] if len(places) > 1 else rows, symbols)
+            for name, some in places.items()
+        }
+
+    def _batch(self, rows: IntArray, symbols: Sequence[str]) -> BarBatch:
+        names = [symbols[number] for number in self.numbers[rows, 0].tolist()]
+        if len(rows) == len(self.offsets):
+            return BarBatch(names, self.bars, self.offsets)
+        return BarBatch(names, self.bars[rows], self.offsets[rows])
+
+
+def joined(parts: Sequence[dict[str, BarBatch]]) -> dict[str, BarBatch]:
+    """The batches of parts that follow each other as one for each interval."""
+    if len(parts) == 1:
+        return parts[0]
+    of_interval: dict[str, list[BarBatch]] = {}
+    for part in parts:
+        for interval, batch in part.items():
+            of_interval.setdefault(interval, []).append(batch)
+    return {
+        interval: BarBatch(
+            [symbol for batch in batches for symbol in batch.symbols],
+            np.concatenate([batch.bars for batch in batches]),
+            np.concatenate([batch.offsets for batch in batches]),
+        )
+        for interval, batches in of_interval.items()
+    }
+
+
+def _joined(texts: list[bytes | None]) -> tuple[Bytes, IntArray]:
+    """All bytes one after the other, and where each text ends; none is as an empty one."""
+    whole = [text or b"" for text in texts]
+    ends = np.cumsum(np.fromiter(map(len, whole), np.int64, len(whole)))
+    return np.frombuffer(b"".join(whole), np.uint8), ends
