@@ -312,7 +312,7 @@ def scan(values, keys, symbols, intervals, lengths, rows, numbers, plain) -> Non
     symbols, intervals
         Strings that may be there: `Strings.tables`.
     lengths
-        Of each interval, in ms.
+        Of each interval, in ms; 0: any.
     rows
         Shape (records, 6): `plugins.base.bars.BAR` as integers; positive doubles have the order of their bits.
     numbers
@@ -330,7 +330,7 @@ def scan(values, keys, symbols, intervals, lengths, rows, numbers, plain) -> Non
             good = (
                 0 < low <= row[1] <= high
                 and low <= row[4] <= high
-                and row[0] == found[2] + lengths[found[1]]
+                and (row[0] == found[2] + lengths[found[1]] if lengths[found[1]] else row[0] > found[2])
                 and _equal(key_text, key_start, key_ends[i], data, starts[number], starts[number + 1])
             )
         plain[i] = good

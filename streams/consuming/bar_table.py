@@ -7,12 +7,14 @@ import numpy as np
 
 from plugins.base.bars import BAR, BarBatch
 from plugins.base.streaming import IntArray
-from schemas.wire import Bar, canonical_interval, interval_ms
+from schemas.wire import Bar, canonical_interval
+from schemas.wire.fields import known_interval
 from streams.consuming.bar_scanner import Bytes, Strings, scan
 
 
 class Intervals:
-    """The spellings of intervals that were seen, with length (ms) and canonical name, each by its number."""
+    """The spellings of intervals that were seen, with length (ms; 0 where a bar closes when enough has been traded) and canonical
+    name, each by its number."""
 
     def __init__(self) -> None:
         self.strings = Strings()
@@ -24,7 +26,7 @@ class Intervals:
         """Of one that is valid."""
         if interval not in self._numbers:
             self._numbers[interval] = self.strings.add(interval.encode())
-            self.lengths = np.append(self.lengths, interval_ms(interval))
+            self.lengths = np.append(self.lengths, known_interval(interval) or 0)
             self.names.append(canonical_interval(interval))
         return self._numbers[interval]
 

@@ -24,7 +24,7 @@ from tests.support.memory import Fetched
 from tests.support.told import TRIED
 
 SYMBOLS = ["A", "BRK.B", "é", "😀", 'Q"', "back\\", "x" * 64, "AA", "AB"]
-INTERVALS = {"1m": 60_000, "60m": 3_600_000, "1h": 3_600_000, "5s": 5_000, "1d": 86_400_000}
+INTERVALS = {"1m": 60_000, "60m": 3_600_000, "1h": 3_600_000, "5s": 5_000, "1d": 86_400_000, "volume:10000": 0}
 PIECES = [
     b'"', b",", b":", b"{", b"}", b" ", b"\n", b"0", b"-", b"+", b".", b"e", b"E5", b"null", b"true", b"false",
     b"\\u0041", b"\\", b"\x00", b"\xff", b"1e400", b"1e-400", b"NaN", b"Infinity", b"9" * 20, b"0.0", b"-0.0",
@@ -49,7 +49,7 @@ def written(rng: random.Random) -> tuple[bytes, bytes]:
     open_, close, high = low * rng.uniform(1, 1.1), low * rng.uniform(1, 1.1), low * 1.2
     fields: dict[str, str] = {
         "symbol": json.dumps(symbol, ensure_ascii=rng.random() < 0.3), "interval": f'"{interval}"',
-        "open_time": str(opens), "close_time": str(opens + INTERVALS[interval]),
+        "open_time": str(opens), "close_time": str(opens + (INTERVALS[interval] or rng.choice([-1, 0, 1, 77_777]))),
         "open": number(rng, open_), "high": number(rng, high), "low": number(rng, low), "close": number(rng, close),
         "volume": rng.choice(["0", "0.0", "-0.0", "100", str(rng.randrange(10**18)), number(rng, rng.uniform(0, 1e9))]),
     }  # fmt: skip
