@@ -13,8 +13,10 @@ from streams.consuming.bar_scanner import Bytes, Strings, scan
 
 
 class Intervals:
-    """The spellings of intervals that were seen, with length (ms; 0 where a bar closes when enough has been traded) and canonical
-    name, each by its number."""
+    """The spellings of intervals that were seen, with length and canonical name, each by its number.
+
+    `lengths`: in ms; 0 where a bar closes when enough has been traded.
+    """
 
     def __init__(self) -> None:
         self.strings = Strings()
