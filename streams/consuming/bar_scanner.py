@@ -73,14 +73,13 @@ class Strings:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _place(data: Bytes, start: int, end: int, size: int) -> int:
+def _place(data: Bytes, start: int, end: int, size: int) -> np.int64:
     """Where to look first: FNV-1a."""
     value = np.uint64(14695981039346656037)
     piece = data[start:end]
     for i in range(len(piece)):
         value = (value ^ np.uint64(piece[i])) * np.uint64(1099511628211)
-    place: int = np.int64((value ^ (value >> np.uint64(32))) & np.uint64(size - 1))
-    return place
+    return np.int64((value ^ (value >> np.uint64(32))) & np.uint64(size - 1))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -200,7 +199,7 @@ def _decimal(text: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
         shift, at = _digits(text, at, end)
         if at == first or at - first > 4:
             return odd
-        exponent += np.int64(shift) * (-1 if minus else 1)
+        exponent += (-1 if minus else 1) * int(shift)
     if mantissa == np.uint64(0):
         return np.uint64(0), at
     bits = _double_bits(mantissa, exponent)
