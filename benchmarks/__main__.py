@@ -10,8 +10,8 @@ import os
 import platform
 
 NAMES = (
-    "throughput", "latency", "restore", "startup", "recovery", "rolling", "swap", "strategies", "features", "engines",
-    "models", "replay", "cross_section", "news", "join",
+    "throughput", "latency", "restore", "startup", "recovery", "rolling", "stages", "swap", "strategies", "features",
+    "engines", "models", "replay", "cross_section", "news", "join",
 )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ finite positive decimals for prices. A number becomes the double that is nearest
 Parsing at a Gigabyte per Second", 2021) and 128 bits of the power of ten; where that does not decide, it is odd.
 """
 
+import math
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ def _power(exponent: int) -> tuple[int, int]:
 
 
 _POWERS = np.array([_power(exponent) for exponent in range(LEAST, MOST + 1)], np.uint64)
+EXACT = np.uint64(1 << 53)
+_TENS = np.array([float(10**exponent) for exponent in range(23)])
 _KEYS = np.frombuffer("".join(KEYS).encode(), np.uint8).copy()
 _TRUE, _FALSE = (np.frombuffer(word, np.uint8).copy() for word in (b"true", b"false"))
 _KEY_STARTS = np.cumsum([0, *map(len, KEYS)])
@@ -129,10 +133,19 @@ def _multiplied(one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _double_bits(mantissa: np.uint64, exponent: int) -> np.uint64:
-    """The bits of the double nearest to ``mantissa * 10**exponent``; 0 where that is not decided here."""
+def _scaled(mantissa: np.uint64, exponent: int) -> float:
+    if exponent < 0:
+        return float(np.float64(mantissa) / _TENS[-exponent])
+    return float(np.float64(mantissa) * _TENS[exponent])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _double(mantissa: np.uint64, exponent: int) -> float:
+    """The double nearest to ``mantissa * 10**exponent``; -1 where that is not decided here."""
     if mantissa == np.uint64(0) or exponent < LEAST or exponent > MOST:
-        return np.uint64(0)
+        return -1.0
+    if mantissa <= EXACT and -len(_TENS) < exponent < len(_TENS):  # both are exact, so one rounding is right
+        return _scaled(mantissa, exponent)
     shift = 0
     while mantissa >> np.uint64(63) == np.uint64(0):
         mantissa, shift = mantissa << np.uint64(1), shift + 1
@@ -145,20 +158,20 @@ def _double_bits(mantissa: np.uint64, exponent: int) -> np.uint64:
         if merged < low:
             high += np.uint64(1)
         if high & rest == rest and merged + np.uint64(1) == np.uint64(0) and more_low + mantissa < mantissa:
-            return np.uint64(0)
+            return -1.0
         low = merged
     top = high >> np.uint64(63)
     bits = high >> (top + np.uint64(9))
     binary -= 1 if top == np.uint64(0) else 0
     if low == np.uint64(0) and high & rest == np.uint64(0) and bits & np.uint64(3) == np.uint64(1):
-        return np.uint64(0)
+        return -1.0
     bits = (bits + (bits & np.uint64(1))) >> np.uint64(1)
     if bits >> np.uint64(53) > np.uint64(0):
         bits, binary = bits >> np.uint64(1), binary + 1
     if binary < 1 or binary > 2046:
-        return np.uint64(0)
-    whole: np.uint64 = (np.uint64(binary) << np.uint64(52)) | (bits & np.uint64(0xFFFFFFFFFFFFF))
-    return whole
+        return -1.0
+    value: float = math.ldexp(np.float64(bits), binary - 1075)
+    return value
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -171,9 +184,9 @@ def _digits(text: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _decimal(text: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
-    """The bits of the double that a JSON number without a sign stands for, and where it ends; -1: it is odd."""
-    start, odd = at, (np.uint64(0), -1)
+def _decimal(text: Bytes, at: int, end: int) -> tuple[float, int]:
+    """The double that a JSON number without a sign stands for, and where it ends; -1: it is odd."""
+    start, odd = at, (0.0, -1)
     mantissa, at = _digits(text, at, end)
     whole = at - start
     if whole == 0 or (whole > 1 and text[start] == 48):
@@ -201,9 +214,9 @@ def _decimal(text: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
             return odd
         exponent += (-1 if minus else 1) * int(shift)
     if mantissa == np.uint64(0):
-        return np.uint64(0), at
-    bits = _double_bits(mantissa, exponent)
-    return (bits, at) if bits else odd
+        return 0.0, at
+    value = _double(mantissa, exponent)
+    return (value, at) if value >= 0.0 else odd
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -234,8 +247,8 @@ def _key(text: Bytes, start: int, end: int) -> int:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _scan(text: Bytes, at: int, end: int, symbols, intervals, row, numbers) -> bool:  # type: ignore[no-untyped-def]
-    """One record: its `row` of a batch (as integers: time, then bits of doubles) and its `numbers`: symbol, interval,
-    time of opening, and whether it is closed. False: it is odd.
+    """One record: its `row` of a batch, but for the time, and its `numbers`: symbol, interval, time of opening, whether
+    it is closed, and time of closing. False: it is odd.
     """
     at = _skip(text, at, end)
     if at >= end or text[at] != 123:
@@ -274,13 +287,13 @@ def _scan(text: Bytes, at: int, end: int, symbols, intervals, row, numbers) -> b
             if key == 2:
                 numbers[2] = np.int64(value)
             else:
-                row[0] = np.int64(value)
+                numbers[4] = np.int64(value)
             at = stop
         elif key <= 8:
-            bits, at = _decimal(text, at, end)
+            price, at = _decimal(text, at, end)
             if at < 0:
                 return False
-            row[key - 3] = np.int64(bits)
+            row[key - 3] = price
         elif _equal(text, at, min(at + 4, end), _TRUE, 0, 4):
             at += 4
         elif _equal(text, at, min(at + 5, end), _FALSE, 0, 5):
@@ -313,9 +326,9 @@ def scan(values, keys, symbols, intervals, lengths, rows, numbers, plain) -> Non
     lengths
         Of each interval, in ms; 0: any.
     rows
-        Shape (records, 6): `plugins.base.bars.BAR` as integers; positive doubles have the order of their bits.
+        Shape (records, 6): `plugins.base.bars.BAR` as doubles; the time is not set.
     numbers
-        Shape (records, 4).
+        Shape (records, 5).
     """
     text, ends = values
     key_text, key_ends = keys
@@ -329,7 +342,7 @@ def scan(values, keys, symbols, intervals, lengths, rows, numbers, plain) -> Non
             good = (
                 0 < low <= row[1] <= high
                 and low <= row[4] <= high
-                and (row[0] == found[2] + lengths[found[1]] if lengths[found[1]] else row[0] > found[2])
+                and (found[4] == found[2] + lengths[found[1]] if lengths[found[1]] else found[4] > found[2])
                 and _equal(key_text, key_start, key_ends[i], data, starts[number], starts[number + 1])
             )
         plain[i] = good

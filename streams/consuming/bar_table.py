@@ -36,8 +36,8 @@ class Intervals:
 class BarTable:
     """A row for each of the `records`; `plain` are those whose bar is known.
 
-    `numbers`: of the symbol and of the interval, time of opening (ms since the epoch, UTC), and 1 for a bar that is
-    closed.
+    `numbers`: of the symbol and of the interval, time of opening (ms since the epoch, UTC), 1 for a bar that is
+    closed, time of closing.
     """
 
     def __init__(self, records: Sequence[Any]) -> None:
@@ -45,22 +45,23 @@ class BarTable:
         count = len(records)
         self.offsets: IntArray = np.fromiter((record.offset for record in records), np.int64, count)
         self.bars = np.empty(count, BAR)
-        self.numbers: IntArray = np.empty((count, 4), np.int64)
+        self.numbers: IntArray = np.empty((count, 5), np.int64)
         self.plain = np.zeros(count, np.bool_)
 
     def scan(self, symbols: Strings, intervals: Intervals) -> None:
         """Finds the plain ones among records whose strings were seen before."""
         values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
-        rows = self.bars.view(np.int64).reshape(len(self.bars), -1)
+        rows = self.bars.view(np.float64).reshape(len(self.bars), -1)
         scan(
             values, keys, symbols.tables, intervals.strings.tables, intervals.lengths, rows, self.numbers, self.plain
         )  # fmt: skip
+        self.bars["time"] = self.numbers[:, 4]
 
     def put(self, row: int, bar: Bar, symbol: int, interval: int) -> None:
         """What the record of a row says, with the numbers of its symbol and interval."""
         # + 0.0: a volume of -0.0 is 0.0, not another value
         self.bars[row] = (bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume + 0.0)
-        self.numbers[row] = symbol, interval, bar.open_time, bar.closed
+        self.numbers[row] = symbol, interval, bar.open_time, bar.closed, bar.close_time
         self.plain[row] = True
 
     @property
