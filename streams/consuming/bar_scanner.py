@@ -145,7 +145,8 @@ def _double(mantissa: np.uint64, exponent: int) -> float:
     if mantissa == np.uint64(0) or exponent < LEAST or exponent > MOST:
         return -1.0
     if mantissa <= EXACT and -len(_TENS) < exponent < len(_TENS):  # both are exact, so one rounding is right
-        return _scaled(mantissa, exponent)
+        exact: float = _scaled(mantissa, exponent)
+        return exact
     shift = 0
     while mantissa >> np.uint64(63) == np.uint64(0):
         mantissa, shift = mantissa << np.uint64(1), shift + 1
@@ -238,8 +239,10 @@ def _string(text: Bytes, at: int, end: int) -> int:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _key(text: Bytes, start: int, end: int) -> int:
-    for number in range(len(_KEY_STARTS) - 1):
+def _key(text: Bytes, start: int, end: int, likely: int) -> int:
+    """The number of a key, -1 for another; the `likely` one is looked at first."""
+    for step in range(len(_KEY_STARTS) - 1):
+        number = (likely + step) % (len(_KEY_STARTS) - 1)
         if _equal(text, start, end, _KEYS, _KEY_STARTS[number], _KEY_STARTS[number + 1]):
             return number
     return -1
@@ -254,14 +257,14 @@ def _scan(text: Bytes, at: int, end: int, symbols, intervals, row, numbers) -> b
     if at >= end or text[at] != 123:
         return False
     at += 1
-    seen = 0
+    seen, key = 0, -1
     numbers[3] = 1
     while True:
         at = _skip(text, at, end)
         if at >= end or text[at] != 34:
             return False
         stop = _string(text, at + 1, end)
-        key = _key(text, at + 1, stop) if stop >= 0 else -1
+        key = _key(text, at + 1, stop, key + 1) if stop >= 0 else -1
         if key < 0 or seen >> key & 1:
             return False
         seen |= 1 << key
