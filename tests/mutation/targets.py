@@ -26,16 +26,19 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "streams/publishing/writer.py": (
         "tests/streams/test_writer.py", "tests/streams/test_intake.py", "tests/streams/test_gathering.py",
     ),
+    "plugins/pipeline/prediction/comparison.py": ("tests/plugins/test_shadow_comparison.py",),
     "plugins/pipeline": _PIPELINE,
 }  # fmt: skip
 """Module, or folder of modules: the tests, of which each mutant meets those that run its function."""
 
 
 def modules(target: str) -> list[Path]:
-    """The files of a target that hold code."""
+    """The files of a target that hold code; of a folder those that are no target themselves."""
     path = ROOT / target
-    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-    return [file for file in files if file.name != "__init__.py"]
+    if path.is_file():
+        return [path]
+    own = {ROOT / other for other in TARGETS}
+    return [file for file in sorted(path.rglob("*.py")) if file.name != "__init__.py" and file not in own]
 
 
 WITH_BROKERS = {"streams/publishing/writer.py"}

@@ -42,7 +42,7 @@ class ShadowComparison:
         """
         n, (x, y, xx, yy, xy, apart) = self.rows, self._sums.tolist()
         spread = (xx - x * x / n) * (yy - y * y / n) if n else 0.0
-        correlation = (xy - x * y / n) / math.sqrt(spread) if spread > 0 else None
+        correlation = (xy - x * y / n) / math.sqrt(spread) if 0.0 < spread < math.inf else None
         return {
             "rows": n,
             "correlation": None if correlation is None else none_if_not_finite(correlation),
