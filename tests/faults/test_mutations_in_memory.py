@@ -19,7 +19,7 @@ from tests.faults.mutations import IN_GATHERING, IN_MEMORY
 from tests.support.memory import CHANGES
 
 SEEDS = range(12)
-ENOUGH = 5
+ENOUGH = 2
 """Failed checks after which a mistake counts as found."""
 WAYS = [(False, False), (True, False), (False, True)]
 """(transactions, several owners at once)."""
@@ -75,6 +75,6 @@ def test_without_a_mistake_gathering_is_not_red() -> None:
 @pytest.mark.parametrize("name", IN_GATHERING)
 def test_a_mistake_in_gathering_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     IN_GATHERING[name].mutate(monkeypatch.setattr)
-    found = Counter(islice(red_of_gathering(), 2))
+    found = Counter(islice(red_of_gathering(), ENOUGH))
     print(f"\n| {IN_GATHERING[name].mistake} | {', '.join(f'{check}: {n}' for check, n in found.items())} |")
     assert found

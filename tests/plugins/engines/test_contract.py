@@ -22,6 +22,7 @@ from plugins.engines import contract
         (0.0, 0),
         (1e-10, 0),
         (0.9999999999, 1),
+        (-0.9999999999, -1),
         (1e8 - 1e-6, 100_000_000),
     ],
 )
@@ -48,6 +49,12 @@ def test_whole_lots_forgives_at_the_largest_count_there_may_be() -> None:
         (-3, 8, 3),
         (0, -5, 0),
         (3, 0, 0),
+        (1, -1, -1),
+        (1, -5, -1),
+        (3, -1, -1),
+        (-1, 1, 1),
+        (-1, 5, 1),
+        (-3, 1, 1),
     ],
 )
 def test_reducing_part(position: int, order: int, reducing: int) -> None:
@@ -83,6 +90,14 @@ def test_a_fill_costs_more_and_brings_less_than_its_mark(order: int) -> None:
 def test_no_target_without_equity_and_the_first_cent_of_it_counts() -> None:
     assert contract.target_lots(0.75, 0.5, 0.125, 1.0) == 3
     assert contract.target_lots(1.0, 0.0, 1.0, 1.0) == 0
+    assert contract.target_lots(1.0, -0.5, 0.125, 1.0) == 0
+
+
+def test_the_last_cents_buy_back_what_they_can() -> None:
+    """4 lots of 0.125 for 0.5, and nothing on credit; equity below 0 takes nothing from cash, nor adds to it."""
+    assert contract.coverable_lots(100, 0.0, 0.5, 0.125, 0.0, 1.0, 1.0) == 4
+    assert contract.coverable_lots(100, 0.0, -0.5, 0.125, 0.0, 1.0, 1.0) == 0
+    assert contract.coverable_lots(100, -4.0, 10.0, 1.0, 0.0, 3.0, 1.0) == 10
 
 
 def drawn(seed: int) -> dict[str, Fraction]:
@@ -110,10 +125,10 @@ def test_an_order_opens_what_keeps_the_exposure_within_the_leverage() -> None:
     """Against the rule itself, lot by lot, in exact fractions: gross exposure after the fill <= leverage * equity."""
     for seed in range(150):
         given = drawn(seed)
-        order = random.Random(-seed).choice([1, -1]) * random.Random(seed).randint(1, 300)
-        lots = most_that(abs(order), lambda number, order=order, given=given: within_leverage(number, order, **given))
-        found = contract.openable_lots(order, **{name: float(value) for name, value in given.items()})
-        assert found == (lots if order > 0 else -lots), seed
+        for order in (1, -1, random.Random(-seed).choice([1, -1]) * random.Random(seed).randint(1, 300)):
+            most = most_that(abs(order), lambda lots, order=order, given=given: within_leverage(lots, order, **given))
+            found = contract.openable_lots(order, **{name: float(value) for name, value in given.items()})
+            assert found == (most if order > 0 else -most), seed
 
 
 def within_leverage(
