@@ -26,6 +26,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "streams/publishing/writer.py": (
         "tests/streams/test_writer.py", "tests/streams/test_intake.py", "tests/streams/test_gathering.py",
     ),
+    "plugins/pipeline/accepted_bars.py": (
+        "tests/plugins/test_accepted_bars.py", "tests/plugins/test_news.py", "plugins/pipeline/accepted_bars.py",
+    ),
     "plugins/pipeline/prediction/comparison.py": ("tests/plugins/test_shadow_comparison.py",),
     "plugins/pipeline": _PIPELINE,
 }  # fmt: skip
