@@ -43,9 +43,18 @@ def _told(transactional: bool) -> str:
     return "with transactions" if transactional else "without transactions"
 
 
-def red() -> Iterator[str]:
+LIVES = {
+    "new_configuration_keeps_the_state": "a strategy changes",
+    "partitioner_from_the_marker": "the partitioner changes",
+    "stale_snapshot_used": "a zombie's old snapshots",
+}
+"""What is tried first for a mistake that shows in few other lives."""
+
+
+def red(first: str = "") -> Iterator[str]:
     """Each check that failed, with the case."""
-    return (f"{check} ({case})" for case, faults in cases() for check in faults)
+    ordered = sorted(cases(), key=lambda case: first not in case[0])
+    return (f"{check} ({case})" for case, faults in ordered for check in faults)
 
 
 def test_without_a_mistake_nothing_is_red() -> None:
@@ -55,7 +64,7 @@ def test_without_a_mistake_nothing_is_red() -> None:
 @pytest.mark.parametrize("name", IN_MEMORY)
 def test_a_mistake_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     IN_MEMORY[name].mutate(monkeypatch.setattr)
-    found = Counter(islice(red(), ENOUGH))
+    found = Counter(islice(red(LIVES.get(name, "")), ENOUGH))
     print(f"\n| {IN_MEMORY[name].mistake} | {', '.join(f'{check}: {n}' for check, n in found.items())} |")
     assert found
 

@@ -57,7 +57,8 @@ def test_an_answer_is_kept_for_the_same_question_alone() -> None:
     assert rows.answer_to(Asked(model, ["a", "b"], before, np.array([1, 2]))) is answer
     for other in (
         Asked(object.__new__(Model), ["a", "b"], before, asked.rows), Asked(model, ["b", "a"], before, asked.rows),
-        Asked(model, ["a", "b"], object(), asked.rows), Asked(model, ["a", "b"], before, np.array([1, 3])),
+        Asked(model, ["a"], before, asked.rows), Asked(model, ["a", "b"], object(), asked.rows),
+        Asked(model, ["a", "b"], before, np.array([1, 3])),
         Asked(model, ["a", "b"], before, np.array([1])),
     ):  # fmt: skip
         assert rows.answer_to(other) is None
