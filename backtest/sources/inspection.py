@@ -48,7 +48,8 @@ def inspect(files: Files, interval: str | None = None) -> Inspection:
     pieces = pieces_for(files.paths, files.source)
     look = next(look_at(pieces[0]))
     seen = Inspection(len(pieces), files.source, interval or files.source.interval)
-    candidates = [] if files.source.preset else guesses(look)
+    declared = files.source.model_fields_set - {"path", "interval", "market"}
+    candidates = [] if declared else guesses(look)
     seen.refusal = _read(seen, files, seen.interval)
     _guess(seen, files, look, candidates)
     return seen
@@ -79,10 +80,20 @@ def _read(seen: Inspection, files: Files, interval: str | None, source: Source |
             if _of_length(str(error)):
                 continue
             return str(error)
+        longer = _usual(bars) if each and not interval else None
+        if longer is not None and longer > interval_ms(each or "1s") and each != INTERVALS[-1]:
+            continue  # days are far enough apart to be hours
         if len(bars) or interval or each == INTERVALS[-1]:
             seen.bars, seen.interval = bars, each or _common(bars)
             return None
     return refusal
+
+
+def _usual(bars: pd.DataFrame) -> float | None:
+    """How far the bars of a symbol usually lie apart, in ms."""
+    apart = bars.sort_values(["symbol", "open_time"], kind="stable").groupby("symbol", sort=False)["open_time"].diff()
+    usual = float(apart[apart > 0].median())
+    return usual if np.isfinite(usual) else None
 
 
 def _of_length(refusal: str) -> bool:
@@ -129,9 +140,8 @@ def _spacing(bars: pd.DataFrame, source: Source) -> str:
     out = f"{left.rows:,} rows left out: {left} ({'; '.join(left.examples[:2])})" if left.rows else "no row left out"
     if bars.empty:
         return out
-    apart = bars.sort_values(["symbol", "open_time"], kind="stable").groupby("symbol", sort=False)["open_time"].diff()
-    usual = apart[apart > 0].median()
-    each = name_of_length(int(usual // 1000) * 1000) if np.isfinite(usual) else "alone"
+    usual = _usual(bars)
+    each = name_of_length(int(usual // 1000) * 1000) if usual is not None else "alone"
     length = interval_ms(str(bars["interval"].iloc[0]))
     gaps = describe_market_gaps(gaps_of(bars, length, source.market or "auto")) or "no gap"
     return f"typically {each} apart; {gaps}; {out}"

@@ -91,7 +91,10 @@ def clock_of(path: Path, name: str, column: "pd.Series[Any]", compact: bool = Tr
         clock = _of_texts(path, name, column.astype(str).str.strip(), compact)
     if len(column) and clock.wall.isna().all():
         seen = column.iloc[0]
-        raise ConfigurationError(f"{path}: column {name} holds {seen!r}, which is no time such as 2013-10-04T14:30:00Z")
+        raise ConfigurationError(
+            f"{path}: column {name} holds {seen!r}, which is no time such as 2013-10-04T14:30:00Z; for another"
+            f" writing declare time: {{columns: {name}, format: '%d/%m/%Y'}}, say"
+        )
     return clock
 
 

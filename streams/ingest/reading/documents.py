@@ -23,7 +23,18 @@ def document(piece: Piece, file: IO[bytes], source: Source) -> pd.DataFrame:
         return _of_lists(rows, piece, source)
     if not all(isinstance(row, dict) for row in rows):
         raise ConfigurationError(f"{piece}: holds {str(rows[0])[:60]}, which is no row of named values")
-    return pd.DataFrame.from_records(rows)
+    return pd.DataFrame.from_records([_flat(row) for row in rows])
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Values within values by their path: mid.o."""
+    if not any(isinstance(value, dict) for value in row.values()):
+        return row
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        inside = _flat(value) if isinstance(value, dict) else None
+        flat |= {f"{name}.{each}": inner for each, inner in inside.items()} if inside is not None else {name: value}
+    return flat
 
 
 def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
@@ -37,13 +48,16 @@ def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
         whole = msgspec.json.decode(data)
         return whole if isinstance(whole, list) else [whole]
     try:
-        return [msgspec.json.decode(line) for line in data.splitlines() if line.strip()]
+        rows = [msgspec.json.decode(line) for line in data.splitlines() if line.strip()]
     except msgspec.DecodeError:
-        whole = msgspec.json.decode(data)  # one document over several lines
+        rows = [msgspec.json.decode(data)]  # one document over several lines
+    whole = rows[0] if len(rows) == 1 else None
+    if isinstance(whole, dict) and any(isinstance(each, list) for each in whole.values()):
         names = ", ".join(list(whole)[:8]) if isinstance(whole, dict) else ""
         raise ConfigurationError(
             f"{piece}: is one document with {names}; declare records: where its rows lie, such as results"
-        ) from None
+        )
+    return rows
 
 
 def _collect(value: Any, path: list[str], keys: dict[str, str], found: list[Any]) -> None:

@@ -90,7 +90,8 @@ def _header(piece: Piece, file: IO[bytes], source: Source) -> tuple[list[str], i
     extra = len(data) - len(fields)
     if extra > 0 and any(field.strip() for field in data[len(fields) :]):
         raise ConfigurationError(
-            f"{piece}: has {len(data)} fields below a header of {len(fields)}; name all with names: […]"
+            f"{piece}: has {len(data)} fields below a header of {len(fields)}; declare csv: {{skip: 1}} where its"
+            " first line is no header, another csv.delimiter, or names: […]"
         )
     return [*fields, *(f"unnamed {place + 1}" for place in range(extra))], skip + 1
 
