@@ -52,12 +52,16 @@ def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
     except msgspec.DecodeError:
         rows = [msgspec.json.decode(data)]  # one document over several lines
     whole = rows[0] if len(rows) == 1 else None
-    if isinstance(whole, dict) and any(isinstance(each, list) for each in whole.values()):
+    if isinstance(whole, dict) and any(_of_rows(each) for each in whole.values()):
         names = ", ".join(list(whole)[:8]) if isinstance(whole, dict) else ""
         raise ConfigurationError(
             f"{piece}: is one document with {names}; declare records: where its rows lie, such as results"
         )
     return rows
+
+
+def _of_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict | list)
 
 
 def _collect(value: Any, path: list[str], keys: dict[str, str], found: list[Any]) -> None:
