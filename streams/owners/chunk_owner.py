@@ -53,6 +53,8 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         self._publishers: dict[int, list[PartitionPublisher[Any]]] = {}
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._left_at: dict[int, int] = {}
+        self.up = asyncio.Event()
+        """Has it taken over what the group gave it first?"""
 
     @property
     def topics(self) -> Collection[str]:
@@ -82,6 +84,7 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Takes over what is the owner's of all that was `assigned`."""
         await self.take_over(self._own(assigned), generation)
+        self.up.set()
 
     async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
         """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions, but those that

@@ -104,12 +104,12 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         follower = RequestFollower(kafka, requests, writer, places)
         await follower.begin()
         await check_group(kafka, follower.group, has_transactions)
-        listing = asyncio.ensure_future(publish_listing(kafka, writer))
-        listing.add_done_callback(_die_of_listing)
         bars = BarsOwner(
             config, strategies, partitions, version, factory, die,
             requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places,
         )  # fmt: skip
+        listing = asyncio.ensure_future(_list_plugins(bars, writer))
+        listing.add_done_callback(_die_of_listing)
         following = asyncio.ensure_future(follower.follow())
         following.add_done_callback(_die_of_silence)
         cross_sections = _cross_section_owner(bars, writer)
@@ -202,6 +202,12 @@ def choose_writer_factory(kafka: Kafka, writer: Writer, has_transactions: bool, 
 def die_of_configuration(task: "asyncio.Future[None]") -> None:
     if not task.cancelled() and isinstance(error := task.exception(), ConfigurationError):
         die(Exit.CONFIGURATION, str(error))
+
+
+async def _list_plugins(bars: BarsOwner, writer: Writer) -> None:
+    """Once bars are fed: nobody waits for it, and it takes the processor for a while."""
+    await bars.up.wait()
+    await publish_listing(bars.config.kafka, writer)
 
 
 def _die_of_listing(task: "asyncio.Future[None]") -> None:
