@@ -199,6 +199,7 @@ def lives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     asyncio.run(prepare(config))
     with WorkerProcess(file, "--plugins", str(folder / "mine.py")) as worker:
         wait_for(lambda: worker.process.poll() is not None or answered(config), 120)
+        wait_for(lambda: worker.process.poll() is not None or "records written" in file.with_suffix(".log").read_text())
         first = asyncio.run(read_listing(config.kafka))
         addresses, pages = listening(port), {path: ask(port, path) for path in PAGES}
         refused = {
