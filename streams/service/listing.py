@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from plugins.base.loading.listing import entries
+from plugins.base.loading.listing import each_entry, entries
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord
 from schemas.wire import PluginEntry, PluginReply, PluginRequest, decode, decode_request, encode
@@ -36,7 +36,10 @@ async def read_listing(kafka: Kafka) -> dict[str, PluginEntry]:
 
 async def publish_listing(kafka: Kafka, writer: Writer) -> None:
     """Writes what is new or changed, and tombstones what a distribution that we have dropped."""
-    ours = await asyncio.to_thread(entries)  # it reads their sources
+    ours = []
+    for entry in each_entry():
+        ours.append(entry)
+        await asyncio.sleep(0)  # bars go on in between
     records = list(changes(topic_name(kafka, "plugins"), ours, await read_listing(kafka)))
     await writer.write(0, records)
     log.info("listing: %d plugins, %d records written", len(ours), len(records))

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
@@ -22,7 +23,16 @@ def entries() -> list[PluginEntry]:
 
     `available` tells whether the libraries that it names in `packages` are installed; none is imported to find out.
     """
-    return [_entry(category, cls) for category, registry in registries().items() for cls in registry.classes()]
+    return list(each_entry())
+
+
+def each_entry() -> Iterator[PluginEntry]:
+    """The same one by one: sources are read for them, which takes a while. Not in a thread beside others that do it:
+    Python 3.11 counts the depth of all syntax trees in one place, and raises `SystemError` (seen).
+    """
+    for category, registry in registries().items():
+        for cls in registry.classes():
+            yield _entry(category, cls)
 
 
 def how_to_install(cls: type[Plugin]) -> str | None:
