@@ -85,7 +85,7 @@ class PartitionHistory:
             else:
                 groups.append([stretch])
         return [
-            _InForce(self._source, group, news, observe, early and group is groups[0])
+            _InForce(self._source(group[0].applied), group, news, observe, early and group is groups[0])
             for group in groups
             if any(stretch.strategy for stretch in group)
         ]
@@ -94,7 +94,7 @@ class PartitionHistory:
         """The fold of the strategy here, whatever was in force; signals of all bars."""
         ready = self.history.ready
         origin = self.past[-1].applied.origin.offset if self.past else 0
-        return [_AsConfigured(self._source, ready, await self._news([ready]), origin)]
+        return [_AsConfigured(self._source(), ready, await self._news([ready]), origin)]
 
     def begin(self, *intervals: str) -> int:
         """The first bar that what was in force may remember, or other strategies of these `intervals`."""
@@ -111,9 +111,12 @@ class PartitionHistory:
                 add(total, fold.feed(step.batches))
             yield step, total
 
-    @property
-    def _source(self) -> Source:
-        return Source(topic_name(self.history.log, "bars"), self.number, VERSION)
+    def _source(self, applied: Applied | None = None) -> Source:
+        """Of what was `applied`, or of today, without the bars that are left out then."""
+        left_out = self.stored.left_out
+        if applied is not None:
+            left_out = {offset: left_out[offset] for offset in applied.left_out if offset in left_out}
+        return Source(topic_name(self.history.log, "bars"), self.number, VERSION, left_out)
 
     async def _news(self, strategies: Iterable[ReadyStrategy]) -> Joins:
         return await joins(self.history.log, self.number, {one.joining for one in strategies if one.uses_news})
@@ -180,7 +183,8 @@ def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, ne
 def _goes_on(old: Applied, new: Applied) -> bool:
     """Is it the old state, under another model, threshold or pause?"""
     return (
-        (old.origin, old.layout, interval_of(old)) == (new.origin, new.layout, interval_of(new))
+        (old.origin, old.layout, interval_of(old), old.left_out)
+        == (new.origin, new.layout, interval_of(new), new.left_out)
         and all(old.config[name] == new.config[name] for name in ("universe", "start"))
         and same_code_of_states(old.config, new.config)
     )

@@ -1,7 +1,7 @@
 """Where bars come from: the `bars` topic, or files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import pandas as pd
 
 from backtest.sources.files import Files
-from plugins.base.bars import COLUMNS, BarBatch
+from plugins.base.bars import COLUMNS, BarBatch, without
 from plugins.pipeline.frames import batch_from_frame
 from schemas.configuration import Source
 from schemas.errors import ConfigurationError
-from schemas.wire import canonical_interval, interval_ms
+from schemas.wire import LeaveOut, canonical_interval, interval_ms
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, Intake
 from streams.ingest.bar_files import Refused, read_bars, refused
@@ -37,10 +37,13 @@ FILE_CHUNK = 20_000
 
 @dataclass(frozen=True)
 class Step:
-    """Some bars in log order, and the partition that they come from."""
+    """Some bars in log order, and the partition that they come from; `left_out`: those that an operator left out, which
+    were in states before that.
+    """
 
     partition: int
     batches: dict[str, BarBatch]
+    left_out: Mapping[int, LeaveOut] = field(default_factory=dict)
 
 
 @dataclass
@@ -74,7 +77,7 @@ async def topic_steps(log: Log, partition: int, start: int, reading: Reading | N
         reading.progress(0, None, max(end - max(begin, start), 0))
     async for records in log.batches("bars", partition, start, "read_committed", missing):
         taken = intake.read(records)
-        yield Step(partition, taken.batches)
+        yield Step(partition, taken.batches, control.left_out)
         reading.take(taken, topic, partition)
         if reading.progress:
             reading.progress(len(records), records[-1].timestamp)
@@ -161,7 +164,7 @@ async def _topic_bars(log: Log, interval: str, progress: Progress | None) -> pd.
 
 
 class Frames:
-    """The bars of one interval, gathered from the steps of a log."""
+    """The bars of one interval, gathered from the steps of a log, without those that are left out."""
 
     def __init__(self, interval: str) -> None:
         self._interval = canonical_interval(interval)
@@ -169,6 +172,7 @@ class Frames:
 
     def take(self, step: Step) -> None:
         if batch := step.batches.get(self._interval):
+            batch = without(batch, step.left_out)[0] if step.left_out else batch
             self._parts.append(frame_of(batch, self._interval).assign(partition=step.partition))
 
     def whole(self) -> pd.DataFrame:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from schemas.wire import LeaveOut
+
 BAR = np.dtype([("time", "i8"), ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8")])
 """One bar, as a feature's step sees it; `time` is its close, in ms since the epoch, UTC."""
 
@@ -35,6 +37,21 @@ def between(batches: Mapping[str, BarBatch], begin: int, end: int) -> dict[str, 
         if batch.symbols[part]:
             parts[interval] = BarBatch(batch.symbols[part], batch.bars[part], batch.offsets[part])
     return parts
+
+
+def without(batch: BarBatch, left_out: Mapping[int, LeaveOut]) -> tuple[BarBatch, NDArray[np.int64], NDArray[np.int64]]:
+    """The bars that remain where those at the offsets in `left_out` are in no state; the offsets of these, and of
+    others that come for the same symbol and time: there may be a signal of it already.
+    """
+    times = [bar.close_time for bar in left_out.values()]
+    named = {(bar.symbol, bar.close_time) for bar in left_out.values()}
+    out = np.isin(batch.offsets, list(left_out))
+    again = np.isin(batch.bars["time"], times) & ~out
+    for row in np.flatnonzero(again).tolist():
+        again[row] = (batch.symbols[row], int(batch.bars["time"][row])) in named
+    rows = np.flatnonzero(~(out | again))
+    kept = BarBatch([batch.symbols[row] for row in rows.tolist()], batch.bars[rows], batch.offsets[rows])
+    return kept, batch.offsets[out], batch.offsets[again]
 
 
 def bar_dtype(more: Sequence[str] = ()) -> "np.dtype[Any]":

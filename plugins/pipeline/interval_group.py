@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.base.bars import BarBatch
+from plugins.base.bars import BarBatch, without
 from plugins.base.streaming import IntArray
 from plugins.fold import gate
 from plugins.news.join import NewsJoin
@@ -28,6 +28,9 @@ REFUSED = {
         " make the bars late that it overlaps",
     ),
 }
+
+LEFT_OUT = "left_out", "an operator left the bar out (`alphawire state leave-out`)"
+AGAIN = "correction", "another bar of this symbol and time was taken before, and left out by an operator since"
 
 
 class IntervalGroup:
@@ -117,6 +120,10 @@ class IntervalGroup:
         """The bars of the batch that pass the gate, with their news. The others are counted, repeats among them, and
         what cannot be used is added to the refusals.
         """
+        if left_out := self.runs[0].source.left_out:
+            batch, out, again = without(batch, left_out)
+            outcome.refusals += [Refusal(offset, *LEFT_OUT) for offset in out.tolist()]
+            outcome.refusals += [Refusal(offset, *AGAIN) for offset in again.tolist()]
         bars, offsets = batch.bars, batch.offsets
         places = [self.slot(symbol) for symbol in batch.symbols]
         slots = np.array(places, np.int64)

@@ -41,6 +41,9 @@ class Applied(Struct, tag="applied", tag_field="kind"):
         int | None,
         Meta(description="signals of this record and later ones are there once; null: they may be repeated"),
     ] = None
+    left_out: Annotated[
+        list[int], Meta(description="offsets of bars that are in no state from here on, as an operator asked for")
+    ] = []
 
 
 class RefusedBars(Struct, tag="refused", tag_field="kind"):
@@ -52,6 +55,19 @@ class RefusedBars(Struct, tag="refused", tag_field="kind"):
     partition: int
     offsets: list[int]
     clocks: Annotated[list[int], Meta(description="what the clock said at each, in ms since the epoch, UTC")]
+
+
+class LeaveOut(Struct, tag="leave_out", tag_field="kind", forbid_unknown_fields=True):
+    """Topic `control`, key topic/partition: an operator asks that a bar be in no state any more, as if it had never
+    come. The next owner of the partition puts it in force: its `applied` records say from which offset on.
+    """
+
+    topic: str
+    partition: int
+    offset: Annotated[int, Meta(description="of the bar", ge=0)]
+    symbol: str
+    interval: str
+    close_time: Annotated[Time, Meta(description="no other bar of this time is taken: there may be a signal of it")]
 
 
 class DeletedUnread(Struct, tag="deleted", tag_field="kind"):
@@ -128,14 +144,14 @@ class Placed(Struct, tag="placed", tag_field="kind"):
 
 
 Wish = Use | Pause | Resume
-ControlRecord = Applied | RefusedBars | DeletedUnread | Placed | Use | Pause | Resume | Answer
+ControlRecord = Applied | RefusedBars | LeaveOut | DeletedUnread | Placed | Use | Pause | Resume | Answer
 _decoder: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
 
 
 def decode_control(value: bytes | None) -> ControlRecord:
     """A valid record of `control`, or `BadRecord` that says why not."""
     record: ControlRecord = decode(_decoder, value)
-    if not isinstance(record, Applied | RefusedBars | DeletedUnread | Placed) and len(value or b"") > MAX_WISH_BYTES:
+    if isinstance(record, Wish | Answer) and len(value or b"") > MAX_WISH_BYTES:
         raise BadRecord("too_large", f"{len(value or b'')} bytes; a wish or an answer has at most {MAX_WISH_BYTES}")
     if isinstance(record, Use) and (record.artifact is None) != (record.sha256 is None):
         raise BadRecord("invalid", "`artifact` and `sha256` belong together")

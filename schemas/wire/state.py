@@ -42,6 +42,7 @@ class Roster(Struct, tag="roster", tag_field="kind"):
     counts: dict[str, int]
     strategies: list[str] = []
     track: Track = ""
+    left_out: Annotated[list[int], Meta(description="offsets of bars that are in none of its states")] = []
 
 
 class BesideState(Struct):

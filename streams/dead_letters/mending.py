@@ -22,6 +22,7 @@ MENDS = {
     "late": f"{AS_IT_IS}: newer bars of the symbol were taken since",
     "off_grid": f"{AS_IT_IS}: newer bars of the symbol were taken since",
     "correction": f"{AS_IT_IS}: the bar was taken with other values, and what was taken stays",
+    "left_out": "an operator left it out; put it back with other values (--set, --file)",
     "wrong_key": "key and symbol differ; say which symbol it is with --set symbol=SYMBOL",
 }
 FUTURE = (

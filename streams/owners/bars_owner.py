@@ -171,7 +171,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         return ClockBound(restored[0].refused, settled, self._wall_clock, self.config.worker.clock_tolerance)
 
     def _first_track(self, number: int, restored: ResumePlan, bound: ClockBound) -> BarsPartition:
-        source, shadows = Source(self.names.bars, number, self.version), self.shadows.ready
+        source, shadows = self._source(number, restored), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
         pipeline = Pipeline(
             restored.strategies, source, run_settings(restored, shadows, restored.behind), isolated=True
@@ -187,7 +187,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         """The second track, beside the `first`."""
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
-        source = Source(self.names.bars, number, self.version)
+        source = self._source(number, restored)
         settings = run_settings(restored, self.shadows.ready)
         pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
         intake = self._intake(number, restored, bound)
@@ -195,6 +195,9 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         return NewsTrack(
             part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
         )
+
+    def _source(self, number: int, restored: ResumePlan) -> Source:
+        return Source(self.names.bars, number, self.version, restored.left_out)
 
     def _publisher(self, part: BarsPartition, writer: Writer) -> BarsPublisher:
         for name in list(part.plan.applied):

@@ -306,8 +306,8 @@ class BarsPartition(FedPartition):
 
     def roster_record(self, capture: Capture) -> Record:
         counts = dict(sorted(capture.counts.items()))
-        track = self.plan.track
-        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies, track)
+        track, left_out = self.plan.track, sorted(self.plan.left_out)
+        roster = Roster(self.names.bars, self.number, capture.offset, counts, capture.strategies, track, left_out)
         return Record(self.names.state, roster_key(self.names.bars, self.number, track), encode(roster))
 
     def complete(self, capture: Capture, roster: Record) -> None:

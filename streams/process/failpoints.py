@@ -44,6 +44,7 @@ NAMES = (
     "in_news_read",
     "after_news_held",
     "after_refused",
+    "before_left_out",
 )
 OF_CLOCK = ("after_refused",)
 """That of `NAMES` that only a worker reaches which refuses a bar by its clock."""
@@ -59,6 +60,8 @@ OF_TRADES = ("after_trades", "before_ticks", "mid_open_bars", "in_open_bars_load
 """In ``alphawire bars``; those of fetching and publishing (``after_fetch``, ``before_signals`` …) are there too."""
 OF_REBALANCES = ("after_taken_back",)
 """That of `NAMES` that only a worker reaches which is given a partition again that it had until then."""
+OF_LEFT_OUT = ("before_left_out",)
+"""That of `NAMES` that only a worker reaches that is to leave bars out, before it says that it does."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")

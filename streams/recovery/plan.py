@@ -21,7 +21,7 @@ from plugins.strategy.identity import plugins_in, same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.errors import ConfigurationError
-from schemas.wire import Applied, Marker, Origin, Roster, Snapshot
+from schemas.wire import Applied, LeaveOut, Marker, Origin, Roster, Snapshot
 from streams.kafka.gaps import Span
 from streams.kafka.partitioner import PartitionerChange
 from streams.recovery.state import StoredState, interval_of
@@ -56,6 +56,8 @@ class ResumePlan:
     track: str = ""
     refused: dict[int, int] = field(default_factory=dict)
     """Bars that were refused by a clock: by offset, what it said (ms)."""
+    left_out: Mapping[int, LeaveOut] = field(default_factory=dict)
+    """By offset, the bars that an operator left out: they are in none of the states."""
     partitioners: Sequence[PartitionerChange] = ()
     """Which partitioner judges the bars, from each offset on; none: the configured one, all of them."""
     unread: Span | None = None
@@ -99,6 +101,7 @@ def resume_plan(
         settled = max((snapshot.offset for snapshot in snapshots), default=floor)
         planned = ResumePlan(floor, snapshots, applied, new, published, marker.offset, settled, floor, marker.roster)
     planned.strategies, planned.track, planned.refused = ready, stored.track, stored.refused
+    planned.left_out = stored.left_out
     planned.unread = configured.unread(applied)
     planned.switch_from = {name: max(published[name], stored.dealt_with(entry)) for name, entry in applied.items()}
     if faults and planned.floor is not None:
@@ -159,10 +162,13 @@ class _Configured:
             origin = self.begin if strategy.origin == "earliest" else self.end
             begin = max(origin, self.end) if strategy.start == "now" else origin
             return self._entry(strategy, begin, origin, begin)
-        if known.config_hash == strategy.config_hash:
-            return known
-        _refuse_older(known, strategy)
         at = max(self.published(known), self.stored.dealt_with(known))
+        left_out = self.stored.left_out_of(strategy.interval)
+        check_sections(strategy, known, [self.stored.left_out[bar] for bar in left_out if bar < at])
+        if known.config_hash == strategy.config_hash:
+            same = known.left_out == left_out
+            return known if same else msgspec.structs.replace(known, offset=at, left_out=left_out)
+        _refuse_older(known, strategy)
         if keeps_state(known, strategy):
             return self._entry(strategy, at, known.origin.offset, known.publish_from)
         return self._entry(strategy, at, self.begin if strategy.origin == "earliest" else at, at)
@@ -181,7 +187,29 @@ class _Configured:
             layout=strategy.layout,
             artifact=strategy.artifact,
             paused=known.paused if (known := self.stored.applied.get(strategy.name)) else False,
+            left_out=self.stored.left_out_of(strategy.interval),
         )
+
+
+def check_sections(strategy: ReadyStrategy, known: Applied, left_out: Iterable[LeaveOut]) -> None:
+    """`ConfigurationError` where a bar is to be left out that a cross-section has seen: no later one of its times, and
+    of the others' where it was closed, would be decided any more.
+    """
+    seen = [
+        bar
+        for bar in left_out
+        if bar.offset not in known.left_out and bar.offset >= known.origin.offset and strategy.universe.ever(bar.symbol)
+    ]
+    if strategy.generator.cross_section and seen:
+        raise ConfigurationError(
+            f"strategy {strategy.name} decides about all symbols at once and has had {bar_in_words(seen[0])}, which"
+            " cannot be left out: what was decided with it is on the log, and later times count as late; give the"
+            " strategy another name, so that its cross-sections begin anew"
+        )
+
+
+def bar_in_words(bar: LeaveOut) -> str:
+    return f"the bar of {bar.symbol} at offset {bar.offset} of {bar.topic}/{bar.partition}"
 
 
 def keeps_state(known: Applied, strategy: ReadyStrategy) -> bool:
@@ -255,6 +283,7 @@ def _usable(
         )
         fault = (
             ("it was changed, so its state begins anew" if changed else None)
+            or states.with_bars_left_out(entry)
             or states.of_another_configuration(stored.history.get(strategy.name, []))
             or states.absent(strategy.name, entry.origin.offset)
             or states.fault(memory, gate.LAYOUT)
@@ -274,6 +303,7 @@ class _States:
     def __init__(self, stored: StoredState, roster: Roster, partition: int) -> None:
         self._floor = roster.floor
         self._strategies = roster.strategies
+        self._left_out = set(roster.left_out)
         self._partition = partition
         self._counts: dict[str, dict[str, int]] = defaultdict(dict)
         self._snapshots: dict[str, dict[str, Snapshot]] = defaultdict(dict)
@@ -292,6 +322,12 @@ class _States:
         renewed = [entry for former, entry in pairwise(history) if _renews(former, entry)]
         if renewed and renewed[-1].origin.offset < self._floor <= renewed[-1].offset:
             return "it was changed after the last round of snapshots"
+        return None
+
+    def with_bars_left_out(self, entry: Applied) -> str | None:
+        """The round was taken before an operator left bars out, so they may be in its states."""
+        if more := sorted(set(entry.left_out) - self._left_out):
+            return f"an operator left out bars that may be in its state: {', '.join(map(str, more[:3]))}"
         return None
 
     def absent(self, name: str, origin: int) -> str | None:

@@ -45,6 +45,8 @@ class ResumePlanner:
         bars = topic_name(self.log, "bars")
         stored = await load(self.log, number)
         failpoint("in_load")
+        if stored.left_out:
+            failpoint("before_left_out")
         ready = [await self._going_on(strategy.name, stored) for strategy in self.strategies]
         looked_for = _changed(stored, ready) | (self.requests.names & stored.applied.keys())
         if self._other_partitioner(stored):
@@ -84,9 +86,13 @@ class ResumePlanner:
 
 
 def _changed(stored: StoredState, ready: Sequence[ReadyStrategy]) -> set[str]:
-    """The strategies that ran with another configuration until now."""
-    ours = {strategy.name: strategy.config_hash for strategy in ready}
-    return {name for name, known in stored.applied.items() if name in ours and known.config_hash != ours[name]}
+    """The strategies that ran with another configuration until now, or with bars that are left out."""
+    ours = {one.name: (one.config_hash, stored.left_out_of(one.interval)) for one in ready}
+    return {
+        name
+        for name, known in stored.applied.items()
+        if name in ours and (known.config_hash, known.left_out) != ours[name]
+    }
 
 
 def _log_change(number: int, stored: StoredState, conditions: Conditions) -> None:

@@ -15,6 +15,7 @@ from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import (
     Applied,
     DeletedUnread,
+    LeaveOut,
     Marker,
     RefusedBars,
     Roster,
@@ -53,6 +54,8 @@ class StoredState:
     """The topic that markers are taken of; None: of any."""
     refused: dict[int, int] = field(default_factory=dict)
     """By offset, the clock (ms) by which a bar was refused."""
+    left_out: dict[int, LeaveOut] = field(default_factory=dict)
+    """By offset, the bars that an operator asked to leave out."""
     unread: dict[str, list[Span]] = field(default_factory=dict)
     """By topic, the offsets of records that were deleted before they were read."""
     track: str = ""
@@ -101,6 +104,12 @@ class StoredState:
         entries = [entry for entries in self.history.values() for entry in entries]
         return min((entry.origin.offset for entry in entries if interval_of(entry) in intervals), default=None)
 
+    def left_out_of(self, interval: str) -> list[int]:
+        """The bars of the interval that are to be left out: they are in no state of its strategies, nor in its memory
+        of repeats.
+        """
+        return sorted(at for at, one in self.left_out.items() if canonical_interval(one.interval) == interval)
+
     def take_state(self, value: bytes | None, key: bytes | None = None) -> None:
         """A record of `state`, in log order."""
         if value is None:
@@ -136,6 +145,8 @@ class StoredState:
                 self.partitioners = with_change(self.partitioners, change)
         elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
             self.refused |= zip(record.offsets, record.clocks, strict=True)
+        elif isinstance(record, LeaveOut) and self.bars in (None, record.topic):
+            self.left_out[record.offset] = record
         elif isinstance(record, DeletedUnread):
             known = self.unread.get(record.topic, [])
             self.unread[record.topic] = merged([*known, Span(record.begin, record.end)])
@@ -168,8 +179,8 @@ async def load(log: Log, partition: int) -> StoredState:
 
 
 async def load_control(log: Log, partition: int) -> StoredState:
-    """What `control` alone says of a partition: which bars a clock refused, which partitioner judges the others;
-    nothing in an archive of bars alone.
+    """What `control` alone says of a partition: which bars a clock refused or an operator left out, which
+    partitioner judges the others; nothing in an archive of bars alone.
     """
     stored = StoredState(bars=topic_name(log, "bars"))
     try:

@@ -17,9 +17,7 @@ from schemas.wire import (
     Answer,
     Applied,
     ControlRecord,
-    DeletedUnread,
     Placed,
-    RefusedBars,
     Wish,
     decode_control,
     encode,
@@ -138,7 +136,7 @@ def _decoded(record: Any) -> ControlRecord | None:
 
 
 def _request_or_answer(message: ControlRecord | None) -> Wish | Answer | None:
-    return None if isinstance(message, Applied | RefusedBars | DeletedUnread | Placed) else message
+    return message if isinstance(message, Wish | Answer) else None
 
 
 def describe(request: Wish) -> str:

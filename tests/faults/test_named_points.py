@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from backtest.verify.verify import verify
+from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal, Use
@@ -24,6 +25,7 @@ from streams.process.failpoints import (
     NAMES,
     OF_CLOCK,
     OF_CROSS_SECTIONS,
+    OF_LEFT_OUT,
     OF_NEWS,
     OF_REBALANCES,
     OF_SWAPS,
@@ -32,6 +34,7 @@ from streams.process.failpoints import (
     armed,
 )
 from streams.recovery.inspection import rebuild
+from streams.recovery.leave_out import endings, leave_out
 from streams.recovery.state import decode_applied, load
 from streams.requests.control_topic import answers, send
 from tests.support.live import (
@@ -50,7 +53,7 @@ from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_CLOCK, *OF_REBALANCES)
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_CLOCK, *OF_REBALANCES, *OF_LEFT_OUT)
 WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
 WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 
@@ -172,6 +175,33 @@ def through_the_future(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_leaving_out(folder: Path, broker: Broker) -> Config:
+    """Bars of another century were taken, and end their symbols. They are left out, whichever worker dies before it
+    says so, or while it folds its states without them; then every symbol goes on.
+    """
+    bars, file = minute_bars(400), folder / "ended.yaml"
+    far = bars.drop_duplicates("symbol").assign(open_time=4_900_000_020_000, close_time=4_900_000_080_000)
+    settings = {"chunk": 50, "clock_tolerance": None}
+    config = write_config(file, broker.bootstrap, f"{folder.name}-ended.", STRATEGIES, **settings)
+    topics_and_bars(config, bars.iloc[:200])
+    asyncio.run(produce_bars(config.kafka, far))
+    run_to_end(file, config, len(STRATEGIES) * (200 + len(far)))
+    asyncio.run(produce_bars(config.kafka, bars.iloc[200:300]))
+    ready = [ready_strategy(name, config.strategy(name)) for name in STRATEGIES]
+    for symbol in far["symbol"]:
+        (ending,) = asyncio.run(endings(KafkaLog(config.kafka), symbol))
+        asyncio.run(leave_out(config.kafka, ready, symbol, [(ending.partition, ending.offset)]))
+    for point in (*OF_LEFT_OUT, "in_silent_fold"):
+        die_at(file, point, 1)
+    asyncio.run(produce_bars(config.kafka, bars.iloc[300:]))
+    run_to_end(file, config, len(STRATEGIES) * (len(bars) + len(far)))
+    for name in STRATEGIES:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert (verdict.equal, verdict.unpublished) == (len(bars) + len(far), 0)
+    return config
+
+
 def through_news(folder: Path, broker: Broker) -> Config:
     """Bars come that no mark covers: each worker dies while they wait, or when they are decided without news."""
     bars, file = minute_bars(600), folder / "news.yaml"
@@ -258,6 +288,18 @@ def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tan
 def test_every_point_of_a_cross_section_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_cross_sections(tmp_path, kafka)
     assert len(records(config, "signals")) == 600, "a signal is committed twice"
+
+
+@pytest.mark.nightly
+def test_bars_that_are_left_out_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_leaving_out(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_bars_that_are_left_out_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_leaving_out(tmp_path, kafka)
+    far = minute_bars(400)["symbol"].nunique()
+    assert len(records(config, "signals")) == len(STRATEGIES) * (400 + far), "a signal is committed twice"
 
 
 @pytest.mark.nightly

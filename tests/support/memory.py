@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -441,6 +441,20 @@ async def changing_lives(
     await live(log, bars, [always, LATE, rng.choice(variants)], rng, transactional=transactional)
 
 
+def without(bars: Sequence[Fetched], offsets: Collection[int]) -> list[Fetched]:
+    """All but the bars at these offsets, and others of the same symbols, intervals and times."""
+    gone = {_time_of(bars[offset]) for offset in offsets}
+    return [record for record in bars if _time_of(record) is None or _time_of(record) not in gone]
+
+
+def _time_of(record: Fetched) -> tuple[Any, ...] | None:
+    try:
+        plain = msgspec.json.decode(record.value or b"")
+        return plain["symbol"], plain["interval"], plain["open_time"]
+    except (KeyError, msgspec.DecodeError):
+        return None
+
+
 def as_applied(log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStrategy]) -> dict[str, bytes]:
     """The oracle: what each `applied` on the log demands, from its offset up to the next one's."""
     known = {(strategy.name, strategy.config_hash): strategy for strategy in strategies}
@@ -450,7 +464,8 @@ def as_applied(log: Log, bars: Sequence[Fetched], strategies: Sequence[ReadyStra
         for entry, end in zip(entries, ends, strict=True):
             if entry.paused:
                 continue
-            signals = undisturbed(bars, [known[name, entry.config_hash]], {name: entry})
+            seen = without(bars, entry.left_out)
+            signals = undisturbed(seen, [known[name, entry.config_hash]], {name: entry}, log)
             places = {i: msgspec.json.decode(v)["provenance"]["offset"] for i, v in signals.items()}
             found |= {i: value for i, value in signals.items() if entry.offset <= places[i] < end}
     return found

@@ -5,6 +5,7 @@ import dataclasses
 
 import click
 
+from alphawire.commands.control.leave_out import leave_out
 from alphawire.commands.options import config_option, json_option, plugins_option, print_json
 from schemas.configuration import Config
 
@@ -72,3 +73,6 @@ def rebuild(strategy: str, only: tuple[int, ...], config: Config, as_json: bool)
             f"{sum(taken.values())} snapshots of {strategy} taken off {len(taken)} partitions;"
             " the next worker folds its states anew"
         )
+
+
+command.add_command(leave_out)

@@ -1,7 +1,7 @@
 """What is published about bars: what a strategy decided or predicted, where it comes from, and until when it holds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,18 @@ from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.target_weights import none_if_nan
 from schemas.canonical import signal_id
-from schemas.wire import Origin, Provenance, Signal, SignalContent
+from schemas.wire import LeaveOut, Origin, Provenance, Signal, SignalContent
 from schemas.wire.cross_sections import Prediction
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the bars come from, for the provenance."""
+    """Where the bars come from, for the provenance; by offset, which of them are in no state."""
 
     topic: str
     partition: int
     worker: str
+    left_out: Mapping[int, LeaveOut] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
