@@ -55,7 +55,8 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     - ``auto``: the time over the interval, and 1 for a rest of the market. A rest leaves out whole days (UTC), at most
       two of them weekdays, of a symbol that has no bars on most Saturdays; or it comes again, at half to double its
       length, in half of the nights or on half of the days or more (nights, lunch breaks, maintenance). A gap of a day
-      and more has as many bars as its time has in the rest of the data.
+      and more has as many bars as its time, without weekends where the market rests on Saturdays, has in the rest of
+      the data.
     """
     if len(closes) < 2:
         return np.empty(0)
@@ -70,10 +71,19 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     rests = _rests(closes, wide, interval_ms)
     lacking = wide[~rests & (np.diff(closes)[wide] >= DAY_MS + interval_ms)]
     steps[wide[rests]] = 1.0
-    others = np.delete(np.diff(closes), lacking)
+    distances = np.diff(_market_days(closes - interval_ms // 2))
+    others = np.delete(distances, lacking)
     density = len(others) * interval_ms / max(int(others.sum()), 1)  # bars of the time that the data covers
-    steps[lacking] = 1.0 + np.rint(density * (steps[lacking] - 1.0))
+    steps[lacking] = 1.0 + np.rint(density * np.maximum(distances[lacking] / interval_ms - 1.0, 0.0))
     return steps
+
+
+def _market_days(middles: IntArray) -> IntArray:
+    """The times without weekends, where the market rests on these: a month has no more bars for where it begins."""
+    if not _rests_on_saturdays(middles):
+        return middles
+    days, clock = np.divmod(middles, DAY_MS)
+    return _weekdays_before(days) * DAY_MS + np.where((days + 3) % 7 < 5, clock, 0)
 
 
 def _slots(market: MarketCalendar, times: IntArray, interval_ms: int) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from plugins.fold import gate
 from plugins.news import NEEDED, SCORES, joined
@@ -82,10 +83,11 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
     if "kind" in frame:
         frame = frame[frame["kind"] == "score"]
     if "available_at" not in frame and "published_at" in frame:
-        published = _times(path, frame, "published_at", news, left_out)
-        frame = frame.assign(available_at=published + round(1000 * news.delay), historical=True)
+        published, dates = _times(path, frame, "published_at", news)
+        frame = frame.assign(available_at=published + round(1000 * news.delay), historical=True, is_date=dates)
     elif "available_at" in frame:
-        frame = frame.assign(available_at=_times(path, frame, "available_at", news, left_out))
+        times, dates = _times(path, frame, "available_at", news)
+        frame = frame.assign(available_at=times, is_date=dates)
     if missing := [name for name in NEEDED if name not in frame]:
         raise ConfigurationError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}")
     values = frame[list(SCORES[:3])].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -102,6 +104,7 @@ def file_scores(path: str | Path, news: News) -> pd.DataFrame:
         for place, name in zip_longest(places, others):
             left_out.add(f"of another scorer than {news.scorer}", f"{place}: of {name}")
         frame = frame[names == news.scorer]
+    left_out.read_as |= dates_note(int(frame.pop("is_date").sum()), news.timezone)
     frame = _by_symbol(path, frame, news)
     frame.attrs["refused"] = asdict(left_out)
     return frame
@@ -173,10 +176,10 @@ def _by_symbol(path: Path, frame: pd.DataFrame, news: News) -> pd.DataFrame:
     )
 
 
-def _times(path: Path, frame: pd.DataFrame, name: str, news: News, notes: Refused) -> IntArray:
+def _times(path: Path, frame: pd.DataFrame, name: str, news: News) -> tuple[IntArray, NDArray[np.bool_]]:
+    """In ms, and which rows have a date alone."""
     exact = name == "available_at"
     times, unknown, dates = published_in(path, frame, name, news.timezone, exact=exact)
     if unknown.any():
         raise ConfigurationError(f"{path}: {name} holds {frame[name][unknown].iloc[0]!r}, which is no time")
-    notes.read_as |= dates_note(int(dates.sum()), news.timezone)
-    return times
+    return times, dates

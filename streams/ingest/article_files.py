@@ -96,9 +96,9 @@ class _Reading:
         raw = load(path)
         names = _columns(path, raw)
         times, unknown, dates = published_in(path, raw, names["published_at"], self.news.timezone)
-        self.dates += int(dates.sum())
         columns = {name: raw[column].tolist() for name, column in names.items()}
         columns["published_at"] = [None if none else time for time, none in zip(times.tolist(), unknown, strict=True)]
+        columns["is_date"] = dates.tolist()
         for values in zip(*columns.values(), strict=True):
             yield dict(zip(columns, values, strict=True))
 
@@ -113,7 +113,9 @@ class _Reading:
         )
         if not article.headline and not article.body:
             raise BadRecord("without a text", "")
-        return decode_article(encode(article))
+        article = decode_article(encode(article))
+        self.dates += values["is_date"]
+        return article
 
     def _symbols(self, value: Any) -> list[str]:
         written = symbols_in(value)

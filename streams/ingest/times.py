@@ -130,6 +130,11 @@ def _of_numbers(path: Path, name: str, numbers: "pd.Series[Any]", allowed: bool)
         dates = known & (whole.to_numpy() < 10**8)
         return Clock(compact.reindex(numbers.index), np.zeros(len(values), np.bool_), dates)
     wrong = _no_milliseconds(values[known])
+    if wrong is not None and abs(wrong) < EARLIEST:
+        raise ConfigurationError(
+            f"{path}: column {name} holds {wrong:.0f}, which could be {_shown(wrong)} in milliseconds since the epoch,"
+            f" {_shown(1000 * wrong)} in seconds, or no time at all; convert it, or write ISO 8601"
+        )
     if wrong is not None:
         raise ConfigurationError(
             f"{path}: column {name} holds {wrong:.0f}, which is no time in milliseconds since the epoch, and not all of"
@@ -137,6 +142,10 @@ def _of_numbers(path: Path, name: str, numbers: "pd.Series[Any]", allowed: bool)
         )
     times = pd.Series(whole.to_numpy().astype(np.int64).astype("datetime64[ms]"), numbers.index)
     return Clock(times.where(known), known, np.zeros(len(values), np.bool_))
+
+
+def _shown(milliseconds: float) -> str:
+    return str(np.datetime64(int(milliseconds), "ms").astype("datetime64[s]")).replace("T", " ")
 
 
 def _no_milliseconds(values: NDArray[np.float64]) -> float | None:

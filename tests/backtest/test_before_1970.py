@@ -1,6 +1,7 @@
 """Bars older than 1970: files have them, and nothing takes their times for none; a topic cannot hold them."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,19 @@ def test_milliseconds_around_1970_are_as_iso_dates(tmp_path: Path, first: str, l
 def test_numbers_that_could_be_something_else_are_refused(tmp_path: Path, numbers: list[int]) -> None:
     path = tmp_path / "days.csv"
     path.write_text(HEADER + "".join(f"A,{number},10,12,9,11,100\n" for number in numbers))
-    with pytest.raises(ConfigurationError, match="which is no time in milliseconds since the epoch"):
+    with pytest.raises(ConfigurationError, match=r"which (is no time|could be .*) in milliseconds since the epoch"):
         read_bars(path, "1m")
+
+
+def test_a_file_of_1971_alone_says_both_readings(tmp_path: Path) -> None:
+    """31,536,000,000 ms are 365 days; as seconds they are in the year 2969 (Python's datetime says which day)."""
+    path = tmp_path / "days.csv"
+    path.write_text(HEADER + "A,31536000000,10,12,9,11,100\nA,31622400000,10,12,9,11,100\n")
+    seconds = datetime.fromtimestamp(31_536_000_000, UTC)
+    with pytest.raises(ConfigurationError) as error:
+        read_bars(path, "1d")
+    assert "could be 1971-01-01 00:00:00 in milliseconds" in str(error.value)
+    assert f"{seconds:%Y-%m-%d %H:%M:%S} in seconds" in str(error.value)
 
 
 def test_a_topic_holds_none_of_them(tmp_path: Path) -> None:

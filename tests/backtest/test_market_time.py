@@ -92,6 +92,17 @@ def test_a_hole_of_sessions_is_counted(calendar: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("first", range(1, 6))
+@pytest.mark.parametrize("weeks", [6, 20])
+def test_a_gap_counts_weekdays_wherever_the_data_begins(first: int, weeks: int) -> None:
+    """Mondays to Fridays without holidays, of which eleven weeks are missing: 55 bars, by counting them."""
+    days = pd.bdate_range(f"2024-01-{first:02}", periods=5 * (weeks + 11 + weeks), tz="UTC")
+    lost = (days >= "2024-03-04") & (days < "2024-05-20")
+    assert lost.sum() == 55
+    bars = pd.DataFrame({"symbol": "A", "close_time": closes_of(days[~lost], DAY)})
+    assert [gap.missing for gap in gaps_of(bars, DAY, "auto")] == [55]
+
+
 def test_years_without_bars_are_told_in_a_line() -> None:
     days = days_of("UTC", "2014-01-02", "2019-12-31")
     kept = days[(days < "2014-05-03") | (days >= "2018-04-02")]

@@ -15,7 +15,7 @@ from plugins.news import with_news
 from plugins.news.join import Joining
 from schemas.configuration import Config, News
 from schemas.errors import ConfigurationError
-from streams.ingest.bar_files import read_bars
+from streams.ingest.bar_files import read_bars, refused
 from tests.support.live import minute_bars
 from tests.support.scores import RULE, scored
 
@@ -96,6 +96,18 @@ def test_what_was_published_counts_after_the_delay(tmp_path: Path) -> None:
     assert found["historical"].tolist() == [True]
 
 
+def test_dates_of_rows_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(
+        "id,symbol,published_at,positive,negative,neutral,scorer\n"
+        "x,A,2024-03-08,0.5,0.25,0.25,lexicon\n"
+        "y,A,2024-03-09,0.5,0.25,0.25,other\n"
+    )
+    left = refused(file_scores(file, News(scorer="lexicon")))
+    assert left.rows == 1
+    assert [count.split()[0] for count in left.read_as] == ["1"]
+
+
 def test_scores_have_times_and_symbols_as_articles_have(tmp_path: Path) -> None:
     file = tmp_path / "scores.csv"
     head = "id,symbol,{},positive,negative,neutral\n"
@@ -116,7 +128,7 @@ def test_scores_have_times_and_symbols_as_articles_have(tmp_path: Path) -> None:
         ("id,symbol,positive,negative,neutral\nx,A,1,0,0\n", "has no column available_at"),
         ("id,symbol,available_at,positive,negative,neutral\nx,A,1380897000000,1,1,0\n", "csv:2 is no score"),
         ("id,symbol,available_at,positive,negative,neutral\nx,A,soon,1,0,0\n", "holds 'soon', which is no time"),
-        ("id,symbol,available_at,positive,negative,neutral\nx,A,12,1,0,0\n", "no time in milliseconds"),
+        ("id,symbol,available_at,positive,negative,neutral\nx,A,12,1,0,0\n", "or no time at all"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, text: str, fault: str) -> None:

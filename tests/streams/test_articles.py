@@ -125,14 +125,14 @@ def test_what_is_read_otherwise_than_written_is_told(tmp_path: Path) -> None:
         ("a", ["NVDA", "AAPL"], 1_709_942_400_000),
     ]
     assert left.reasons == {"that are no articles": 1}
-    dates = {"2 dates without a time": "the end of their day in UTC (news.timezone)"}
+    dates = {"1 dates without a time": "the end of their day in UTC (news.timezone)"}
     assert left.read_as == dates | {"$NVDA": "NVDA", "NASDAQ:GOOG": "GOOG"}
     kept, left = read_articles(tmp_path / "news.csv", news=News(symbols="as_written", timezone="America/New_York"))
     assert [(a.symbols, a.published_at) for a in kept] == [
         (["NASDAQ:GOOG"], 1_709_911_800_000),
         (["$NVDA", "AAPL"], 1_709_960_400_000),
     ]
-    assert left.read_as == {"2 dates without a time": "the end of their day in America/New_York (news.timezone)"}
+    assert left.read_as == {"1 dates without a time": "the end of their day in America/New_York (news.timezone)"}
 
 
 def test_articles_of_json_lines_and_of_a_named_index_of_integers(tmp_path: Path) -> None:

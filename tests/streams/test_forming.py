@@ -82,9 +82,9 @@ def test_the_command_leaves_out_what_is_forming(
     file = hours(tmp_path, "16:00:00", "17:00:00", "18:00:00")
     options = ["bars", str(file), "--interval", "60m", "--bootstrap", kafka.bootstrap, "--prefix", kafka.prefix]
 
-    def run(*more: str) -> tuple[str, str]:
+    def run(*more: str, code: int = 0) -> tuple[str, str]:
         done = CliRunner().invoke(command.command, [*options, *more])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == code, done.output
         return done.stdout, done.stderr
 
     out, err = run()
@@ -93,6 +93,9 @@ def test_the_command_leaves_out_what_is_forming(
     told = json.loads(run("--json")[0])
     assert (told["bars"], sum(told["refused"].values())) == (2, 1)
     assert run("--allow-unfinished")[0].startswith("3 bars of 1 symbols sent")
+    hours(tmp_path, "18:00:00")
+    assert run(code=1)[0].startswith("0 bars of 0 symbols sent")
+    assert json.loads(run("--json", code=1)[0])["bars"] == 0
     assert asyncio.run(closes(kafka)) == [NOW - 111 * 60_000 + h * 3_600_000 for h in (0, 1, 0, 1, 0, 1, 2)]
 
 

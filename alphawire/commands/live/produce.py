@@ -60,7 +60,7 @@ def bars(
     """Bars of FILES (of any kind that docs/sources.md names, or folders of them) to the topic bars, by close time and
     symbol.
 
-    A bar that is still forming (it closes after now) is left out, counted and shown.
+    A bar that is still forming (it closes after now) is left out, counted and shown. Exit code 1 if none is left.
     """
     from backtest.sources.files import named_files
     from backtest.sources.inspection import lines
@@ -88,11 +88,11 @@ def bars(
     if as_json:
         left.take(unfit)
         print_json(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
-        return
-    show_left_out(left, "rows are no bars and were")
-    pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
-    where = f"{topic} at {config.kafka.bootstrap}"
-    click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
+    else:
+        show_left_out(left, "rows are no bars and were")
+        pace = f" ({done.bars / done.seconds:,.0f} a second)" if done.seconds > 0 else ""
+        where = f"{topic} at {config.kafka.bootstrap}"
+        click.echo(f"{done.bars:,} bars of {done.symbols} symbols sent to {where} in {done.seconds:.1f} s{pace}")
     if not done.bars:
         sys.exit(1)
 
@@ -123,7 +123,8 @@ def news(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Articles of FILES (CSV, Parquet, or folders of them) to the topic news, by publication and id."""
+    """Articles of FILES (CSV, Parquet, or folders of them) to the topic news, by publication and id. Exit code
+    1 if there is none."""
     from streams.ingest.article_files import produce_news, read_articles, select_articles
     from streams.kafka.topics import topic_name
 
@@ -141,9 +142,9 @@ def news(
             "read_as": left.read_as,
         }
         print_json(dataclasses.asdict(done) | report)
-        return
-    show_left_out(left, NO_NEWS)
-    where = f"{topic} at {config.kafka.bootstrap}"
-    click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
+    else:
+        show_left_out(left, NO_NEWS)
+        where = f"{topic} at {config.kafka.bootstrap}"
+        click.echo(f"{done.articles:,} articles about {done.symbols} symbols sent to {where} in {done.seconds:.1f} s")
     if not done.articles:
         sys.exit(1)
