@@ -21,7 +21,9 @@ from schemas.configuration import Config
 from schemas.errors import BadRecord
 from schemas.wire import Signal, SignalContent, decode, encode
 from streams.kafka.log import Log
+from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
+from streams.requests.symbol_places import places_on
 
 _decoder = msgspec.json.Decoder(Signal)
 
@@ -32,7 +34,8 @@ class Explanation:
 
     `bars` are the trailing warm-up up to the signal's own bar, of the `folded` ones that its state holds since its
     origin; `columns` are the features (and the generator's own columns) there; `rule` is the generator's reason.
-    `section` is there where a signal was decided together with those of other symbols.
+    `section` is there where a signal was decided together with those of other symbols. `scattered`: what is wrong where
+    the symbol has bars on several partitions, so that its states know only a part of them.
     """
 
     id: str
@@ -51,10 +54,12 @@ class Explanation:
     in_force_from: int | None = None
     section: dict[str, Any] | None = None
     fault: str | None = None
+    scattered: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """What is written as JSON."""
-        return asdict(self)
+        plain = asdict(self)
+        return plain if self.scattered else {name: plain[name] for name in plain if name != "scattered"}
 
 
 def explain_many(
@@ -116,7 +121,13 @@ async def _explain_many(
             recomputed = await of_topics(History(log, config, ready), here, progress)
         for partition, candidates in result.items():
             candidates.append(recomputed.get(partition) or Recomputed(ready))
-    return [_explanation(one, decoded[one.raw], result[one.partition]) for one in wanted]
+    explanations = [_explanation(one, decoded[one.raw], result[one.partition]) for one in wanted]
+    if bars is None:
+        places, topic = await places_on(log), topic_name(log, "bars")
+        for one in explanations:
+            symbol = one.published["content"]["symbol"] if one.published else ""
+            one.scattered = scattered({symbol: places.get(symbol, ())}, topic)
+    return explanations
 
 
 def _maker(ready: ReadyStrategy, signals: Sequence[Signal]) -> ReadyStrategy:

@@ -13,8 +13,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
-from schemas.wire import Placed
+from schemas.errors import BadRecord, ConfigurationError
+from schemas.wire import Placed, decode_control
+from streams.kafka.log import Log
 from streams.kafka.partitioner import scattered
+from streams.kafka.topics import topic_name
 
 log = logging.getLogger("alphawire.places")
 
@@ -57,3 +60,21 @@ class SymbolPlaces:
 
     def _fault(self, found: dict[str, list[int]]) -> str | None:
         return scattered(found, self.topic)
+
+
+async def places_on(log: Log) -> dict[str, set[int]]:
+    """The partitions of each symbol, as `control` says; nothing in an archive of bars alone."""
+    places: dict[str, set[int]] = defaultdict(set)
+    try:
+        await log.partition_count("control")
+    except ConfigurationError:
+        return places
+    async for record in log.records("control", 0, isolation="read_committed"):
+        try:
+            placed = decode_control(record.value)
+        except BadRecord:
+            continue
+        if isinstance(placed, Placed) and placed.topic == topic_name(log, "bars"):
+            for symbol in placed.symbols:
+                places[symbol].add(placed.partition)
+    return places

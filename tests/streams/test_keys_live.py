@@ -159,4 +159,11 @@ def told(file: Path, folder: Path) -> None:
     assert (code, answer["scattered"]) == (1, verdict["scattered"])
     code, answer = ask("backtest", "demo", "--out", folder / "run", "-c", file)
     assert (code, answer["scattered"]) == (1, verdict["scattered"])
+    published = msgspec.json.decode(records(load_config(file), "signals")[0].value, type=Signal).content
+    code, answer = ask("explain", published.id, "-c", file)
+    assert (code, answer["reproduced"]) == (1, True)
+    assert (
+        f"1 of the symbols have bars on more than one partition of spread.bars ({published.symbol} on 0, 1)"
+        in (answer["scattered"])
+    )
     assert verdict["scattered"] in (folder / "run" / "report.html").read_text().replace("&#x27;", "'")

@@ -43,7 +43,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Where a signal came from, recomputed from its inputs and compared with what was published, to the byte; exit
-    code 1 when they differ.
+    code 1 when they differ, or the symbol has bars on several partitions.
     """
     from backtest.explain.explain import explain_many
 
@@ -62,7 +62,10 @@ def command(
             show(one)
     if difference:
         click.echo(f"{check} does NOT hold: {difference_text(difference)}", err=True)
-    sys.exit(0 if difference is None and all(one.reproduced for one in explanations) else 1)
+    for fault in dict.fromkeys(one.scattered for one in explanations if one.scattered):
+        click.echo(fault, err=True)
+    whole = all(one.reproduced and not one.scattered for one in explanations)
+    sys.exit(0 if difference is None and whole else 1)
 
 
 def _document(path: Path) -> dict[str, Any]:
