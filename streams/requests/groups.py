@@ -1,8 +1,11 @@
-"""Which consumer group works on the topics: two would publish every signal twice, each by its own configuration."""
+"""Which consumer group works on the topics: two would publish every signal, and every score, twice, each by its own
+configuration.
+"""
 
 import logging
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import ConfigurationError
@@ -11,15 +14,19 @@ from streams.kafka.topics import topic_name
 
 log = logging.getLogger("alphawire.groups")
 
+SCORERS = "-scorer"
+"""What the group of a configuration's scorers has after `kafka.group`."""
 
-async def members(kafka: Kafka, group: str, topic: str) -> int | None:
-    """How many workers of the group read `topic` now; None where the broker does not say. A group may have workers on
-    topics of other prefixes, too.
+
+async def members(kafka: Kafka, group: str, topic: str, joining: bool = True) -> int | None:
+    """How many workers of the group read `topic` now, those that are `joining` and have not said what they read among
+    them; None where the broker does not say. A group may have workers on topics of other prefixes, too.
     """
     async with open_admin(kafka) as admin:
         (answer,) = await admin.describe_consumer_groups([group])
     error, *_, running = answer.groups[0][:6]
-    return None if error else sum(_reads(metadata, topic) for _, _, _, metadata, _ in running)
+    said = [metadata for _, _, _, metadata, _ in running if metadata or joining]
+    return None if error else sum(_reads(metadata, topic) for metadata in said)
 
 
 def _reads(metadata: bytes, topic: str) -> bool:
@@ -48,3 +55,22 @@ async def check_group(kafka: Kafka, last: str | None, tells_members: bool) -> No
         )  # fmt: skip
     else:
         log.info("the group %s worked on %s until now and has no workers; %s goes on", last, bars, kafka.group)
+
+
+async def check_scorers(kafka: Kafka) -> None:
+    """`ConfigurationError` while scorers of another group read the topic `news`, as far as this one may see groups."""
+    news, own = topic_name(kafka, "news"), f"{kafka.group}{SCORERS}"
+    try:
+        async with open_admin(kafka) as admin:
+            groups = [str(group) for group, *_ in await admin.list_consumer_groups()]
+    except KafkaError as error:
+        log.warning("whether scorers of another group read %s cannot be told: %s", news, error)
+        return
+    for group in sorted(name for name in groups if name.endswith(SCORERS) and name != own):
+        if running := await members(kafka, group, news, joining=False):
+            raise ConfigurationError(
+                f"the group {group} scores {news}: {running} of its scorers are running, and a second group would shut"
+                f" them out; stop them, set kafka.group: {group.removesuffix(SCORERS)}, or choose other topics"
+                f" (kafka.prefix); a scorer that was killed counts until its session of {kafka.session_timeout:g} s is"
+                " over"
+            )

@@ -20,6 +20,7 @@ from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Die, Exit
 from streams.process.garbage import search_from_here
 from streams.publishing.writer import PRODUCER, Writer
+from streams.requests.groups import SCORERS, check_scorers
 from streams.scorer.partition import ScoreDestination
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
@@ -41,12 +42,14 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     check_port(config.worker.http, config.worker.http_host, config.news.http_port)
     topics = TopicsWatch(kafka)
     await topics.require()
+    if has_transactions := await gives_producer_ids(kafka):  # other brokers show members for ever
+        await check_scorers(kafka)
     scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
     search_from_here()
     log.info("scorer: %s", scoring.scorer.stamp)
     async with open_producer(kafka, **PRODUCER) as producer:
-        factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
+        factory = choose_writer_factory(kafka, Writer(producer), has_transactions, "news")
         scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
         pages = served(config.worker, config.news.http_port, scorer_pages(scorer, topics))
         async with open_consumer(kafka, **consumer_options(config)) as consumer, pages:
@@ -67,7 +70,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
     """Of the consumer that shares `news` with the group's others."""
     session = int(config.kafka.session_timeout * 1000)
     return {
-        "group_id": f"{config.kafka.group}-scorer",
+        "group_id": f"{config.kafka.group}{SCORERS}",
         "session_timeout_ms": session,
         "heartbeat_interval_ms": int(HEARTBEAT * 1000),
         "max_poll_interval_ms": 600_000,

@@ -1,9 +1,11 @@
 """A second consumer group on the same topics: nothing is published twice, and it is told who works there already."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,19 @@ from backtest.verify.cross_sections import _Bars, _predictions
 from backtest.verify.verdict import REPEATED, VerifyResult, compare
 from backtest.verify.verify import verify
 from schemas.configuration import Config, Kafka, load_config
+from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Origin
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker
-from streams.kafka.clients import open_producer
+from streams.kafka.clients import open_consumer, open_producer
 from streams.kafka.partitioner import PartitionerChange
 from streams.kafka.topics import create_topics, topic_name
 from streams.process.exits import Exit
 from streams.publishing.transactions import TransactionalWriterFactory
 from streams.publishing.writer import Record
 from streams.recovery.conditions import Conditions
-from streams.requests.groups import _reads, check_group
+from streams.requests.groups import _reads, check_group, check_scorers
+from streams.scorer.service import consumer_options
 from tests.backtest.test_verify import signals as replayed_signals
 from tests.support.deadlines import deadline
 from tests.support.gathered import predictions
@@ -110,6 +114,32 @@ def test_whoever_comes_later_shuts_the_first_one_out(kafka: ApacheKafkaBroker, k
         await writers[1].write(0, value)
         for factory, writer in zip(factories, writers, strict=True):
             await factory.close(writer)
+
+    asyncio.run(run())
+
+
+def test_scorers_of_a_second_group_are_refused_by_name(kafka: ApacheKafkaBroker, kafka_config: Any) -> None:
+    """While those of the first run; who reads another prefix's news, or is no scorer, is no matter."""
+    first = kafka_config(kafka, partitions=1).model_copy(update={"group": "desk"})
+    second, news = first.model_copy(update={"group": "copy"}), topic_name(first, "news")
+
+    @contextlib.asynccontextmanager
+    async def reader(group: str, topic: str) -> AsyncIterator[None]:
+        async with open_consumer(first, **consumer_options(Config(kafka=first)) | {"group_id": group}) as consumer:
+            consumer.subscribe([topic])
+            while not consumer.assignment():
+                await consumer.getmany(timeout_ms=100)
+            yield
+
+    async def run() -> None:
+        await create_topics(first)
+        async with reader("other-scorer", topic_name(first, "bars")), reader("sink", news):
+            await check_scorers(second)
+        async with reader(consumer_options(Config(kafka=first))["group_id"], news):
+            await check_scorers(first)
+            with pytest.raises(ConfigurationError, match=rf"desk-scorer scores {news}: 1 of .* kafka.group: desk,"):
+                await check_scorers(second)
+        await check_scorers(second)
 
     asyncio.run(run())
 

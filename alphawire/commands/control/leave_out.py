@@ -1,14 +1,13 @@
 """``alphawire state leave-out``: bars that end their symbol, and the way back."""
 
 import asyncio
-import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option
+from alphawire.commands.options import config_option, json_option, plugins_option, print_json
 from schemas.configuration import Config
 from schemas.errors import AlphawireError, ConfigurationError
 
@@ -51,7 +50,7 @@ def leave_out(symbol: str, places: tuple[str, ...], new_origin: bool, config: Co
     running = _running(config)
     if as_json:
         bars = [{"partition": bar.partition, "offset": bar.offset, "interval": bar.interval} for bar in asked]
-        click.echo(json.dumps({"symbol": symbol, "left_out": bars, "workers": running}))
+        print_json({"symbol": symbol, "left_out": bars, "workers": running})
         return
     for bar in asked:
         click.echo(f"{bar.topic}/{bar.partition} offset {bar.offset} ({symbol} {bar.interval}) is left out", nl=False)
@@ -74,7 +73,7 @@ def _list(config: Config, symbol: str, as_json: bool) -> None:
 
     found = asyncio.run(endings(KafkaLog(config.kafka), symbol))
     if as_json:
-        click.echo(json.dumps({"symbol": symbol, "endings": [_plain(ending) for ending in found]}))
+        print_json({"symbol": symbol, "endings": [_plain(ending) for ending in found]})
         return
     for ending in found[:SHOWN]:
         click.echo(
