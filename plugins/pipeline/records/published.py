@@ -24,7 +24,7 @@ class Source:
     topic: str
     partition: int
     worker: str
-    left_out: Mapping[int, LeaveOut] = field(default_factory=dict)
+    left_out: Mapping[int, LeaveOut] = field(default_factory=dict, hash=False)
 
 
 @dataclass(slots=True)
