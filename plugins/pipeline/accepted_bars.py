@@ -123,7 +123,7 @@ class FeatureRows:
     """
 
     def __init__(self, accepted: AcceptedBars, values: FloatArray, counts: IntArray, least: Least) -> None:
-        self.accepted, self.values, self.counts, self._least = accepted, values, counts, least
+        self.accepted, self.values, self.counts, self.least = accepted, values, counts, least
         self.rows: IntArray = np.arange(len(counts))
         """The numbers of all rows."""
         self._predictions: list[tuple[Asked, FloatArray]] = []
@@ -133,17 +133,17 @@ class FeatureRows:
 
     def at(self, rows: IntArray) -> "FeatureRows":
         """The same for the bars `rows`, as copies."""
-        return FeatureRows(self.accepted.at(rows), self.values[rows], self.counts[rows], self._least)
+        return FeatureRows(self.accepted.at(rows), self.values[rows], self.counts[rows], self.least)
 
     def since(self, offset: int, time: int) -> IntArray:
         """Numbers of the bars from this offset on that close then or later."""
-        if int(self.accepted.offsets[0]) >= offset and self._least.time >= time:
+        if int(self.accepted.offsets[0]) >= offset and self.least.time >= time:
             return self.rows
         return np.flatnonzero((self.accepted.offsets >= offset) & (self.accepted.times >= time))
 
     def warm(self, rows: IntArray, warmup: int) -> IntArray:
         """Those of `rows` that are after the first `warmup` of their symbols."""
-        return rows if self._least.number > warmup else rows[self.counts[rows] > warmup]
+        return rows if self.least.number > warmup else rows[self.counts[rows] > warmup]
 
     def values_at(self, rows: IntArray) -> FloatArray:
         """The values of the bars `rows`, as a copy."""

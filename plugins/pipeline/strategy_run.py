@@ -12,8 +12,8 @@ from plugins.pipeline.accepted_bars import AcceptedBars, Asked, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
 from plugins.pipeline.records.published import BarsToPublish, Decided, Source, gaps_of
+from plugins.pipeline.records.rendering import SignalTexts
 from plugins.pipeline.records.signals import SignalColumns, Signals
-from plugins.pipeline.records.texts import SymbolTexts
 from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
 from plugins.pipeline.states.strategy_states import StrategyStates
 from plugins.strategy.ready import ReadyStrategy
@@ -40,7 +40,7 @@ class StrategyRun(StrategyStates):
         self._paused = settings.paused
         self._asleep = settings.asleep
         self._in_force_from = settings.in_force_from
-        self._texts = SymbolTexts()
+        self._texts = SignalTexts()
 
     @property
     def active(self) -> bool:
@@ -92,10 +92,7 @@ class StrategyRun(StrategyStates):
             predictions, model = of_published["prediction"], self.strategy.model_id
             outcome.shadows = self.shadow.feed(features, published, predictions, model)
         if len(decided):
-            counts = features.counts
-            if len(decided) < len(accepted):
-                accepted, counts = accepted.at(decided), counts[decided]
-            self._publish(accepted, counts, columns, outcome)
+            self._publish(features if decided is features.rows else features.at(decided), columns, outcome)
         return outcome
 
     def _decided(self, features: FeatureRows) -> IntArray:
@@ -151,21 +148,19 @@ class StrategyRun(StrategyStates):
         features.note(asked, predictions)
         return predictions
 
-    def _publish(
-        self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray], outcome: RunOutcome
-    ) -> None:
-        """Adds the records of the published bars, which `accepted`, `counts` and `columns` are of."""
+    def _publish(self, features: FeatureRows, columns: Mapping[str, FloatArray], outcome: RunOutcome) -> None:
+        """Adds the records of the published bars, which `features` and `columns` are of."""
+        accepted = features.accepted
         strategy, book = self.strategy, self.book[accepted.slots]
         published = BarsToPublish(
-            self.source, accepted, gaps_of(accepted, counts), strategy.validity.until(accepted.times),
+            self.source, accepted, gaps_of(features), strategy.validity.until(accepted.times),
             columns["prediction"], book["origin_offset"], book["origin_time"],
         )  # fmt: skip
         if strategy.generator.cross_section:
-            outcome.predictions = published.as_predictions(
-                strategy, explain(strategy, [""] * len(accepted), counts, accepted)
-            )
+            reasons = explain(strategy, [""] * len(accepted), features)
+            outcome.predictions = published.as_predictions(strategy, reasons)
         else:
-            decided = self._decide(accepted, counts, columns)
+            decided = self._decide(features, columns)
             if strategy.changes is not None:
                 rows = self._news(strategy.changes, accepted, decided)
                 published, decided = published.at(rows), decided.at(rows)
@@ -178,7 +173,7 @@ class StrategyRun(StrategyStates):
         rows = changes.news(self.states[-1], bars, decided.signals, decided.weights, self._in_force_from)
         return rows[self._silent(accepted.offsets[rows]) :]
 
-    def _decide(self, accepted: AcceptedBars, counts: IntArray, columns: Mapping[str, FloatArray]) -> Decided:
+    def _decide(self, features: FeatureRows, columns: Mapping[str, FloatArray]) -> Decided:
         """What the generator says; a symbol that has left the universe is sold."""
         strategy, generator, execution = self.strategy, self.strategy.generator, self.strategy.execution
         with plugin_errors(name_of(generator), "decide"):
@@ -186,9 +181,10 @@ class StrategyRun(StrategyStates):
         decided = Decided(
             decisions.signal,
             target_weights(decisions, generator.scaled, execution.weight, execution.long_only),
-            explain(strategy, decisions.reason, counts, accepted),
+            explain(strategy, decisions.reason, features),
         )
         if strategy.universe.changes:
+            accepted = features.accepted
             left = list(map(strategy.universe.left, accepted.names, accepted.times.tolist()))
             for row in np.flatnonzero(left).tolist():
                 decided.signals[row], decided.weights[row], decided.reasons[row] = "FLAT", 0.0, LEFT

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 
 from plugins.base import Decisions, FloatArray
@@ -26,16 +27,20 @@ def target_weights(decisions: Decisions, scaled: bool, weight: float, long_only:
     >>> target_weights(decisions, scaled=False, weight=0.1, long_only=True)
     array([0.1, 0. , nan])
     """
-    given = decisions.weight
-    is_given = given == given
-    if is_given.all() and not scaled:
-        return given.astype(np.float64)
-    units = np.fromiter(map(UNITS.__getitem__, decisions.signal), np.float64, len(given))
-    with np.errstate(over="ignore", invalid="ignore"):
-        targets: FloatArray = np.where(is_given, given, units) * weight
-    if long_only:
-        targets[targets < 0] = 0.0
-    return targets if scaled else np.where(is_given, given, targets)
+    targets = np.array(decisions.weight, np.float64)
+    units = np.fromiter(map(UNITS.__getitem__, decisions.signal), np.float64, len(targets))
+    _weigh(targets, units, scaled, float(weight), long_only)
+    return targets
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _weigh(targets: Any, units: Any, scaled: bool, weight: float, long_only: bool) -> None:
+    for i in range(len(targets)):
+        given = targets[i] == targets[i]
+        if given and not scaled:
+            continue
+        target = (targets[i] if given else units[i]) * weight
+        targets[i] = 0.0 if long_only and target < 0.0 else target
 
 
 def none_if_nan(value: float) -> float | None:

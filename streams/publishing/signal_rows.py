@@ -66,7 +66,7 @@ class SignalBatch(BatchBuilder):  # type: ignore[misc]
         count, used = self._relative_offset, len(builder._buffer)
         if not count:
             builder._first_timestamp = builder._max_timestamp = int(signals.times[first])
-        largest = int(np.diff(signals.keys.starts).max()) + MOST_OVERHEAD
+        largest = signals.keys.longest + MOST_OVERHEAD
         start = int(signals.ends[first - 1]) if first else 0
         whole = len(signals.data) - start + len(rows) * largest
         longest = int(signals.ends[first]) - start + largest if not count else 0

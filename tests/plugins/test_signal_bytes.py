@@ -18,8 +18,9 @@ from plugins.fold.gate import FIRST
 from plugins.news.join import BarNews
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.records.published import BarsToPublish, Decided, Source
+from plugins.pipeline.records.rendering import SignalTexts
 from plugins.pipeline.records.signals import SignalColumns
-from plugins.pipeline.records.texts import SymbolTexts, write_digest
+from plugins.pipeline.records.texts import write_digest
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import FIRST_TIME, LAST_TIME, Model, Origin, Provenance, Signal, SignalContent, encode
 from tests.support.memory import ready
@@ -111,7 +112,7 @@ def compared(seed: int, count: int) -> int:
     model = [None, Model("ml.lightgbm", "ab" * 32), Model('k"ey\\', "é")][seed % 3]
     strategy = replace(READY, name=NAMES[seed % len(NAMES)], model_id=model, config_hash=f"{seed:016x}")
     published, decided = of_columns(rng, count)
-    columns = SignalColumns(published, strategy, decided, SymbolTexts())
+    columns = SignalColumns(published, strategy, decided, SignalTexts())
     rendered, expected = columns.rendered(), one_by_one(published, strategy, decided)
     bounds, data = [0, *rendered.ends.tolist()], rendered.data.tobytes()
     written = [data[start:end] for start, end in pairwise(bounds)]
@@ -145,7 +146,7 @@ def test_ids_are_hashes_of_texts_of_every_length() -> None:
 def test_equal_numbers_that_are_written_differently_stay_apart() -> None:
     published, decided = of_columns(np.random.default_rng(0), 6)
     decided = replace(decided, signals=[0.0, -0.0, 1, 1.0, -0.0, 0.0])
-    written = SignalColumns(published, READY, decided, SymbolTexts()).rendered().data.tobytes()
+    written = SignalColumns(published, READY, decided, SignalTexts()).rendered().data.tobytes()
     texts = [part.split(b",")[0] for part in written.split(b'"signal":')[1:]]
     assert texts == [
         b"0.0",

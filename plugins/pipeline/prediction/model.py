@@ -8,7 +8,7 @@ from plugins.base import BaseModel, FloatArray, name_of
 from plugins.base.plugin_errors import plugin_errors
 from plugins.base.streaming import IntArray, forget_infinite
 from plugins.models.artifacts.per_symbol import PerSymbolModel
-from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
+from plugins.pipeline.accepted_bars import FeatureRows
 from plugins.strategy.ready import ReadyStrategy
 
 Windows = Iterable[tuple[IntArray, FloatArray]]
@@ -52,23 +52,17 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
     return predictions
 
 
-def explain(strategy: ReadyStrategy, reasons: list[str], counts: IntArray, accepted: AcceptedBars) -> list[str]:
-    """The generator's `reasons`; the model's own where it made no prediction.
-
-    Parameters
-    ----------
-    counts
-        Shape (bars,): the bar's number among its symbol's bars, from 1.
-    """
+def explain(strategy: ReadyStrategy, reasons: list[str], features: FeatureRows) -> list[str]:
+    """The generator's `reasons`; the model's own where it made no prediction."""
     warmup, model = strategy.warmup, strategy.model
     if isinstance(model, PerSymbolModel):
         reasons = [
             reason if symbol in model.models else f"there is no model for {symbol}"
-            for symbol, reason in zip(accepted.names, reasons, strict=True)
+            for symbol, reason in zip(features.accepted.names, reasons, strict=True)
         ]
-    if model is None or int(counts.min()) > warmup:
+    if model is None or features.least.number > warmup:
         return reasons
     return [
         f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason
-        for count, reason in zip(counts.tolist(), reasons, strict=True)
+        for count, reason in zip(features.counts.tolist(), reasons, strict=True)
     ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
 from plugins.fold.gate import FIRST
-from plugins.pipeline.accepted_bars import AcceptedBars
+from plugins.pipeline.accepted_bars import AcceptedBars, FeatureRows
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.target_weights import none_if_nan
 from schemas.canonical import signal_id
@@ -138,8 +138,9 @@ class BarsToPublish:
         return [known[place] for place in places]
 
 
-def gaps_of(accepted: AcceptedBars, counts: IntArray) -> IntArray:
+def gaps_of(features: FeatureRows) -> IntArray:
     """Intervals without a bar before each bar. A strategy that began later than the gate knows of no bar before its
     own first one.
     """
-    return np.where(counts == 1, FIRST, accepted.gaps)
+    gaps = features.accepted.gaps
+    return gaps if features.least.number > 1 else np.where(features.counts == 1, FIRST, gaps)

@@ -5,7 +5,6 @@ are msgspec's own.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,13 +15,15 @@ from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
 from plugins.fold.gate import FIRST
 from plugins.pipeline.records.published import BarsToPublish, Decided, Source
-from plugins.pipeline.records.texts import Bytes, SymbolTexts, Texts, copy, write_digest, write_integer
+from plugins.pipeline.records.texts import Bytes, NumberedTexts, SymbolTexts, Texts, copy, write_digest, write_integer
 from plugins.strategy.ready import ReadyStrategy
-from schemas.wire import Model, Origin, Provenance, Signal, SignalContent, encode
+from schemas.wire import Origin, Provenance, Signal, SignalContent, encode
 
 HOLE: Any = msgspec.Raw(b"\n")
 """Where something is filled in: no other byte of a record is a line's end."""
 QUOTED: Any = msgspec.Raw(b'"\n"')
+MOST = 64 * 1024
+"""Bytes of a strategy's texts that are kept."""
 LATER = 14
 """Number of the last piece, where a score counted is historical; the strategy's name, 'null' and what comes before
 `silent_until` come after it.
@@ -45,11 +46,10 @@ class RenderedSignals:
         return len(self.ends)
 
 
-@lru_cache(maxsize=1024)
-def _pieces(name: str, key: str | None, sha256: str, config_hash: str, source: Source) -> list[bytes]:
+def _pieces(strategy: ReadyStrategy, source: Source) -> list[bytes]:
     """The parts of a signal's JSON between what differs from one to the next."""
-    model = Model(key, sha256) if key is not None else None
-    content = SignalContent(QUOTED, name, HOLE, HOLE, HOLE, HOLE, HOLE, HOLE, model, config_hash, HOLE, HOLE)
+    name, model, digest = strategy.name, strategy.model_id, strategy.config_hash
+    content = SignalContent(QUOTED, name, HOLE, HOLE, HOLE, HOLE, HOLE, HOLE, model, digest, HOLE, HOLE)
     origin = Origin(source.partition, HOLE, HOLE)
     pieces, later = (
         encode(
@@ -60,40 +60,30 @@ def _pieces(name: str, key: str | None, sha256: str, config_hash: str, source: S
     return [*pieces, later[-1], name.encode() + b"\x1f", b"null", b',"silent_until":']
 
 
-class _Numbered(dict[Any, int]):
-    """The number of each value's JSON in `texts`. Those of numbers are not looked up: 0.0 and -0.0 are equal."""
+class SignalTexts:
+    """Texts of a strategy's signals on one partition that are kept from batch to batch."""
 
-    def __init__(self, texts: list[bytes]) -> None:
-        self.texts = texts
+    def __init__(self) -> None:
+        self.symbols = SymbolTexts()
+        self._of: tuple[ReadyStrategy, Source] | None = None
+        self._texts = NumberedTexts(())
 
-    def __missing__(self, value: Any) -> int:
-        number = len(self.texts)
-        self.texts.append(encode(value))
-        if isinstance(value, str):
-            self[value] = number
-        return number
-
-    def of(self, values: list[Any]) -> IntArray:
-        return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
+    def of(self, strategy: ReadyStrategy, source: Source) -> NumberedTexts:
+        """The constant parts, and what came again and again."""
+        known = self._of is not None and self._of[0] is strategy and self._of[1] == source
+        if not known or len(self._texts.data) > MOST:
+            self._texts, self._of = NumberedTexts(_pieces(strategy, source)), (strategy, source)
+        return self._texts
 
 
-def render(
-    published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, symbols: SymbolTexts
-) -> RenderedSignals:
-    """The signals of `published` bars; `symbols`: the texts of their slots."""
-    model, accepted = strategy.model_id, published.accepted
-    key, sha256 = (model.key, model.sha256) if model else (None, "")
-    texts = list(_pieces(strategy.name, key, sha256, strategy.config_hash, published.source))
-    numbered = _Numbered(texts)
-    codes = np.stack([numbered.of(decided.signals), numbered.of(decided.reasons)])
-    pool, symbols = Texts(texts), symbols.of(accepted.symbols)
+def render(published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, texts: SignalTexts) -> RenderedSignals:
+    """The signals of `published` bars; `texts`: those that are kept from batch to batch."""
+    accepted = published.accepted
+    pool, symbols, slots = texts.of(strategy, published.source), texts.symbols.of(accepted.symbols), accepted.slots
+    codes = pool.numbers_of(decided.signals), pool.numbers_of(decided.reasons)
     weights, predictions = _numbers(decided.weights), _numbers(published.predictions)
-    lengths, slots = np.diff(pool.starts), accepted.slots
-    size = (
-        len(published) * (int(lengths[: LATER + 4].sum()) + 200)
-        + int(lengths[codes].sum()) + int((symbols.starts[2 * slots + 1] - symbols.starts[2 * slots]).sum())
-        + len(weights) + len(predictions)
-    )  # fmt: skip
+    longest = pool.constant + 240 + 2 * pool.longest + symbols.longest
+    size = len(published) * longest + len(weights) + len(predictions)
     data, ends = np.empty(size, np.uint8), np.empty(len(published), np.int64)
     last, historical = published.news()
     times = np.ascontiguousarray(accepted.times)
@@ -131,11 +121,11 @@ def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: An
         at = copy(out, at, pool, starts[2], starts[3])
         at = write_integer(out, at, times[i])
         at = copy(out, at, pool, starts[3], starts[4])
-        at = copy(out, at, pool, starts[codes[0, i]], starts[codes[0, i] + 1])
+        at = copy(out, at, pool, starts[codes[0][i]], starts[codes[0][i] + 1])
         at = copy(out, at, pool, starts[4], starts[5])
         at, weight = _copy_number(out, at, weights, weight)
         at = copy(out, at, pool, starts[5], starts[6])
-        at = copy(out, at, pool, starts[codes[1, i]], starts[codes[1, i] + 1])
+        at = copy(out, at, pool, starts[codes[1][i]], starts[codes[1][i] + 1])
         at = copy(out, at, pool, starts[6], starts[7])
         at, prediction = _copy_number(out, at, predictions, prediction)
         at = copy(out, at, pool, starts[7], starts[8])

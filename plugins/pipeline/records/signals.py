@@ -5,20 +5,19 @@ from dataclasses import dataclass
 from typing import overload
 
 from plugins.pipeline.records.published import BarsToPublish, Decided
-from plugins.pipeline.records.rendering import RenderedSignals, render
-from plugins.pipeline.records.texts import SymbolTexts
+from plugins.pipeline.records.rendering import RenderedSignals, SignalTexts, render
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Signal
 
 
 @dataclass(frozen=True, slots=True)
 class SignalColumns:
-    """One strategy's signals for `published` bars; `symbols`: the texts of their slots, as far as they are known."""
+    """One strategy's signals for `published` bars; `texts`: those that are kept from batch to batch."""
 
     published: BarsToPublish
     strategy: ReadyStrategy
     decided: Decided
-    symbols: SymbolTexts
+    texts: SignalTexts
 
     def __len__(self) -> int:
         return len(self.published)
@@ -29,7 +28,7 @@ class SignalColumns:
 
     def rendered(self) -> RenderedSignals:
         """Their JSON bytes."""
-        return render(self.published, self.strategy, self.decided, self.symbols)
+        return render(self.published, self.strategy, self.decided, self.texts)
 
 
 class Signals(Sequence[Signal]):

@@ -20,11 +20,14 @@ Words = NDArray[np.uint32]
 
 
 class Texts:
-    """Texts one after the other: the one of number i is ``data[starts[i] : starts[i + 1]]``."""
+    """Texts one after the other: the one of number i is ``data[starts[i] : starts[i + 1]]``; none is longer than
+    `longest` bytes.
+    """
 
     def __init__(self, texts: Iterable[bytes] = ()) -> None:
         self.data: Bytes = np.zeros(0, np.uint8)
         self.starts: IntArray = np.zeros(1, np.int64)
+        self.longest = 0
         self.add(texts)
 
     def __len__(self) -> int:
@@ -32,7 +35,11 @@ class Texts:
 
     def add(self, texts: Iterable[bytes]) -> None:
         more = list(texts)
-        ends = np.cumsum([len(text) for text in more], dtype=np.int64)
+        if not more:
+            return
+        lengths = [len(text) for text in more]
+        self.longest = max(self.longest, *lengths)
+        ends = np.cumsum(lengths, dtype=np.int64)
         self.starts = np.concatenate([self.starts, self.starts[-1] + ends])
         self.data = np.concatenate([self.data, np.frombuffer(b"".join(more), np.uint8)])
 
@@ -42,9 +49,39 @@ class SymbolTexts(Texts):
 
     def of(self, symbols: Sequence[str]) -> "SymbolTexts":
         """Those of all `symbols`, which only ever grow."""
-        for symbol in symbols[len(self) // 2 :]:
-            self.add([encode(symbol), symbol.encode()])
+        if 2 * len(symbols) > len(self):
+            self.add(text for symbol in symbols[len(self) // 2 :] for text in (encode(symbol), symbol.encode()))
         return self
+
+
+class NumberedTexts(Texts):
+    """The `first` texts, and after them the JSON of values that come again and again, each by its number."""
+
+    def __init__(self, first: Iterable[bytes]) -> None:
+        super().__init__(first)
+        self.constant = len(self.data)
+        self._numbers = _Numbers(len(self))
+
+    def numbers_of(self, values: Sequence[str | float]) -> IntArray:
+        """Of each value the number of its text."""
+        numbers = np.fromiter(map(self._numbers.__getitem__, values), np.int64, len(values))
+        self.add(self._numbers.new)
+        self._numbers.new = []
+        return numbers
+
+
+class _Numbers(dict[str | float, int]):
+    """By value, from `next` on. Those of numbers are not looked up: 0.0 and -0.0 are equal."""
+
+    def __init__(self, next_: int) -> None:
+        self.next, self.new = next_, list[bytes]()
+
+    def __missing__(self, value: str | float) -> int:
+        number, self.next = self.next, self.next + 1
+        self.new.append(encode(value))
+        if isinstance(value, str):
+            self[value] = number
+        return number
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
