@@ -125,6 +125,8 @@ class IntervalGroup:
             outcome.refusals += [Refusal(offset, *LEFT_OUT) for offset in out.tolist()]
             outcome.refusals += [Refusal(offset, *AGAIN) for offset in again.tolist()]
         bars, offsets = batch.bars, batch.offsets
+        if not (bars.flags.carray and offsets.flags.carray):  # for others the compiled code would be compiled anew
+            bars, offsets = bars.copy(), offsets.copy()
         places = [self.slot(symbol) for symbol in batch.symbols]
         slots = np.array(places, np.int64)
         if not places or min(places) < 0 or offsets[0] < self._included:

@@ -11,13 +11,16 @@ from typing import ClassVar
 import pandas as pd
 import pytest
 
+from plugins.base.bars import between
 from plugins.features import BaseFeature, feature_registry
+from plugins.fold import gate
 from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.states import history
 from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Snapshot, encode
 from streams.consuming.intake import Intake
-from tests.support.memory import Fetched, fetched, messy_bars, ready
+from tests.support.memory import Fetched, bar, fetched, messy_bars, ready
 from tests.support.registries import untouched_registries
 
 SIGNAL = {"key": "signal.threshold", "buy_threshold": 55.0, "sell_threshold": 45.0}
@@ -103,3 +106,18 @@ def test_it_goes_on_when_a_model_is_exchanged() -> None:
     again = ready("two", features=["test.counted"], prediction="mean", signal=SIGNAL)
     together.runs["two"].exchange(replace(again))
     assert fed(together, bars)[1] == fed(Pipeline(both[:1], source), bars)[1]
+
+
+def test_one_bar_and_a_chunk_run_the_same_compiled_code() -> None:
+    """A worker tries one bar before it starts: nothing may be left to be compiled under live bars."""
+    pipeline = Pipeline([ready("one")], Source("bars", 0, "v"))
+    batches = Intake(0, 1, "murmur2").read(fetched(bar("A", minute, 100.0) for minute in range(6))).batches
+    compiled = history._take, gate._judge
+    pipeline.feed(between(batches, 0, 1))
+    before = [list(function.signatures) for function in compiled]
+    pipeline.feed(between(batches, 1, 4))
+    last = between(batches, 4, 6)
+    for values in (last["1m"].bars, last["1m"].offsets):
+        values.flags.writeable = False
+    assert len(pipeline.feed(last).signals) == 2
+    assert [list(function.signatures) for function in compiled] == before

@@ -99,7 +99,7 @@ class BarHistory:
         if accepted.news is not None and not self.uses_news:
             accepted = accepted.without_news()
         rows, counts = np.empty((2, len(accepted)), np.int64)
-        bars = accepted.slots, accepted.offsets, accepted.times
+        bars = accepted.slots, accepted.offsets, np.ascontiguousarray(accepted.times)  # as one bar is: compiled once
         taken, *least = _take((self.book, self.member, self.next_offset), bars, rows, counts)
         if taken < len(rows):
             accepted, counts = accepted.at(rows[:taken]), counts[:taken]
