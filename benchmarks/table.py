@@ -109,7 +109,7 @@ def delays(broker: Broker, folder: Path, _python: str | None) -> Rows:
 
 
 def replays(broker: Broker, folder: Path, python: str | None) -> Rows:
-    found = replay.measure(broker.kind, folder / "replay")
+    found = replay.measure(broker.kind, folder)
     both = 1 / (1 / found["bare"] + 1 / found["log"])
     for name, other, target, beside in (
         ("topic", both, 0.9, "log and pipeline one after the other"),
