@@ -49,6 +49,12 @@ class Feed(bt.feed.DataBase):  # type: ignore[misc]
             getattr(self.lines, name).array = array("d", values.get(name, zeros))
         self.home()
 
+    def _tick_nullify(self) -> None:
+        """No bar comes of ticks: noting the last one takes a good part of a run."""
+
+    def _tick_fill(self, force: bool = False) -> None:
+        """The same."""
+
 
 class LotCommission(bt.CommInfoBase):  # type: ignore[misc]
     """A stock whose sizes are lots: value, profit and commission of `size` lots at a price for a share."""
@@ -159,6 +165,19 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
             return abs(contract.openable_lots(part.wanted, equity, self.balance, shorts, mark, price, *costs))
         part.reason = NO_CASH
         return abs(contract.coverable_lots(part.wanted, equity, self.balance, price, *costs))
+
+    def next(self) -> None:
+        """Tries what waits. What backtrader does besides for each position is nothing here, and takes its time:
+        no interest, no daily settlement, and the account's value is `equity`.
+        """
+        while self._toactivate:
+            self._toactivate.popleft().activate()
+        for _ in range(len(self.pending)):
+            order = self.pending.popleft()
+            if order.active():
+                self._try_exec(order)
+            if order.alive():
+                self.pending.append(order)
 
     def notify(self, order: Any) -> None:
         """Nobody listens: the copies that backtrader makes for its listeners cost more than the fills."""
