@@ -58,16 +58,13 @@ def _check_zone(table: Table, starts: NDArray[np.int64], first: NDArray[np.int64
             " such as America/New_York, or UTC"
         )
     at = f"{first[0] // 3_600_000:02d}:{first[0] // MINUTE % 60:02d}"
-    zone = OPENINGS.get(at) if (first == first[0]).all() and len(starts) > 4 else _week(starts)
+    daily = OPENINGS.get(at) if (first == first[0]).all() and len(starts) > 4 else None
+    zone, seen = daily or _week(starts), f"each day begins at {at}" if daily else "its weeks begin as one's do"
     if zone:
         raise ConfigurationError(
-            f"{table.piece}: {named} name no zone, and look like a market's own clock ({_seen(starts, at, first)});"
+            f"{table.piece}: {named} name no zone, and look like a market's own clock ({seen});"
             f" declare time: {{zone: {zone}}}, or zone: UTC"
         )
-
-
-def _seen(starts: NDArray[np.int64], at: str, first: NDArray[np.int64]) -> str:
-    return f"each day begins at {at}" if (first == first[0]).all() else "its weeks begin as one's do"
 
 
 def _week(starts: NDArray[np.int64]) -> str | None:
