@@ -107,6 +107,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "models use": (("modelled", "--back", "--wait", "0", "-c", "a.yaml", "--plugins", "noisy.py"),),
     "pause": (("plain", "--wait", "0", "-c", "a.yaml", "--plugins", "noisy.py"),),
     "resume": (("plain", "--wait", "0", "-c", "a.yaml", "--plugins", "noisy.py"),),
+    "state leave-out": (("A", "-c", "a.yaml"),),
     "state rebuild": (("plain", "-c", "a.yaml"),),
     "state show": (("-c", "a.yaml", "--plugins", "noisy.py"),),
     "replay": (("modelled", *SOURCE, "--out", "s.jsonl", "-c", "a.yaml", "--plugins", "noisy.py"),),
