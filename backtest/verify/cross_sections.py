@@ -12,6 +12,7 @@ from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress, Reading
 from backtest.verify.verdict import (
+    NEWS_TOPICS,
     REPEATED,
     Difference,
     VerifyResult,
@@ -77,7 +78,7 @@ async def _bars(history: History, verdict: VerifyResult, progress: Progress | No
     bars, ready, reading = _Bars(), history.ready, Reading(progress, verdict.gaps)
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
-        for topic in ("bars", "predictions"):
+        for topic in ("bars", "predictions", *(NEWS_TOPICS if ready.uses_news else ())):
             verdict.take_unread(partition, topic)
         bars.past[partition.number] = partition.past
         bars.predictions += (await partition.recomputed(reading)).predictions

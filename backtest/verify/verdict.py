@@ -21,6 +21,8 @@ _decoder = msgspec.json.Decoder(Signal)
 
 
 REPEATED = "repeated, though exactly once was in force: does a second consumer group work on these topics?"
+NEWS_TOPICS = ("news", "news.scores")
+"""Of which strategies that use news may have missed records."""
 OUT_OF_ORDER = "out of order: it comes after the signal of a later bar"
 
 
@@ -74,11 +76,13 @@ class VerifyResult:
         """Records of a partition of `topic` that were deleted before a worker that ran the strategy read them; only
         those `within` these offsets.
         """
-        begin = partition.past[0].begin if partition.past and topic != "predictions" else 0
-        span = within or range(begin, sys.maxsize)
-        name = topic_name(partition.history.log, topic)
-        inside = clipped(partition.stored.unread.get(name, []), max(begin, span.start), span.stop)
-        self.unread += describe_unread(f"{name}/{partition.number}", inside) if partition.past else []
+        if not partition.past:
+            return
+        begin = partition.past[0].begin if topic == "bars" else 0
+        span, name = within or range(begin, sys.maxsize), topic_name(partition.history.log, topic)
+        for place, gaps in partition.stored.unread.items():
+            if place.rpartition("/")[0] == name:
+                self.unread += describe_unread(place, clipped(gaps, max(begin, span.start), span.stop))
 
     def take_past(self, past: Sequence[Stretch], ready: ReadyStrategy) -> None:
         """Of one partition: what is in force there, and what of it cannot be recomputed."""

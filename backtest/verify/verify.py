@@ -8,7 +8,15 @@ from backtest.sources.bars import Progress, Reading
 from backtest.sources.log import require_log
 from backtest.sources.offsets import Offsets, check_offsets, check_whole, signals_within
 from backtest.verify.cross_sections import verify_gathered
-from backtest.verify.verdict import Difference, VerifyResult, comparable, compare, exactly_once_from, live_signals
+from backtest.verify.verdict import (
+    NEWS_TOPICS,
+    Difference,
+    VerifyResult,
+    comparable,
+    compare,
+    exactly_once_from,
+    live_signals,
+)
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config
 from streams.kafka.partitioner import scattered
@@ -55,6 +63,8 @@ async def verify_topic(
     async for partition in history.partitions():
         verdict.take_past(partition.past, ready)
         verdict.take_unread(partition, "bars", offsets.get(partition.number) if offsets else None)
+        for topic in NEWS_TOPICS if ready.uses_news else ():
+            verdict.take_unread(partition, topic)
         ran = ran or bool(partition.past)
         expected = (await partition.recomputed(reading)).signals
         of_live = live[partition.number]

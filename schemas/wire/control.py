@@ -71,9 +71,11 @@ class LeaveOut(Struct, tag="leave_out", tag_field="kind", forbid_unknown_fields=
 
 
 class DeletedUnread(Struct, tag="deleted", tag_field="kind"):
-    """Topic `control`, key topic/partition: records that were gone before an owner of the partition read them."""
+    """Topic `control`, key topic/partition: records that were gone before an owner of the partition read them.
+    Those of `news` lie on the partition of `control` with its number, modulo how many there are.
+    """
 
-    topic: Annotated[str, Meta(description="`bars`, or `predictions`")]
+    topic: Annotated[str, Meta(description="`bars`, `predictions`, `news.scores`, or `news`")]
     partition: int
     begin: Annotated[int, Meta(description="the first offset")]
     end: Annotated[int, Meta(description="the offset after the last one")]

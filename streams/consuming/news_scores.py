@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -14,6 +15,8 @@ from schemas.errors import BadRecord, BrokerError
 from schemas.wire.news import decode_news
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import open_consumer
+from streams.kafka.gap_detection import watch_gaps
+from streams.kafka.gaps import PartitionGaps, Span
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 
@@ -21,6 +24,17 @@ logger = logging.getLogger("alphawire.news")
 WAIT_MS, SHORT_WAIT_MS = 500, 5
 AGAIN = 1.0
 """Seconds until a broker that is away is asked again."""
+
+
+@dataclass(frozen=True)
+class ScoresRead:
+    """Records of a partition of ``news.scores``; whether the log held no more then; and which offsets, up to the last
+    of them, hold no records any more.
+    """
+
+    records: list[Any]
+    at_end: bool
+    gone: Sequence[Span] = ()
 
 
 async def joins(log: Log, partition: int, rules: Collection[Joining]) -> dict[Joining, NewsJoin]:
@@ -43,23 +57,26 @@ def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
     """A `streams.owners.news_track.NewsSource`: all scores of the partition from the oldest on, for ever."""
     at = TopicPartition(topic_name(kafka, "news.scores"), partition)
 
-    async def follow(start: int) -> AsyncGenerator[tuple[list[Any], bool], None]:
-        position = start
+    async def follow(start: int) -> AsyncGenerator[ScoresRead, None]:
+        position, gaps = start, PartitionGaps()
+        gaps.begin(at, start)
+        watch_gaps()
         while True:
             wait = FetchWait(WAIT_MS if has_transactions else SHORT_WAIT_MS, WAIT_MS)
-            options = {"isolation_level": "read_committed", "auto_offset_reset": "earliest"}
+            options: dict[str, Any] = {"isolation_level": "read_committed", "auto_offset_reset": "earliest"}
+            options |= {"fetch_max_wait_ms": WAIT_MS, "key_deserializer": gaps}
             try:
-                async with open_consumer(kafka, fetch_max_wait_ms=WAIT_MS, **options) as consumer:
+                async with open_consumer(kafka, **options) as consumer:
                     consumer.assign([at])
                     consumer.seek(at, position)
                     while True:
                         fetched = await consumer.getmany(at, timeout_ms=2 * WAIT_MS)
                         records = fetched.get(at, [])
-                        position = await consumer.position(at)
+                        former, position = position, await consumer.position(at)
                         end = _end(consumer, at)
                         behind = end is not None and end > position
                         consumer._fetcher._fetch_max_wait_ms = wait.after(bool(records), behind)
-                        yield records, end is not None and not behind
+                        yield ScoresRead(records, end is not None and not behind, gaps.take(at, former, position))
             except (BrokerError, KafkaError) as error:
                 logger.warning("%s/%d cannot be read for now: %s", at.topic, partition, error)
             await asyncio.sleep(AGAIN)

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from plugins.pipeline.outcome import Failure
 from schemas.wire import DeletedUnread, encode
@@ -25,8 +26,8 @@ class FedPartition(PendingOutput, ABC):
     """Which it is a partition of."""
     whole_from: int = 0
     """Gaps before this offset are known, or were read before they became gaps."""
-    unread: Sequence[Span] = ()
-    """Offsets of records that were gone before they were read."""
+    unread: Mapping[str, Sequence[Span]] = MappingProxyType({})
+    """By place (``bars/0``), the offsets of records that were gone before they were read."""
 
     @property
     def traced(self) -> str:
@@ -54,17 +55,29 @@ class FedPartition(PendingOutput, ABC):
 
     def note_unread(self, gaps: Sequence[Span]) -> None:
         """Says that these are gone: here, and on the log before anything that comes after them."""
+        self._note_unread(gaps, self.place, self.topic)
+
+    def _note_unread(self, gaps: Sequence[Span], place: str, topic: str) -> None:
         if not gaps:
             return
-        self.unread = merged([*self.unread, *gaps])
+        self.unread = {**self.unread, place: merged([*self.unread.get(place, ()), *gaps])}
         self.counts["deleted_unread"] += size_of(gaps)
-        for line in describe_unread(self.place, gaps):
-            where = {"partition": self.number, "offset": gaps[0].begin}
-            log.error("%s; keep them longer (retention of %s), or read faster", line, self.topic, extra=where)
-        key = f"{self.topic}/{self.number}".encode()
-        said = (DeletedUnread(self.topic, self.number, gap.begin, gap.end) for gap in gaps)
-        self._put([Record(self.names.control, key, encode(record)) for record in said], apart=True)
+        log_unread(log, place, topic, gaps)
+        self._put(unread_records(self.names.control, topic, self.number, gaps), apart=True)
 
     @abstractmethod
     def _step_over(self, chunk: Chunk) -> None:
         """The records of the chunk from `position` on; afterwards that is the chunk's end."""
+
+
+def log_unread(log: logging.Logger, place: str, topic: str, gaps: Sequence[Span]) -> None:
+    """An error for each gap, with the mend."""
+    for line, gap in zip(describe_unread(place, gaps), gaps, strict=True):
+        where = {"partition": int(place.rpartition("/")[2]), "offset": gap.begin}
+        log.error("%s; keep them longer (retention of %s), or read faster", line, topic, extra=where)
+
+
+def unread_records(control: str, topic: str, number: int, gaps: Sequence[Span]) -> list[Record]:
+    """What `control` is to say of gaps in a partition of `topic`."""
+    said = (DeletedUnread(topic, number, gap.begin, gap.end) for gap in gaps)
+    return [Record(control, f"{topic}/{number}".encode(), encode(record)) for record in said]

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from plugins.fold import gate
 from plugins.news.join import NewsJoin
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
@@ -24,7 +25,9 @@ from schemas.errors import BadRecord
 from schemas.wire import canonical_interval, decode_bar, encode
 from schemas.wire.news import Score, Unknown, decode_news
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
+from streams.consuming.news_scores import ScoresRead
 from streams.consuming.transport import Chunk
+from streams.kafka.gaps import Span, size_of
 from streams.owners.bars_partition import BarsPartition
 from streams.owners.catch_up import Reader
 from streams.process.failpoints import failpoint
@@ -39,8 +42,8 @@ HELD = 20_000
 AHEAD = 200_000
 """Scores in memory before the reading of scores waits for the bars."""
 
-NewsSource = Callable[[int], AsyncGenerator[tuple[list[Any], bool], None]]
-"""Records of the partition of ``news.scores``, for ever, in lists; with each, whether the log held no more then."""
+NewsSource = Callable[[int], AsyncGenerator[ScoresRead, None]]
+"""What is on the partition of ``news.scores`` from an offset on, for ever."""
 
 
 class NewsPartition(BarsPartition):
@@ -63,6 +66,11 @@ class NewsPartition(BarsPartition):
         """Onto the log, after all that came before."""
         failpoint("before_unknown")
         self._put([Record(self.names.news_scores, b":unknown", encode(unknown), timestamp)], apart=True)
+
+    def note_scores_unread(self, gaps: Sequence[Span]) -> None:
+        """The same of scores that are gone; the first track counts."""
+        self._note_unread(gaps, f"news.scores/{self.number}", self.names.news_scores)
+        self.first.counts["deleted_unread"] += size_of(gaps)
 
     def _put_outcome(self, outcome: Outcome, dead: list[DeadLetter]) -> None:
         super()._put_outcome(outcome, [letter for letter in dead if not self._reported_by_first(letter)])
@@ -106,6 +114,12 @@ class NewsTrack:
         self._opened = clock()
         self._scores_end_at: float | None = None
         self._proposed = 0
+        self._gone: Span | None = None
+        self._gone_until = 0
+        """What was gone before the reading began, as long as no bar needed it; and the time of the first record after
+        it (ms).
+        """
+        self._looked_at: set[tuple[str, str]] = set()
         self._scored: set[str] = set()
         """Symbols of the scores that were read."""
         self.wake = asyncio.Event()
@@ -131,15 +145,42 @@ class NewsTrack:
 
     async def _read_scores(self) -> None:
         async with contextlib.aclosing(self._source(0)) as batches:
-            async for records, at_end in batches:
-                for record in records:
+            async for read in batches:
+                self._look_at_gaps(read)
+                for record in read.records:
                     self._take(record)
                 failpoint("in_news_read")
-                if at_end:
+                if read.at_end:
                     self._scores_end_at = self._clock()
                 self.wake.set()
                 while self.join.size > AHEAD and not self._needs_scores.is_set():
                     await self._needs_scores.wait()
+
+    def _look_at_gaps(self, read: ScoresRead) -> None:
+        """What goes while it reads was not read. What was gone when it began may have been, by a former owner: bars
+        tell, whose news may lie there.
+        """
+        fresh = [gap for gap in read.gone if gap.begin]
+        self.part.note_scores_unread(fresh)
+        if len(fresh) < len(read.gone) and read.records:
+            self._gone, self._gone_until = read.gone[0], read.records[0].timestamp
+
+    def _look_for_lost_news(self, decoded: DecodedBars) -> None:
+        """Before bars are fed: are scores gone that a bar without a signal yet should know?"""
+        for interval, batch in decoded.batches.items():
+            group = self.part.pipeline.groups.get(interval)
+            if self._gone is None or group is None:
+                continue
+            ahead = batch.offsets >= max(self.part.position, self.part.plan.marked)
+            symbols = {batch.symbols[row] for row in np.flatnonzero(ahead).tolist()}
+            lasts = group.last_closes()
+            for symbol in symbols - {known for of, known in self._looked_at if of == interval}:
+                self._looked_at.add((interval, symbol))
+                slot = group.slot(symbol)
+                if slot >= 0 and gate.NEVER < lasts[slot] < self._gone_until:
+                    self.part.note_scores_unread([self._gone])
+                    self._gone = None
+                    return
 
     def _take(self, record: Any) -> None:
         try:
@@ -215,6 +256,8 @@ class NewsTrack:
         part = self.part
         decoded = part.intake.read(piece.records)
         part.put_refused()
+        if self._gone is not None:
+            self._look_for_lost_news(decoded)
         while part.position < piece.next:
             self.wake.clear()
             upto = self._decided(decoded, piece.next)

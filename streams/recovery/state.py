@@ -57,7 +57,7 @@ class StoredState:
     left_out: dict[int, LeaveOut] = field(default_factory=dict)
     """By offset, the bars that an operator asked to leave out."""
     unread: dict[str, list[Span]] = field(default_factory=dict)
-    """By topic, the offsets of records that were deleted before they were read."""
+    """By topic and partition (``bars/0``), the offsets of records that were deleted before they were read."""
     track: str = ""
     tracks: dict[str, "StoredState"] = field(default_factory=dict)
     """Marker and rosters of the other tracks."""
@@ -148,8 +148,8 @@ class StoredState:
         elif isinstance(record, LeaveOut) and self.bars in (None, record.topic):
             self.left_out[record.offset] = record
         elif isinstance(record, DeletedUnread):
-            known = self.unread.get(record.topic, [])
-            self.unread[record.topic] = merged([*known, Span(record.begin, record.end)])
+            place = f"{record.topic}/{record.partition}"
+            self.unread[place] = merged([*self.unread.get(place, []), Span(record.begin, record.end)])
 
 
 def interval_of(entry: Applied) -> str:

@@ -9,7 +9,7 @@ never go back.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ from schemas.errors import BadRecord
 from schemas.wire import encode
 from schemas.wire.news import Mark, Score, decode_news
 from streams.kafka.clients import offset_range, read_partition_to_end
+from streams.kafka.gaps import Span, merged, size_of
 from streams.kafka.partitioner import partition_of
+from streams.owners.fed_partition import log_unread, unread_records
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record, Writer, dead_record
 from streams.scorer.scoring import ScoredBatch
@@ -43,6 +45,8 @@ class ScoreDestination:
     partitioner: str
     delay_ms: int
     """From the publication of a historical article until its score counts."""
+    news: str = "news"
+    control: str = "control"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Resume:
     """Where `news` ended when its scorer first began: until there its marks promise nothing, so that history which was
     sent before counts for bars that come after.
     """
+    unread: Span | None = None
+    """What was gone before any scorer had read it."""
 
 
 class ScorerPartition:
@@ -72,7 +78,21 @@ class ScorerPartition:
         self.backlog = resume.backlog
         self.closed = False
         self.counts: Counter[str] = Counter()
+        self.unread: list[Span] = []
+        """Offsets of articles that were gone before they were read."""
+        self._to_say: list[Record] = []
         self._lock = asyncio.Lock()
+        self.note_unread([resume.unread] if resume.unread else [])
+
+    def note_unread(self, gaps: Sequence[Span]) -> None:
+        """Says that these are gone: here, and on the log with what is written next."""
+        if gaps:
+            self.unread = merged([*self.unread, *gaps])
+            self.counts["deleted_unread"] += size_of(gaps)
+            log_unread(log, f"news/{self.number}", self.destination.news, gaps)
+            said = unread_records(self.destination.control, self.destination.news, self.number, gaps)
+            home = self.number % self.destination.partitions
+            self._to_say += [msgspec.structs.replace(record, partition=home) for record in said]
 
     async def publish(self, batch: ScoredBatch) -> None:
         """The scores and dead letters of `batch`, and the mark after them: in one transaction where there are such."""
@@ -101,6 +121,7 @@ class ScorerPartition:
             self.closed = True
 
     async def _write(self, records: list[Record], following: int, latest: int) -> None:
+        records, self._to_say = [*self._to_say, *records], []
         failpoint("before_scores")
         if records and not self.writer.transactional:
             await self.writer.write(self.number, records)

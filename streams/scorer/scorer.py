@@ -19,6 +19,7 @@ from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Mark
 from streams.kafka.clients import offset_range
+from streams.kafka.gaps import PartitionGaps, Span
 from streams.kafka.topics import topic_name
 from streams.owners.life_cycle import PartitionOwner
 from streams.process.exits import Die, Exit, cause
@@ -64,6 +65,8 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
         """The partitions that the group gave; None: it has not given any out, or is about to anew. The consumer's own
         `assignment` still has the old ones then.
         """
+        self.gaps = PartitionGaps()
+        """What the consumer reports."""
         self._changed = asyncio.Event()
         self._passed: dict[int, int] = {}
         """By partition, where the client is when all that it handed out is dealt with: past marks of transactions."""
@@ -90,12 +93,14 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
         check_not_shorter(f"{self.topic}/{number}", end, mark.next if mark else 0, "scores")
         if mark is None:
             return Resume(begin, 0, end)
-        return Resume(max(begin, mark.next), mark.up_to, end if mark.up_to == 0 else 0)
+        unread = Span(mark.next, begin) if mark.next < begin else None
+        return Resume(max(begin, mark.next), mark.up_to, end if mark.up_to == 0 else 0, unread)
 
     def open(self, number: int, restored: Resume, writers: Sequence[Writer]) -> ScorerPartition:
         (writer,) = writers
         part = ScorerPartition(number, writer, self.destination, self.clock, restored)
         self.consumer.seek(TopicPartition(self.topic, number), part.position)
+        self.gaps.begin((self.topic, number), part.position)
         log.info("news/%d is scored from offset %d on", number, part.position)
         return part
 
@@ -106,7 +111,7 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
 
     async def run(self, consumer: Any, stop: asyncio.Event) -> None:
         """Until `stop` is set; then what is scored is written."""
-        self.consumer = consumer
+        self.consumer, self.gaps = consumer, consumer._key_deserializer
         consumer.subscribe([self.topic], listener=self)
         marking = asyncio.create_task(self._mark_forever(), name="marks")
         marking.add_done_callback(self._no_silent_end)
@@ -127,6 +132,7 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
             return
         for tp, records in (await self._fetched(consumer, here)).items():
             if (part := self.partitions.get(tp.partition)) is not None:
+                part.note_unread(self.gaps.take(tp, part.position, records[-1].offset + 1) if records else [])
                 await self._work(part, [record for record in records if record.offset >= part.position])
         if self.assigned is not None:
             self._passed = {tp.partition: await consumer.position(tp) for tp in here if tp.partition in self.assigned}

@@ -15,6 +15,8 @@ from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article
 from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer
+from streams.kafka.gap_detection import watch_gaps
+from streams.kafka.gaps import PartitionGaps, describe_unread
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Die, Exit
@@ -63,11 +65,13 @@ async def destination_of(config: Config) -> ScoreDestination:
     return ScoreDestination(
         topic_name(kafka, "news.scores"), topic_name(kafka, "dead-letters"), await partition_count(kafka),
         await partition_count(kafka, "news"), kafka.partitioner, round(config.news.delay * 1000),
+        topic_name(kafka, "news"), topic_name(kafka, "control"),
     )  # fmt: skip
 
 
 def consumer_options(config: Config) -> dict[str, Any]:
-    """Of the consumer that shares `news` with the group's others."""
+    """Of the consumer that shares `news` with the group's others; it says which offsets hold no records any more."""
+    watch_gaps()
     session = int(config.kafka.session_timeout * 1000)
     return {
         "group_id": f"{config.kafka.group}{SCORERS}",
@@ -78,6 +82,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
         "isolation_level": "read_committed",
         "fetch_max_wait_ms": 500,
         "max_partition_fetch_bytes": 8 << 20,
+        "key_deserializer": PartitionGaps(),
     }
 
 
@@ -140,7 +145,9 @@ def status(scorer: Scorer) -> dict[str, Any]:
 
 
 def unready(scorer: Scorer) -> dict[str, str]:
-    """The conditions that fail, of `assigned`, `restored` and `lag`, each with the reason; empty when ready."""
+    """The conditions that fail, of `assigned`, `restored`, `deleted` and `lag`, each with the reason; empty when
+    ready.
+    """
     if scorer.assigned is None:
         return {"assigned": "the group has not given out its partitions yet"}
     if missing := sorted(scorer.assigned - scorer.partitions.keys()):
@@ -151,7 +158,9 @@ def unready(scorer: Scorer) -> dict[str, str]:
         for number, lag in scorer.lags().items()
         if lag is None or lag > bound
     ]
-    return {"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {}
+    gone = [line for n, part in scorer.partitions.items() for line in describe_unread(f"news/{n}", part.unread)]
+    deleted = {"deleted": "; ".join(gone)} if gone else {}
+    return deleted | ({"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {})
 
 
 def scorer_pages(scorer: Scorer, topics: TopicsWatch) -> dict[str, Page]:

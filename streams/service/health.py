@@ -97,9 +97,10 @@ def _scattered(bars: BarsOwner) -> dict[str, str]:
 
 def _unread(owners: Iterable[ChunkOwner[Any, Any]]) -> dict[str, str]:
     """Records that were deleted before they were read, since the partitions were taken over."""
-    parts = [part for owner in owners for _, part in sorted(owner.partitions.items())]
-    lines = [line for part in parts for line in describe_unread(part.place, part.unread)]
-    return {"deleted": "; ".join(lines)} if lines else {}
+    parts = [(owner, part) for owner in owners for _, part in sorted(owner.partitions.items())]
+    tracks = [track for owner, part in parts for track in owner.tracks_of(part)]
+    lines = [line for track in tracks for place, gaps in track.unread.items() for line in describe_unread(place, gaps)]
+    return {"deleted": "; ".join(dict.fromkeys(lines))} if lines else {}
 
 
 def _given_to_nobody(app: Any, owner: ChunkOwner[Any, Any], count: int) -> str | None:

@@ -50,7 +50,7 @@ def run(log: Log, upto: int, names: str = "one", **more: Any) -> Any:
 
 
 def unread(log: Log) -> list[tuple[int, int]]:
-    return [(gap.begin, gap.end) for gap in log.stored().unread.get("bars", [])]
+    return [(gap.begin, gap.end) for gap in log.stored().unread.get("bars/0", [])]
 
 
 def sources(log: Log) -> set[int]:
@@ -114,10 +114,10 @@ def test_what_goes_under_a_running_worker() -> None:
     part = owner.part
     assert (part.position, part.plan.marked) == (0, 20)  # no round of snapshots: all is folded again
     part.feed(Chunk(TP("bars", 0), 1, 0, 30, BARS[:10] + BARS[15:30], [Span(10, 15)]))
-    assert part.unread == ()
+    assert part.unread == {}
     part.feed(Chunk(TP("bars", 0), 1, 30, 40, BARS[36:40], [Span(30, 33), Span(35, 36)]))
     owner.publish()
-    assert stored.unread == {"bars": [Span(30, 33), Span(35, 36)]}
+    assert stored.unread == {"bars/0": [Span(30, 33), Span(35, 36)]}
     assert part.counts["deleted_unread"] == 4
 
 
@@ -158,15 +158,18 @@ def test_predictions_that_are_gone(floor: int, begin: int, gone: list[Span]) -> 
     states = {"ranked": Gathered("ranked", "predictions", number, 7, floor, -1, {}, [])}
     where = CrossSectionState("predictions", begin, 20, 20, marker, states)
     part = CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, where, lambda: 0.0)
-    assert list(part.unread) == gone
+    assert list(part.unread.get(f"predictions/{number}", [])) == gone
     fresh = CrossSectionState("predictions", begin, 20, 20)
-    assert CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, fresh, lambda: 0.0).unread == ()
+    assert CrossSectionPartition(number, NAMES, [ranking()], PARTITIONS, fresh, lambda: 0.0).unread == {}
 
 
 def test_a_worker_that_missed_bars_is_not_ready() -> None:
-    part = SimpleNamespace(place="bars/0", unread=[Span(3, 5)])
-    assert health._unread([SimpleNamespace(partitions={0: part})]) == {  # type: ignore[list-item]
-        "deleted": "bars/0: offsets 3 to 4 (2) were deleted before they were read, so nothing was made of them"
+    """Of bars, and of scores, whichever track says it."""
+    parts = [SimpleNamespace(unread={"bars/0": [Span(3, 5)]} | more) for more in ({}, {"news.scores/0": [Span(0, 1)]})]
+    owner = SimpleNamespace(partitions={0: parts[0]}, tracks_of=lambda _: parts)
+    said = "were deleted before they were read, so nothing was made of them"
+    assert health._unread([owner]) == {  # type: ignore[list-item]
+        "deleted": f"bars/0: offsets 3 to 4 (2) {said}; news.scores/0: offsets 0 to 0 (1) {said}"
     }
 
 

@@ -24,7 +24,9 @@ from schemas.errors import BadRecord
 from schemas.wire import Applied, ShadowPrediction, Signal, encode
 from schemas.wire.news import decode_news
 from streams.consuming.intake import Intake
+from streams.consuming.news_scores import ScoresRead
 from streams.consuming.transport import TP, Chunk
+from streams.kafka.gaps import Span
 from streams.owners.bars_owner import BarsOwner
 from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
@@ -131,9 +133,10 @@ class Crash(Exception):
 
 @dataclass
 class Log:
-    """What the broker has."""
+    """What the broker has; of the scores those from offset `scores_from` on."""
 
     records: list[Record] = field(default_factory=list)
+    scores_from: int = 0
 
     def of(self, topic: str) -> list[Record]:
         return [record for record in self.records if record.topic == topic]
@@ -357,14 +360,20 @@ def news_of(log: Log, rng: random.Random) -> NewsSource:
     """Follows the scores on the log, in lists of any length."""
 
     async def follow(start: int) -> Any:
+        gone = [Span(start, log.scores_from)] if start < log.scores_from else []
+        start = max(start, log.scores_from)
         while True:
             records = log.of("news.scores")
             some = records[start : start + rng.randint(1, 30)]
-            yield (
-                [Fetched(start + i, r.value, r.key, "news.scores") for i, r in enumerate(some)],
-                start + len(some) == len(log.of("news.scores")),
+            yield ScoresRead(
+                [
+                    Fetched(start + i, r.value, r.key, "news.scores", timestamp=r.timestamp or 0)
+                    for i, r in enumerate(some)
+                ],
+                start + len(some) == len(records),
+                gone,
             )
-            start += len(some)
+            start, gone = start + len(some), []
             await asyncio.sleep(0)
 
     return follow
