@@ -116,11 +116,11 @@ def replays(broker: Broker, folder: Path, python: str | None) -> Rows:
         ("archive", found["bare"], 0.8, "the bare pipeline"),
     ):
         figure = f"{found[name]:,.0f}"
-        yield Row(f"replay of a {name}, bars/s", figure, f"{other:,.0f}: {beside}", found[name] / other, target, True)
+        yield Row(f"replay, {name}, bars/s", figure, f"{other:,.0f}: {beside}", found[name] / other, target, True)
     if python:
         other = peers.nautilus(python)
         beside = f"{other:,.0f}: NautilusTrader, four indicators in Python"
-        yield Row("replay of Parquet, bars/s", f"{found['parquet']:,.0f}", beside, found["parquet"] / other, 5.0, True)
+        yield Row("replay of Parquet, bars/s", f"{found['parquet']:,.0f}", beside, found["parquet"] / other, 1.0, True)
 
 
 def memory(broker: Broker, folder: Path, _python: str | None) -> Rows:
