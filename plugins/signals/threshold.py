@@ -1,9 +1,9 @@
 """`signal.threshold`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -122,7 +122,7 @@ class Threshold(BaseSignalGenerator):
         """Decisions for rows given as arrays by column name; `PluginError` when one that is needed is not there."""
         prediction = _column(self.key, columns, self._column)
         code = np.empty(len(prediction), np.int64)
-        _sides(np.ascontiguousarray(prediction), self._buy, self._sell, code)
+        _compiled_sides()(np.ascontiguousarray(prediction), self._buy, self._sell, code)
         for side, conditions in enumerate(self._sides, start=1):
             if conditions is not None:
                 code[(code == side) & ~_hold(self.key, conditions, columns)] += 2
@@ -138,7 +138,14 @@ class Threshold(BaseSignalGenerator):
         return predictions.assign(signal=decisions.signal, weight=decisions.weight, reason=decisions.reason)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@cache
+def _compiled_sides() -> Callable[[Any, float, float, Any], None]:
+    import numba  # not to list plugins
+
+    compiled: Callable[[Any, float, float, Any], None] = numba.njit(cache=True)(_sides)
+    return compiled
+
+
 def _sides(prediction: Any, buy: float, sell: float, code: Any) -> None:
     for i in range(len(prediction)):
         value = prediction[i]

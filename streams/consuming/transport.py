@@ -191,8 +191,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def log_end(self, tp: TP) -> int | None:
         """Offset after the last record of `tp` that there is to read, as the last fetch told; None before one.
 
-        Records of an open transaction are not to be read yet, and where all that could be fetched was handed on, what
-        lies before the end are marks of transactions, which never are.
+        Records of an open transaction are not to be read yet, and where all that could be fetched was fetched, what
+        lies between its last record and the end are marks of transactions, which never are.
         """
         consumer = getattr(self._thread, "_consumer", None)
         assignment = consumer and consumer._subscription.subscription and consumer._subscription.subscription.assignment
@@ -200,7 +200,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if not state or state.highwater is None or not state.has_valid_position:
             return None
         end: int = state.highwater if state.lso is None else min(state.highwater, state.lso)
-        return self._expected.get(tp, end) if state.position >= end else end
+        if state.position < end:
+            return end
+        fetched, position = self._passed.get(tp, (end, state.position))
+        return fetched if position == state.position else end
 
     def note_passed(self, ends: Mapping[TP, int], subscription: Any) -> None:
         """After a fetch, which handed out records up to `ends`. From there to where the client is now lies nothing that

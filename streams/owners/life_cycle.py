@@ -61,7 +61,6 @@ from aiokafka.errors import KafkaError
 from schemas.errors import BrokerError, ConfigurationError
 from streams.process.exits import Die, Exit, cause
 from streams.process.failpoints import failpoint
-from streams.publishing.transactions import end_unused
 from streams.publishing.writer import Writer, WriterFactory
 
 log = logging.getLogger("alphawire.takeover")
@@ -189,7 +188,6 @@ class PartitionOwner(ABC, Generic[Part, Restored]):
         await self._close([writer for part, own in finished if part.number not in aside for writer in own])
         if not for_now:
             await self._close_set_aside()
-        await asyncio.gather(*(end_unused(writer) for _, own in aside.values() for writer in own))
         self._set_aside |= aside
 
     async def _close_set_aside(self) -> None:

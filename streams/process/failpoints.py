@@ -26,12 +26,10 @@ NAMES = (
     "after_send",
     "before_commit",
     "after_commit",
-    "in_opened_transaction",
     "in_load",
     "in_silent_fold",
     "in_catch_up",
     "in_revoke",
-    "before_unused_ends",
     "after_taken_back",
     "before_swap_applied",
     "after_swap_applied",
@@ -66,7 +64,7 @@ OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")
 """Those of `NAMES` that only an owner of cross-sections reaches."""
-TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit", "in_opened_transaction", "before_unused_ends")
+TRANSACTIONAL = ("after_fencing", "before_commit", "after_commit")
 """Those that only a worker with transactions reaches."""
 
 

@@ -129,21 +129,17 @@ class Writer:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._places: set[tuple[str, int]] = set()
-        """Where the last write went."""
 
     async def write(self, partition: int, records: Iterable[Output]) -> None:
         """Those that name no partition go to `partition`. Raises what the broker answered when any was not
         acknowledged: `ConfigurationError` for what a setting or a right refuses, as it would after a restart.
         """
         topics, futures = [], []
-        self._places = places = set[tuple[str, int]]()
         try:
             for (topic, place), batch in self._batches(partition, records):
                 async with self._turns[topic, place]:
                     futures.append(await self._producer.send_batch(batch, topic, partition=place))
                     topics.append(topic)
-                    places.add((topic, place))
             failpoint("after_send")
             trace.note_write("sent")
         finally:

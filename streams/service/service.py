@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from aiokafka.errors import KafkaError
+
 from plugins.pipeline.pipeline import prepare
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config, Kafka
@@ -49,6 +51,8 @@ FETCH_WAIT_MS = 50
 """On Apache Kafka. aiokafka has one fetch under way at a time and leaves out of it what it has not handed on yet: where
 that is all but a silent topic, the bars wait for as long as the broker holds that fetch back (0.5 s: seen).
 """
+LIST_AGAIN = 1.0
+"""Seconds until the listing of the plugins is tried again."""
 SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS = 5, 500
 """On a broker without transactions: see `FetchWait`."""
 
@@ -205,16 +209,22 @@ def die_of_configuration(task: "asyncio.Future[None]") -> None:
 
 
 async def _list_plugins(bars: BarsOwner, writer: Writer) -> None:
-    """Once bars are fed: nobody waits for it, and it takes the processor for a while."""
+    """Once bars are fed: nobody waits for it, and it takes the processor for a while. While the broker is away it is
+    tried again: whether the worker can go on without a broker is for others to say.
+    """
     await bars.up.wait()
-    await publish_listing(bars.config.kafka, writer)
+    while True:
+        try:
+            return await publish_listing(bars.config.kafka, writer)
+        except (BrokerError, KafkaError) as error:
+            log.debug("the plugins are not listed yet: %r", error)
+        await asyncio.sleep(LIST_AGAIN)
 
 
 def _die_of_listing(task: "asyncio.Future[None]") -> None:
-    """What refuses the listing would refuse it after a restart too, or is the broker's doing."""
+    """What refuses the listing would refuse it after a restart too."""
     if not task.cancelled() and (fault := task.exception()) is not None:
-        code = Exit.BROKER if isinstance(fault, BrokerError) else of_crash(fault)
-        die(code, f"the plugins cannot be listed on their topic: {in_words(fault)}")
+        die(of_crash(fault), f"the plugins cannot be listed on their topic: {in_words(fault)}")
 
 
 def _die_of_silence(task: "asyncio.Future[None]") -> None:

@@ -128,6 +128,8 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 """Command → what follows it, once or more; in this order each finds what it needs."""
 ELSEWHERE = {
+    "bars": "tests/streams/test_trades_killed.py",
+    "inspect": "tests/alphawire/test_inspect_command.py",
     "models compare": "tests/streams/test_shadow.py",
     "broker": "tests/streams/test_brokers.py",
     "demo": "tests/test_demo.py",

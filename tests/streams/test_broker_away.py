@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ async def writers(kafka: Kafka) -> AsyncIterator[list[Writer]]:
 @pytest.mark.parametrize(
     ("settings", "record", "setting"),
     [
-        ({"max_message_bytes": "2000"}, {"value": b"x" * 5000}, "max.message.bytes"),
+        ({"max_message_bytes": "2000"}, {"value": random.Random(1).randbytes(5000)}, "max.message.bytes"),
         ({"message_timestamp_before_max_ms": "9"}, {"value": b"x", "timestamp": 1}, "timestamp.before.max.ms"),
         ({"message_timestamp_after_max_ms": "9"}, {"value": b"x", "timestamp": 2**42}, "timestamp.after.max.ms"),
     ],

@@ -89,7 +89,7 @@ def test_the_command_leaves_out_what_is_forming(
 
     out, err = run()
     assert out.startswith("2 bars of 1 symbols sent")
-    assert err.startswith("1 of the bars were left out: 1 still forming (they close after now")
+    assert "\n1 of the bars were left out: 1 still forming (they close after now" in err
     told = json.loads(run("--json")[0])
     assert (told["bars"], sum(told["refused"].values())) == (2, 1)
     assert run("--allow-unfinished")[0].startswith("3 bars of 1 symbols sent")

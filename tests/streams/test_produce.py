@@ -219,7 +219,7 @@ def test_a_file_to_the_topic(
     )
     assert code == 0
     assert out.startswith("1 bars of 1 symbols sent")
-    assert err.startswith("2 rows are no bars and were left out: ")
+    assert "\n2 rows are no bars and were left out: " in err
     assert len(asyncio.run(consumed(kafka))) == 6
 
 

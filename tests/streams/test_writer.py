@@ -10,10 +10,10 @@ from aiokafka.errors import KafkaError
 from schemas.configuration import Kafka
 from streams.consuming.intake import DeadLetter
 from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
-from streams.kafka.clients import offset_range, open_producer, read_partition_to_end
+from streams.kafka.clients import open_producer, read_partition_to_end
 from streams.kafka.topics import create_topics, topic_name
 from streams.process.exits import Exit, cause
-from streams.publishing.transactions import TransactionalWriter, TransactionalWriterFactory
+from streams.publishing.transactions import TransactionalWriterFactory
 from streams.publishing.writer import (
     PRODUCER,
     Record,
@@ -101,35 +101,7 @@ def test_each_partition_and_track_is_fenced_by_itself(kafka: ApacheKafkaBroker, 
     assert asyncio.run(run()) == [(b"0", b"first"), (b"1", b"first"), (b"2", b"first")]
 
 
-def test_a_transaction_that_is_opened_ahead_hides_nothing_and_ends_unused(
-    kafka: ApacheKafkaBroker, kafka_config: MakeConfig
-) -> None:
-    """Nobody waits for it: neither readers of what is committed, nor the next owner, whom it would hold up."""
-    config = kafka_config(kafka)
-    topic = topic_name(config, "signals")
-
-    async def run() -> list[tuple[int, int]]:
-        await create_topics(config)
-        factory = TransactionalWriterFactory(config, topic)
-        writer = await factory.open(0)
-        assert isinstance(writer, TransactionalWriter)
-        ends = []
-        for value in (b"1", b"2", b"3"):
-            await writer.write(0, [Record(topic, b"key", value)])
-            if value == b"2":
-                await writer.end_unused()
-            ends.append([(await offset_range(config, topic, 0, level))[1] for level in LEVELS])
-        await factory.close(writer)
-        return [(committed, all_written) for committed, all_written in ends]
-
-    # a record and the mark of its transaction, three times; after the second also the mark of the unused one
-    assert asyncio.run(run()) == [(2, 2), (5, 5), (7, 7)]
-
-
-@pytest.mark.parametrize("meanwhile", ["nothing", "its opened transaction ends"])
-def test_a_former_owner_is_fenced_whatever_became_of_its_opened_transaction(
-    kafka: ApacheKafkaBroker, kafka_config: MakeConfig, meanwhile: str
-) -> None:
+def test_a_former_owner_is_fenced(kafka: ApacheKafkaBroker, kafka_config: MakeConfig) -> None:
     config = kafka_config(kafka)
     topic = topic_name(config, "signals")
 
@@ -137,11 +109,8 @@ def test_a_former_owner_is_fenced_whatever_became_of_its_opened_transaction(
         await create_topics(config)
         former, owner = [TransactionalWriterFactory(config, topic) for _ in range(2)]
         late = await former.open(0)
-        assert isinstance(late, TransactionalWriter)
         await late.write(0, [Record(topic, b"key", b"former")])
         new = await owner.open(0)
-        if meanwhile != "nothing":
-            await late.end_unused()
         with pytest.raises(KafkaError) as fault:
             await late.write(0, [Record(topic, b"key", b"late")])
         assert cause(fault.value) is Exit.FENCED

@@ -13,6 +13,8 @@ def require_compilation() -> None:
         raise ConfigurationError(
             "NUMBA_DISABLE_JIT is set, and features and models must be compiled; unset it (unset NUMBA_DISABLE_JIT)"
         )
+    if not os.path.exists(".numba_config.yaml"):
+        return  # numba is not imported for nothing: a list of plugins needs none
     from numba import config
 
     if getattr(config, "DISABLE_JIT", 0):
