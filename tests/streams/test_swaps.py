@@ -3,12 +3,12 @@ the log demands, and `applied` is what was wished.
 """
 
 import asyncio
-import json
 import random
 
 import pytest
 
 from plugins.base import throttle as pace
+from plugins.models.artifacts import loading
 from schemas.wire import Pause, Resume, Use
 from streams.requests.control_requests import ControlRequests
 from tests.streams.test_crash import COUNT, SYMBOLS, difference
@@ -85,16 +85,14 @@ def test_only_what_is_certified_beside_bars_rests(monkeypatch: pytest.MonkeyPatc
     rests: list[float] = []
     monkeypatch.setattr(pace, "PIECE", 0.0)
     monkeypatch.setattr(pace.time, "sleep", rests.append)
-    book = ControlRequests([with_model("a")], {NAME: settings(shelf())})
-    first, second = (Use(f"w-{name}", NAME, name, sha256_of(name)) for name in "bc")
-    assert book.begin([first]) == {"w-b": None}
+    monkeypatch.setattr(loading, "_in_use", {})
+    book, model = ControlRequests([with_model("a")], {NAME: settings(shelf())}), with_model("b").model_id
+    assert model is not None
+    wish = Use("w", NAME, "b", model.sha256)
+    assert book.begin([wish]) == {"w": None}
     assert rests == []
-    assert book.take(first) is None  # it is there already
-    assert rests == []
-    assert book.take(second) is None
+    assert book.take(wish) is None
+    assert rests == []  # it is in use: nothing is to be certified
+    monkeypatch.setattr(loading, "_in_use", {})
+    assert book.take(wish) is None
     assert rests
-
-
-def sha256_of(name: str) -> str:
-    """Of an artifact, without certifying it."""
-    return str(json.loads((shelf() / name / "manifest.json").read_text())["sha256"])

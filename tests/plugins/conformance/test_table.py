@@ -85,7 +85,11 @@ def _failures(report: Report) -> str:
     return ", ".join(finding.check for finding in report.failures) or "none"
 
 
+TELLS = ("processors",)
+"""It rejects nothing, it says what comes out on another kind of processor: see tests/alphawire/test_check_on_bars.py."""
+
+
 @pytest.mark.parametrize("category", CATALOGUE)
 def test_every_check_has_a_plugin_that_it_must_reject(category) -> None:
     covered = Counter(check for cls, check in FAULTY if target_of(cls).category == category)
-    assert [check.name for check in CATALOGUE[category] if not covered[check.name]] == []
+    assert [check.name for check in CATALOGUE[category] if not covered[check.name] and check.name not in TELLS] == []
