@@ -202,8 +202,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         end: int = state.highwater if state.lso is None else min(state.highwater, state.lso)
         if state.position < end:
             return end
-        fetched, position = self._passed.get(tp, (end, state.position))
-        return fetched if position == state.position else end
+        return self._passed.get(tp, (end, end))[0]
 
     def note_passed(self, ends: Mapping[TP, int], subscription: Any) -> None:
         """After a fetch, which handed out records up to `ends`. From there to where the client is now lies nothing that

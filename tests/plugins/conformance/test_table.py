@@ -86,7 +86,7 @@ def _failures(report: Report) -> str:
 
 
 TELLS = ("processors",)
-"""It rejects nothing, it says what comes out on another kind of processor: see tests/alphawire/test_check_on_bars.py."""
+"""It rejects nothing, it says what another kind of processor makes: see tests/alphawire/test_check_on_bars.py."""
 
 
 @pytest.mark.parametrize("category", CATALOGUE)
