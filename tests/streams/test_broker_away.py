@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import random
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -95,8 +96,16 @@ def test_commands_name_them_too(kafka: ApacheKafkaBroker, kafka_config: MakeConf
 
     asyncio.run(run())
     alter(config, "bars", max_message_bytes="200")
-    with pytest.raises(ConfigurationError, match=r"bars: .*max\.message\.bytes"):
-        asyncio.run(produce_bars(config, minute_bars(50)))
+
+    def refused() -> str:
+        try:
+            asyncio.run(produce_bars(config, minute_bars(50)))
+        except ConfigurationError as error:
+            return str(error)
+        return ""
+
+    # the broker has noted the setting before it goes by it
+    assert re.search(r"bars: .*max\.message\.bytes", wait_for(refused, 30))
 
 
 def test_a_worker_ends_with_the_code_of_a_mistake(tmp_path: Path, kafka: ApacheKafkaBroker) -> None:
