@@ -320,7 +320,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.stop_flow()
         self.app.flow_control.suspend()
         with no_silent_end(self.owner.die, "giving partitions up"):
-            await self.owner.on_revoke(revoked, for_now=True)
+            # not `for_now`: a partition that goes on where it stood was told of a mark of a transaction as a gap (seen)
+            await self.owner.on_revoke(revoked)
         await super().on_partitions_revoked(revoked)
         self._wipe()
 
