@@ -26,8 +26,8 @@ class OwnerGroup:
     def marked(self) -> Mapping[TP, int]:
         return {tp: offset for owner in self._owners for tp, offset in owner.marked().items()}
 
-    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
-        await asyncio.gather(*(owner.on_revoke(revoked, for_now) for owner in self._owners))
+    async def on_revoke(self, revoked: set[TP]) -> None:
+        await asyncio.gather(*(owner.on_revoke(revoked) for owner in self._owners))
 
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         await asyncio.gather(*(owner.on_assigned(assigned, generation) for owner in self._owners))

@@ -76,10 +76,8 @@ class Owner(Protocol):
     async def on_assigned(self, assigned: set[TP], generation: int) -> None:
         """Take over what is the owner's of all that was `assigned`."""
 
-    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
-        """Finish what is begun, within its own deadline, and forget the partitions; `for_now`: the group gives them out
-        anew, and some may come back at once.
-        """
+    async def on_revoke(self, revoked: set[TP]) -> None:
+        """Finish what is begun, within its own deadline, and forget the partitions."""
 
     def marked(self) -> Mapping[TP, int]:
         """Of each partition that it has, or had: everything before this offset is dealt with, and the log says so."""
@@ -320,7 +318,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.stop_flow()
         self.app.flow_control.suspend()
         with no_silent_end(self.owner.die, "giving partitions up"):
-            # not `for_now`: a partition that goes on where it stood was told of a mark of a transaction as a gap (seen)
             await self.owner.on_revoke(revoked)
         await super().on_partitions_revoked(revoked)
         self._wipe()

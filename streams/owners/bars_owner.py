@@ -133,10 +133,10 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         numbers = ", ".join(map(str, self._own(assigned))) or "none"
         log.info("partitions %s restored in %.2f s", numbers, self.clock() - began)
 
-    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
+    async def on_revoke(self, revoked: set[TP]) -> None:
         if self.partitions.keys() & set(self._own(revoked)):
             failpoint("in_revoke")
-        await super().on_revoke(revoked, for_now)
+        await super().on_revoke(revoked)
 
     async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
         """A plan for each track. Control requests are heard first, else a partition could go back to what a former
@@ -154,16 +154,6 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
             publishers.append(self._publisher(track.part, writers[1]))
         self._publishers[number] = publishers
         return part
-
-    def resumable(self, part: BarsPartition) -> bool:
-        """One whose output is all on the log, and marked. Where something goes on beside the feeding, or a strategy has
-        failed, its states are restored as after any other change of owner.
-        """
-        alone = part.behind is None and len(self._restorer.tracks) == 1 and not part.failures
-        return alone and part.restored and not part.waiting and not part.unmarked and part.published == part.position
-
-    def reopen(self, part: BarsPartition, writers: Sequence[Writer]) -> None:
-        self._publishers[part.number] = [self._publisher(part, writers[0])]
 
     def _clock_bound(self, restored: Sequence[ResumePlan]) -> ClockBound:
         """One for all tracks, so that they take the same bars."""

@@ -86,11 +86,9 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         await self.take_over(self._own(assigned), generation)
         self.up.set()
 
-    async def on_revoke(self, revoked: set[TP], for_now: bool = False) -> None:
-        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions, but those that
-        can be fed on if they come back at once.
-        """
-        await self.let_go(self._own(revoked), for_now)
+    async def on_revoke(self, revoked: set[TP]) -> None:
+        """Publishes and marks what was fed, as far as the deadline allows, then forgets the partitions."""
+        await self.let_go(self._own(revoked))
 
     def _own(self, tps: set[TP]) -> list[int]:
         return sorted(tp.partition for tp in tps if tp.topic == self.topic)

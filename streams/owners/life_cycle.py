@@ -11,10 +11,6 @@ revoked       the group takes it back: what was fed is published, as far as a de
 closed        its writers are closed
 ============  =================================================================================
 
-A group that gives its partitions out anew takes them all back first, and gives most of them to whoever had them. A
-partition that comes back in the very next generation is fed on as it is: nobody else can have owned it in between, and
-its writer, which is still open, would have been refused otherwise.
-
 Fencing comes before restoring: a former owner that is not shut out yet could commit once more after its state was read,
 and those signals would be published twice. Each step that awaits can be overtaken by a rebalance; the epoch, which
 every revocation moves on, tells.
@@ -60,7 +56,6 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams.process.exits import Die, Exit, cause
-from streams.process.failpoints import failpoint
 from streams.publishing.writer import Writer, WriterFactory
 
 log = logging.getLogger("alphawire.takeover")
@@ -104,8 +99,6 @@ class PartitionOwner(ABC, Generic[Part, Restored]):
         self._deadline = deadline
         self._tracks = tracks
         self._epoch = 0
-        self._set_aside: dict[int, tuple[Part, Sequence[Writer]]] = {}
-        """Revoked in a rebalance, all that was fed published, their writers still open."""
 
     @abstractmethod
     async def restore(self, numbers: Sequence[int]) -> Sequence[Restored]:
@@ -114,14 +107,6 @@ class PartitionOwner(ABC, Generic[Part, Restored]):
     @abstractmethod
     def open(self, number: int, restored: Restored, writers: Sequence[Writer]) -> Part:
         """The partition as it goes on. Does not await, so no rebalance comes between the check and this."""
-
-    def resumable(self, part: Part) -> bool:
-        """May it be fed on as it is, now that it is finished, if it comes back at once?"""
-        return False
-
-    def reopen(self, part: Part, writers: Sequence[Writer]) -> None:
-        """It has come back at once, as `finish` left it. Does not await."""
-        raise NotImplementedError
 
     async def start(self, part: Part) -> None:
         """Begins what runs beside the feeding. A rebalance may come meanwhile."""
@@ -148,52 +133,29 @@ class PartitionOwner(ABC, Generic[Part, Restored]):
     async def take_over(self, numbers: Sequence[int], generation: int = 0) -> None:
         """From assigned to fed, unless a rebalance overtakes it; ends the process when that cannot be."""
         epoch = self._epoch
-        back = [number for number in numbers if number in self._set_aside and generation == self.generation + 1]
-        fresh = [number for number in numbers if number not in back]
         try:
             async with asyncio.timeout(self._deadline):
-                taken = await self._fenced_and_restored(fresh, epoch) if fresh else ([], [])
+                taken = await self._fenced_and_restored(numbers, epoch)
                 if taken is not None:
                     self.generation = generation
-                    for number in back:
-                        self._take_back(number)
                     restored, writers = taken
-                    for number, state, own in zip(fresh, restored, writers, strict=True):
+                    for number, state, own in zip(numbers, restored, writers, strict=True):
                         self.partitions[number] = self.open(number, state, own)
                     await asyncio.gather(*(self.start(self.partitions[number]) for number in numbers))
-                    await self._close_set_aside()
         except ConfigurationError as error:
             self.die(Exit.CONFIGURATION, str(error))
         except (BrokerError, KafkaError, TimeoutError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else repr(error)
             self.die(cause(error), f"{self.place(numbers)} cannot be taken over: {reason}")
 
-    def _take_back(self, number: int) -> None:
-        part, writers = self._set_aside.pop(number)
-        failpoint("after_taken_back")
-        part.counts.clear()  # they are among those of the partitions that were let go
-        self.partitions[number] = part
-        self.reopen(part, writers)
-
-    async def let_go(self, numbers: Iterable[int], for_now: bool = False) -> None:
-        """From revoked to closed; another process may own the partitions after this. `for_now`: the group gives them
-        out anew, and some may come back at once.
-        """
+    async def let_go(self, numbers: Iterable[int]) -> None:
+        """From revoked to closed; another process may own the partitions after this."""
         self._epoch += 1
         parts = [self.partitions.pop(number) for number in numbers if number in self.partitions]
         for part in parts:
             self.stop(part)
-        finished = list(zip(parts, await asyncio.gather(*map(self.finish, parts)), strict=True))
-        aside = {part.number: (part, own) for part, own in finished if for_now and self.resumable(part)}
-        await self._close([writer for part, own in finished if part.number not in aside for writer in own])
-        if not for_now:
-            await self._close_set_aside()
-        self._set_aside |= aside
-
-    async def _close_set_aside(self) -> None:
-        """Those that did not come back."""
-        aside, self._set_aside = self._set_aside, {}
-        await self._close([writer for _, own in aside.values() for writer in own])
+        writers = await asyncio.gather(*map(self.finish, parts))
+        await self._close([writer for own in writers for writer in own])
 
     async def _fenced_and_restored(
         self, numbers: Sequence[int], epoch: int

@@ -30,7 +30,6 @@ NAMES = (
     "in_silent_fold",
     "in_catch_up",
     "in_revoke",
-    "after_taken_back",
     "before_swap_applied",
     "after_swap_applied",
     "before_closing",
@@ -56,8 +55,6 @@ OF_SCORER = ("after_scoring", "before_scores", "after_scores", "after_scorer_mar
 """In ``alphawire scorer``; `TRANSACTIONAL` and ``after_send`` are there too."""
 OF_TRADES = ("after_trades", "before_ticks", "mid_open_bars", "in_open_bars_load")
 """In ``alphawire bars``; those of fetching and publishing (``after_fetch``, ``before_signals`` …) are there too."""
-OF_REBALANCES = ("after_taken_back",)
-"""That of `NAMES` that only a worker reaches which is given a partition again that it had until then."""
 OF_LEFT_OUT = ("before_left_out",)
 """That of `NAMES` that only a worker reaches that is to leave bars out, before it says that it does."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")

@@ -149,7 +149,7 @@ def reordered_input(run: "Run") -> bool:
     return True
 
 
-SELDOM = ("after_fencing", "after_taken_back", "in_load", "in_silent_fold", "in_revoke", "before_roster", "after_round")
+SELDOM = ("after_fencing", "in_load", "in_silent_fold", "in_revoke", "before_roster", "after_round")
 """A life may come there only once."""
 
 DECK: dict[Fault, int] = {

@@ -284,7 +284,7 @@ async def live(
 ) -> BarsOwner:  # fmt: skip
     """One life of a worker: goes on where the log says, until it dies at a write, is stopped at an offset, or has
     read all; `meanwhile` happens to it now and then. Why it ended itself goes to `ends`. With the probability
-    `rebalances` there is one before a chunk, and the partition comes back, at once or a generation later.
+    `rebalances` there is one before a chunk, and the partition comes back.
     """
     died = False
 
@@ -317,9 +317,9 @@ async def live(
     end = len(bars) if stops_at is None else stops_at
     while part.position < end and not died:
         if rebalances and rng.random() < rebalances:
-            await worker.on_revoke({TP("bars", 0)}, for_now=True)
+            await worker.on_revoke({TP("bars", 0)})
             try:
-                await worker.take_over([0], worker.generation + rng.choice([1, 1, 1, 2]))
+                await worker.take_over([0], worker.generation + 1)
             except Crash:
                 died = True
             if died:
