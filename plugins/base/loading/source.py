@@ -1,6 +1,7 @@
 """The hash of a plugin's source: with key and version its identity, so that edited code is never taken for the old."""
 
 import ast
+import gc
 import hashlib
 import sys
 import tokenize
@@ -106,24 +107,38 @@ def _parsed(path: Path, changed: int, size: int) -> _Source:
     try:
         with tokenize.open(path) as file:
             text = file.read()
-        plain, imports = _without_comments(text).encode(), list(_imports(text))
+        tree = _tree(text)
+        plain, imports = _without_comments(text, tree).encode(), list(_imports(tree))
     except (SyntaxError, ValueError):  # no Python source: a compiled module
         plain, imports = path.read_bytes(), []
     return _Source(hashlib.sha256(plain).digest(), imports)
 
 
-def _imports(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    for node in ast.walk(ast.parse(text)):
+def _tree(text: str) -> ast.Module:
+    """Parsed while nothing is collected: a finalizer in the middle can let another thread parse, and CPython 3.11 then
+    raises a SystemError, as both count their depth in one place.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.level, node.module or "", [alias.name for alias in node.names]
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(text: str, tree: ast.Module) -> str:
     """The lines that say something, without the comments at their ends."""
     lines = text.splitlines()
-    dropped = {line for first, last in _docstrings(text) for line in range(first, last + 1)}
+    dropped = {line for first, last in _docstrings(text, tree) for line in range(first, last + 1)}
     for token in tokenize.generate_tokens(StringIO(text).readline):
         row, column = token.start
         if token.type == tokenize.COMMENT:
@@ -133,10 +148,10 @@ def _without_comments(text: str) -> str:
     return "\n".join(line for number, line in enumerate(lines, 1) if number not in dropped)
 
 
-def _docstrings(text: str) -> Iterator[tuple[int, int]]:
+def _docstrings(text: str, tree: ast.Module) -> Iterator[tuple[int, int]]:
     """First and last line of each docstring that stands alone on its lines."""
     lines = text.encode().split(b"\n")
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         first = node.body[0] if node.body else None
