@@ -2,10 +2,12 @@
 
 import gc
 import itertools
+import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,6 +143,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told.TRIED:
         parts = ", ".join(f"{name} {count:,}" for name, count in sorted(told.TRIED.items()))
         terminalreporter.write_line(f"fuzzed decoders: {told.TRIED.total():,} inputs ({parts})")
+    if file := os.environ.get("TEST_COSTS"):
+        Path(file).write_text(json.dumps(_costs, indent=1))
     if lines := slowest(_costs):
         terminalreporter.section("slowest tests")
         for line in lines:
