@@ -79,7 +79,7 @@ def run(cluster: Cluster, folder: Path, name: str, settings: Settings) -> dict[s
     file, config = setting(folder, prefix, cluster.bootstrap, KAFKA.get(name), **WORKER.get(name, {}))
     run = Run(cluster, file, config, settings)
     run.play()
-    assert run.faults >= settings.faults
+    assert run.faults >= settings.faults, (run.ends, run.notes, [w.log.read_text()[-2000:] for w in run.workers])
     return examine(run, file, quick=True).red
 
 
