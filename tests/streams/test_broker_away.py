@@ -126,6 +126,10 @@ def test_a_worker_ends_with_the_code_of_a_mistake(tmp_path: Path, kafka: ApacheK
 # --- a broker that is away -------------------------------------------------------------------------------------------
 
 
+def lags(status: dict[str, Any]) -> set[int | None]:
+    return {at["lag"] for at in status["partitions"].values()}
+
+
 def test_not_ready_while_the_broker_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "gone.yaml"
     with TansuBroker() as broker:
@@ -133,7 +137,7 @@ def test_not_ready_while_the_broker_is_gone(tmp_path: Path) -> None:
         topics_and_bars(config, minute_bars(50))
         with WorkerProcess(file) as worker:
             wait_for(lambda: page(config, "/health/ready")[0] == 200)
-            wait_for(lambda: {at["lag"] for at in page(config, "/status")[1]["partitions"].values()} == {0})
+            wait_for(lambda: (status := page(config, "/status")[1]) and lags(status) == {0})
             broker.stop()
             _, answer = wait_for(lambda: (seen := page(config, "/health/ready"))[0] == 503 and seen, 60)
             assert worker.process.poll() is None

@@ -26,15 +26,15 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.owners.bars_owner import BarsOwner
 from streams.service.health import unready
-from tests.support.deadlines import limit
+from tests.support.deadlines import deadline, limit
 from tests.support.live import WorkerProcess, minute_bars, topics_and_bars, wait_for, write_config
 from tests.support.memory import WriterFactory, bar, fetched
 
 
 def page(config: Config, path: str) -> tuple[int, Any]:
-    """Status and JSON; 0 when nobody answers within a second."""
+    """Status and JSON; 0 when nobody answers in time."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{config.worker.http_port}{path}", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{config.worker.http_port}{path}", timeout=deadline(5)) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -130,7 +130,7 @@ def test_the_marks_of_transactions_at_the_end_are_no_lag(tmp_path: Path, kafka: 
     with WorkerProcess(file) as worker:
         wait_for(lambda: is_ready(config, worker), 120)
         asyncio.run(send_in_transactions(config, 50))
-        wait_for(lambda: page(config, "/status")[1]["counts"]["bars"] == 50, 30)
+        wait_for(lambda: (status := page(config, "/status")[1]) and status["counts"]["bars"] == 50, 30)
         wait_for(lambda: is_ready(config, worker), 10)
         with pytest.raises(Exception, match="timed out"):
             worker.process.wait(3 * stall)

@@ -34,7 +34,7 @@ def test_the_other_strategy_goes_on(tmp_path: Path, kafka: ApacheKafkaBroker) ->
         asyncio.run(produce_bars(config.kafka, bars.iloc[BEFORE:]))
         wait_for(lambda: signals() == BEFORE + ALL)
         code, answer = wait_for(
-            lambda: (seen := page(config, "/health/ready"))[1]["failed"].keys() == {"strategies"} and seen
+            lambda: (seen := page(config, "/health/ready"))[1] and seen[1]["failed"].keys() == {"strategies"} and seen
         )
         assert code == 503
         assert "moody stopped on bars/0, at offset " in answer["failed"]["strategies"]
