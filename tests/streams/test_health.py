@@ -31,10 +31,11 @@ from tests.support.live import WorkerProcess, minute_bars, topics_and_bars, wait
 from tests.support.memory import WriterFactory, bar, fetched
 
 
-def page(config: Config, path: str) -> tuple[int, Any]:
+def page(config: Config, path: str, patience: float = 5.0) -> tuple[int, Any]:
     """Status and JSON; 0 when nobody answers in time."""
+    url = f"http://127.0.0.1:{config.worker.http_port}{path}"
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{config.worker.http_port}{path}", timeout=deadline(5)) as answer:
+        with urllib.request.urlopen(url, timeout=deadline(patience)) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -171,6 +172,6 @@ def test_a_worker_that_stands_still_is_not_live(tmp_path: Path, tansu: TansuBrok
     with WorkerProcess(file) as worker:
         wait_for(lambda: is_ready(config, worker), 120)
         os.kill(worker.process.pid, signal.SIGSTOP)
-        assert page(config, "/health/live") == (0, None)
+        assert page(config, "/health/live", 0.5) == (0, None)
         os.kill(worker.process.pid, signal.SIGCONT)
         wait_for(lambda: page(config, "/health/live")[0] == 200, 30)
