@@ -24,7 +24,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/streams/test_intake.py", "tests/streams/test_state.py", "streams/consuming/intake.py",
     ),
     "streams/publishing/writer.py": (
-        "tests/streams/test_writer.py", "tests/streams/test_intake.py", "tests/streams/test_gathering.py",
+        "tests/streams/test_writer.py", "tests/streams/test_signal_batches.py", "tests/streams/test_intake.py",
+        "tests/streams/test_gathering.py",
     ),
     "plugins/pipeline/accepted_bars.py": (
         "tests/plugins/test_accepted_bars.py", "tests/plugins/test_news.py", "plugins/pipeline/accepted_bars.py",

@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
+from schemas.wire.control import Placed
 from streams.consuming.intake import DeadLetter
 from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
 from streams.kafka.clients import open_producer, read_partition_to_end
@@ -18,7 +19,9 @@ from streams.publishing.writer import (
     PRODUCER,
     Record,
     Writer,
+    count_of,
     dead_record,
+    placed_record,
 )
 from tests.support.memory import Fetched
 
@@ -140,3 +143,17 @@ def test_a_dead_letter_holds_256_kilobytes_of_key_and_value(size: int) -> None:
 def test_a_reason_is_cut_at_a_thousand_characters() -> None:
     dead = dead_record("dead-letters", DeadLetter(Fetched(0, b"", b""), "undecodable", "0123456789" * 200))
     assert dict(dead.headers)["reason"] == b"0123456789" * 100
+
+
+def test_a_size_is_that_of_key_and_value_and_64_bytes_for_the_rest() -> None:
+    sizes = [Record("bars", key, value).size for key in (None, b"", b"key") for value in (None, b"value", bytes(1000))]
+    assert sizes == [64, 69, 1064, 64, 69, 1064, 67, 72, 1067]
+
+
+def test_a_record_counts_as_one() -> None:
+    assert [count_of([Record("bars", None, None)] * number) for number in range(4)] == [0, 1, 2, 3]
+
+
+def test_where_symbols_are_is_on_the_partition_that_all_follow() -> None:
+    record = placed_record("control", Placed("bars", 7, ["AAPL"]))
+    assert (record.partition, record.key) == (0, b"bars")
