@@ -22,7 +22,7 @@ from backtest.report.agreement import agreements
 from backtest.report.outcome import BacktestOutcome, equity_of
 from backtest.report.report import html_page
 from backtest.sources.universes import bars_of
-from backtest.trials.trials import Ledger, TrialVerdict, judged, returns_of, trial
+from backtest.trials.trials import Ledger, TrialVerdict, judged, length_of, returns_of, trial
 from plugins.base.bars import times_of
 from plugins.base.loading.listing import how_to_install
 from plugins.engines import engine_registry
@@ -31,7 +31,7 @@ from plugins.strategy.universe import universe_of
 from schemas.atomic import atomic_write
 from schemas.configuration import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
-from schemas.wire import interval_ms
+from schemas.wire import bar_length, has_threshold
 
 TABLES = {"equity": "equity_curve"} | {name: name for name in ("trades", "fills", "cuts", "pending", "below_lot")}
 """File name → key in an engine's result; an engine of others may lack all but the first two."""
@@ -94,7 +94,7 @@ def run_backtest(
     check_folder(out)
     prices, decisions = _frames(strategy, bars, signals)
     results = _run_engines(engines, strategy, prices, decisions, progress)
-    verdict = _counted(ledger, name, config_hash, results, interval_ms(strategy.interval)) if ledger else None
+    verdict = _counted(ledger, name, config_hash, results, length_of(strategy.interval)) if ledger else None
     run = _described(strategy, prices, len(decisions), results)
     notes = [*notes, *late_fills(next(iter(results.values())), decisions, strategy.execution)]
     _write(
@@ -152,7 +152,8 @@ def _frames(strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> tu
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     prices = bars.assign(time=pd.to_datetime(bars["close_time"], unit="ms", utc=True)).set_index(["time", "symbol"])
     decisions = signals.assign(time=pd.to_datetime(signals["time"], unit="ms", utc=True)).set_index(["time", "symbol"])
-    return prices[["open", "high", "low", "close", "volume"]].sort_index(), decisions.sort_index()
+    opened = ["open_time"] if has_threshold(strategy.interval) else []  # of others it follows from the interval
+    return prices[[*opened, "open", "high", "low", "close", "volume"]].sort_index(), decisions.sort_index()
 
 
 def _run_engines(
@@ -206,21 +207,21 @@ def _run_engine(key: str, strategy: Strategy, prices: pd.DataFrame, decisions: p
 
 
 def _counted(
-    ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]], length_ms: int
+    ledger: Ledger, name: str, config_hash: str, results: dict[str, dict[str, Any]], length: int | str
 ) -> TrialVerdict:
     """One trial, however many engines it went through: they are to agree."""
     equity = equity_of(next(iter(results.values())))
     returns = returns_of(np.asarray(equity, np.float64))
     times = times_of(equity.index)
     span = int(times[0]), int(times[-1])
-    ledger.add([trial(name, "backtest", config_hash, returns, span, interval_ms=length_ms)])
-    return judged(returns, ledger.of(name), interval_ms=length_ms)
+    ledger.add([trial(name, "backtest", config_hash, returns, span, interval_ms=length)])
+    return judged(returns, ledger.of(name), interval_ms=length)
 
 
 def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dict[str, Any]:
     curve = pd.DataFrame({"equity": benchmark, "long": 0.0, "short": 0.0})
     nothing = pd.DataFrame({"pnl": [], "size": [], "price": [], "commission": []}, dtype=float)
-    execution, length = strategy.execution, interval_ms(strategy.interval)
+    execution, length = strategy.execution, bar_length(strategy.interval)
     values = metrics(
         curve, nothing, nothing, capital=execution.capital, interval_ms=length, calendar=execution.calendar
     )
@@ -234,7 +235,7 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         "strategy": run.name,
         "config_hash": run.config_hash,
         "interval": run.strategy.interval,
-        "first_open": run.opens()[0].isoformat(),
+        "first_open": run.first_open().isoformat(),
         "last_close": run.benchmark.index[-1].isoformat(),
         "symbols": run.symbols,
         "bars": run.bars,

@@ -16,7 +16,7 @@ from backtest.report.page import page
 from backtest.report.report import METRICS, NOTHING, shown
 from schemas.atomic import atomic_write
 from schemas.errors import AlphawireError, ConfigurationError
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _equity(one: Result, other: Result) -> str:
     """Growth of one unit of capital, over the bars of both."""
     lines = [result.equity / float(result.summary["execution"]["capital"]) for result in (one, other)]
     times = pd.DatetimeIndex(lines[0].index.union(lines[1].index))
-    opens = times - pd.Timedelta(milliseconds=interval_ms(one.summary["interval"]))
+    opens = times - pd.Timedelta(milliseconds=bar_length(one.summary["interval"]))
     drawn = [Line(f"engine{n}", np.asarray(line.reindex(times), np.float64)) for n, line in enumerate(lines)]
     return chart(drawn, opens, lambda value: f"{value:.3g}")
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtest.trials.trials import TrialVerdict
 from schemas.configuration import Strategy
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 SHORT_DAYS = 90
 
@@ -32,8 +32,15 @@ class BacktestOutcome:
     config: dict[str, Any] = field(default_factory=dict)
 
     def opens(self) -> pd.DatetimeIndex:
-        """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects."""
-        return pd.DatetimeIndex(self.benchmark.index) - pd.Timedelta(milliseconds=interval_ms(self.strategy.interval))
+        """When the bars opened: a daily bar's close is at the next day's midnight, which no reader expects. Where no
+        time closes them: when they closed.
+        """
+        return pd.DatetimeIndex(self.benchmark.index) - pd.Timedelta(milliseconds=bar_length(self.strategy.interval))
+
+    def first_open(self) -> pd.Timestamp:
+        if self.prices is not None and "open_time" in self.prices:
+            return pd.Timestamp(int(self.prices["open_time"].min()), unit="ms", tz="UTC")
+        return self.opens()[0]
 
     def warnings(self) -> list[tuple[str, str]]:
         """What a reader must know first: (bad or note, text)."""

@@ -13,7 +13,7 @@ from plugins.base.bars import COLUMNS, BarBatch, without
 from plugins.pipeline.frames import batch_from_frame
 from schemas.configuration import Source
 from schemas.errors import ConfigurationError
-from schemas.wire import LeaveOut, canonical_interval, interval_ms
+from schemas.wire import LeaveOut, bar_length, canonical_interval
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, Intake
 from streams.ingest.bar_files import Refused, read_bars, refused
@@ -195,7 +195,8 @@ def log_scattered(bars: pd.DataFrame) -> str | None:
 
 def frame_of(batch: BarBatch, interval: str) -> pd.DataFrame:
     times = batch.bars["time"]
-    data: dict[str, Any] = {"symbol": batch.symbols, "open_time": times - interval_ms(interval), "close_time": times}
+    opens = times - bar_length(interval) if batch.opens is None else batch.opens
+    data: dict[str, Any] = {"symbol": batch.symbols, "open_time": opens, "close_time": times}
     return pd.DataFrame(data | {name: batch.bars[name] for name in COLUMNS} | {"offset": batch.offsets})
 
 

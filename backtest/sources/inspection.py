@@ -12,7 +12,7 @@ from backtest.sources.market_time import describe_market_gaps, gaps_of
 from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
-from schemas.wire import interval_ms, name_of_length
+from schemas.wire import bar_length, interval_ms, name_of_length
 from streams.ingest.bar_files import Refused, pieces_for, read_bars, refused
 from streams.ingest.reading.layouts import Look, describe, guesses
 from streams.ingest.reading.tables import look_at
@@ -142,7 +142,7 @@ def _spacing(bars: pd.DataFrame, source: Source) -> str:
         return out
     usual = _usual(bars)
     each = name_of_length(int(usual // 1000) * 1000) if usual is not None else "alone"
-    length = interval_ms(str(bars["interval"].iloc[0]))
+    length = bar_length(str(bars["interval"].iloc[0]))
     gaps = describe_market_gaps(gaps_of(bars, length, source.market or "auto")) or "no gap"
     return f"typically {each} apart; {gaps}; {out}"
 

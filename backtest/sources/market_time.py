@@ -50,6 +50,7 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
 
     Notes
     -----
+    - Bars that no time closes (`interval_ms` 0): 1; nobody knows how many there would have been.
     - ``24/7``, and bars longer than a day: the time over the interval.
     - A named calendar: the bars of its sessions; a session's last bar may be shorter.
     - ``auto``: the time over the interval, and 1 for a rest of the market. A rest leaves out whole days (UTC), at most
@@ -60,6 +61,8 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     """
     if len(closes) < 2:
         return np.empty(0)
+    if not interval_ms:
+        return np.ones(len(closes) - 1)
     if calendar == ALWAYS_OPEN or interval_ms > DAY_MS:
         return np.diff(closes) / interval_ms
     if calendar != AUTO:

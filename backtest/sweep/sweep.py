@@ -20,7 +20,7 @@ from backtest.sweep.points import Point, Sweep, Task
 from backtest.sweep.walk_forward import walk_forward
 from backtest.sweep.workers import run_on
 from backtest.trials.overfitting import backtest_overfitting
-from backtest.trials.trials import Ledger, Trial, judged, returns_of, trial
+from backtest.trials.trials import Ledger, Trial, judged, length_of, returns_of, trial
 from plugins.base.bars import COLUMNS, times_of
 from plugins.base.loading.discovery import file_of, require
 from plugins.engines import engine_registry
@@ -30,7 +30,7 @@ from plugins.strategy.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.configuration import Config, Strategy
 from schemas.errors import ArtifactError, ConfigurationError
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 from streams.ingest.bar_files import during, select_bars
 
 
@@ -93,7 +93,7 @@ def sweep(
     join = news(bars) if news else None
     how = [[point.config_hash for point in todo], start, *(retraining.identity if retraining else [])]
     folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join, how))
-    done = folder.finished()
+    done, length = folder.finished(), length_of(strategy.interval)
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
@@ -102,11 +102,13 @@ def sweep(
     for point in run_on(backend, address, jobs, run, traded, signals.tasks(waiting)):
         folder.append([point])
         if ledger:
-            ledger.add([_trial(name, point, interval_ms(strategy.interval))])
+            ledger.add([_trial(name, point, length)])
         done[point.number] = point
         if progress:
             progress(1)
-    result = _judge(name, [done[point.number] for point in todo], ledger, windows, traded, len(todo) - len(waiting))
+    result = _judge(
+        name, [done[point.number] for point in todo], ledger, windows, traded, length, len(todo) - len(waiting)
+    )
     folder.write(name, engine, grid, result)
     return result
 
@@ -197,26 +199,31 @@ def _one(
 
 
 def _judge(
-    name: str, points: list[Point], ledger: Ledger | None, windows: int, bars: pd.DataFrame, resumed: int
+    name: str,
+    points: list[Point],
+    ledger: Ledger | None,
+    windows: int,
+    bars: pd.DataFrame,
+    length: int | str,
+    resumed: int,
 ) -> Sweep:
     best = max(points, key=lambda point: (point.sharpe, -point.number))
     same = len({(len(point.returns), point.times) for point in points}) == 1
     matrix = np.column_stack([point.returns for point in points]) if same else np.zeros((0, 0))
     chance = backtest_overfitting(matrix) if same else None
-    length_ms = int(bars["close_time"].iloc[0] - bars["open_time"].iloc[0])
-    trials = ledger.of(name) if ledger else [_trial(name, point, length_ms) for point in points]
+    trials = ledger.of(name) if ledger else [_trial(name, point, length) for point in points]
     trials.sort(key=lambda one: repr((one.what, one.sharpe)))  # points end in any order, which sums would show
     if windows and not same:
         raise ConfigurationError("walk-forward compares points over the same bars; leave out --per-symbol")
     times = np.unique(bars["close_time"].to_numpy(np.int64))[1:]
     parts = walk_forward(matrix, times, windows) if windows else []
-    return Sweep(points, best, judged(best.returns, trials, chance, length_ms), parts, resumed)
+    return Sweep(points, best, judged(best.returns, trials, chance, length), parts, resumed)
 
 
-def _trial(name: str, point: Point, length_ms: int) -> Trial:
+def _trial(name: str, point: Point, length: int | str) -> Trial:
     parameters = point.parameters | ({"symbol": point.symbol} if point.symbol else {})
     hashed = point.config_hash + (f"/{point.symbol}" if point.symbol else "")
-    return trial(name, "sweep", hashed, point.returns, point.times, parameters, length_ms)
+    return trial(name, "sweep", hashed, point.returns, point.times, parameters, length)
 
 
 def _identity(
@@ -234,5 +241,5 @@ def _identity(
     data = sha256_hex(rows.to_numpy(np.uint64).tobytes())
     parts = [strategy.model_dump(mode="json"), universe.resolved, grid, engine, data, per_symbol, *how]
     if news is not None:
-        parts.append(news_sha256(news, bars, interval_ms(strategy.interval)))
+        parts.append(news_sha256(news, bars, bar_length(strategy.interval)))
     return sha256_hex(canonical_json(parts))[:16]

@@ -24,6 +24,7 @@ from backtest.trials.overfitting import (
     probabilistic_sharpe,
 )
 from schemas.errors import AlphawireError, ConfigurationError
+from schemas.wire import bar_length, canonical_interval
 
 FOLDER, FILE = ".alphawire", "trials.jsonl"
 
@@ -31,8 +32,8 @@ FOLDER, FILE = ".alphawire", "trials.jsonl"
 @dataclass(frozen=True)
 class Trial:
     """One trial; `sharpe` is per bar (None for a training), of so many `returns`; `first` and `last` are its bars'
-    close times (ms); `interval_ms` is the bars' length (None in lines of builds that did not write it); `time` is when
-    it was added to a ledger, by that one's clock.
+    close times (ms); `interval_ms` is the bars' length, of bars that no time closes their name (None in lines of builds
+    that did not write it); `time` is when it was added to a ledger, by that one's clock.
     """
 
     strategy: str
@@ -43,13 +44,18 @@ class Trial:
     returns: int = 0
     first: int | None = None
     last: int | None = None
-    interval_ms: int | None = None
+    interval_ms: int | str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def what(self) -> tuple[Any, ...]:
         """The same again is no further trial."""
         return self.kind == "train", self.config_hash, self.first, self.last
+
+
+def length_of(interval: str) -> int | str:
+    """As a trial has it: whose Sharpe ratios are alike."""
+    return bar_length(interval) or canonical_interval(interval)
 
 
 def utc_now() -> datetime:
@@ -119,7 +125,7 @@ def trial(
     returns: NDArray[np.float64] | None = None,
     times: tuple[int, int] | None = None,
     parameters: Mapping[str, Any] | None = None,
-    interval_ms: int | None = None,
+    interval_ms: int | str | None = None,
 ) -> Trial:
     """A trial, not yet added to a ledger."""
     sample = None if returns is None else moments(returns)
@@ -159,7 +165,7 @@ def judged(
     returns: NDArray[np.float64],
     trials: list[Trial],
     overfitting: float | None = None,
-    interval_ms: int | None = None,
+    interval_ms: int | str | None = None,
 ) -> TrialVerdict:
     """A result against all trials of its strategy (itself among them).
 

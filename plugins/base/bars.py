@@ -19,11 +19,14 @@ COLUMNS = (*PRICES, "volume")
 
 @dataclass(slots=True)
 class BarBatch:
-    """Bars of one interval in log order: `symbols[i]` and `offsets[i]` belong to ``bars[i]``."""
+    """Bars of one interval in log order: `symbols[i]` and `offsets[i]` belong to ``bars[i]``. `opens`, where they are
+    known: when the bars opened, in ms since the epoch (UTC); what a pipeline decides never depends on them.
+    """
 
     symbols: list[str]
     bars: NDArray[np.void]
     offsets: NDArray[np.int64]
+    opens: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -50,7 +53,8 @@ def without(batch: BarBatch, left_out: Mapping[int, LeaveOut]) -> tuple[BarBatch
     for row in np.flatnonzero(again).tolist():
         again[row] = (batch.symbols[row], int(batch.bars["time"][row])) in named
     rows = np.flatnonzero(~(out | again))
-    kept = BarBatch([batch.symbols[row] for row in rows.tolist()], batch.bars[rows], batch.offsets[rows])
+    opens = None if batch.opens is None else batch.opens[rows]
+    kept = BarBatch([batch.symbols[row] for row in rows.tolist()], batch.bars[rows], batch.offsets[rows], opens)
     return kept, batch.offsets[out], batch.offsets[again]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from plugins.base.bars import COLUMNS
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 FILE = Path(__file__).with_name("bars.parquet")
 """600 daily bars each of XOM and JNJ, 600 minute bars each of BAC and SPY; origin and licences are in NOTICE."""
@@ -143,7 +143,7 @@ def _scaled(bars: pd.DataFrame, factor: float) -> pd.DataFrame:
 
 def _times(count: int) -> pd.DatetimeIndex:
     start = 1_380_000_000_000
-    times = start + interval_ms(Setting.interval or "1m") * np.arange(1, count + 1)
+    times = start + (bar_length(Setting.interval or "1m") or 60_000) * np.arange(1, count + 1)
     return pd.DatetimeIndex(times.astype("datetime64[ms]"))
 
 

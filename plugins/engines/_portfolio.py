@@ -11,7 +11,7 @@ from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 from plugins.engines.market import FloatArray, Market
 from plugins.engines.results.frames import EngineLog, Records
 from schemas.configuration import Execution
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 
 def portfolio(market: Market, log: EngineLog, execution: Execution, interval: str | None = None) -> Any:
@@ -33,8 +33,8 @@ def portfolio(market: Market, log: EngineLog, execution: Execution, interval: st
 
 
 def _frequency(market: Market, interval: str | None) -> pd.Timedelta | None:
-    if interval is not None:
-        return pd.Timedelta(milliseconds=interval_ms(interval))
+    if interval is not None and (length := bar_length(interval)):
+        return pd.Timedelta(milliseconds=length)
     return pd.Series(market.times).diff().min() if len(market.times) > 1 else None
 
 

@@ -45,6 +45,8 @@ class Market:
     decision_row: IntArray
     decision_symbol: IntArray
     decision_weight: FloatArray
+    opened: IntArray | None = None
+    """When each bar opened (ms since the epoch, UTC), where the prices say so."""
 
     @property
     def row(self) -> IntArray:
@@ -66,7 +68,7 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
     ----------
     prices
         open, close (high, low, volume if there are any), by time for one symbol, by (time, symbol) for many; a time
-        is a bar's close.
+        is a bar's close. `open_time` (ms since the epoch, UTC), if there is such a column: when the bar opened.
     signals
         A `weight` column (target weights, used as they are; NaN keeps the position), else a `signal` column: BUY,
         SELL, FLAT, HOLD, or a number; index as in `prices`, each on a bar.
@@ -106,6 +108,7 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
         decision_row=decisions[0],
         decision_symbol=decisions[1],
         decision_weight=decisions[2],
+        opened=prices["open_time"].to_numpy(np.int64)[order] if "open_time" in prices else None,
     )
 
 

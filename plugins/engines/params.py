@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from schemas.configuration import Execution, Interval
+from schemas.configuration import BarInterval, Execution
 
 
 class EngineParams(Execution):
     """How signals become trades, and what the metrics need to know."""
 
-    interval: Interval | None = Field(
+    interval: BarInterval | None = Field(
         None, description="length of a bar; None: taken from the times, and fills carry their bar's time"
     )
     risk_free: float = Field(0.0, gt=-1, description="yearly rate for Sharpe and Sortino")

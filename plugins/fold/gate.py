@@ -114,6 +114,9 @@ def judge(
         Shape (bars,): the slot of each bar's symbol.
     bars
         Shape (bars,), of dtype `plugins.base.bars.BAR`.
+    interval_ms
+        Length of a bar; 0: no time closes it. Each that closes after the one before is then new, and nothing is missing
+        between them.
 
     Returns
     -------
@@ -124,7 +127,10 @@ def judge(
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
     words = np.ndarray((len(bars), WORDS), np.uint64, np.ascontiguousarray(bars))
-    _judge(states, slots, words, interval_ms, *_grid(interval_ms), verdicts, gaps)
+    length = interval_ms or 1
+    _judge(states, slots, words, length, *_grid(length), verdicts, gaps)
+    if not interval_ms:
+        np.minimum(gaps, 0, out=gaps)
     return verdicts, gaps
 
 
@@ -149,7 +155,8 @@ def begins(
     Returns
     -------
     NDArray
-        Shape (bars,): the close of the symbol's bar before; for its first bar, that bar's own opening.
+        Shape (bars,): the close of the symbol's bar before; for its first bar, that bar's own opening (its close where
+        `interval_ms` is 0: none is known, and no news counts).
     """
     starts = np.empty(len(slots), np.int64)
     _begins(last, slots, np.ascontiguousarray(times), interval_ms, starts)

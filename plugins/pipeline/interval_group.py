@@ -14,7 +14,7 @@ from plugins.pipeline.isolation import feed_isolated
 from plugins.pipeline.outcome import Outcome, Refusal
 from plugins.pipeline.states.sharing import share
 from plugins.pipeline.strategy_run import StrategyRun
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 REFUSED = {
     gate.GateVerdict.CORRECTION: (
@@ -46,7 +46,7 @@ class IntervalGroup:
         news: NewsJoin | None = None,
     ) -> None:
         self.interval = interval
-        self.interval_ms = interval_ms(interval)
+        self.interval_ms = bar_length(interval)
         self.news = news
         self.runs = runs
         self.slots: dict[str, int] = {}

@@ -170,7 +170,7 @@ class Pipeline:
 
 def _interval(memory: str) -> str:
     """Of a gate, by the name under which its snapshots go."""
-    return memory.split(":")[1]
+    return memory.removeprefix(":").removesuffix(":news")
 
 
 def prepare(strategies: Iterable[ReadyStrategy]) -> None:

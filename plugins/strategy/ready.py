@@ -23,7 +23,7 @@ from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
 from schemas.configuration import Execution, NewsUse, Strategy
 from schemas.errors import ConfigurationError
-from schemas.wire import FIRST_TIME, Model, canonical_interval, interval_ms, spellings
+from schemas.wire import FIRST_TIME, Model, bar_length, canonical_interval, has_threshold, spellings
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ReadyStrategy:
     name: str
     interval: str
     interval_ms: int
+    """Length of a bar; 0: no time closes it."""
     universe: Universe
     features: tuple[FeatureColumns, ...]
     order: tuple[int, ...]
@@ -176,7 +177,7 @@ def ready_strategy(
     return ReadyStrategy(
         name=name,
         interval=canonical_interval(strategy.interval),
-        interval_ms=interval_ms(strategy.interval),
+        interval_ms=bar_length(strategy.interval),
         universe=parts.universe,
         features=parts.features,
         order=run_order(f"strategies.{name}.features", parts.features),
@@ -219,6 +220,11 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
     place = f"strategies.{name}.signal"
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
     fold = fold_of(place, generator, features)
+    if generator.cross_section and has_threshold(strategy.interval):
+        raise ConfigurationError(
+            f"{place}: {strategy.signal.key} decides about all symbols at one time, and bars of {strategy.interval}"
+            " have none in common; give an interval such as 1m, or a signal that decides about each symbol alone"
+        )
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
     # after all that the configuration itself says

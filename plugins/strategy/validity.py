@@ -6,7 +6,7 @@ from typing import Any
 from plugins.base.market_calendar import ALWAYS_OPEN, AUTO, DAY_MS, market_calendar
 from plugins.base.streaming import IntArray
 from schemas.configuration import Strategy
-from schemas.wire import interval_ms
+from schemas.wire import bar_length, interval_ms
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,5 @@ def validity_of(strategy: Strategy) -> Validity:
 
 def overlooks_weekends(strategy: Strategy) -> bool:
     """Does nothing say when its market rests, so that a daily signal of Friday ends before Monday?"""
-    daily = DAY_MS <= interval_ms(strategy.interval) < 7 * DAY_MS
+    daily = DAY_MS <= bar_length(strategy.interval) < 7 * DAY_MS
     return daily and strategy.execution.calendar == AUTO and strategy.valid_for is None

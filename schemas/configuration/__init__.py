@@ -1,7 +1,7 @@
 """The configuration file, validated before anything starts."""
 
 from schemas.configuration.config import Config
-from schemas.configuration.fields import Interval
+from schemas.configuration.fields import BarInterval, Interval
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.loading import config_path, load_config
 from schemas.configuration.news import News, NewsUse
@@ -10,6 +10,7 @@ from schemas.configuration.strategy import Execution, ModelUse, PluginUse, Strat
 from schemas.configuration.trades import Trades
 
 __all__ = [
+    "BarInterval",
     "Config",
     "Execution",
     "Interval",

@@ -5,11 +5,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from schemas.wire import interval_ms
+from schemas.wire import bar_length, interval_ms
 
 
 def _interval(value: str) -> str:
     interval_ms(value)
+    return value
+
+
+def _bar_interval(value: str) -> str:
+    try:
+        bar_length(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; of bars that no time closes, their name, such as volume:10000") from None
     return value
 
 
@@ -32,6 +40,8 @@ def _zone(value: str) -> str:
 
 
 Interval = Annotated[str, AfterValidator(_interval)]
+BarInterval = Annotated[str, AfterValidator(_bar_interval)]
+"""Also of bars that no time closes."""
 Addresses = Annotated[str, AfterValidator(_addresses)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]

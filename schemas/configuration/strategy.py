@@ -13,10 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.configuration.fields import Interval, Section
+from schemas.configuration.fields import BarInterval, Interval, Section
 from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
-from schemas.wire import interval_ms, is_symbol, not_a_symbol
+from schemas.wire import bar_length, has_threshold, interval_ms, is_symbol, not_a_symbol
 
 LOT = 1e-4
 Size = Annotated[float, Field(gt=0)]
@@ -144,7 +144,7 @@ class CrossSection(Section):
 class Strategy(Section):
     """One pipeline: features, model, signal, universe."""
 
-    interval: Interval
+    interval: BarInterval = Field(description="of its bars: 1m, or the name of bars that no time closes, volume:10000")
     universe: UniverseSetting = "*"
     features: list[PluginUse] = Field(min_length=1)
     model: ModelUse | None = None
@@ -187,6 +187,18 @@ class Strategy(Section):
             return self
         if self.publish == "all":
             raise ValueError("heartbeat goes with `publish: changes`; give both, or leave out `heartbeat`")
-        if interval_ms(self.heartbeat) < interval_ms(self.interval):
+        if interval_ms(self.heartbeat) < bar_length(self.interval):
             raise ValueError(f"a heartbeat of {self.heartbeat} is shorter than the interval of {self.interval}")
+        return self
+
+    @model_validator(mode="after")
+    def _times_that_bars_do_not_say(self) -> "Strategy":
+        if not has_threshold(self.interval):
+            return self
+        if self.valid_for is None:
+            raise ValueError(
+                f"no time closes bars of {self.interval}: say how long a signal holds, as in valid_for: 10m"
+            )
+        if self.publish == "changes" and self.heartbeat is None:
+            raise ValueError(f"no time closes bars of {self.interval}: say the longest silence, as in heartbeat: 1h")
         return self

@@ -21,6 +21,8 @@ _SYMBOL = re.compile(f"{_SYMBOL_PATTERN}{{1,{MAX_SYMBOL}}}")
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _THRESHOLD_PATTERN = "(tick|volume|dollar|imbalance):[0-9][0-9.e+-]{0,30}"
 _THRESHOLD = re.compile(_THRESHOLD_PATTERN)
+COUNTED = ("tick", "imbalance")
+"""Kinds whose threshold is a whole number of trades."""
 
 
 def interval_ms(interval: str) -> int:
@@ -29,6 +31,15 @@ def interval_ms(interval: str) -> int:
     if match is None:
         raise ValueError(f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d")
     return int(match[1]) * INTERVAL_UNITS[match[2]]
+
+
+def bar_length(interval: str) -> int:
+    """Length of a bar in ms; 0 where no time closes it, as of ``volume:10000``. `ValueError` for what is no interval.
+
+    >>> bar_length("1m"), bar_length("volume:10000")
+    (60000, 0)
+    """
+    return 0 if has_threshold(interval) else interval_ms(interval)
 
 
 def name_of_length(length: int) -> str:
@@ -45,7 +56,12 @@ def canonical_interval(interval: str) -> str:
 
     >>> canonical_interval("60m"), canonical_interval("24h"), canonical_interval("90m")
     ('1h', '1d', '90m')
+    >>> canonical_interval("volume:1e4")
+    'volume:10000'
     """
+    if (size := threshold_of(interval)) is not None:
+        whole = size == int(size) and size < 1e15
+        return f"{interval.partition(':')[0]}:{int(size) if whole else size!r}"
     length = known_interval(interval)
     return interval if length is None else name_of_length(length)
 
@@ -53,9 +69,11 @@ def canonical_interval(interval: str) -> str:
 def spellings(interval: str) -> list[str]:
     """All names of the same interval, the shortest first.
 
-    >>> spellings("60m")
-    ['1h', '60m', '3600s']
+    >>> spellings("60m"), spellings("volume:1e4")
+    (['1h', '60m', '3600s'], ['volume:10000'])
     """
+    if has_threshold(interval):
+        return [canonical_interval(interval)]
     length = interval_ms(interval)
     names = (f"{length // size}{unit}" for unit, size in reversed(INTERVAL_UNITS.items()) if length % size == 0)
     return [name for name in names if _INTERVAL.fullmatch(name)]
@@ -103,13 +121,29 @@ def known_interval(interval: str) -> int | None:
 
 
 @lru_cache(maxsize=1024)
+def threshold_of(interval: str) -> float | None:
+    """How much must have been traded before a bar of that name closes; None: time closes it, or there is no such name.
+
+    >>> threshold_of("volume:1e4"), threshold_of("tick:1.5"), threshold_of("1m")
+    (10000.0, None, None)
+    """
+    if _THRESHOLD.fullmatch(interval) is None:
+        return None
+    kind, _, text = interval.partition(":")
+    try:
+        size = float(text)
+    except ValueError:
+        return None
+    return size if 0 < size < math.inf and (kind not in COUNTED or size == int(size)) else None
+
+
 def has_threshold(interval: str) -> bool:
     """Is it the name of bars that close when enough has been traded?
 
     >>> has_threshold("volume:10000"), has_threshold("1m")
     (True, False)
     """
-    return _THRESHOLD.fullmatch(interval) is not None
+    return threshold_of(interval) is not None
 
 
 @lru_cache(maxsize=65_536)

@@ -84,8 +84,8 @@ class BarTable:
     def _batch(self, rows: IntArray, symbols: Sequence[str]) -> BarBatch:
         names = [symbols[number] for number in self.numbers[rows, 0].tolist()]
         if len(rows) == len(self.offsets):
-            return BarBatch(names, self.bars, self.offsets)
-        return BarBatch(names, self.bars[rows], self.offsets[rows])
+            return BarBatch(names, self.bars, self.offsets, self.numbers[:, 2])
+        return BarBatch(names, self.bars[rows], self.offsets[rows], self.numbers[rows, 2])
 
 
 def joined(parts: Sequence[dict[str, BarBatch]]) -> dict[str, BarBatch]:
@@ -101,6 +101,7 @@ def joined(parts: Sequence[dict[str, BarBatch]]) -> dict[str, BarBatch]:
             [symbol for batch in batches for symbol in batch.symbols],
             np.concatenate([batch.bars for batch in batches]),
             np.concatenate([batch.offsets for batch in batches]),
+            np.concatenate([batch.opens for batch in batches if batch.opens is not None]),
         )
         for interval, batches in of_interval.items()
     }

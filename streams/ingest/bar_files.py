@@ -17,7 +17,7 @@ from plugins.base.bars import COLUMNS, PRICES
 from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source, SymbolUse
 from schemas.errors import ConfigurationError
-from schemas.wire import canonical_interval, interval_ms, is_symbol, symbol_fault
+from schemas.wire import bar_length, canonical_interval, is_symbol, symbol_fault
 from schemas.wire.fields import known_interval
 from streams.ingest.forming import says_unclosed
 from streams.ingest.normal.bar_times import stamps, starts
@@ -29,7 +29,7 @@ from streams.ingest.reading.pieces import Piece
 from streams.ingest.reading.places import pieces_of
 from streams.ingest.reading.tables import Table, tables
 from streams.ingest.row_places import row_places
-from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step
+from streams.ingest.spacing import check_ends, check_lengths, off_grid, out_of_step, timed
 
 UNDECLARED = Source()
 FRAME = ("symbol", "interval", "open_time", "close_time", *COLUMNS)
@@ -162,8 +162,10 @@ def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
     frame["interval"], length, other = _intervals(table, columns, interval)
     found = stamps(table, columns.times)
     frame["open_time"], faults = starts(table, found, length)
-    unknown = np.logical_or.reduce(list(faults.values()))
     frame["close_time"] = frame["open_time"] + length
+    if not length.all():
+        faults |= _close_by_trades(table, columns, frame, length == 0)
+    unknown = np.logical_or.reduce(list(faults.values()))
     forming = says_unclosed(path, raw, columns.closed)
     known = ~unknown & ~other & ~forming
     check_clock(table, frame[known], found.naive[known], found.dates[known])
@@ -180,6 +182,22 @@ def _bars(table: Table, interval: str | None, out: Refused) -> pd.DataFrame:
     frame = distinct_rows(table, columns, frame)
     frame.attrs["columns"] = columns.described(raw.columns)
     return frame
+
+
+def _close_by_trades(
+    table: Table, columns: Columns, frame: pd.DataFrame, rows: NDArray[np.bool_]
+) -> dict[str, NDArray[np.bool_]]:
+    """The closes of bars that no time closes, into `frame`; which rows have none, by the reason."""
+    if columns.ends is None:
+        raise ConfigurationError(
+            f"{table.piece}: no time closes bars of {frame['interval'][rows].iloc[0]}, so the file must say when each"
+            " did: add a column close_time beside open_time"
+        )
+    table = replace(table, source=_for_ends(table.source))
+    closes, faults = starts(table, stamps(table, (columns.ends,)), np.zeros(len(frame), np.int64))
+    frame["close_time"] = np.where(rows, closes, frame["close_time"])
+    before = rows & (frame["close_time"] <= frame["open_time"]).to_numpy()
+    return {reason: rows & bad for reason, bad in faults.items()} | {"that close before they open": before}
 
 
 def chosen_rows(table: Table) -> pd.DataFrame:
@@ -204,6 +222,9 @@ def _nothing() -> pd.DataFrame:
 
 def _check_lengths(table: Table, columns: Columns, frame: pd.DataFrame, known: NDArray[np.bool_]) -> None:
     path, named = table.piece.path, columns.interval is not None
+    known = known & timed(frame)
+    if not known.any():
+        return
     check_lengths(path, frame[known], named)
     if columns.ends is None or named:
         return
@@ -303,7 +324,7 @@ def _intervals(
     else:
         names = _all(canonical_interval(wanted), raw)
     if of_path is not None and wanted is not None and known_interval(names.categories[0]) is None:  # 1w, say
-        return names, np.full(len(raw), interval_ms(wanted)), np.ones(len(raw), np.bool_)
+        return names, np.full(len(raw), bar_length(wanted)), np.ones(len(raw), np.bool_)
     lengths = np.array([_length(piece, name) for name in names.categories], np.int64)
     other = np.array([wanted is not None and name != canonical_interval(wanted) for name in names.categories], np.bool_)
     return names, lengths[names.codes], other[names.codes]
@@ -339,7 +360,7 @@ def _all(name: str, raw: pd.DataFrame) -> "pd.Categorical[Any]":
 
 def _length(path: Piece, interval: str) -> int:
     try:
-        return interval_ms(interval)
+        return bar_length(interval)
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}; declare interval: 1m where the file has another word") from None
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import BAR, COLUMNS
 from schemas.errors import ConfigurationError
-from schemas.wire import grid_ms, interval_ms, name_of_length
+from schemas.wire import bar_length, grid_ms, has_threshold, interval_ms, name_of_length
 
 MEND = "say how long they are: `produce --interval`, a strategy's `interval`, or a column interval in the file"
 MANY = 8
@@ -80,10 +80,17 @@ def check_ends(path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64], i
         )
 
 
+def timed(frame: pd.DataFrame) -> Mask:
+    """Bars that time closes; of others no spacing says anything."""
+    intervals = frame["interval"].cat
+    by_time = np.array([not has_threshold(name) for name in intervals.categories], np.bool_)
+    return np.asarray(by_time[intervals.codes.to_numpy()], np.bool_)
+
+
 def off_grid(frame: pd.DataFrame) -> Mask:
     """Bars that open where none of their interval does (a minute's at 08:00:30)."""
     intervals = frame["interval"].cat
-    grids = np.array([grid_ms(interval_ms(name)) for name in intervals.categories], np.int64)
+    grids = np.array([grid_ms(bar_length(name) or 1) for name in intervals.categories], np.int64)
     return np.asarray(frame["open_time"].to_numpy() % grids[intervals.codes.to_numpy()] != 0, np.bool_)
 
 
@@ -91,7 +98,9 @@ def out_of_step(frame: pd.DataFrame) -> dict[str, Mask]:
     """Which bars the gate would refuse beside the others of their symbol, by the reason."""
     late, shifted = np.zeros(len(frame), np.bool_), np.zeros(len(frame), np.bool_)
     for name, rows in frame.groupby("interval", observed=True, sort=False).indices.items():
-        part, length = frame.iloc[rows], interval_ms(str(name))
+        part, length = frame.iloc[rows], bar_length(str(name))
+        if not length:
+            continue
         order = np.lexsort((part["open_time"], part["symbol"].cat.codes))
         apart = np.diff(part["open_time"].to_numpy()[order])
         apart = apart[np.diff(part["symbol"].cat.codes.to_numpy()[order]) == 0]

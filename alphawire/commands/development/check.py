@@ -14,7 +14,7 @@ from plugins.checks import Finding, Report, Session, Target, target_of, targets_
 from plugins.checks.catalogue import CATALOGUE
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from schemas.wire import PluginEntry, canonical_interval, interval_ms
+from schemas.wire import PluginEntry, bar_length, canonical_interval
 
 
 @click.command(
@@ -74,7 +74,7 @@ def _on(target: Target, interval: str | None, bars: str | None, config: Config) 
         for strategy in config.strategies.values()
         if any(use.key == target.key for use in strategy.features)
     }
-    wanted = [canonical_interval(interval)] if interval else sorted(used, key=interval_ms)
+    wanted = [canonical_interval(interval)] if interval else sorted(used, key=lambda each: (bar_length(each), each))
     return [replace(target, interval=each, bars=bars) for each in wanted] or [target]
 
 

@@ -3,9 +3,9 @@
 Frames
 ------
 fills
-    time (when it traded: the bar's open for ``next_open`` where the engine knows the `interval`, else the bar's own
-    time), bar (the bar's time: its close), symbol, signal_time (the bar whose close decided it), part (reduce or
-    open), size (signed shares), price, commission, cash and position (both after it).
+    time (when it traded: the bar's open for ``next_open`` where the prices have `open_time` or the engine knows the
+    `interval`, else the bar's own time), bar (the bar's time: its close), symbol, signal_time (the bar whose close
+    decided it), part (reduce or open), size (signed shares), price, commission, cash and position (both after it).
 trades
     Round trips, one for each fill that reduces a position: symbol, direction (long or short), size, entry_time (when
     the position was opened), entry_price (average cost of the position), exit_time, exit_price, commission (of the
@@ -38,7 +38,7 @@ from plugins.engines.results.cautions import decisions_below_lot, warnings
 from plugins.engines.results.metrics import metrics
 from plugins.engines.results.round_trips import round_trips
 from schemas.configuration import Execution
-from schemas.wire import interval_ms
+from schemas.wire import bar_length
 
 FILL = np.dtype(
     [
@@ -98,7 +98,7 @@ def result(
     looks_ahead = execution.price == "this_close"
     known = _before_fills(log, execution, positions.to_numpy(), closes) if looks_ahead else log.equity
     below_lot = decisions_below_lot(market, known, closes)
-    length = interval_ms(interval) if interval else None
+    length = bar_length(interval) if interval else None
     return {
         "trades": trades,
         "equity_curve": equity,
@@ -121,12 +121,24 @@ def result(
 
 
 class _Clock:
-    """Row → the time of its fills."""
+    """When bars close, and when orders fill on them."""
 
     def __init__(self, market: Market, execution: Execution, interval: str | None) -> None:
         self.bars = market.times
-        early = execution.price == "next_open" and interval is not None
-        self.fills = self.bars - pd.Timedelta(milliseconds=interval_ms(interval)) if early and interval else self.bars
+        self._early = execution.price == "next_open"
+        self._length = pd.Timedelta(milliseconds=bar_length(interval) if interval else 0)
+        self._market = market
+
+    def fills(self, rows: IntArray, symbols: IntArray) -> pd.DatetimeIndex:
+        """When orders of the symbols filled that did so on the bars of these rows."""
+        market, bars = self._market, self.bars[rows]
+        if not self._early:
+            return bars
+        if market.opened is None:
+            return bars - self._length
+        count = len(market.symbols)
+        places = np.searchsorted(market.row * count + market.symbol, rows * count + symbols)
+        return pd.DatetimeIndex(market.opened[places].astype("datetime64[ms]"), tz="UTC")
 
 
 def _fills(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
@@ -156,7 +168,7 @@ def _cuts(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
 def _place(market: Market, records: Records, clock: _Clock) -> dict[str, Any]:
     """The columns that say when, what and why."""
     return {
-        "time": clock.fills[records["row"]],
+        "time": clock.fills(records["row"], records["symbol"]),
         "bar": clock.bars[records["row"]],
         "symbol": _names(market.symbols, records["symbol"]),
         "signal_time": clock.bars[records["decided"]],
@@ -200,9 +212,9 @@ def _trades(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
         "symbol": _names(market.symbols, trips["symbol"]),
         "direction": _names(("short", "long"), (size > 0).astype(np.int64)),
         "size": _shares(np.abs(size), 1.0),
-        "entry_time": clock.fills[trips["entry"]],
+        "entry_time": clock.fills(trips["entry"], trips["symbol"]),
         "entry_price": price,
-        "exit_time": clock.fills[trips["exit"]],
+        "exit_time": clock.fills(trips["exit"], trips["symbol"]),
         "exit_price": trips["exit_price"],
         "commission": trips["commission"],
         "pnl": trips["pnl"],

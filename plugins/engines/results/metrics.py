@@ -48,7 +48,7 @@ def metrics(
     capital
         Equity before the first bar.
     interval_ms
-        Length of a bar, when it is known.
+        Length of a bar, when it is known; 0: no time closes it.
     calendar
         The market's, by which a year has bars; see `plugins.engines.results.sessions.periods_per_year`.
     risk_free

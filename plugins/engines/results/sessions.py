@@ -18,12 +18,14 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     times
         The bars' closes.
     interval_ms
-        Length of a bar; None: the median distance of the times.
+        Length of a bar; 0: no time closes it; None: the median distance of the times.
     calendar
         ``24/7``, a name of `exchange_calendars` (XNYS, XLON, …), or ``auto``: by the times themselves.
 
     Notes
     -----
+    - Bars that no time closes (`interval_ms` 0), whatever the calendar: the bars after the first over the time that
+      they took, ``(n - 1) * 365.25 days / (last - first)``.
     - ``24/7``, and bars longer than a day: ``365.25 * 86,400,000 / interval_ms``.
     - A named calendar: `plugins.base.market_calendar.MarketCalendar.bars_in_a_year` of the years that the times touch.
     - ``auto``: the bars over the years from the first day to the last (UTC, by the bars' middles), without stretches
@@ -42,12 +44,20 @@ def periods_per_year(times: pd.DatetimeIndex, interval_ms: int | None = None, ca
     if interval_ms is None:
         steps = np.diff(stamps.as_unit("ms").asi8)
         interval_ms = int(np.median(steps)) if len(steps) else DAY_MS
+    if not interval_ms:
+        return _of_elapsed(stamps)
     if calendar == ALWAYS_OPEN or interval_ms > DAY_MS:
         return DAYS_OF_YEAR * DAY_MS / interval_ms
     middle = stamps - pd.Timedelta(milliseconds=interval_ms / 2)
     if calendar == AUTO:
         return _of_data(middle)
     return market_calendar(calendar).bars_in_a_year(middle[0].year, middle[-1].year, interval_ms)
+
+
+def _of_elapsed(stamps: pd.DatetimeIndex) -> float:
+    """One bar alone has no returns, so that nothing is made of what it is given: a bar a day."""
+    days = (stamps[-1] - stamps[0]) / pd.Timedelta(days=1)
+    return (len(stamps) - 1) * DAYS_OF_YEAR / days if days else DAYS_OF_YEAR
 
 
 def _of_data(middle: pd.DatetimeIndex) -> float:
