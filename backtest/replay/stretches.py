@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from plugins.models.artifacts.manifest import MANIFEST, read_manifest
+from plugins.strategy.features import columns_of
 from plugins.strategy.identity import edited, has_sources
 from plugins.strategy.model_exchange import artifact_folder
 from plugins.strategy.ready import ReadyStrategy, held_for_an_interval, ready_strategy
-from schemas.configuration import Config, Strategy
+from schemas.configuration import Config, PluginUse, Strategy
 from schemas.errors import AlphawireError, ArtifactError
 from schemas.wire import Applied, Signal
 
@@ -121,11 +122,7 @@ def _sha256(folder: Path) -> str | None:
 
 
 def _use(feature: dict[str, Any]) -> dict[str, Any]:
-    """A feature as the configuration names it: its columns tell the alias."""
-    from plugins.features import feature_registry
-    from plugins.fold.windowed import streaming
-
-    own = streaming(feature_registry.create(feature["key"], **feature["params"])).columns
-    columns = feature["columns"]
-    alias = None if tuple(columns) == tuple(own) else columns[0].removesuffix(f".{own[0]}")
-    return {"key": feature["key"], "params": feature["params"], "alias": alias}
+    """A feature as the configuration names it: its first column tells the alias."""
+    use = {"key": feature["key"], "params": feature["params"]}
+    column, own = feature["columns"][0], columns_of(PluginUse.model_validate(use))[0]
+    return use | {"alias": None if column == own else column.removesuffix(f".{own}")}

@@ -15,7 +15,8 @@ from plugins.base import BaseModel
 from plugins.models.artifacts.loading import Manifest, TrainedOn, save_artifact
 from plugins.models.artifacts.manifest import Barriers, OutOfSample
 from plugins.models.artifacts.per_symbol import PerSymbolModel
-from plugins.strategy.parts import features_of, inputs_of
+from plugins.strategy.features import features_of
+from plugins.strategy.parts import inputs_of
 from schemas.configuration import Config, Strategy
 
 

@@ -13,7 +13,7 @@ from backtest.sources.universes import bars_of, members
 from backtest.training.targets import last_return, targets_of
 from plugins.base.bars import COLUMNS, times_of
 from plugins.pipeline.frames import feature_frame
-from plugins.strategy.parts import features_of
+from plugins.strategy.features import features_of
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError

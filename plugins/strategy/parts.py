@@ -10,14 +10,13 @@ from pydantic_core import to_jsonable_python
 
 from plugins.base import BaseModel, BaseSignalGenerator
 from plugins.base.loading.registry import PluginRegistry
-from plugins.features import feature_registry
 from plugins.fold.row_ring import LARGEST_RING, RowRing
 from plugins.fold.windowed import streaming
 from plugins.models import model_registry
 from plugins.models.artifacts.inputs import Inputs
 from plugins.models.artifacts.manifest import FeatureUse
 from plugins.news.join import NEWS_COLUMNS
-from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
+from plugins.strategy.requirements import FeatureColumns, each_use, origins_of
 from schemas.canonical import canonical_json
 from schemas.configuration import NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
@@ -45,53 +44,6 @@ def create(registry: PluginRegistry[Any], use: PluginUse, place: str) -> Any:
         raise ConfigurationError(f"{place}: {error}") from None
     except Exception as error:  # foreign code, whatever it raises
         raise ConfigurationError(f"{place}: {use.key}: cannot be created: {type(error).__name__}: {error}") from error
-
-
-def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
-    """The features of strategy `name`, in the order of the configuration.
-
-    Columns have the names that the plugin gives them; with an alias, ``alias`` (one column) or ``alias.column``.
-
-    Raises
-    ------
-    ConfigurationError
-        A plugin cannot be created, two columns have one name, a required column is missing, or features require each
-        other in a circle.
-    """
-    features = _created(name, strategy)
-    places = [f"strategies.{name}.features.{number}" for number in range(len(features))]
-    features = [
-        replace(bound, origins=origins_of(place, bound, features))
-        for place, bound in zip(places, features, strict=True)
-    ]
-    run_order(f"strategies.{name}.features", features)  # a circle would have no warm-up
-    return tuple(replace(bound, warmup=warmup_of(number, features)) for number, bound in enumerate(features))
-
-
-def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
-    features: list[FeatureColumns] = []
-    taken: dict[str, str] = {}
-    for number, use in enumerate(strategy.features):
-        place = f"strategies.{name}.features.{number}"
-        try:
-            feature = streaming(create(feature_registry, use, place))
-        except PluginError as error:
-            raise ConfigurationError(f"{place}: {error}") from None
-        columns = tuple(_column(use.alias, column, len(feature.columns)) for column in feature.columns)
-        for column in columns:
-            if column in taken:
-                raise ConfigurationError(
-                    f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`"
-                )
-        features.append(FeatureColumns(feature, columns, first=len(taken)))
-        taken |= dict.fromkeys(columns, use.key)
-    return features
-
-
-def _column(alias: str | None, column: str, count: int) -> str:
-    if alias is None:
-        return column
-    return alias if count == 1 else f"{alias}.{column}"
 
 
 def fold_of(place: str, generator: BaseSignalGenerator, features: tuple[FeatureColumns, ...]) -> FeatureColumns | None:
@@ -146,10 +98,10 @@ def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
             key=bound.feature.plugin.key,
             version=bound.feature.plugin.version,
             source=bound.feature.plugin.source_sha256,
-            params=json.loads(canonical_json(to_jsonable_python(bound.feature.plugin.params))),
-            columns=list(bound.columns),
+            params=json.loads(canonical_json(to_jsonable_python(params))),
+            columns=columns,
         )
-        for bound in features
+        for bound, params, columns in each_use(features)
     ]
     return Inputs(uses, news_use(strategy, features))
 

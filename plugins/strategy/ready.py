@@ -15,9 +15,10 @@ from plugins.fold.row_ring import RowRing
 from plugins.news.join import Joining
 from plugins.signals import signal_registry
 from plugins.strategy.changes import changes_of, heartbeat_of
+from plugins.strategy.features import features_of
 from plugins.strategy.identity import identity_of, without_sources
-from plugins.strategy.parts import create, features_of, fold_of, load_model, news_use, ring_of, use_news
-from plugins.strategy.requirements import FeatureColumns, run_order
+from plugins.strategy.parts import create, fold_of, load_model, news_use, ring_of, use_news
+from plugins.strategy.requirements import FeatureColumns, each_use, run_order
 from plugins.strategy.universe import Universe, check_size, universe_of
 from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
@@ -268,7 +269,10 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     return plain | {
         "interval": canonical_interval(strategy.interval),
         "universe": parts.universe.resolved,
-        "features": [identity_of(f.feature.plugin) | {"columns": list(f.columns)} for f in parts.features],
+        "features": [
+            identity_of(bound.feature.plugin) | {"params": params, "columns": columns}
+            for bound, params, columns in each_use(parts.features)
+        ],
         "model": predicts,
         "signal": identity_of(parts.generator) | ({"fold": True} if parts.fold is not None else {}),
     }

@@ -1,7 +1,8 @@
 """What features require of each other: where each column comes from, and in which order they run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from plugins.base import name_of
 from plugins.base.streaming import StreamingFeature
@@ -24,6 +25,20 @@ class FeatureColumns:
     """Of the columns that it requires."""
     warmup: int = 0
     """Bars of a symbol before its first value, those included that a required feature needs first."""
+    use: int = 0
+    """Number of the use of a plugin, in the configuration's list, that it belongs to."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration says beside the plugin's parameters."""
+    derived: bool = False
+    """Made of the columns that come before it."""
+
+
+def each_use(features: Sequence[FeatureColumns]) -> Iterator[tuple[FeatureColumns, dict[str, Any], list[str]]]:
+    """Of each use of a plugin in the configuration: its feature, all that is said there, and all its columns."""
+    for bound in features:
+        if not bound.derived:
+            columns = [column for one in features if one.use == bound.use for column in one.columns]
+            yield bound, bound.feature.plugin.params | dict(bound.settings), columns
 
 
 def origins_of(

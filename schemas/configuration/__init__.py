@@ -1,6 +1,7 @@
 """The configuration file, validated before anything starts."""
 
 from schemas.configuration.config import Config
+from schemas.configuration.features import FeatureSettings
 from schemas.configuration.fields import BarInterval, Interval
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.loading import config_path, load_config
@@ -13,6 +14,7 @@ __all__ = [
     "BarInterval",
     "Config",
     "Execution",
+    "FeatureSettings",
     "Interval",
     "Kafka",
     "ModelUse",

@@ -17,6 +17,7 @@ import yaml
 from plugins.base.loading.discovery import registries
 from plugins.features import feature_registry
 from plugins.fold.windowed import batch
+from plugins.strategy.features import features_of
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Config, Strategy, load_config
 from schemas.export import schema_of
@@ -73,9 +74,9 @@ def test_yaml_is_a_configuration(page: Page, tmp_path: Path) -> None:
         file = tmp_path / f"{number}.yaml"
         file.write_text(yaml.safe_dump(given))
         known = registries()
-        for strategy in load_config(file).strategies.values():
-            for category, use in [("signals", strategy.signal), *(("features", use) for use in strategy.features)]:
-                known[category].create(use.key, **use.params)
+        for name, strategy in load_config(file).strategies.items():
+            features_of(name, strategy)
+            known["signals"].create(strategy.signal.key, **strategy.signal.params)
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:

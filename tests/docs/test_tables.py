@@ -21,6 +21,7 @@ SECTIONS = {
     "strategies": c.Strategy,
     "news": c.News,
     "trades": c.Trades,
+    "features": c.FeatureSettings,
     "model": c.ModelUse,
     "training": c.Training,
     "execution": c.Execution,

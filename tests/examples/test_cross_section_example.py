@@ -6,7 +6,7 @@ import pandas as pd
 from click.testing import CliRunner
 
 from alphawire.cli import cli
-from plugins.strategy.parts import features_of
+from plugins.strategy.features import features_of
 from plugins.strategy.ready import ready_strategy
 from plugins.strategy.universe import universe_of
 from schemas.configuration import load_config
