@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.models.artifacts.manifest import MANIFEST, read_manifest
-from plugins.strategy.features import columns_of
+from plugins.strategy.features import first_column
 from plugins.strategy.identity import edited, has_sources
 from plugins.strategy.model_exchange import artifact_folder
 from plugins.strategy.ready import ReadyStrategy, held_for_an_interval, ready_strategy
@@ -124,5 +124,5 @@ def _sha256(folder: Path) -> str | None:
 def _use(feature: dict[str, Any]) -> dict[str, Any]:
     """A feature as the configuration names it: its first column tells the alias."""
     use = {"key": feature["key"], "params": feature["params"]}
-    column, own = feature["columns"][0], columns_of(PluginUse.model_validate(use))[0]
+    column, own = feature["columns"][0], first_column(PluginUse.model_validate(use))
     return use | {"alias": None if column == own else column.removesuffix(f".{own}")}

@@ -101,9 +101,8 @@ def check_calendar(name: str) -> None:
         market_calendar(name)
 
 
-@lru_cache(maxsize=16)
-def market_calendar(name: str) -> MarketCalendar:
-    """The calendar of this name of `exchange_calendars`, or of an alias there.
+def market_calendar(name: str, place: str = "execution.calendar") -> MarketCalendar:
+    """The calendar of this name of `exchange_calendars`, or of an alias there; `place` names it in the configuration.
 
     Raises
     ------
@@ -112,17 +111,22 @@ def market_calendar(name: str) -> MarketCalendar:
         `exchange_calendars` is not installed.
     """
     try:
+        return _calendar(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+
+
+@lru_cache(maxsize=16)
+def _calendar(name: str) -> MarketCalendar:
+    try:
         import exchange_calendars
     except ModuleNotFoundError:
-        raise ConfigurationError(
-            f"execution.calendar: {name} needs exchange_calendars; {INSTALL}, or use 24/7"
-        ) from None
+        raise ConfigurationError(f"{name} needs exchange_calendars; {INSTALL}, or use 24/7") from None
     names = exchange_calendars.get_calendar_names()
     if name not in names:
         near = difflib.get_close_matches(name.upper(), names, n=3) or ["XNYS", "XLON", "XTKS"]
         raise ConfigurationError(
-            f"execution.calendar: there is no calendar {name!r}; auto, 24/7, or a name of exchange_calendars,"
-            f" such as {', '.join(near)}"
+            f"there is no calendar {name!r}; auto, 24/7, or a name of exchange_calendars, such as {', '.join(near)}"
         )
     try:
         with warnings.catch_warnings():
@@ -131,12 +135,12 @@ def market_calendar(name: str) -> MarketCalendar:
             wrong = _rules_apart(calendar)
     except Exception as error:  # whatever a library raises that meets a pandas it does not know
         raise ConfigurationError(
-            f"execution.calendar: {_versions(name)} cannot be built: {type(error).__name__}:"
+            f"{_versions(name)} cannot be built: {type(error).__name__}:"
             f" {' '.join(str(error).split())[:120]}; use auto or 24/7, or other versions"
         ) from None
     if len(wrong):
         raise ConfigurationError(
-            f"execution.calendar: {_versions(name)} has {len(wrong)} wrong sessions, such as {wrong[0].date()};"
+            f"{_versions(name)} has {len(wrong)} wrong sessions, such as {wrong[0].date()};"
             " use auto or 24/7, or other versions"
         )
     return _from_schedule(name, calendar.schedule)

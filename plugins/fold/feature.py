@@ -113,9 +113,10 @@ class FoldFeature(BaseFeature):
             raise PluginError(
                 f"{name_of(self)}: {', '.join(sorted(own))} is a bar's own; `requires` names columns of other features"
             )
-        if unknown := set(self.reads) - set(COLUMNS):
+        if unknown := set(self.reads) - set(BAR.names or ()):
             raise PluginError(
-                f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name {', '.join(COLUMNS)}"
+                f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name"
+                f" {', '.join(COLUMNS)}, time"
             )
 
     def _checked_state(self) -> "np.dtype[Any]":

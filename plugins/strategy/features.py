@@ -7,7 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from plugins.base import Plugin
+from plugins.base.market_calendar import DAY_MS
 from plugins.features import feature_registry
+from plugins.fold.derived.at_interval import AtInterval
+from plugins.fold.derived.clock import Clock, clock_of
 from plugins.fold.derived.lags import Lags, derived_names
 from plugins.fold.row_ring import LARGEST_RING
 from plugins.fold.windowed import streaming
@@ -15,6 +18,7 @@ from plugins.strategy.parts import create
 from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
+from schemas.wire import interval_ms, name_of_length
 
 
 def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
@@ -39,10 +43,10 @@ def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
     return tuple(replace(bound, warmup=warmup_of(number, features)) for number, bound in enumerate(features))
 
 
-def columns_of(use: PluginUse) -> tuple[str, ...]:
-    """The columns of one feature, under the names that it has without an alias."""
-    parts = _parts(0, use.model_copy(update={"alias": None}), use.key)
-    return tuple(column for bound in parts for column in bound.columns)
+def first_column(use: PluginUse) -> str:
+    """Of one feature, as its plugin calls it."""
+    _, use = _settings(use, use.key)
+    return streaming(create(feature_registry, use, use.key)).columns[0]
 
 
 def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
@@ -50,7 +54,7 @@ def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
     taken: dict[str, str] = {}
     for number, use in enumerate(strategy.features):
         place = f"strategies.{name}.features.{number}"
-        for bound in _parts(number, use, place):
+        for bound in _parts(number, use, place, strategy.interval):
             for column in bound.columns:
                 if column in taken:
                     raise ConfigurationError(
@@ -67,24 +71,58 @@ def _placed(bound: FeatureColumns, first: int) -> FeatureColumns:
     return replace(bound, first=first, origins=tuple(range(first - width, first)))
 
 
-def _parts(number: int, use: PluginUse, place: str) -> Iterator[FeatureColumns]:
+def _parts(number: int, use: PluginUse, place: str, interval: str) -> Iterator[FeatureColumns]:
     """The feature, and what is derived of it."""
     settings, use = _settings(use, place)
     try:
         feature = streaming(create(feature_registry, use, place))
-        columns = tuple(_column(use.alias, column, len(feature.columns)) for column in feature.columns)
-    except PluginError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
-    yield FeatureColumns(feature, columns, use=number, settings=settings.given)
-    if settings.lags or settings.diff:
-        lags = Lags(columns=list(feature.columns), lags=list(settings.lags), diff=list(settings.diff))
-        if (size := lags.state_dtype.itemsize) > LARGEST_RING:
-            raise ConfigurationError(
-                f"{place}: the last {lags.warmup} values of {len(columns)} columns take {size:,} bytes a symbol, and a"
-                f" snapshot holds {LARGEST_RING:,}; look back less, or at fewer columns"
-            )
-        names = tuple(derived_names(columns, list(settings.lags), list(settings.diff)))
-        yield FeatureColumns(lags, names, use=number, derived=True)
+        lags = _lags(feature.columns, settings)
+        clock = _clock(settings, interval)
+        names = _names(use.alias, feature.columns, settings)
+        if clock is not None:
+            longer = AtInterval(feature, clock, interval_ms(interval), lags, settings.partial)
+            feature, lags = longer, None
+    except (PluginError, ConfigurationError) as error:
+        raise ConfigurationError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+    own, derived = names[: len(feature.columns)], names[len(feature.columns) :]
+    yield FeatureColumns(feature, own, use=number, settings=settings.given, sessions=clock.digest if clock else None)
+    if lags is not None:
+        yield FeatureColumns(lags, derived, use=number, derived=True)
+
+
+def _names(alias: str | None, columns: tuple[str, ...], settings: FeatureSettings) -> tuple[str, ...]:
+    """Of the plugin's columns, and of those that are derived of them."""
+    own = tuple(_column(alias, column, len(columns)) for column in columns)
+    partial = (f"{own[0]}.partial",) if settings.partial else ()
+    return (*own, *derived_names(own, settings.lags, settings.diff), *partial)
+
+
+def _lags(columns: tuple[str, ...], settings: FeatureSettings) -> Lags | None:
+    if not settings.lags and not settings.diff:
+        return None
+    lags = Lags(columns=list(columns), lags=list(settings.lags), diff=list(settings.diff))
+    if (size := lags.state_dtype.itemsize) > LARGEST_RING:
+        raise ConfigurationError(
+            f"the last {lags.warmup} values of {len(columns)} columns take {size:,} bytes a symbol, and a snapshot"
+            f" holds {LARGEST_RING:,}; look back less, or at fewer columns"
+        )
+    return lags
+
+
+def _clock(settings: FeatureSettings, interval: str) -> Clock | None:
+    """When the longer bars begin and end; None: the feature is of the strategy's own bars."""
+    if settings.interval is None:
+        return None
+    if interval_ms(settings.interval) % interval_ms(interval):
+        raise ConfigurationError(
+            f"interval: {settings.interval} is no multiple of {interval}, the strategy's; write one that is, such as"
+            f" {name_of_length(5 * interval_ms(interval))}"
+        )
+    if settings.session is not None and interval_ms(interval) >= DAY_MS:
+        raise ConfigurationError(
+            f"session: bars of {interval} are whole days already, and no part of a session; leave out `session`"
+        )
+    return clock_of(settings.interval, settings.session)
 
 
 def _settings(use: PluginUse, place: str) -> tuple[FeatureSettings, PluginUse]:
@@ -97,8 +135,9 @@ def _settings(use: PluginUse, place: str) -> tuple[FeatureSettings, PluginUse]:
         settings = FeatureSettings.model_validate(given)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise ConfigurationError(f"{place}: {where}: {fault['msg'].removeprefix('Value error, ')}") from None
+        where = ".".join(map(str, fault["loc"]))
+        told = ": ".join(filter(None, (place, where, fault["msg"].removeprefix("Value error, "))))
+        raise ConfigurationError(told) from None
     return settings, use.model_copy(update={"params": _without(use.params, given)})
 
 

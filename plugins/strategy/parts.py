@@ -16,7 +16,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.inputs import Inputs
 from plugins.models.artifacts.manifest import FeatureUse
 from plugins.news.join import NEWS_COLUMNS
-from plugins.strategy.requirements import FeatureColumns, each_use, origins_of
+from plugins.strategy.requirements import FeatureColumns, each_use, origins_of, sessions_of
 from schemas.canonical import canonical_json
 from schemas.configuration import NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
@@ -100,6 +100,7 @@ def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
             source=bound.feature.plugin.source_sha256,
             params=json.loads(canonical_json(to_jsonable_python(params))),
             columns=columns,
+            **sessions_of(bound),
         )
         for bound, params, columns in each_use(features)
     ]

@@ -18,7 +18,7 @@ from plugins.strategy.changes import changes_of, heartbeat_of
 from plugins.strategy.features import features_of
 from plugins.strategy.identity import identity_of, without_sources
 from plugins.strategy.parts import create, fold_of, load_model, news_use, ring_of, use_news
-from plugins.strategy.requirements import FeatureColumns, each_use, run_order
+from plugins.strategy.requirements import FeatureColumns, each_use, run_order, sessions_of
 from plugins.strategy.universe import Universe, check_size, universe_of
 from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
@@ -270,7 +270,7 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
         "interval": canonical_interval(strategy.interval),
         "universe": parts.universe.resolved,
         "features": [
-            identity_of(bound.feature.plugin) | {"params": params, "columns": columns}
+            identity_of(bound.feature.plugin) | {"params": params, "columns": columns} | sessions_of(bound)
             for bound, params, columns in each_use(parts.features)
         ],
         "model": predicts,

@@ -29,6 +29,8 @@ class FeatureColumns:
     """Number of the use of a plugin, in the configuration's list, that it belongs to."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration says beside the plugin's parameters."""
+    sessions: str | None = None
+    """Digest of a market's sessions that its values depend on."""
     derived: bool = False
     """Made of the columns that come before it."""
 
@@ -39,6 +41,11 @@ def each_use(features: Sequence[FeatureColumns]) -> Iterator[tuple[FeatureColumn
         if not bound.derived:
             columns = [column for one in features if one.use == bound.use for column in one.columns]
             yield bound, bound.feature.plugin.params | dict(bound.settings), columns
+
+
+def sessions_of(bound: FeatureColumns) -> dict[str, str]:
+    """A library's calendar changes with its version: what of it belongs to the identity of a feature."""
+    return {} if bound.sessions is None else {"sessions": bound.sessions}
 
 
 def origins_of(

@@ -11,6 +11,7 @@
 [[nan, 10.0, 11.0, 13.0], [nan, nan, 3.0, 5.0]]
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -74,7 +75,7 @@ class Lags(BaseFeature):
         forget_infinite(outs)
 
 
-def derived_names(columns: tuple[str, ...], lags: list[int], diff: list[int]) -> list[str]:
+def derived_names(columns: Sequence[str], lags: Sequence[int], diff: Sequence[int]) -> list[str]:
     """What the columns are called that are made of `columns`."""
     kinds = [*(f"lag{bars}" for bars in lags), *(f"diff{bars}" for bars in diff)]
     return [f"{column}.{kind}" for column in columns for kind in kinds]

@@ -61,6 +61,8 @@ def _of_one(was: FeatureUse, now: FeatureUse) -> Iterator[str]:
             yield f"{_named(was)} {name} {old}, and the strategy says {new}"
     if was.columns != now.columns:
         yield f"{_named(was)} giving {', '.join(was.columns)}, and the strategy's gives {', '.join(now.columns)}"
+    if was.sessions != now.sessions:
+        yield f"{_named(was)} over other sessions, of another version of exchange_calendars"
     if was.source and now.source and was.source != now.source:
         yield (
             f"{_named(was)} of source {was.source[:12]}, and here it is {now.source[:12]}:"

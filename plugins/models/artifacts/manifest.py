@@ -77,15 +77,18 @@ class Grown(Schema):
 
 
 class FeatureUse(Grown):
-    """One feature as a strategy uses it: its parameters with defaults filled in, and the columns that it gives."""
+    """One feature as a strategy uses it: its parameters with defaults filled in, the columns that it gives, and the
+    digest of the market's sessions that it depends on.
+    """
 
-    newer = frozenset({"source"})
+    newer = frozenset({"source", "sessions"})
 
     key: str
     version: str
     source: Sha256 | None = None
     params: Annotated[dict[str, Any], AfterValidator(finite)]
     columns: list[str]
+    sessions: str | None = None
 
 
 class TrainedOn(Grown):

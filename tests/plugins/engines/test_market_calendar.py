@@ -79,7 +79,7 @@ def test_the_digest_follows_the_sessions() -> None:
 def test_wrong_sessions_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with versions that nobody has tried yet: the library's own offset under pandas 3 loses two Saturdays."""
     monkeypatch.setattr(module, "_mended", lambda factory: factory)
-    market_calendar.cache_clear()
+    module._calendar.cache_clear()
     with pytest.raises(ConfigurationError, match=r"XBOM of .* with pandas .* has \d+ wrong sessions") as one:
         check_calendar("XBOM")
     assert "2024-01-20" in str(one.value)
@@ -91,7 +91,7 @@ def test_a_calendar_that_cannot_be_built_is_one_short_line(monkeypatch: pytest.M
         raise ValueError("Special dates are not sessions.\n" * 500)
 
     monkeypatch.setattr(module, "_built", unbuildable)
-    market_calendar.cache_clear()
+    module._calendar.cache_clear()
     with pytest.raises(ConfigurationError, match=r"execution.calendar: XTAE of .* cannot be built: ValueError") as one:
         check_calendar("XTAE")
     assert len(str(one.value)) < 300
@@ -100,7 +100,7 @@ def test_a_calendar_that_cannot_be_built_is_one_short_line(monkeypatch: pytest.M
 
 def test_without_the_library_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "exchange_calendars", None)
-    market_calendar.cache_clear()
+    module._calendar.cache_clear()
     with pytest.raises(
         ConfigurationError, match=r"XNYS needs exchange_calendars; pip install 'alphawire\[calendars\]'"
     ):
