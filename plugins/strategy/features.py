@@ -18,7 +18,7 @@ from plugins.strategy.parts import create
 from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
-from schemas.wire import interval_ms, name_of_length
+from schemas.wire import bar_length, interval_ms, name_of_length
 
 
 def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
@@ -113,6 +113,10 @@ def _clock(settings: FeatureSettings, interval: str) -> Clock | None:
     """When the longer bars begin and end; None: the feature is of the strategy's own bars."""
     if settings.interval is None:
         return None
+    if not bar_length(interval):
+        raise ConfigurationError(
+            f"interval: no time closes bars of {interval}, so {settings.interval} is no multiple; leave out `interval`"
+        )
     if interval_ms(settings.interval) % interval_ms(interval):
         raise ConfigurationError(
             f"interval: {settings.interval} is no multiple of {interval}, the strategy's; write one that is, such as"
