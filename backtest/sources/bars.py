@@ -15,7 +15,7 @@ from schemas.configuration import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import LeaveOut, bar_length, canonical_interval
 from streams.consuming.clock_bound import ClockBound
-from streams.consuming.intake import DecodedBars, Intake
+from streams.consuming.intake import DecodedBars, log_intake
 from streams.ingest.bar_files import Refused, read_bars, refused
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
@@ -70,12 +70,13 @@ async def topic_steps(log: Log, partition: int, start: int, reading: Reading | N
     reading = reading or Reading()
     control = await load_control(log, partition)
     count, bound = await log.partition_count(), ClockBound(control.refused)
-    intake = Intake(partition, count, log.partitioner, bound, control.partitioners)
+    intake = log_intake(log, partition, count, control.partitioners, bound)
     topic, missing = topic_name(log, "bars"), Gaps()
     if reading.progress:
         begin, end = await log.offset_range("bars", partition, "read_committed")
         reading.progress(0, None, max(end - max(begin, start), 0))
     async for records in log.batches("bars", partition, start, "read_committed", missing):
+        await intake.prepare(records)
         taken = intake.read(records)
         yield Step(partition, taken.batches, control.left_out)
         reading.take(taken, topic, partition)

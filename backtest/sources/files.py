@@ -35,6 +35,8 @@ def files_of(config: Config, given: str | Files, form: str | None = None, strate
         return given
     if given in config.sources and (form is None or form == given):
         source = config.sources[given]
+        if source.topic is not None:
+            return "kafka"
         if not source.paths:
             raise ConfigurationError(f"sources.{given} has no path: give the files, and --format {given}")
         return Files(source.paths, _in_market(config, source, strategy), given)
@@ -50,6 +52,8 @@ def named_files(config: Config, files: Sequence[str], source: str | None, form: 
     if files:
         return Files(tuple(files), format_of(config, form), Path(files[0]).name)
     given = files_of(config, source or "", form)
+    if isinstance(given, str) and source in config.sources:
+        raise ConfigurationError(f"sources.{source} is of a topic's records, not of files")
     if isinstance(given, str) or source not in config.sources:
         raise ConfigurationError(
             f"there is no source {source} in the configuration; there is: {', '.join(config.sources)}"
@@ -61,6 +65,8 @@ def format_of(config: Config, form: str | None) -> Source:
     """What ``--format`` names: a source of the configuration, whatever its files are, or a preset."""
     if form is None:
         return Source()
+    if form in config.sources and config.sources[form].topic is not None:
+        raise ConfigurationError(f"sources.{form} is of a topic's records, not of files")
     if form in config.sources:
         return config.sources[form]
     if form not in preset_files():

@@ -10,10 +10,13 @@ from streams.kafka.log import KafkaLog, Log
 
 
 def find_log(config: Config, source: str | Files) -> Log | None:
-    """``kafka``, or the folder of an archive; None for anything else, which is a file."""
-    if isinstance(source, Files) or source in config.sources:
+    """``kafka`` or the source of its bars, or the folder of an archive; None for anything else, which is a file."""
+    if isinstance(source, Files):
         return None
-    if source == "kafka":
+    declared = config.sources.get(source)
+    if declared is not None and declared.topic is None:
+        return None
+    if source == "kafka" or declared is not None:
         return KafkaLog(config.kafka)
     return ParquetLog(Path(source)) if is_archive(source) else None
 

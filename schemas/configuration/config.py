@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from schemas.configuration.fields import Name
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
-from schemas.configuration.sources import Source
+from schemas.configuration.sources import REGISTERED, Source
 from schemas.configuration.strategy import Strategy
 from schemas.configuration.trades import Trades
 from schemas.errors import ConfigurationError
@@ -57,6 +57,30 @@ class Config(BaseSettings):
             for name, strategy in self.strategies.items()
         }
         object.__setattr__(self, "strategies", strategies)  # the section is frozen for others
+        return self
+
+    @model_validator(mode="after")
+    def _source_of_bars(self) -> "Config":
+        self.joined()
+        return self
+
+    def joined(self) -> "Config":
+        """Itself, its section `kafka` knowing how the bars of their topic are to be read; `ValueError` for a source of
+        another topic, and two of one.
+        """
+        bars = self.kafka.topics.get("bars", f"{self.kafka.prefix}bars")
+        found = {name: source for name, source in self.sources.items() if source.topic is not None}
+        if wrong := next((name for name, source in found.items() if source.topic != bars), None):
+            raise ValueError(
+                f"sources.{wrong}.topic: {found[wrong].topic} is not the topic of bars, which is {bars}; name that, or"
+                f" set kafka.topics: {{bars: {found[wrong].topic}}}"
+            )
+        if len(found) > 1:
+            raise ValueError(f"sources {' and '.join(found)} are both of the topic {bars}: leave one out")
+        for name, source in found.items():
+            if source.encoding in REGISTERED and self.kafka.registry is None:
+                raise ValueError(f"sources.{name}: encoding {source.encoding} needs kafka.registry: {{url: …}}")
+        self.kafka.read_bars_as(next(iter(found.values()), None))
         return self
 
     def strategy(self, name: str) -> Strategy:

@@ -1,11 +1,39 @@
 """The sections of the service: how to reach the broker, and how a worker runs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from schemas.configuration.fields import Addresses, Name, Section
+from schemas.configuration.sources import Source
+
+Topic = Literal[
+    "bars", "signals", "predictions", "predictions.shadow", "news", "news.scores", "plugins", "plugins.requests",
+    "plugins.replies", "control", "dead-letters", "state", "trades", "trades.state",
+]  # fmt: skip
+"""Every topic, by what alphawire calls it."""
+FullName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class Registry(Section):
+    """Where schemas of records are: a registry with Confluent's API."""
+
+    url: str = Field(
+        pattern=r"^https?://[^@\s]+$", description="such as http://localhost:8081; Apicurio: …/apis/ccompat/v7"
+    )
+    username: str | None = None
+    password: SecretStr | None = Field(None, description="in the environment, never in the file")
+    password_file: Path | None = Field(None, description="a file that holds the password alone")
+    ca_file: Path | None = Field(None, description="certificates to trust; none: the system's")
+
+    @model_validator(mode="after")
+    def _not_in_the_clear(self) -> "Registry":
+        host = (urlsplit(self.url).hostname or "").lower()
+        if self.username and self.url.startswith("http:") and host not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(f"a password would go to {host} unencrypted; give an https:// url")
+        return self
 
 
 class Kafka(Section):
@@ -14,6 +42,9 @@ class Kafka(Section):
     bootstrap: Addresses = "localhost:9092"
     embedded: bool = Field(False, description="start the broker that the package ships, on `bootstrap`'s port")
     prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="prefix of every topic name")
+    topics: dict[Topic, FullName] = Field(
+        {}, description="full names of topics that are called otherwise, such as bars: md.ohlc; without the prefix"
+    )
     group: Name = "alphawire"
     partitioner: Literal["murmur2", "crc32", "as_is"] = "murmur2"
     delivery: Literal["auto", "at_least_once", "exactly_once"] = "auto"
@@ -34,6 +65,30 @@ class Kafka(Section):
     session_timeout: float = Field(
         10.0, ge=1.0, le=3600.0, description="seconds without a heartbeat after which a worker is given up"
     )
+
+    registry: Registry | None = Field(None, description="of schemas, for sources in Avro, Protobuf and JSON Schema")
+    _bars_source: str = PrivateAttr("")
+
+    @property
+    def bars_source(self) -> str:
+        """How the topic of bars is read, as `sources` declares it, in JSON; empty: its records are alphawire's own."""
+        return self._bars_source
+
+    def read_bars_as(self, source: Source | None) -> None:
+        """Sets `bars_source`; the configuration does it, whose sources are."""
+        self._bars_source = source.model_dump_json(exclude_defaults=True) if source else ""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Kafka":
+        taken: dict[str, str] = {}
+        for topic in get_args(Topic):
+            name = self.topics.get(topic, self.prefix + topic)
+            if name in (".", ".."):
+                raise ValueError(f"topics.{topic}: {name} is no name of a topic")
+            if name in taken:
+                raise ValueError(f"the topics {taken[name]} and {topic} are both called {name}; name one otherwise")
+            taken[name] = topic
+        return self
 
 
 class Worker(Section):

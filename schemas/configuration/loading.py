@@ -25,13 +25,15 @@ def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
         for section, values in (overrides or {}).items():
             now = getattr(config, section)
             config = config.model_copy(update={section: type(now).model_validate(now.model_dump() | values)})
-        return config
+        return config.joined()
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from None
     except SettingsError as error:
         raise ConfigurationError(
             f"environment: {error}; write JSON, or name one setting, such as ALPHAWIRE_KAFKA__BOOTSTRAP"
         ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path or 'configuration'}: {error}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -68,10 +70,20 @@ def _read(path: Path) -> dict[str, Any]:
 def _check_secrets(data: dict[str, Any], path: Path | None) -> None:
     """The file is copied, shown and kept under version control."""
     kafka = data.get("kafka")
+    _check_registry(kafka, path)
     if isinstance(kafka, dict) and kafka.get("password") is not None:
         raise ConfigurationError(
             f"{path}: kafka.password: a password does not belong in this file; set ALPHAWIRE_KAFKA__PASSWORD,"
             " or name a file with it in kafka.password_file"
+        )
+
+
+def _check_registry(kafka: Any, path: Path | None) -> None:
+    registry = kafka.get("registry") if isinstance(kafka, dict) else None
+    if isinstance(registry, dict) and registry.get("password") is not None:
+        raise ConfigurationError(
+            f"{path}: kafka.registry.password: a password does not belong in this file; set"
+            " ALPHAWIRE_KAFKA__REGISTRY__PASSWORD, or name a file with it in kafka.registry.password_file"
         )
 
 

@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from schemas.configuration.fields import Interval, Section, Zone
 
 Unit = Literal["s", "ms", "us", "ns"]
+Encoding = Literal["json", "connect", "avro", "protobuf", "json_schema"]
+REGISTERED = ("avro", "protobuf", "json_schema")
+"""Encodings whose records say the id of a schema that a registry holds."""
 FieldName = Literal[
     "symbol", "interval", "open_time", "close_time", "open", "high", "low", "close", "volume", "adjusted_close",
     "factor",
@@ -103,9 +106,32 @@ class ClosedUse(Section):
     column: str = Field(description="true in the rows of finished bars, false in those of one that is still forming")
 
 
-class Source(Section):
-    """Files of one kind, and what in them is what."""
+OF_FILES = ("preset", "path", "names", "shape", "csv", "adjust", "repeated", "market")
+OF_TOPICS = ("encoding", "texts", "key")
 
+
+def _check_topic(source: "Source") -> None:
+    """What is said of a topic's records is enough, and nothing of it is of files only."""
+    given = source.model_fields_set
+    if source.topic is None:
+        if wrong := [name for name in OF_TOPICS if name in given]:
+            raise ValueError(f"{wrong[0]} is of a topic's records: name the topic")
+        return
+    if wrong := [name for name in OF_FILES if name in given]:
+        raise ValueError(f"{wrong[0]} is of files, and this source is of a topic: leave it out")
+    if source.symbol.from_path or source.columns.keys() & {"adjusted_close", "factor"}:
+        raise ValueError("a topic's records have no path, and no adjusted prices: leave out symbol.from_path and those")
+    if not (source.interval or "interval" in source.columns or "(?P<interval>" in (source.symbol.pattern or "")):
+        raise ValueError("say how long the topic's bars are: interval: 1m, or columns: {interval: …}")
+
+
+class Source(Section):
+    """Files of one kind, or the records of a topic, and what in them is what."""
+
+    topic: str | None = Field(None, description="the topic of bars by its full name: its records are read so")
+    encoding: Encoding = Field("json", description="of the topic's values; those of Confluent's format need a registry")
+    texts: bool = Field(False, description="numbers of a topic's records may be written as texts, such as '0.01'")
+    key: Literal["symbol", "any"] = Field("symbol", description="of the topic's records; any: it is not looked at")
     preset: str | None = Field(None, description="the settings below, as a tool or a vendor writes its files")
     path: str | tuple[str, ...] | None = Field(None, description="files, folders, or patterns such as bars/*.parquet")
     names: tuple[str, ...] = Field((), description="of the columns, where the file has none")
@@ -141,6 +167,7 @@ class Source(Section):
             raise ValueError("columns.symbol and symbol.column name two columns")
         if self.time.columns and "open_time" in self.columns:
             raise ValueError("columns.open_time and time.columns: leave one out")
+        _check_topic(self)
         return self
 
     @property

@@ -44,11 +44,18 @@ class Applied(Struct, tag="applied", tag_field="kind"):
     left_out: Annotated[
         list[int], Meta(description="offsets of bars that are in no state from here on, as an operator asked for")
     ] = []
+    source: Annotated[
+        str | None,
+        Meta(
+            description="how records of the topic are read from `partitioner_from` on, as `sources` declares it, in"
+            " JSON; null: they are alphawire's own"
+        ),
+    ] = None
 
 
 class RefusedBars(Struct, tag="refused", tag_field="kind"):
-    """Topic `control`, key topic/partition: bars that the owner of a partition refused by its clock. They are in no
-    state, whoever reads them.
+    """Topic `control`, key topic/partition: bars that the owner of a partition refused by its clock, or whose schema no
+    registry knew then. They are in no state, whoever reads them.
     """
 
     topic: str

@@ -8,15 +8,17 @@ Columns: partition, offset, timestamp, key, value, headers. A segment is a stret
 one; it has a file for each day of its records' timestamps.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from schemas.errors import ConfigurationError
+from streams.archive.schemas import ArchivedSchemas
 from streams.kafka.gaps import Gaps, Span, merged
 from streams.kafka.log import Log, LogRecord
+from streams.kafka.schema_registry import Schemas
 
 T = TypeVar("T")
 ABOUT = "archive.json"
@@ -47,12 +49,17 @@ class Kept(msgspec.Struct):
 
 
 class About(msgspec.Struct):
-    """What an archive is of: partitions by topic (without the prefix)."""
+    """What an archive is of: partitions by topic, as alphawire calls it, and the full names of those that are called
+    otherwise on the broker.
+    """
 
     prefix: str
     partitioner: str
     topics: dict[str, int]
     version: int = 1
+    names: dict[str, str] = {}
+    source: str = ""
+    """How the bars are read: `Kafka.bars_source`."""
 
 
 class ArchivedRecord(NamedTuple):
@@ -72,10 +79,19 @@ class ParquetLog(Log):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.about = read_about(folder)
+        self.schemas: Schemas | None = ArchivedSchemas(folder)
 
     @property
     def prefix(self) -> str:
         return self.about.prefix
+
+    @property
+    def topics(self) -> Mapping[Any, str]:
+        return self.about.names
+
+    @property
+    def bars_source(self) -> str:
+        return self.about.source
 
     @property
     def partitioner(self) -> str:

@@ -19,12 +19,14 @@ from schemas.errors import AlphawireError, ConfigurationError
 from streams.archive.parquet_log import (
     ABOUT,
     About,
+    ParquetLog,
     Segment,
     is_archive,
     read_about,
     read_kept,
     read_segment,
 )
+from streams.archive.schemas import SchemaKeeper
 from streams.kafka.gaps import Gaps, Span, merged
 from streams.kafka.log import Log, LogRecord
 from streams.kafka.topics import TOPICS, topic_name
@@ -88,17 +90,22 @@ async def _about(log: Log, out: Path, names: Sequence[str]) -> About:
     if not is_archive(out):
         if any(entry.name != ".lock" for entry in out.iterdir()):
             raise ConfigurationError(f"{out} holds files that are no archive; give a new or empty folder")
-        about = About(log.prefix, log.partitioner, counts)
+        about = About(log.prefix, log.partitioner, counts, names=dict(log.topics), source=log.bars_source)
     else:
         there = read_about(out)
-        about = About(log.prefix, log.partitioner, there.topics | counts)
+        about = About(
+            log.prefix, log.partitioner, there.topics | counts, names=dict(log.topics), source=log.bars_source
+        )
         same = all(there.topics.get(name, count) == count for name, count in counts.items())
-        # a partitioner may change, and then `applied` on control says from which bar on
-        placed = there.partitioner == about.partitioner or "control" in about.topics
-        if there.prefix != about.prefix or not placed or not same:
+        # a partitioner or a source may change, and then `applied` on control says from which bar on
+        read = (there.partitioner, there.source) == (about.partitioner, about.source)
+        placed = read or "control" in about.topics
+        called = all(topic_name(ParquetLog(out), name) == topic_name(log, name) for name in about.topics)
+        if not called or not placed or not same:
+            names = f", names {there.names}" if there.names else ""
             raise ConfigurationError(
-                f"{out} is an archive of topics with prefix {there.prefix!r}, partitioner {there.partitioner} and"
-                f" partitions {there.topics}; give another folder"
+                f"{out} is an archive of topics with prefix {there.prefix!r}{names}, partitioner {there.partitioner}"
+                f" and partitions {there.topics}; give another folder"
             )
     _write_json(out / ABOUT, about)
     return about
@@ -137,6 +144,7 @@ class _Partition:
         self.progress = progress
         self.kept = read_kept(self.folder, partition)
         self.gaps = Gaps()
+        self.keeper = SchemaKeeper(out, log.schemas) if name == "bars" and log.schemas else None
 
     async def run(self, report: Report) -> None:
         before = self.kept.records
@@ -191,6 +199,8 @@ class _Partition:
                 new = [record for record in records if record.offset < self.end]
                 if not new:
                     break
+                if self.keeper:
+                    await self.keeper.keep(record.value for record in new)
                 waiting += new
                 weight += sum(len(record.value or b"") + len(record.key or b"") for record in new)
                 if self.progress:

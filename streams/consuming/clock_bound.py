@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from plugins.base.streaming import IntArray
 from schemas.configuration import Worker
-from schemas.errors import BadRecord
+from schemas.errors import AlphawireError, BadRecord
 from schemas.wire import Bar
 
 
@@ -53,6 +53,7 @@ class ClockBound:
         self.refused: dict[int, int] = {}
         """By offset, the clock of those that are not known to be on the log."""
         self._settled = settled
+        self._any_clock = clock
         self._clock = clock if tolerance is not None else None
         self._tolerance = int(1000 * (tolerance or 0.0))
         self._now = 0
@@ -66,6 +67,8 @@ class ClockBound:
         by_clock = self.known.get(offset, self.refused.get(offset))
         if by_clock is None and self._clock and offset >= self._settled and self._is_later(time):
             by_clock = self.refused[offset] = self._now
+        if by_clock is not None and time <= by_clock:  # not by the clock, then
+            raise BadRecord("unknown_schema", f"its schema was not known at {_utc(by_clock)}, when a worker read it")
         if by_clock is not None:
             raise BadRecord(
                 "future",
@@ -73,6 +76,23 @@ class ClockBound:
                 f" {_utc(by_clock)}; send it with its true time; if that is its true time, set the worker's clock right"
                 " or raise worker.clock_tolerance, and put the letter back",
             )
+
+    def refuse(self, offset: int) -> None:
+        """Notes that the schema of a record is not known now: so it is refused for good, whoever reads it again.
+
+        Raises
+        ------
+        AlphawireError
+            For one that was read before, when its schema was known.
+        """
+        if self._any_clock is None or offset in self.known or offset in self.refused:
+            return
+        if offset < self._settled:
+            raise AlphawireError(
+                f"offset {offset} was read with a schema that the registry does not know any more: without it no state"
+                " can be folded again; register the schema under its id, or restore the registry"
+            )
+        self.refused[offset] = int(1000 * self._any_clock())
 
     def doubtful(self, offsets: IntArray, opens: IntArray) -> NDArray[np.bool_]:
         """Which of these bars `check` has to look at: it lets the others pass."""

@@ -16,7 +16,10 @@ from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.bar_scanner import Strings
 from streams.consuming.bar_table import BarTable, Intervals, joined
 from streams.consuming.clock_bound import ClockBound
-from streams.kafka.partitioner import PartitionerChange, misplaced
+from streams.consuming.decoding.decoders import OWN, Decoders
+from streams.consuming.decoding.mapping import FAULTS, Several
+from streams.kafka.log import Log
+from streams.kafka.partitioner import PartitionerChange, in_force, misplaced
 
 MANY = 8
 """Fewer records are decoded one by one: that is quicker."""
@@ -47,8 +50,8 @@ class DecodedBars:
 class Intake:
     """Decodes and checks the records of one partition of `bars`; live and replay use the same.
 
-    `partitioner` says which symbols belong on the partition, where `changes`, each from its offset on, do not. `bound`:
-    what is refused by the clock.
+    `partitioner` says which symbols belong on the partition and the source of the `decoders` how records are read,
+    where `changes`, each from its offset on, do not. `bound`: what is refused by the clock.
     """
 
     def __init__(
@@ -58,18 +61,40 @@ class Intake:
         partitioner: str,
         bound: ClockBound | None = None,
         changes: Sequence[PartitionerChange] = (),
+        decoders: Decoders | None = None,
     ) -> None:
         self.partition = partition
         self.partitions = partitions
         self.partitioner = partitioner
         self.bound = bound or ClockBound()
-        self._changes = [PartitionerChange(0, partitioner)] if not changes else list(changes)
+        self._decoders = decoders or Decoders()
+        self._decoder = self._decoders.now
+        self._changes = list(changes) or [PartitionerChange(0, partitioner, self._decoders.source)]
         kinds = {change.partitioner for change in self._changes}
         self.moving = len(kinds) > 1 or "as_is" in kinds
         """May a symbol have bars on other partitions, too?"""
         self._intervals = Intervals()
         self._forget_symbols()
         self._begin = self._end = 0
+
+    async def prepare(self, records: Iterable[Any]) -> None:
+        """Waits until all is known that `read` needs for these records: the schemas of some."""
+        for source in {change.source for change in self._changes}:
+            await self._decoders.of(source).prepare(record.value for record in records)
+
+    def bars(self, record: Any) -> list[Bar]:
+        """The bars that one record says, whatever else is wrong with them; none where it says none."""
+        change = in_force(self._changes, record.offset) or self._changes[0]
+        try:
+            return self._decoders.of(change.source).bars(record.value, Counter())
+        except Several as several:
+            return several.bars
+        except BadRecord:
+            return []
+
+    def is_key(self, key: bytes | None, bar: Bar) -> bool:
+        """Is it the key that a record of this bar has to have?"""
+        return self._decoder.any_key or key == bar.symbol.encode()
 
     def read(self, records: Iterable[Any]) -> DecodedBars:
         """The bars of the records, in their order."""
@@ -78,7 +103,15 @@ class Intake:
         return decoded
 
     def _read(self, records: Sequence[Any], decoded: DecodedBars) -> dict[str, BarBatch]:
-        """Records that one partitioner judges: the plain ones together, the others one by one."""
+        """Records that one partitioner judges."""
+        own = self._decoder is OWN
+        table = self._own(records, decoded) if own else self._declared(records, decoded)
+        if unclosed := table.unclosed:
+            decoded.counts["unclosed"] += unclosed
+        return table.batches(self._names, self._intervals.names)
+
+    def _own(self, records: Sequence[Any], decoded: DecodedBars) -> BarTable:
+        """alphawire's own records: the plain ones together, the others one by one."""
         table = BarTable(records)
         if len(records) >= MANY:
             table.scan(self._strings, self._intervals)
@@ -89,19 +122,66 @@ class Intake:
                 self._read_one(table, row, decoded)
             except BadRecord as bad:
                 decoded.dead.append(DeadLetter(records[row], bad.kind, bad.reason))
-        if unclosed := table.unclosed:
-            decoded.counts["unclosed"] += unclosed
-        return table.batches(self._names, self._intervals.names)
+        return table
+
+    def _declared(self, records: Sequence[Any], decoded: DecodedBars) -> BarTable:
+        """Records as a source says, of which one may have several bars."""
+        found = [(record, bar) for record in records for bar in self._usable(record, decoded)]
+        table = BarTable([record for record, _ in found])
+        for row, (_, bar) in enumerate(found):
+            table.put(row, bar, self._symbols[bar.symbol], self._intervals.number(bar.interval))
+        return table
+
+    def _usable(self, record: Any, decoded: DecodedBars) -> list[Bar]:
+        """The bars of a record that can be used; the others are one dead letter."""
+        faults, bars = list[BadRecord](), list[Bar]()
+        try:
+            bars = self._decoder.bars(record.value, decoded.counts)
+        except Several as several:
+            faults, bars = [several], several.bars
+        except BadRecord as bad:
+            if bad.kind == "unknown_schema":
+                self.bound.refuse(record.offset)
+            faults = [bad]
+        kept = [bar for bar in self._in_time(record, bars, faults) if self._has_place(record, bar, decoded, faults)]
+        if faults:
+            reasons = "; ".join(bad.reason for bad in faults[:FAULTS])
+            more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
+            decoded.dead.append(DeadLetter(record, faults[0].kind, reasons + more))
+        return kept
+
+    def _in_time(self, record: Any, bars: list[Bar], faults: list[BadRecord]) -> list[Bar]:
+        """The log says by the offset what a clock refuses, so it refuses all of a record or none."""
+        try:
+            if bars:
+                self.bound.check(record.offset, max(bars, key=lambda bar: bar.open_time))
+        except BadRecord as bad:
+            faults.append(bad)
+            return []
+        return bars
+
+    def _has_place(self, record: Any, bar: Bar, decoded: DecodedBars, faults: list[BadRecord]) -> bool:
+        try:
+            self._place(bar, record.key, decoded)
+        except BadRecord as bad:
+            faults.append(bad)
+            return False
+        return True
 
     def _read_one(self, table: BarTable, row: int, decoded: DecodedBars) -> None:
         record = table.records[row]
         bar = decode_bar(record.value)
-        if bar.symbol not in self._symbols or record.key != bar.symbol.encode():
-            self._check_key(bar.symbol, record.key)
-            if self.moving:
-                decoded.symbols.append(bar.symbol)
+        self._place(bar, record.key, decoded)
         self.bound.check(record.offset, bar)
         table.put(row, bar, self._symbols[bar.symbol], self._intervals.number(bar.interval))
+
+    def _place(self, bar: Bar, key: bytes | None, decoded: DecodedBars) -> None:
+        """`BadRecord` for a symbol that does not belong here, by the key or the partitioner."""
+        if bar.symbol in self._symbols and self.is_key(key, bar):
+            return
+        self._check_key(bar.symbol, bar.symbol.encode() if self._decoder.any_key else key)
+        if self.moving:
+            decoded.symbols.append(bar.symbol)
 
     def _runs(self, records: list[Any]) -> Iterator[list[Any]]:
         """The records in parts, each judged by one partitioner."""
@@ -119,7 +199,8 @@ class Intake:
         """The stretch of offsets that one partitioner judges."""
         self._forget_symbols()
         begun = [change for change in self._changes if change.offset <= offset]
-        self.partitioner = (begun or self._changes)[-1 if begun else 0].partitioner
+        change = (begun or self._changes)[-1 if begun else 0]
+        self.partitioner, self._decoder = change.partitioner, self._decoders.of(change.source)
         self._begin = begun[-1].offset if begun else 0
         self._end = min((change.offset for change in self._changes[len(begun) :]), default=sys.maxsize)
 
@@ -136,11 +217,19 @@ class Intake:
 
     def _check_key(self, symbol: str, key: bytes | None) -> None:
         if key != symbol.encode():
-            raise BadRecord("wrong_key", f"the key {_shown(key)} is not the symbol {symbol!r}")
+            mend = "" if self._decoder is OWN else "; declare key: any in the source where it need not be"
+            raise BadRecord("wrong_key", f"the key {_shown(key)} is not the symbol {symbol!r}{mend}")
         if fault := misplaced(symbol, self.partition, self.partitions, self.partitioner):
             raise BadRecord("wrong_partition", fault)
         self._symbols[symbol] = self._strings.add(key)
         self._names.append(symbol)
+
+
+def log_intake(
+    log: Log, partition: int, count: int, changes: Sequence[PartitionerChange], bound: ClockBound | None = None
+) -> Intake:
+    """That of one of `count` partitions of a log, on which the `changes` are."""
+    return Intake(partition, count, log.partitioner, bound, changes, Decoders(log.bars_source, log.schemas))
 
 
 def prepare_intake() -> None:

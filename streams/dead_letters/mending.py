@@ -1,7 +1,8 @@
 """What a dead letter becomes before it is put back, and whether it would be one again."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import msgspec
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, ConfigurationError
-from schemas.wire import UNREADABLE, decode_bar, decode_request
+from schemas.wire import UNREADABLE, Bar, decode_request
 from schemas.wire.news import decode_article
+from streams.consuming.decoding.decoders import OWN, BarDecoder, OwnBars
 from streams.dead_letters.letters import Letter, Place
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import topic_name
@@ -70,11 +72,16 @@ class Mended:
     record: Record
 
 
-def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend) -> Mended:
-    """Where the letter goes and as what; `BadRecord` that says why it cannot go back."""
+def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend, decoder: BarDecoder | OwnBars = OWN) -> Mended:
+    """Where the letter goes and as what; `BadRecord` that says why it cannot go back. `decoder`: of bars."""
     value = mend.of(letter)
     if letter.topic == topic_name(kafka, "bars"):
-        return _bar(kafka, partitions, letter, value, mend.latest)
+        bars = _bars(letter, value, mend.latest, decoder)
+        return (
+            _own(kafka, partitions, letter, value, bars[0])
+            if decoder is OWN
+            else _as_it_came(kafka, partitions, letter, value, bars)
+        )
     if letter.topic == topic_name(kafka, "plugins.requests"):
         return _request(letter, value)
     if letter.topic == topic_name(kafka, "news"):
@@ -83,24 +90,44 @@ def mended(kafka: Kafka, partitions: int, letter: Letter, mend: Mend) -> Mended:
     raise BadRecord("foreign", f"it came from {letter.topic[:249]!r}, which is none of the topics that are read here")
 
 
-def _bar(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None, latest: int | None) -> Mended:
-    if value is None:
+def _bars(letter: Letter, value: bytes | None, latest: int | None, decoder: BarDecoder | OwnBars) -> list[Bar]:
+    """The bars of the letter's new value, if it may go back."""
+    if value is None and not (decoder.any_key and letter.error == "wrong_key"):
         _check_unchanged(letter)
-    bar = decode_bar(letter.value if value is None else value)
-    if letter.error in NEVER and value is not None and bar == decode_bar(letter.value):
+    bars = decoder.bars(letter.value if value is None else value, Counter())
+    if not bars:
+        raise BadRecord("invalid", "it holds no bar that the source reads")
+    if letter.error in NEVER and value is not None and bars == decoder.bars(letter.value, Counter()):
         raise BadRecord(letter.error, MENDS[letter.error])
-    if latest is not None and bar.open_time > latest:
+    if latest is not None and max(bar.open_time for bar in bars) > latest:
         raise BadRecord("future", FUTURE)
+    return bars
+
+
+def _own(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None, bar: Bar) -> Mended:
     key = bar.symbol.encode()
     if value is None and letter.key != key:
         raise BadRecord("wrong_key", MENDS["wrong_key"])
     home = letter.partition
     if kafka.partitioner != "as_is":
         home = partition_of(key, partitions, kafka.partitioner)
+    time = letter.timestamp if value is None else bar.close_time
+    return _put(letter, partitions, home, Record(letter.topic, key, letter.value if value is None else value, time))
+
+
+def _as_it_came(kafka: Kafka, partitions: int, letter: Letter, value: bytes | None, bars: Sequence[Bar]) -> Mended:
+    """A record of a declared source keeps its key; the one symbol of it tells the partition, where it does."""
+    home, symbols = letter.partition, {bar.symbol for bar in bars}
+    if kafka.partitioner != "as_is" and len(symbols) == 1:
+        home = partition_of(symbols.pop().encode(), partitions, kafka.partitioner)
+    content = letter.value if value is None else value
+    return _put(letter, partitions, home, Record(letter.topic, letter.key, content, letter.timestamp))
+
+
+def _put(letter: Letter, partitions: int, home: int, record: Record) -> Mended:
     if not 0 <= home < partitions:
         raise BadRecord("wrong_partition", f"there is no partition {home} of {letter.topic}")
-    time = letter.timestamp if value is None else bar.close_time
-    return Mended(letter, home, Record(letter.topic, key, letter.value if value is None else value, time))
+    return Mended(letter, home, record)
 
 
 def _article(kafka: Kafka, letter: Letter, value: bytes | None) -> Mended:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
+from streams.consuming.decoding.decoders import Decoders
 from streams.dead_letters.letters import (
     REPLAYED,
     REPLAYED_FROM,
@@ -104,13 +105,14 @@ async def replay_letters(kafka: Kafka, choice: Choice, mend: Mend, dry_run: bool
 
 
 async def _sorted_out(selection: Selection, choice: Choice, mend: Mend, kafka: Kafka, partitions: int) -> Replayed:
-    result = Replayed()
+    result, decoder = Replayed(), Decoders(kafka.bars_source, KafkaLog(kafka).schemas).now
+    await decoder.prepare([*(letter.value for letter in selection.letters), *mend.values.values()])
     for letter in sorted(selection.letters, key=lambda letter: (letter.timestamp, letter.place)):
         if letter.place in selection.replayed:
             result.before.append(letter.place)
             continue
         try:
-            result.replayed.append(mended(kafka, partitions, letter, mend))
+            result.replayed.append(mended(kafka, partitions, letter, mend, decoder))
         except BadRecord as bad:
             result.refused.append((letter, bad.reason))
     named = choice.places | set(mend.values)

@@ -266,9 +266,7 @@ def symbol_text(symbol: Any) -> str:
 def _symbols(table: Table, columns: Columns) -> "pd.Categorical[Any]":
     use, raw = table.source.symbol, table.frame
     if columns.symbol:
-        texts = _categories(
-            raw[columns.symbol[0]], lambda symbol: _renamed(use, _found(use.pattern, symbol_text(symbol)))
-        )
+        texts = _categories(raw[columns.symbol[0]], lambda symbol: found_symbol(use, symbol_text(symbol)))
         for name in columns.symbol[1:]:
             joined = pd.Series(texts).astype(str) + "." + raw[name].astype(str).str.strip()
             texts = _categories(joined, symbol_text)
@@ -282,10 +280,10 @@ def _symbols(table: Table, columns: Columns) -> "pd.Categorical[Any]":
     return _all(_renamed(use, table.piece.stem), raw)
 
 
-def _found(pattern: str | None, text: str) -> str:
-    """What the pattern finds in the text; without a pattern all of it."""
-    found = re.search(pattern, text) if pattern else None
-    return str(found["symbol"]) if found else "" if pattern else text
+def found_symbol(use: SymbolUse, text: str) -> str:
+    """The symbol in a column's text: what the pattern finds (without one all of it), renamed."""
+    found = re.search(use.pattern, text) if use.pattern else None
+    return _renamed(use, str(found["symbol"]) if found else "" if use.pattern else text)
 
 
 def _renamed(use: SymbolUse, symbol: str) -> str:

@@ -5,6 +5,7 @@ import ssl
 from typing import Any
 
 from schemas.configuration import Kafka
+from schemas.configuration.kafka_and_worker import Registry
 from schemas.errors import ConfigurationError
 from streams.kafka.client_logging import keep_secrets
 
@@ -52,24 +53,26 @@ def _sasl(kafka: Kafka) -> dict[str, Any]:
     return {
         "sasl_mechanism": kafka.sasl_mechanism,
         "sasl_plain_username": kafka.username,
-        "sasl_plain_password": _password(kafka),
+        "sasl_plain_password": secret(kafka),
     }
 
 
-def _password(kafka: Kafka) -> str:
+def secret(of: Kafka | Registry) -> str:
     """From the environment or the file; its last line end is none of the password."""
-    if kafka.password is not None and kafka.password_file is not None:
-        raise ConfigurationError("there is both a kafka.password and a kafka.password_file; give one of them")
-    if kafka.password is not None:
-        return kafka.password.get_secret_value()
-    assert kafka.password_file is not None
+    section = "kafka" if isinstance(of, Kafka) else "kafka.registry"
+    if of.password is not None and of.password_file is not None:
+        raise ConfigurationError(f"there is both a {section}.password and a {section}.password_file; give one of them")
+    if of.password is not None:
+        return of.password.get_secret_value()
+    if of.password_file is None:
+        raise ConfigurationError(f"{section}.username needs a password: {section}.password_file")
     try:
-        password = kafka.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        password = of.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigurationError(f"kafka.password_file {kafka.password_file} cannot be read: {reason}") from None
+        raise ConfigurationError(f"{section}.password_file {of.password_file} cannot be read: {reason}") from None
     if not password or len(password.splitlines()) > 1:
-        raise ConfigurationError(f"kafka.password_file {kafka.password_file} does not hold one line, the password")
+        raise ConfigurationError(f"{section}.password_file {of.password_file} does not hold one line, the password")
     return password
 
 

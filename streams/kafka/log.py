@@ -1,12 +1,13 @@
 """A log: topics that can be read again from an offset on. On a broker here; in Parquet in `streams.archive`."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
 
 from schemas.configuration import Kafka
 from streams.kafka.clients import offset_range, read_batches_to_end
 from streams.kafka.gaps import Gaps
+from streams.kafka.schema_registry import RegistrySchemas, Schemas
 from streams.kafka.topics import partition_count, topic_name
 
 
@@ -28,7 +29,7 @@ class LogRecord(Protocol):
 
 
 class Log(Protocol):
-    """Topics, each by its name without the prefix (``bars``); `topic_name` of a log gives the full one.
+    """Topics, each by what alphawire calls it (``bars``); `topic_name` of a log gives the full name.
 
     With ``isolation="read_committed"`` a partition ends at the oldest open transaction, if there is one.
     """
@@ -37,8 +38,23 @@ class Log(Protocol):
     def prefix(self) -> str: ...
 
     @property
+    def topics(self) -> Mapping[Any, str]:
+        """Full names of topics that are not called by prefix and name."""
+        ...
+
+    @property
     def partitioner(self) -> str:
         """Which partition a symbol belongs to: murmur2, crc32, or as_is."""
+        ...
+
+    @property
+    def bars_source(self) -> str:
+        """How the topic of bars is read: `Kafka.bars_source`."""
+        ...
+
+    @property
+    def schemas(self) -> Schemas | None:
+        """Where the schemas of its records are; None: nothing says."""
         ...
 
     async def partition_count(self, topic: str = "bars") -> int:
@@ -78,10 +94,19 @@ class KafkaLog(Log):
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = kafka
+        self.schemas: Schemas | None = RegistrySchemas(kafka.registry) if kafka.registry else None
 
     @property
     def prefix(self) -> str:
         return self.kafka.prefix
+
+    @property
+    def topics(self) -> Mapping[Any, str]:
+        return self.kafka.topics
+
+    @property
+    def bars_source(self) -> str:
+        return self.kafka.bars_source
 
     @property
     def partitioner(self) -> str:

@@ -18,24 +18,27 @@ SHOWN = 5
 
 
 class PartitionerChange(NamedTuple):
-    """From `offset` on, `partitioner` says which symbols belong on a partition."""
+    """From `offset` on, `partitioner` says which symbols belong on a partition, and `source` how its records are read:
+    as `Kafka.bars_source` has it.
+    """
 
     offset: int
     partitioner: str
+    source: str = ""
 
 
-def in_force(changes: Sequence[PartitionerChange], offset: int) -> str | None:
-    """The partitioner at an offset; None: no change says."""
-    return next((change.partitioner for change in reversed(changes) if change.offset <= offset), None)
+def in_force(changes: Sequence[PartitionerChange], offset: int) -> PartitionerChange | None:
+    """The change that holds at an offset; None: no change says."""
+    return next((change for change in reversed(changes) if change.offset <= offset), None)
 
 
 def with_change(changes: Sequence[PartitionerChange], change: PartitionerChange) -> list[PartitionerChange]:
     """What holds once `change` is on the log too. One that says nothing new is a repetition by another strategy.
 
-    >>> with_change([PartitionerChange(0, "murmur2")], PartitionerChange(40, "crc32"))
-    [PartitionerChange(offset=0, partitioner='murmur2'), PartitionerChange(offset=40, partitioner='crc32')]
+    >>> [tuple(change) for change in with_change([PartitionerChange(0, "murmur2")], PartitionerChange(40, "crc32"))]
+    [(0, 'murmur2', ''), (40, 'crc32', '')]
     """
-    if in_force(changes, change.offset) == change.partitioner:
+    if (known := in_force(changes, change.offset)) and known[1:] == change[1:]:
         return list(changes)
     return [*(earlier for earlier in changes if earlier.offset < change.offset), change]
 

@@ -52,9 +52,11 @@ from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from streams.consuming.clock_bound import ClockBound
+from streams.consuming.decoding.decoders import Decoders
 from streams.consuming.intake import Intake
 from streams.consuming.news_scores import follow_scores
 from streams.consuming.transport import Chunk
+from streams.kafka.log import KafkaLog
 from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.owners.catch_up import Reader, catch_up, log_reader
 from streams.owners.chunk_owner import ChunkOwner
@@ -120,6 +122,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         self.places = places or SymbolPlaces(names.bars)
         self.news_tracks: dict[int, NewsTrack] = {}
         """The second track of each partition, where strategies use news."""
+        self._schemas = KafkaLog(kafka).schemas
+        self._decoders = Decoders(kafka.bars_source, self._schemas)
         self._wall_clock = wall_clock
         self.uses_news = any(strategy.uses_news for strategy in strategies)
         self._hear_requests = hear_requests
@@ -204,6 +208,12 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
             work["joining news"] = track.run
         return work
 
+    async def prepare(self, part: BarsPartition, piece: Chunk) -> None:
+        await part.intake.prepare(piece.records)
+
+    def waits(self) -> str | None:
+        return self._schemas.away if self._schemas else None
+
     def stop(self, part: BarsPartition) -> None:
         super().stop(part)
         self.news_tracks.pop(part.number, None)
@@ -224,7 +234,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
                 part.request(switch)
 
     def _intake(self, number: int, plan: ResumePlan, bound: ClockBound) -> Intake:
-        return Intake(number, self.partition_count, self.config.kafka.partitioner, bound, plan.partitioners)
+        kafka = self.config.kafka
+        return Intake(number, self.partition_count, kafka.partitioner, bound, plan.partitioners, self._decoders)
 
     def step_over(self, part: BarsPartition, piece: Chunk) -> None:
         """Feeds both tracks, and sizes the pieces so that each takes about `PIECE_SECONDS`, however slow a plugin."""

@@ -175,8 +175,8 @@ class BarsPartition(FedPartition):
         fresh = list(islice(reversed(refused), len(refused) - self._refused))[::-1]
         if not self._refused:
             log.warning(
-                "%s: the bar at offset %d opens after this worker's clock and is refused, as others may be: the dead"
-                " letters (error future) say the mend",
+                "%s: the bar at offset %d opens after this worker's clock, or its schema is not known, and is refused,"
+                " as others may be: the dead letters (error future or unknown_schema) say the mend",
                 self.place, fresh[0], extra={"partition": self.number, "offset": fresh[0]},
             )  # fmt: skip
         self._refused = len(refused)
@@ -233,12 +233,15 @@ class BarsPartition(FedPartition):
         outcome = behind.pipeline.feed(decoded.batches)
         failpoint("in_catch_up")
         # what cannot be decoded, and symbols that the others know, are dealt with by the others
-        symbols = {int(offset): (interval, symbol) for interval, batch in decoded.batches.items()
-                   for offset, symbol in zip(batch.offsets, batch.symbols, strict=True)}  # fmt: skip
+        symbols: dict[int, list[tuple[str, str]]] = {}
+        for interval, batch in decoded.batches.items():
+            for offset, symbol in zip(batch.offsets.tolist(), batch.symbols, strict=True):
+                symbols.setdefault(offset, []).append((interval, symbol))
         dead = [
             letter
             for letter in _refused(records, outcome)
-            if letter.record.offset >= behind.publish_from and not self.pipeline.knows(*symbols[letter.record.offset])
+            if letter.record.offset >= behind.publish_from
+            and not all(self.pipeline.knows(*each) for each in symbols[letter.record.offset])
         ]
         behind.position = following
         if following == self.position >= self.plan.settled:
@@ -319,5 +322,9 @@ class BarsPartition(FedPartition):
 def _refused(records: list[Any], outcome: Outcome) -> list[DeadLetter]:
     if not outcome.refusals:
         return []
-    by_offset = {record.offset: record for record in records}
-    return [DeadLetter(by_offset[r.offset], r.kind, r.reason) for r in outcome.refusals]
+    by_offset, letters = {record.offset: record for record in records}, dict[int, DeadLetter]()
+    for refusal in outcome.refusals:  # a record of several bars is one letter
+        known, record = letters.get(refusal.offset), by_offset[refusal.offset]
+        reason = f"{known.reason}; {refusal.reason}" if known else refusal.reason
+        letters[refusal.offset] = DeadLetter(record, known.kind if known else refusal.kind, reason)
+    return list(letters.values())

@@ -52,6 +52,7 @@ async def _from_log(part: BarsPartition, behind: LaggingStrategies, read: Reader
                 records = batch[first : first + PIECE]
                 piece = [record for record in records if record.offset < part.position]
                 if piece:
+                    await behind.intake.prepare(piece)
                     part.feed_behind(piece, piece[-1].offset + 1)
                     await _breathe(part, pending)
                 if len(piece) < len(records) or part.behind is None:
@@ -62,7 +63,9 @@ async def _from_log(part: BarsPartition, behind: LaggingStrategies, read: Reader
 
 async def _from_memory(part: BarsPartition, behind: LaggingStrategies, pending: int) -> None:
     piece = list(islice((record for record in behind.recent if record.offset >= behind.position), PIECE))
-    part.feed_behind(piece, piece[-1].offset + 1 if len(piece) == PIECE else part.position)
+    following = piece[-1].offset + 1 if len(piece) == PIECE else part.position  # more may be read meanwhile
+    await behind.intake.prepare(piece)
+    part.feed_behind(piece, following)
     await _breathe(part, pending)
     if part.behind is not None and behind.position == part.position:  # states of the others are still ahead
         part.moved.clear()

@@ -137,7 +137,9 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         place = f"{self.topic}/{chunk.tp.partition}"
         trace.note("fed", place, chunk.next)
         for piece in chunk.pieces(self._piece):
-            part = self.partitions.get(chunk.tp.partition)
+            if (part := self.partitions.get(chunk.tp.partition)) is not None:
+                await self.prepare(part, piece)
+                part = self.partitions.get(chunk.tp.partition)
             if part is None or chunk.generation != self.generation:
                 return
             try:
@@ -151,6 +153,13 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
             while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
                 part.drained.clear()
                 await part.drained.wait()
+
+    def waits(self) -> str | None:
+        """What it waits for beside the broker, in words: until that comes, it does not get on."""
+        return None
+
+    async def prepare(self, part: Part, piece: Chunk) -> None:
+        """Waits for what must be known before the partition can be fed."""
 
     def step_over(self, part: Part, piece: Chunk) -> None:
         """Feeds the partition."""

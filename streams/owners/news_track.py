@@ -22,7 +22,7 @@ from plugins.news.join import NewsJoin
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from schemas.errors import BadRecord
-from schemas.wire import canonical_interval, decode_bar, encode
+from schemas.wire import Bar, canonical_interval, encode
 from schemas.wire.news import Score, Unknown, decode_news
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
 from streams.consuming.news_scores import ScoresRead
@@ -76,10 +76,10 @@ class NewsPartition(BarsPartition):
         super()._put_outcome(outcome, [letter for letter in dead if not self._reported_by_first(letter)])
 
     def _reported_by_first(self, letter: DeadLetter) -> bool:
-        try:
-            bar = decode_bar(letter.record.value)
-        except BadRecord:
-            return True
+        bars = self.intake.bars(letter.record)
+        return not bars or any(map(self._wanted_by_first, bars))
+
+    def _wanted_by_first(self, bar: Bar) -> bool:
         group = self.first.pipeline.groups.get(canonical_interval(bar.interval))
         return group is not None and any(run.wants(bar.symbol) for run in group.runs)
 
@@ -254,6 +254,7 @@ class NewsTrack:
 
     async def _feed(self, piece: _Piece) -> None:
         part = self.part
+        await part.intake.prepare(piece.records)
         decoded = part.intake.read(piece.records)
         part.put_refused()
         if self._gone is not None:

@@ -1,7 +1,7 @@
 """What holds for a whole partition while an owner has it, beside what its strategies are: said in each `applied`.
 
-A partitioner that is new takes effect from the first bar on that nothing on the log depends on yet. So what was
-published, and every state, is of the former one, whoever folds it again and from where.
+A partitioner, or a source of the bars, that is new takes effect from the first bar on that nothing on the log depends
+on yet. So what was published, and every state, is of the former one, whoever folds it again and from where.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ class Conditions:
 
     def said_in(self, entry: Applied, known: Applied | None) -> Applied:
         """The entry with all of it, where `known` is in force; the very same one where it says so already."""
-        offset, partitioner = self.partitioners[-1]
+        change = self.partitioners[-1]
         said = msgspec.structs.replace(
-            entry, group=self.group, partitioner=partitioner, partitioner_from=offset,
-            exactly_once_from=self._exactly_once_from(known),
+            entry, group=self.group, partitioner=change.partitioner, partitioner_from=change.offset,
+            source=change.source or None, exactly_once_from=self._exactly_once_from(known),
         )  # fmt: skip
         return entry if said == entry else said
 
@@ -45,9 +45,9 @@ class Conditions:
 
 def conditions_of(stored: StoredState, kafka: Kafka, exactly_once: bool, end: int) -> Conditions:
     """Those of an owner by this configuration, on a partition of which the log knows what is `stored`."""
-    partitioners = stored.partitioners
-    if not partitioners or partitioners[-1].partitioner != kafka.partitioner:
-        change = PartitionerChange(_reached(stored) if partitioners else 0, kafka.partitioner)
+    partitioners, now = stored.partitioners, (kafka.partitioner, kafka.bars_source)
+    if not partitioners or partitioners[-1][1:] != now:
+        change = PartitionerChange(_reached(stored) if partitioners else 0, *now)
         partitioners = with_change(partitioners, change)
     return Conditions(kafka.group, partitioners, exactly_once, end)
 

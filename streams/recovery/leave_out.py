@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Kafka
-from schemas.errors import BadRecord, ConfigurationError
-from schemas.wire import Bar, LeaveOut, canonical_interval, decode_bar, encode
+from schemas.errors import ConfigurationError
+from schemas.wire import Bar, LeaveOut, canonical_interval, encode
+from streams.consuming.intake import Intake, log_intake
 from streams.kafka.clients import open_producer
-from streams.kafka.log import KafkaLog, Log
+from streams.kafka.log import KafkaLog, Log, LogRecord
 from streams.kafka.topics import topic_name
 from streams.publishing.writer import PRODUCER, Record, Writer
 from streams.recovery.plan import bar_in_words, check_sections
@@ -51,23 +52,25 @@ class _Symbol:
 async def endings(log: Log, symbol: str) -> list[Ending]:
     """The bars of the symbol that make later ones late, those that do it to most of them first."""
     found = []
-    for partition in range(await log.partition_count()):
+    for partition in range(count := await log.partition_count()):
         control, intervals = await load_control(log, partition), dict[str, _Symbol]()
+        intake = log_intake(log, partition, count, control.partitioners)
         passed = control.refused.keys() | control.left_out.keys()
         async for record in log.records("bars", partition, isolation="read_committed"):
-            if record.key == symbol.encode() and record.offset not in passed and (bar := _bar(record.value)):
+            if record.offset in passed or (bar := await _bar(intake, record)) is None:
+                continue
+            if bar.symbol == symbol and intake.is_key(record.key, bar):
                 intervals.setdefault(canonical_interval(bar.interval), _Symbol()).take(record.offset, bar)
         for one in intervals.values():
             found += [Ending(partition, *one.taken[number], late) for number, late in one.late.items()]
     return sorted(found, key=lambda ending: (-ending.late, ending.partition, ending.offset))
 
 
-def _bar(value: bytes | None) -> Bar | None:
-    try:
-        bar = decode_bar(value)
-    except BadRecord:
-        return None
-    return bar if bar.closed else None
+async def _bar(intake: Intake, record: LogRecord) -> Bar | None:
+    """The closed bar that a record is; one of several cannot be left out alone."""
+    await intake.prepare([record])
+    bars = [bar for bar in intake.bars(record) if bar.closed]
+    return bars[0] if len(bars) == 1 else None
 
 
 async def leave_out(
@@ -117,9 +120,10 @@ async def _bar_at(log: Log, partition: int, offset: int, symbol: str) -> LeaveOu
             f"{topic}/{partition} {there}, not {offset}; what is gone from the log leaves the states with"
             " `alphawire state rebuild STRATEGY`"
         )
+    intake = log_intake(log, partition, await log.partition_count(), (await load_control(log, partition)).partitioners)
     async for record in log.records("bars", partition, offset, isolation="read_committed"):
-        bar = _bar(record.value) if record.offset == offset else None
-        if bar is None or record.key != bar.symbol.encode():
+        bar = await _bar(intake, record) if record.offset == offset else None
+        if bar is None or not intake.is_key(record.key, bar):
             break
         if bar.symbol != symbol:
             raise ConfigurationError(f"{topic}/{partition} offset {offset} is a bar of {bar.symbol}, not of {symbol}")

@@ -70,7 +70,8 @@ class ResumePlanner:
         return planned
 
     def _other_partitioner(self, stored: StoredState) -> bool:
-        return bool(stored.partitioners) and stored.partitioners[-1].partitioner != self.config.kafka.partitioner
+        now = self.config.kafka.partitioner, self.config.kafka.bars_source
+        return bool(stored.partitioners) and stored.partitioners[-1][1:] != now
 
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
@@ -96,8 +97,14 @@ def _changed(stored: StoredState, ready: Sequence[ReadyStrategy]) -> set[str]:
 
 
 def _log_change(number: int, stored: StoredState, conditions: Conditions) -> None:
-    (offset, partitioner), known = conditions.partitioners[-1], stored.partitioners
-    if known and (offset, partitioner) != known[-1]:
+    (offset, partitioner, source), known = conditions.partitioners[-1], stored.partitioners
+    if known and source != known[-1].source:
+        log.warning(
+            "bars/%d: records from offset %d on are read as %s; those before as %s",
+            number, offset, source or "alphawire's own", known[-1].source or "alphawire's own",
+            extra={"partition": number, "offset": offset},
+        )  # fmt: skip
+    if known and partitioner != known[-1].partitioner:
         log.warning(
             "bars/%d: %s says which symbols belong here from offset %d on; before that, %s did: symbols that it refused"
             " begin now, or with their dead letters if these are put back first",

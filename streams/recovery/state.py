@@ -141,7 +141,7 @@ class StoredState:
         if isinstance(record, Applied):
             self.history.setdefault(record.strategy, []).append(record)
             if record.partitioner is not None:
-                change = PartitionerChange(record.partitioner_from, record.partitioner)
+                change = PartitionerChange(record.partitioner_from, record.partitioner, record.source or "")
                 self.partitioners = with_change(self.partitioners, change)
         elif isinstance(record, RefusedBars) and self.bars in (None, record.topic):
             self.refused |= zip(record.offsets, record.clocks, strict=True)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from schemas.configuration import Config
 from streams.kafka.clients import gives_producer_ids, open_producer
-from streams.kafka.topics import partition_count
+from streams.kafka.topics import partition_count, require_own_bars
 from streams.kafka.topics.status import TopicsWatch
 from streams.owners.trades.owner import TradesOwner
 from streams.publishing.writer import PRODUCER, Writer
@@ -24,6 +24,7 @@ log = logging.getLogger("alphawire.trades")
 async def run_builder(config: Config) -> None:
     """Runs until SIGTERM or SIGINT, then stops within `worker.stop_timeout`; `AlphawireError` when it cannot start."""
     kafka = config.kafka
+    require_own_bars(kafka, "alphawire bars")
     check_port(config.worker.http, config.worker.http_host, config.trades.http_port)
     topics = TopicsWatch(kafka, service="bars")
     await topics.require()

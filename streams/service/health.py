@@ -65,8 +65,8 @@ def _statuses(app: Any, owner: ChunkOwner[Any, Any]) -> list[PartitionStatus]:
 
 
 def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
-    """The conditions that fail, of `assigned`, `restored`, `strategies`, `symbols`, `deleted` and `lag`, each with the
-    reason; empty when ready.
+    """The conditions that fail, of `assigned`, `restored`, `strategies`, `symbols`, `deleted`, `registry` and `lag`,
+    each with the reason; empty when ready.
 
     A worker of a group with more workers than partitions owns none: it is ready as a spare, once others own them.
     """
@@ -78,6 +78,8 @@ def unready(app: Any, bars: BarsOwner) -> dict[str, str]:
     statuses = partition_statuses(app, bars)
     if missing := [place for owner in owners if (place := _not_restored(app, owner, statuses[owner.kind]))]:
         return {"restored": f"{'; '.join(missing)}: the state is being restored"}
+    if waits := bars.waits():
+        return {"registry": waits}
     bound = bars.config.worker.ready_lag
     late = [
         f"{status.place} is {'not fetched yet' if status.lag is None else f'{status.lag} {kind} behind'}"

@@ -57,6 +57,7 @@ def read_member(url: str) -> GroupMember | None:
 def this_worker(kafka: Kafka, strategies: Sequence[ReadyStrategy], exactly_once: bool) -> GroupMember:
     settings = {f"strategies.{strategy.name}": strategy.config_hash for strategy in strategies}
     settings[PREFIX] = kafka.prefix
+    settings |= {f"kafka.topics.{topic}": name for topic, name in kafka.topics.items()}
     settings["kafka.partitioner"] = kafka.partitioner
     settings["kafka.delivery"] = "exactly_once" if exactly_once else "at_least_once"
     return GroupMember(f"{socket.gethostname()[:100]}-{os.getpid()}", settings)

@@ -22,7 +22,8 @@ async def watch(
 
     Behind means that records are fed and not published, or that the last fetch did not reach the end of what is
     committed on the log; partitions of bars and of predictions alike, which one loop feeds. Time does not count while
-    another partition that is behind gets on (this one waits its turn), nor while the whole process stood still. Faust's
+    another partition that is behind gets on (this one waits its turn), nor while a schema is waited for, nor while the
+    whole process stood still. Faust's
     own detector subtracts wall clock from monotonic and never fires.
     """
     period, last = stall_timeout / 10, clock()
@@ -35,7 +36,7 @@ async def watch(
         behind = {place for place, status in owned.items() if status.behind}
         moved = {place for place, status in owned.items() if seen.get(place) != status.published}
         for place, status in owned.items():
-            still = place in behind and not moved & behind
+            still = place in behind and not moved & behind and bars.waits() is None
             stalled[place] = stalled.get(place, 0.0) + elapsed if still else 0.0
             if stalled[place] > stall_timeout:
                 reason = f"{place} stands at {status.published} for {stalled[place]:.0f} s and is behind"

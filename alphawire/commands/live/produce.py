@@ -66,8 +66,9 @@ def bars(
     from backtest.sources.inspection import lines
     from streams.ingest.bar_files import read_bars, refused, select_bars
     from streams.ingest.produce import produce_bars, within_topics, without_unfinished
-    from streams.kafka.topics import topic_name
+    from streams.kafka.topics import require_own_bars, topic_name
 
+    require_own_bars(config.kafka, "alphawire produce bars")
     given = named_files(config, files, source, form)
     frame = read_bars(given.paths, interval, given.source)
     left = refused(frame)

@@ -1,7 +1,7 @@
 """The topics, their names, and how each is kept."""
 
 from streams.kafka.topics.creation import Created, create_topics, list_topics, partition_count, require_topics
-from streams.kafka.topics.specs import TOPICS, TopicSpec, partitions_wanted, topic_name
+from streams.kafka.topics.specs import TOPICS, TopicSpec, partitions_wanted, require_own_bars, topic_name
 
 __all__ = [
     "TOPICS",
@@ -11,6 +11,7 @@ __all__ = [
     "list_topics",
     "partition_count",
     "partitions_wanted",
+    "require_own_bars",
     "require_topics",
     "topic_name",
 ]

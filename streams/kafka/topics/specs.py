@@ -1,9 +1,11 @@
 """Every topic: its name, and how it is kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.configuration import Kafka
+from schemas.errors import ConfigurationError
 
 LARGEST_BATCH = 512 * 1024
 """Bytes: what the services publish comes in batches of up to this size."""
@@ -57,21 +59,26 @@ TOPICS = {
     "trades": TopicSpec(True, FOR_EVER, only_for="bars"),
     "trades.state": TopicSpec(True, COMPACT, only_for="bars"),
 }
-"""Every topic that alphawire creates, by its name without the prefix."""
+"""Every topic that alphawire uses, by what alphawire calls it."""
 
 
-class Prefixed(Protocol):
-    """What says the prefix of its topics: the configuration of Kafka, and a log."""
+class NamedTopics(Protocol):
+    """What says how its topics are called: the configuration of Kafka, and a log."""
 
     @property
     def prefix(self) -> str: ...
 
+    @property
+    def topics(self) -> Mapping[Any, str]:
+        """Full names of those that are not called by prefix and name."""
+        ...
 
-def topic_name(of: Prefixed, name: str) -> str:
-    """Full name of the topic `name` (``bars``): the prefix before it."""
+
+def topic_name(of: NamedTopics, name: str) -> str:
+    """Full name of the topic `name` (``bars``): the configured one, else the prefix before it."""
     if name not in TOPICS:
         raise KeyError(f"{name!r} is none of our topics: {', '.join(TOPICS)}")
-    return of.prefix + name
+    return of.topics.get(name, of.prefix + name)
 
 
 def partitions_wanted(kafka: Kafka, name: str) -> int:
@@ -79,3 +86,13 @@ def partitions_wanted(kafka: Kafka, name: str) -> int:
     if spec.count is not None:
         return int(getattr(kafka, spec.count))
     return kafka.partitions if spec.equal else 1
+
+
+def require_own_bars(kafka: Kafka, who: str) -> None:
+    """`ConfigurationError` where `who` would write bars of alphawire's own to a topic that is read otherwise."""
+    if kafka.bars_source:
+        bars = topic_name(kafka, "bars")
+        raise ConfigurationError(
+            f"{who} writes alphawire's own bars, and a source of the configuration says that {bars} holds others: give"
+            " kafka.topics another name for bars, or leave that source out"
+        )

@@ -1,0 +1,1 @@
+"""Bars out of records that are not alphawire's own, as a source of the topic declares them."""

@@ -1,0 +1,100 @@
+"""Decoders of a topic's records: alphawire's own, or as a declared source says.
+
+>>> source = ('{"topic": "md", "interval": "1m", "columns": {"symbol": ["s"], "open": ["k.o"], "high": ["k.h"],'
+...           ' "low": ["k.l"], "close": ["k.c"], "volume": ["k.v"]}, "time": {"columns": ["t"], "unit": ["ms"]}}')
+>>> value = b'{"s": "A", "t": 60000, "k": {"o": 2.0, "h": 3.0, "l": 1.0, "c": 2.5, "v": 7, "x": true}}'
+>>> (bar,) = Decoders(source).of(source).bars(value, Counter())
+>>> bar.symbol, bar.close_time, bar.open, bar.volume
+('A', 120000, 2.0, 7.0)
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from schemas.configuration.sources import REGISTERED, Source
+from schemas.errors import BadRecord
+from schemas.wire import UNREADABLE, Bar, decode_bar
+from schemas.wire.decoding import unreadable
+from streams.consuming.decoding import connect
+from streams.consuming.decoding.mapping import Plan
+from streams.consuming.decoding.registered import Registered
+from streams.kafka.schema_registry import Schemas
+
+LARGEST = 8 << 20
+"""Bytes of a record of several bars."""
+_json = msgspec.json.Decoder()
+
+
+def _content(value: bytes) -> Any:
+    try:
+        return _json.decode(value)
+    except UNREADABLE as error:
+        raise unreadable(error) from None
+
+
+class BarDecoder:
+    """Bars of the records that one source declares."""
+
+    def __init__(self, source: Source, schemas: Schemas | None) -> None:
+        self.any_key = source.key == "any"
+        self.plan = Plan(source)
+        self._registered = None
+        self._content: Callable[[bytes], Any] = connect.content if source.encoding == "connect" else _content
+        if source.encoding in REGISTERED:
+            self._registered = Registered(source.encoding, schemas)
+            self._content = self._registered.content
+
+    async def prepare(self, values: Iterable[bytes | None]) -> None:
+        """Waits until the schemas of these values are known, or known not to be there."""
+        if self._registered is not None:
+            await self._registered.prepare(values)
+
+    def bars(self, value: bytes | None, counts: Counter[str]) -> list[Bar]:
+        """The bars of one record; `BadRecord` that says why there are none, or which of them cannot be used."""
+        if value is None:
+            raise BadRecord("tombstone", "a bar cannot be deleted: the record has no value")
+        if len(value) > LARGEST:
+            raise BadRecord("too_large", f"{len(value)} bytes; a record of bars has at most {LARGEST}")
+        return self.plan.bars(self._content(value), counts)
+
+
+class OwnBars:
+    """alphawire's own records."""
+
+    any_key = False
+
+    async def prepare(self, values: Iterable[bytes | None]) -> None:
+        """Nothing has to be known."""
+
+    def bars(self, value: bytes | None, counts: Counter[str]) -> list[Bar]:
+        """The one bar of a record; `BadRecord` that says why there is none."""
+        return [decode_bar(value)]
+
+
+OWN = OwnBars()
+
+
+class Decoders:
+    """Those of the topic of bars: `source` (JSON; empty: alphawire's own records) is the one that is declared now; what
+    was declared before is on the log. `schemas`: where the schemas of records lie.
+    """
+
+    def __init__(self, source: str = "", schemas: Schemas | None = None) -> None:
+        self.source = source
+        self._schemas = schemas
+        self._known: dict[str, BarDecoder] = {}
+
+    def of(self, source: str) -> BarDecoder | OwnBars:
+        """The decoder of a source."""
+        if not source:
+            return OWN
+        if source not in self._known:
+            self._known[source] = BarDecoder(Source.model_validate_json(source), self._schemas)
+        return self._known[source]
+
+    @property
+    def now(self) -> BarDecoder | OwnBars:
+        return self.of(self.source)
