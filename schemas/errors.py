@@ -33,7 +33,7 @@ class BadRecord(AlphawireError):
     """One record that cannot be used.
 
     `kind` is the error class in the dead letter's header: undecodable, tombstone, invalid, wrong_key,
-    wrong_partition, too_large, correction, late, future.
+    wrong_partition, too_large, correction, late, future, unknown_schema.
     """
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -79,7 +79,7 @@ class ParquetLog(Log):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.about = read_about(folder)
-        self.schemas: Schemas | None = ArchivedSchemas(folder)
+        self._schemas = ArchivedSchemas(folder)
 
     @property
     def prefix(self) -> str:
@@ -92,6 +92,10 @@ class ParquetLog(Log):
     @property
     def bars_source(self) -> str:
         return self.about.source
+
+    @property
+    def schemas(self) -> Schemas | None:
+        return self._schemas
 
     @property
     def partitioner(self) -> str:

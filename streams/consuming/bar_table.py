@@ -1,6 +1,6 @@
 """The bars of some records while they are decoded: arrays with a row for each record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from plugins.base.streaming import IntArray
 from schemas.wire import Bar, canonical_interval
 from schemas.wire.fields import known_interval
 from streams.consuming.bar_scanner import Bytes, Strings, scan
+from streams.consuming.decoding.json_scanner import JsonScanner
 
 
 class Intervals:
@@ -57,12 +58,30 @@ class BarTable:
         )  # fmt: skip
         self.bars["time"] = self.numbers[:, 4]
 
+    def scan_declared(self, scanner: JsonScanner, symbols: Strings, intervals: Intervals) -> None:
+        """The same of records as a source declares them."""
+        values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
+        rows = self.bars.view(np.float64).reshape(len(self.bars), -1)
+        scanner.scan(values, keys, symbols, intervals.lengths, rows, self.numbers, self.plain)
+        self.bars["time"] = self.numbers[:, 4]
+
     def put(self, row: int, bar: Bar, symbol: int, interval: int) -> None:
         """What the record of a row says, with the numbers of its symbol and interval."""
         # + 0.0: a volume of -0.0 is 0.0, not another value
         self.bars[row] = (bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume + 0.0)
         self.numbers[row] = symbol, interval, bar.open_time, bar.closed, bar.close_time
         self.plain[row] = True
+
+    def spread(
+        self, counts: Sequence[int], odd: Mapping[int, Sequence[Bar]]
+    ) -> "tuple[BarTable, dict[int, list[Bar]]]":
+        """A table with as many rows for each record as `counts` says, and the bars of `odd` ones by their rows."""
+        own = np.repeat(np.arange(len(counts)), counts)
+        wider = BarTable([self.records[row] for row in own.tolist()])
+        for name in ("bars", "numbers", "plain"):
+            getattr(wider, name)[:] = getattr(self, name)[own]
+        begins = np.cumsum([0, *counts])
+        return wider, {int(begins[row]) + n: [bar] for row, bars in odd.items() for n, bar in enumerate(bars)}
 
     @property
     def unclosed(self) -> int:

@@ -16,7 +16,7 @@ from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.bar_scanner import Strings
 from streams.consuming.bar_table import BarTable, Intervals, joined
 from streams.consuming.clock_bound import ClockBound
-from streams.consuming.decoding.decoders import OWN, Decoders
+from streams.consuming.decoding.decoders import OWN, BarDecoder, Decoders
 from streams.consuming.decoding.mapping import FAULTS, Several
 from streams.kafka.log import Log
 from streams.kafka.partitioner import PartitionerChange, in_force, misplaced
@@ -125,11 +125,18 @@ class Intake:
         return table
 
     def _declared(self, records: Sequence[Any], decoded: DecodedBars) -> BarTable:
-        """Records as a source says, of which one may have several bars."""
-        found = [(record, bar) for record in records for bar in self._usable(record, decoded)]
-        table = BarTable([record for record, _ in found])
-        for row, (_, bar) in enumerate(found):
-            table.put(row, bar, self._symbols[bar.symbol], self._intervals.number(bar.interval))
+        """Records as a source says: the plain ones together, the others one by one, of which one may have several."""
+        table = BarTable(records)
+        if self._scanner is not None and len(records) >= MANY:
+            table.scan_declared(self._scanner, self._strings, self._intervals)
+            rows = np.flatnonzero(table.plain)
+            table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
+        odd = {row: self._usable(records[row], decoded) for row in np.flatnonzero(~table.plain).tolist()}
+        if any(len(bars) > 1 for bars in odd.values()):
+            table, odd = table.spread([len(odd.get(row, (None,))) for row in range(len(records))], odd)
+        for row, bars in odd.items():
+            for bar in bars:
+                table.put(row, bar, self._symbols[bar.symbol], self._intervals.number(bar.interval))
         return table
 
     def _usable(self, record: Any, decoded: DecodedBars) -> list[Bar]:
@@ -144,11 +151,20 @@ class Intake:
                 self.bound.refuse(record.offset)
             faults = [bad]
         kept = [bar for bar in self._in_time(record, bars, faults) if self._has_place(record, bar, decoded, faults)]
+        if self._scanner is not None and len(kept) == 1:
+            self._learn(record.value, kept[0])
         if faults:
             reasons = "; ".join(bad.reason for bad in faults[:FAULTS])
             more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
             decoded.dead.append(DeadLetter(record, faults[0].kind, reasons + more))
         return kept
+
+    def _learn(self, value: bytes, bar: Bar) -> None:
+        """What its symbol and interval are called in its records."""
+        if isinstance(self._decoder, BarDecoder) and self._scanner is not None:
+            symbol, interval = self._decoder.names(value)
+            self._scanner.symbols.learn(symbol, self._symbols[bar.symbol])
+            self._scanner.intervals.learn(interval, self._intervals.number(bar.interval))
 
     def _in_time(self, record: Any, bars: list[Bar], faults: list[BadRecord]) -> list[Bar]:
         """The log says by the offset what a clock refuses, so it refuses all of a record or none."""
@@ -197,10 +213,10 @@ class Intake:
 
     def _enter(self, offset: int) -> None:
         """The stretch of offsets that one partitioner judges."""
-        self._forget_symbols()
         begun = [change for change in self._changes if change.offset <= offset]
         change = (begun or self._changes)[-1 if begun else 0]
         self.partitioner, self._decoder = change.partitioner, self._decoders.of(change.source)
+        self._forget_symbols()
         self._begin = begun[-1].offset if begun else 0
         self._end = min((change.offset for change in self._changes[len(begun) :]), default=sys.maxsize)
 
@@ -209,6 +225,7 @@ class Intake:
         self._symbols: dict[str, int] = {}
         self._names: list[str] = []
         self._strings = Strings()
+        self._scanner = self._decoder.scanner()
 
     def belongs(self, symbol: str) -> bool:
         """Does a partitioner that is, or ever was, in force put the symbol here?"""

@@ -18,7 +18,7 @@ from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source, SymbolUse
 from schemas.errors import ConfigurationError
 from schemas.wire import bar_length, canonical_interval, is_symbol, symbol_fault
-from schemas.wire.fields import known_interval
+from schemas.wire.fields import MAX_SYMBOL, known_interval
 from streams.ingest.forming import says_unclosed
 from streams.ingest.normal.bar_times import stamps, starts
 from streams.ingest.normal.columns import Columns, columns_of
@@ -259,7 +259,9 @@ def symbol_text(symbol: Any) -> str:
         symbol = symbol.decode("utf-8", "replace")
     if isinstance(symbol, str):
         return symbol.strip()
-    whole = isinstance(symbol, int | float | np.integer | np.floating) and not isinstance(symbol, bool)
+    if isinstance(symbol, int) and not isinstance(symbol, bool):
+        return str(symbol) if abs(symbol) < 10**MAX_SYMBOL else ""
+    whole = isinstance(symbol, float | np.integer | np.floating)
     return str(int(symbol)) if whole and np.isfinite(symbol) and symbol == int(symbol) else ""
 
 

@@ -94,7 +94,7 @@ class KafkaLog(Log):
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = kafka
-        self.schemas: Schemas | None = RegistrySchemas(kafka.registry) if kafka.registry else None
+        self._schemas: Schemas | None = RegistrySchemas(kafka.registry) if kafka.registry else None
 
     @property
     def prefix(self) -> str:
@@ -107,6 +107,10 @@ class KafkaLog(Log):
     @property
     def bars_source(self) -> str:
         return self.kafka.bars_source
+
+    @property
+    def schemas(self) -> Schemas | None:
+        return self._schemas
 
     @property
     def partitioner(self) -> str:

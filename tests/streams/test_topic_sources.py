@@ -134,7 +134,7 @@ def test_the_same_bar_in_many_shapes(value: Any, settings: dict[str, Any]) -> No
         (OWN | {"t": OPENED}, {"time": {"columns": "when", "unit": "ms"}}, "it has no field when; it has symbol, open"),
         (OWN | {"t": OPENED, "tf": "60"}, {"interval": None, "columns": {"interval": "tf"}, "time": {"columns": "t"}},
          "'60' is no interval: declare interval_names: {60: 1m}"),
-        (OWN | {"t": OPENED, "closed": "maybe"}, {"time": {"columns": "t", "unit": "ms"}, "closed": {"column": "closed"}},
+        (OWN | {"t": OPENED, "x": "maybe"}, {"time": {"columns": "t", "unit": "ms"}, "closed": {"column": "x"}},
          "neither true nor false"),
         (OWN | {"t": OPENED, "data": 5}, {"time": {"columns": "t"}, "records": "data"},
          "data is no list of bars, but 5"),
@@ -187,6 +187,11 @@ def test_forming_bars_and_other_kinds_of_record_are_counted() -> None:
     assert taken.batches["1m"].offsets.tolist() == [1]
     assert taken.counts == {"unclosed": 1, "not_chosen": 1}
     assert not taken.dead
+
+
+def test_a_volume_that_is_declared_not_to_be_there_is_none() -> None:
+    value = OWN | {"t": OPENED, "volume": 7, "none": 8}
+    assert bars(value, columns={"volume": "none"}, time={"columns": "t", "unit": "ms"})[0].volume == 0.0
 
 
 def test_the_key_is_the_symbol_unless_it_may_be_any() -> None:

@@ -19,6 +19,7 @@ from schemas.errors import BadRecord
 from schemas.wire import UNREADABLE, Bar, decode_bar
 from schemas.wire.decoding import unreadable
 from streams.consuming.decoding import connect
+from streams.consuming.decoding.json_scanner import JsonScanner, scanner_of
 from streams.consuming.decoding.mapping import Plan
 from streams.consuming.decoding.registered import Registered
 from streams.kafka.schema_registry import Schemas
@@ -39,6 +40,7 @@ class BarDecoder:
     """Bars of the records that one source declares."""
 
     def __init__(self, source: Source, schemas: Schemas | None) -> None:
+        self._source = source
         self.any_key = source.key == "any"
         self.plan = Plan(source)
         self._registered = None
@@ -52,19 +54,34 @@ class BarDecoder:
         if self._registered is not None:
             await self._registered.prepare(values)
 
+    def scanner(self) -> JsonScanner | None:
+        """A new one, that has learned nothing; None where records are read one by one."""
+        return scanner_of(self._source)
+
+    def names(self, value: bytes) -> tuple[Any, Any]:
+        """What symbol and interval of a JSON record are called in it; the interval is empty where it is not there."""
+        return self.plan.names(_content(value))
+
     def bars(self, value: bytes | None, counts: Counter[str]) -> list[Bar]:
         """The bars of one record; `BadRecord` that says why there are none, or which of them cannot be used."""
         if value is None:
             raise BadRecord("tombstone", "a bar cannot be deleted: the record has no value")
         if len(value) > LARGEST:
             raise BadRecord("too_large", f"{len(value)} bytes; a record of bars has at most {LARGEST}")
-        return self.plan.bars(self._content(value), counts)
+        try:
+            return self.plan.bars(self._content(value), counts)
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # what a value may be that nobody thought of: it is this record that cannot be read
+            raise BadRecord("invalid", f"it cannot be read: {(str(error) or type(error).__name__)[:200]}") from None
 
 
 class OwnBars:
     """alphawire's own records."""
 
     any_key = False
+
+    def scanner(self) -> None:
+        """They have one of their own."""
 
     async def prepare(self, values: Iterable[bytes | None]) -> None:
         """Nothing has to be known."""

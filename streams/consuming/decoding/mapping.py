@@ -18,6 +18,8 @@ from streams.ingest.normal.interval_names import known_name
 KNOWN = 65_536
 """Symbols and intervals whose texts are remembered."""
 FAULTS = 3
+NOTHING = ((), ("none",))
+"""Columns of what a source says not to be there."""
 
 
 class Plan:
@@ -51,6 +53,12 @@ class Plan:
             raise Several(found, "; ".join(faults[:FAULTS]) + more)
         return found
 
+    def names(self, content: Any) -> tuple[Any, Any]:
+        """The texts of symbol and interval of a record of one bar; the interval's is empty where the source says it."""
+        interval = self._source.columns.get("interval", ())
+        symbol = self._source.symbol.column or self._source.columns.get("symbol", ("symbol",))[0]
+        return find(content, steps_of(symbol)), "" if self._source.interval else find(content, steps_of(interval[0]))
+
     def _rows(self, content: Any) -> list[Any]:
         if self._list is not None:
             content = find(content, self._list)
@@ -71,9 +79,9 @@ class Plan:
     def _bar(self, row: Any) -> Bar:
         symbol, interval = self._symbol(row), self._interval(row)
         opened, ended = self._times(row, interval)
-        prices = [value(row) for value in self._values]
+        opens, high, low, closes, volume = (value(row) for value in self._values)
         closed = truth(self._closed(row), self._source.closed.column) if self._closed and self._source.closed else True
-        bar = Bar(symbol, interval, opened, ended, *prices, closed)
+        bar = Bar(symbol, interval, opened, ended, opens, high, low, closes, volume, closed)
         _check_types(bar)
         check_bar(bar)
         return bar
@@ -114,13 +122,12 @@ def _kind(content: Any) -> str:
 
 
 def _remembered(read: Callable[[Any], str]) -> Callable[[Any], str]:
-    known: dict[Any, str] = {}
+    known: dict[str, str] = {}
 
     def look(value: Any) -> str:
-        try:
-            found = known.get(value)
-        except TypeError:
-            raise BadRecord("invalid", f"{shown(value)} is no symbol, and no interval") from None
+        if not isinstance(value, str):  # 1, 1.0 and True would be one key
+            return read(value)
+        found = known.get(value)
         if found is None:
             found = read(value)
             if len(known) < KNOWN:
@@ -205,6 +212,8 @@ def _joined(names: tuple[str, ...]) -> Getter | None:
 
 def _value_of(source: Source, name: str) -> Getter:
     names = source.columns.get(name, (name,))  # type: ignore[call-overload]
+    if names in NOTHING:
+        return lambda row: 0.0
     scale = source.volume_scale if name == "volume" else source.price_scale
     read = number(source.texts, scale, source.scaled, source.undefined)
     parts = [(getter(each), each) for each in names]

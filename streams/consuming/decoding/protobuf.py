@@ -1,5 +1,7 @@
 """Protobuf: the content of a record by the schema that wrote it, which protoc compiles."""
 
+import base64
+import binascii
 import subprocess
 import sys
 import tempfile
@@ -32,43 +34,71 @@ CONFLUENT = {
 
 def reader_of(schema: RegisteredSchema) -> Callable[[bytes], Any]:
     """What reads a record's message indexes and its message; `ValueError` for a schema that is none."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf import descriptor_pool, message_factory
 
-    files = descriptor_pb2.FileDescriptorSet.FromString(_compiled(schema))
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    pool, files = descriptor_pool.DescriptorPool(), _files(schema)
+    for file in files:
         pool.Add(file)
-    top, known = pool.FindFileByName(MAIN), dict[tuple[int, ...], Any]()
+    top, known = pool.FindFileByName(files[-1].name), dict[tuple[int, ...], Any]()
 
     def read(value: bytes) -> Any:
         indexes, at = message_indexes(value)
         if indexes not in known:
-            known[indexes] = message_factory.GetMessageClass(_message(top, files, indexes))
+            known[indexes] = message_factory.GetMessageClass(_message(top, files[-1], indexes))
         return content(known[indexes].FromString(value[at:]))
 
     return read
 
 
-def _compiled(schema: RegisteredSchema) -> bytes:
-    """The descriptors of the schema and of all that it imports. In a process of its own: protoc says what is wrong on
-    the standard error, and nowhere else.
+def _files(schema: RegisteredSchema) -> list[Any]:
+    """Descriptors of the schema, the last, and of all that it imports, each after what it imports itself.
+
+    confluent-kafka's serializers register a descriptor in base64. Confluent's registry makes text of it, others do not.
+    """
+    main = _descriptor(schema.text)
+    if main is None:
+        return _compiled(schema.text, schema.references)
+    found = {name: _descriptor(text) for name, text in schema.references.items()}
+    ready = {name: file for name, file in found.items() if file is not None}
+    texts = {name: text for name, text in schema.references.items() if name not in ready}
+    imports = {name for file in [main, *ready.values()] for name in file.dependency} - ready.keys()
+    stub = 'syntax = "proto3"; ' + " ".join(f'import "{name}";' for name in sorted(imports))
+    for name, file in ready.items():
+        file.name = name
+    return [*_compiled(stub, texts)[:-1], *ready.values(), main]
+
+
+def _descriptor(text: str) -> Any | None:
+    """That of a file, in base64; None for the text of one."""
+    from google.protobuf import descriptor_pb2, message
+
+    try:
+        return descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, message.DecodeError):
+        return None
+
+
+def _compiled(text: str, references: dict[str, str]) -> list[Any]:
+    """Descriptors of the text of a file, the last, and of all that it imports. In a process of its own: protoc says
+    what is wrong on the standard error, and nowhere else.
     """
     import grpc_tools
+    from google.protobuf import descriptor_pb2
 
     with tempfile.TemporaryDirectory(prefix="alphawire-proto-") as scratch:
         folder, out = Path(scratch, "in"), Path(scratch, "out")
-        for name, text in (CONFLUENT | schema.references | {MAIN: schema.text}).items():
+        for name, content_of in (CONFLUENT | references | {MAIN: text}).items():
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise ValueError(f"it refers to {name!r}, which is no name of a file")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_text(content_of, encoding="utf-8")
         include = Path(grpc_tools.__file__).with_name("_proto")
         command = [sys.executable, "-I", "-m", "grpc_tools.protoc", f"-I{folder}", f"-I{include}", "--include_imports"]
         command += [f"--descriptor_set_out={out}", MAIN]
         run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
         if run.returncode:
             raise ValueError((run.stderr.splitlines() or ["protoc refuses it"])[0][:300])
-        return out.read_bytes()
+        return list(descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file)
 
 
 def message_indexes(value: bytes) -> tuple[tuple[int, ...], int]:
@@ -100,9 +130,9 @@ def _varint(value: bytes, at: int) -> tuple[int, int]:
     raise BadRecord("undecodable", "its message indexes do not end")
 
 
-def _message(top: Any, files: Any, indexes: tuple[int, ...]) -> Any:
+def _message(top: Any, file: Any, indexes: tuple[int, ...]) -> Any:
     """The message of these places; the order is that of the schema's text."""
-    level = next(file for file in files.file if file.name == MAIN).message_type
+    level = file.message_type
     found = top.message_types_by_name
     for depth, index in enumerate(indexes):
         if not 0 <= index < len(level):

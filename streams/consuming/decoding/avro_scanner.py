@@ -1,0 +1,326 @@
+"""Bars out of Avro records, many at once in compiled code, by a program that each writer's schema is made into. Lists,
+maps, wider unions and rarer types are left to fastavro, and so is every record that is not plain.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base.streaming import IntArray
+from schemas.configuration.sources import Source
+from streams.consuming.bar_scanner import Bytes, Flags, Strings, _double, _equal, _find
+from streams.consuming.decoding.fields import steps_of
+from streams.consuming.decoding.scanner import CLOSED, INTERVAL, LARGEST, OPENED, PRICES, SYMBOL, WORD, Scanner
+from streams.ingest.normal.bar_times import SCALES
+from streams.kafka.schema_registry import RegisteredSchema
+
+BOOLEAN, LONG, FLOAT, DOUBLE, TEXT, OCTETS, FIXED, ENUM, DECIMAL, TIME = range(10)
+"""What an operation reads. Its row in a program: this, the slot or -1, a size, scale, unit or count, the digits of a
+decimal, and which branch of a union with null is null, or -1.
+"""
+SIMPLE = {"boolean": BOOLEAN, "int": LONG, "long": LONG, "float": FLOAT, "double": DOUBLE, "string": TEXT, "bytes": OCTETS}
+TIMES = {"timestamp-millis": "ms", "timestamp-micros": "us", "timestamp-nanos": "ns"}
+READS = {
+    SYMBOL: (TEXT,), INTERVAL: (TEXT,), WORD: (TEXT,), CLOSED: (BOOLEAN,), PRICES: (LONG, FLOAT, DOUBLE, DECIMAL),
+    OPENED: (LONG, TIME),
+}  # fmt: skip
+DEEPEST, LONGEST = 8, 200
+
+
+class _Beyond(Exception):
+    """A schema is beyond what a program can say."""
+
+
+class AvroScanner(Scanner):
+    """That of a source; it knows the schemas whose programs it was given."""
+
+    def __init__(self, source: Source, paths: Mapping[str, int]) -> None:
+        super().__init__(source, paths, SCALES["ms"])
+        self._slots = {steps_of(path): slot for path, slot in paths.items()}
+        self._source_unit = SCALES[source.time.unit[0]] if source.time.unit else 0
+        self._ops: IntArray = np.zeros((0, 5), np.int64)
+        self._programs: IntArray = np.zeros((0, 3), np.int64)
+        self._seen = set[int]()
+
+    def add(self, number: int, schema: RegisteredSchema) -> None:
+        """A schema, by its id; one that no program can say stays with fastavro."""
+        if number in self._seen:
+            return
+        self._seen.add(number)
+        try:
+            program = self._program(schema)
+        except (_Beyond, KeyError, TypeError, ValueError):
+            return
+        begin = len(self._ops)
+        self._ops = np.concatenate([self._ops, np.array(program, np.int64).reshape(-1, 5)])
+        self._programs = np.concatenate([self._programs, [[number, begin, len(self._ops)]]])
+
+    def _program(self, schema: RegisteredSchema) -> list[tuple[int, ...]]:
+        named: dict[str, Any] = {}
+        for text in (*schema.references.values(), schema.text):
+            _name(json.loads(text), "", named)
+        program, found = list[tuple[int, ...]](), set[int]()
+        self._walk(json.loads(schema.text), (), "", named, program)
+        found.update(op[1] for op in program)
+        if found - {-1} != set(self._slots.values()) or len(program) > LONGEST:
+            raise _Beyond
+        return program
+
+    def _walk(
+        self, kind: Any, path: tuple[str, ...], space: str, named: Mapping[str, Any], program: list[tuple[int, ...]]
+    ) -> None:
+        """The operations of a record, or of one value."""
+        kind, space = _resolved(kind, space, named)
+        if isinstance(kind, dict) and kind.get("type") == "record":
+            if len(path) > DEEPEST:
+                raise _Beyond
+            for each in kind["fields"]:
+                self._walk(each["type"], (*path, each["name"]), space, named, program)
+            return
+        null = -1
+        if isinstance(kind, list):
+            if len(kind) != 2 or "null" not in kind:
+                raise _Beyond
+            null = kind.index("null")
+            kind, space = _resolved(kind[1 - null], space, named)
+        slot = self._slots.get(path, -1)
+        what, size, digits = self._simple(kind)
+        if slot >= 0 and what not in READS[PRICES if slot >= PRICES else OPENED if slot in (OPENED, OPENED + 2) else slot]:
+            raise _Beyond
+        if what == LONG and slot in (OPENED, OPENED + 2):
+            if not self._source_unit:
+                raise _Beyond
+            what, size = TIME, self._source_unit
+        program.append((what, slot, size, digits, null))
+
+    def _simple(self, kind: Any) -> tuple[int, int, int]:
+        """What reads a value, its size, scale, unit or count, and its digits."""
+        if isinstance(kind, str):
+            return SIMPLE[kind], 0, 0
+        logical, base = kind.get("logicalType"), kind["type"]
+        if logical == "decimal" and base in ("bytes", "fixed"):
+            return DECIMAL, int(kind.get("scale", 0)), int(kind["precision"]) + (1000 * kind["size"] if base == "fixed" else 0)
+        if logical in TIMES and base == "long":
+            return TIME, SCALES[TIMES[logical]], 0
+        if logical is not None:
+            raise _Beyond
+        if base == "fixed":
+            return FIXED, int(kind["size"]), 0
+        if base == "enum":
+            return ENUM, len(kind["symbols"]), 0
+        return SIMPLE[base], 0, 0
+
+    def _fill(self, values: tuple[Bytes, IntArray], keys: tuple[Bytes, IntArray], names: Strings,
+              rows: NDArray[np.float64], raw: IntArray, plain: Flags) -> None:  # fmt: skip
+        tables = self.symbols.strings.tables, self.intervals.strings.tables, self._words.tables
+        need = sum(1 << slot for slot in set(self._slots.values()))
+        _scan_all(
+            values, keys, (self._ops, self._programs, need), self.any_key, tables,
+            (self.symbols.numbers, *names.tables[:2]), rows, raw, plain,
+        )  # fmt: skip
+
+
+def _name(kind: Any, space: str, named: dict[str, Any]) -> None:
+    """Notes the named types of a schema, each with its namespace."""
+    if isinstance(kind, list):
+        for each in kind:
+            _name(each, space, named)
+    elif isinstance(kind, dict):
+        if kind.get("type") in ("record", "fixed", "enum"):
+            full = str(kind["name"]) if "." in str(kind["name"]) else f"{kind.get('namespace', space)}.{kind['name']}"
+            space = full.rpartition(".")[0]
+            named[full.lstrip(".")] = (kind, space)
+            for each in kind.get("fields", ()):
+                _name(each["type"], space, named)
+        elif not isinstance(kind.get("type"), str):
+            _name(kind.get("type"), space, named)
+
+
+def _resolved(kind: Any, space: str, named: Mapping[str, Any]) -> tuple[Any, str]:
+    """A type by its name as what it is, with its namespace."""
+    while isinstance(kind, dict) and not isinstance(kind["type"], str):
+        kind = kind["type"]
+    if isinstance(kind, dict) and kind["type"] in ("record", "fixed", "enum"):
+        name = str(kind["name"])
+        full = name if "." in name else f"{kind.get('namespace', space)}.{name}"
+        return kind, full.rpartition(".")[0]
+    if isinstance(kind, str) and kind not in SIMPLE and kind != "null":
+        found: tuple[Any, str] = named[kind] if kind in named else named[f"{space}.{kind}"]
+        return found
+    return kind, space
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _long(text: Bytes, at: int, end: int) -> tuple[np.int64, int]:
+    """A zigzag number, and where it ends; -1: it does not."""
+    value, shift = np.uint64(0), np.uint64(0)
+    while at < end and shift < np.uint64(63):
+        byte = np.uint64(text[at])
+        value |= (byte & np.uint64(127)) << shift
+        at += 1
+        if byte < np.uint64(128):
+            half = np.int64(value >> np.uint64(1))
+            return (half if value & np.uint64(1) == np.uint64(0) else -half - 1), at
+        shift += np.uint64(7)
+    return np.int64(0), -1
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _decimal(text: Bytes, at: int, size: int, scale: int, digits: int) -> float:
+    """The double that is nearest to a decimal above 0 of up to 8 bytes; -1: it is odd."""
+    if size < 1 or size > 8 or text[at] > 127 or scale < 0 or scale > 40:
+        return -1.0
+    value = np.uint64(0)
+    for place in range(at, at + size):
+        value = (value << np.uint64(8)) | np.uint64(text[place])
+    if value == np.uint64(0) or (digits < 19 and value >= np.uint64(10) ** np.uint64(digits)):
+        return -1.0
+    number: float = _double(value, -scale)
+    return number
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _octets(text: Bytes, at: int, count: int) -> np.uint64:
+    """A number, its lowest byte first."""
+    value = np.uint64(0)
+    for place in range(count):
+        value |= np.uint64(text[at + place]) << np.uint64(8 * place)
+    return value
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _number(text: Bytes, at: int, end: int, op, bits, row) -> int:  # type: ignore[no-untyped-def]
+    """Past a number, which goes into the `row` if it has a slot; -1: it is odd."""
+    what, slot = op[0], op[1]
+    value = 0.0
+    if what == DOUBLE or what == FLOAT:
+        size = 8 if what == DOUBLE else 4
+        if at + size > end:
+            return -1
+        if what == DOUBLE:
+            bits[0][0] = _octets(text, at, 8)
+            value = bits[1][0]
+        else:
+            bits[2][0] = np.uint32(_octets(text, at, 4))
+            value = float(bits[3][0])
+        at += size
+        if slot >= 0 and not (value >= 0.0 and value < np.inf):
+            return -1
+    elif what == DECIMAL:
+        size = op[3] // 1000
+        if size == 0:
+            size, at = _long(text, at, end)
+        if at < 0 or size < 0 or size > end - at:
+            return -1
+        value = _decimal(text, at, size, op[2], op[3] % 1000)
+        at += size
+        if value < 0.0:
+            return -1
+    else:
+        whole, at = _long(text, at, end)
+        if at < 0:
+            return -1
+        if slot >= 0:
+            value = 0.0 if whole == 0 else _double(np.uint64(whole), 0) if whole > 0 else -1.0
+            if value < 0.0:
+                return -1
+    if slot >= 0:
+        row[slot - PRICES + 1] = value + 0.0
+    return at
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _other(text: Bytes, at: int, end: int, op, strings, raw) -> int:  # type: ignore[no-untyped-def]
+    """Past a value that is no number; -1: it is odd."""
+    what, slot, size = op[0], op[1], op[2]
+    if what == BOOLEAN:
+        if at >= end or text[at] > 1:
+            return -1
+        if slot >= 0:
+            raw[3] = text[at]
+        return at + 1
+    if what == FIXED:
+        return at + size if size <= end - at else -1
+    number, at = _long(text, at, end)
+    if at < 0:
+        return -1
+    if what == ENUM:
+        return at if 0 <= number < size else -1
+    if what == TIME:
+        step = 1_000_000 // size if size < 1_000_000 else 1
+        if number % step != 0 or number < 0 or number > 9_000_000_000_000_000_000 // max(1, size // 1_000_000):
+            return -1
+        if slot >= 0:
+            raw[2 if slot == OPENED else 4] = number // step * max(1, size // 1_000_000)
+        return at
+    if number < 0 or number > end - at:
+        return -1
+    if what == TEXT and slot < 0:
+        for place in range(at, at + number):
+            if text[place] > 127:
+                return -1
+    if slot >= 0:
+        data, starts, table = strings[0] if slot == SYMBOL else strings[1] if slot == INTERVAL else strings[2]
+        known = _find(text, at, at + number, data, starts, table)
+        if known < 0:
+            return -1
+        if slot != WORD:
+            raw[slot - SYMBOL] = known
+    return at + number
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _scan(text: Bytes, at: int, end: int, programs, strings, bits, row, raw) -> bool:  # type: ignore[no-untyped-def]
+    """One record. False: it is odd."""
+    ops, known, need = programs
+    if end - at < 6 or text[at] != 0:
+        return False
+    number, place = 0, 0
+    for byte in range(at + 1, at + 5):
+        number = number * 256 + text[byte]
+    while place < len(known) and known[place, 0] != number:
+        place += 1
+    if place == len(known):
+        return False
+    at += 5
+    seen = 0
+    raw[3] = 1
+    for step in range(known[place, 1], known[place, 2]):
+        op = ops[step]
+        if op[4] >= 0:
+            branch, at = _long(text, at, end)
+            if at < 0 or branch < 0 or branch > 1:
+                return False
+            if branch == op[4]:
+                if op[1] >= 0:
+                    return False
+                continue
+        number_like = op[0] in (LONG, FLOAT, DOUBLE, DECIMAL)
+        at = _number(text, at, end, op, bits, row) if number_like else _other(text, at, end, op, strings, raw)
+        if at < 0:
+            return False
+        if op[1] >= 0:
+            seen |= 1 << op[1]
+    return at == end and seen == need
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _scan_all(values, keys, programs, any_key, strings, symbols, rows, raw, plain) -> None:  # type: ignore[no-untyped-def]
+    """Sets `plain` for each record that is so and has its symbol as key, and its `rows` and `raw`."""
+    text, ends = values
+    key_text, key_ends = keys
+    numbers, names, starts = symbols
+    wide, narrow = np.zeros(1, np.uint64), np.zeros(1, np.uint32)
+    bits = wide, wide.view(np.float64), narrow, narrow.view(np.float32)
+    start = key_start = 0
+    for i in range(len(ends)):
+        good = ends[i] - start <= LARGEST and _scan(text, start, ends[i], programs, strings, bits, rows[i], raw[i])
+        if good and not any_key:
+            number = numbers[raw[i, 0]]
+            good = _equal(key_text, key_start, key_ends[i], names, starts[number], starts[number + 1])
+        plain[i] = good
+        start, key_start = ends[i], key_ends[i]

@@ -1,0 +1,126 @@
+"""Bars as other people's producers write them, by their own serializers: file, archive and topic give the same signals,
+to the byte, on Apache Kafka, whatever is killed.
+"""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backtest.replay.replay import replay
+from backtest.verify.verify import verify
+from schemas.configuration import Config, load_config
+from schemas.wire import decode_signal, encode
+from streams.archive.writer import archive
+from streams.kafka.brokers import Broker
+from streams.kafka.clients import open_producer
+from streams.kafka.log import KafkaLog
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics, topic_name
+from tests.support.encoded import ENCODED
+from tests.support.live import (
+    WorkerProcess,
+    minute_bars,
+    random_kills,
+    records,
+    run_to_end,
+    strategy,
+    wait_for,
+    write_config,
+)
+from tests.support.registry import RegistryProcess
+
+BARS = 240
+SHORT = [pytest.param(name, marks=[] if name == "avro" else [pytest.mark.nightly]) for name in ENCODED]
+
+
+@pytest.fixture(scope="module")
+def registry(java: None) -> Iterator[RegistryProcess]:
+    found = RegistryProcess()
+    yield found
+    found.stop()
+
+
+def declared(folder: Path, broker: Broker, encoding: str, url: str, prefix: str = "") -> tuple[Path, Config]:
+    """A configuration whose topic of bars is somebody else's."""
+    file = folder / "a.yaml"
+    write_config(file, broker.bootstrap, f"{prefix}{encoding}.", {"demo": strategy()})
+    settings = yaml.safe_load(file.read_text())
+    settings["kafka"] |= {"topics": {"bars": f"md.{prefix}{encoding}", "signals": f"desk.{prefix}{encoding}"}}
+    settings["kafka"] |= {"registry": {"url": url}}
+    own = {"topic": f"md.{prefix}{encoding}", "interval": "1m"}
+    settings["sources"] = {"ohlc": own | ENCODED[encoding].source}
+    file.write_text(yaml.safe_dump(settings))
+    return file, load_config(file)
+
+
+async def send(config: Config, encoding: str, values: list[tuple[str, int, bytes]]) -> None:
+    """Symbol, time and value of each."""
+    async with open_producer(config.kafka) as producer:
+        for symbol, time, value in values:
+            home = partition_of(symbol.encode(), config.kafka.partitions, "murmur2")
+            await producer.send(
+                topic_name(config.kafka, "bars"), value, symbol.encode(), partition=home, timestamp_ms=time
+            )
+
+
+def contents(signals: Any) -> list[bytes]:
+    return sorted({encode(found.content) for found in signals})
+
+
+@pytest.mark.parametrize("encoding", SHORT)
+def test_three_ways_give_the_same_signals(
+    kafka: Broker, registry: RegistryProcess, tmp_path: Path, encoding: str
+) -> None:
+    bars = minute_bars(BARS)
+    file, config = declared(tmp_path, kafka, encoding, registry.url)
+    values = list(ENCODED[encoding].values(bars, registry.url))
+    asyncio.run(create_topics(config.kafka))
+    asyncio.run(send(config, encoding, list(zip(bars["symbol"], bars["close_time"].tolist(), values, strict=True))))
+    random_kills(file, 4, seed=17, longest=0.5)
+    run_to_end(file, config, BARS)
+    live = [decode_signal(record.value) for record in records(config, "signals")]
+    assert len(live) == BARS
+    bars[["symbol", "open_time", "open", "high", "low", "close", "volume"]].to_parquet(tmp_path / "bars.parquet")
+    wanted = contents(replay(config, "demo", str(tmp_path / "bars.parquet")).raw)
+    assert contents(live) == wanted
+    assert verify(config, "demo").ok
+    asyncio.run(archive(KafkaLog(config.kafka), tmp_path / "archive"))
+    # an archive is read without a registry, and by what it says itself
+    _, bare = declared(tmp_path, kafka, encoding, "http://127.0.0.1:9")
+    assert contents(replay(bare, "demo", str(tmp_path / "archive")).raw) == wanted
+    assert verify(bare, "demo", source=str(tmp_path / "archive")).equal == BARS
+
+
+def test_a_registry_that_is_away_is_waited_for(kafka: Broker, registry: RegistryProcess, tmp_path: Path) -> None:
+    """Stopped, it takes connections and answers nothing. What has an id that it does not know is a dead letter, for
+    good: a replay obeys, though the id may be known by then.
+    """
+    bars = minute_bars(60)
+    file, config = declared(tmp_path, kafka, "avro", registry.url, "away.")
+    values = list(ENCODED["avro"].values(bars, registry.url))
+    lost = b"\x00" + (999_999).to_bytes(4, "big") + values[0][5:]
+    asyncio.run(create_topics(config.kafka))
+    sent = [("LOST", 0, lost), *zip(bars["symbol"], bars["close_time"].tolist(), values, strict=True)]
+    registry.signal(signal.SIGSTOP)
+    try:
+        asyncio.run(send(config, "avro", sent))
+        log = file.with_suffix(".log")
+        with WorkerProcess(file) as worker:
+            wait_for(lambda: log.exists() and "is waited for" in log.read_text(), 60.0)
+            assert worker.process.poll() is None
+            assert not records(config, "signals")
+            registry.signal(signal.SIGCONT)
+            wait_for(lambda: len(records(config, "signals")) == len(bars), 60.0)
+            assert worker.stop() == 0
+    finally:
+        registry.signal(signal.SIGCONT)
+    (letter,) = records(config, "dead-letters")
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert (letter.value, headers["error"]) == (lost, "unknown_schema")
+    assert headers["reason"] == "there is no schema of the id 999999"
+    assert verify(config, "demo").ok
