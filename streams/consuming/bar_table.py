@@ -10,7 +10,7 @@ from plugins.base.streaming import IntArray
 from schemas.wire import Bar, canonical_interval
 from schemas.wire.fields import known_interval
 from streams.consuming.bar_scanner import Bytes, Strings, scan
-from streams.consuming.decoding.json_scanner import JsonScanner
+from streams.consuming.decoding.scanner import Scanner
 
 
 class Intervals:
@@ -58,7 +58,7 @@ class BarTable:
         )  # fmt: skip
         self.bars["time"] = self.numbers[:, 4]
 
-    def scan_declared(self, scanner: JsonScanner, symbols: Strings, intervals: Intervals) -> None:
+    def scan_declared(self, scanner: Scanner, symbols: Strings, intervals: Intervals) -> None:
         """The same of records as a source declares them."""
         values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
         rows = self.bars.view(np.float64).reshape(len(self.bars), -1)

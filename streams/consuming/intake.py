@@ -128,6 +128,7 @@ class Intake:
         """Records as a source says: the plain ones together, the others one by one, of which one may have several."""
         table = BarTable(records)
         if self._scanner is not None and len(records) >= MANY:
+            self._teach()
             table.scan_declared(self._scanner, self._strings, self._intervals)
             rows = np.flatnonzero(table.plain)
             table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
@@ -158,6 +159,10 @@ class Intake:
             more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
             decoded.dead.append(DeadLetter(record, faults[0].kind, reasons + more))
         return kept
+
+    def _teach(self) -> None:
+        if isinstance(self._decoder, BarDecoder) and self._scanner is not None:
+            self._decoder.teach(self._scanner)
 
     def _learn(self, value: bytes, bar: Bar) -> None:
         """What its symbol and interval are called in its records."""

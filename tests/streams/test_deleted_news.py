@@ -104,7 +104,7 @@ def test_a_scorer_says_which_articles_it_missed_with_what_it_writes_next() -> No
 
 def test_verify_lists_them_of_strategies_that_use_news() -> None:
     stored = SimpleNamespace(unread={"x.news/3": [Span(4, 7)], "x.news.scores/1": [Span(0, 1)], "x.bars/1": []})
-    log = SimpleNamespace(prefix="x.")
+    log = SimpleNamespace(prefix="x.", topics={})
     past = [SimpleNamespace(begin=9)]
     partition: Any = SimpleNamespace(stored=stored, past=past, history=SimpleNamespace(log=log), number=1)
     verdict = VerifyResult("one")

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.configuration import Source
 from streams.consuming.decoding.decoders import Decoders
-from streams.consuming.decoding.json_scanner import scanner_of
+from streams.consuming.decoding.json_scanner import json_scanner
 from streams.consuming.intake import DecodedBars, Intake
 
 START = 1_700_000_040_000
@@ -103,7 +103,7 @@ def seen(parts: list[DecodedBars]) -> list[Any]:
 @pytest.mark.parametrize("seed", range(3))
 def test_many_records_are_as_one_by_one(settings: dict[str, Any], make: Any, seed: int) -> None:
     source = Source.model_validate({"topic": "bars", **settings})
-    assert scanner_of(source) is not None
+    assert json_scanner(source) is not None
     rng, text = random.Random(seed), source.model_dump_json(exclude_defaults=True)
     records = []
     for n in range(4000):
@@ -139,11 +139,11 @@ def test_most_plain_records_are_read_together(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "settings",
     [
-        {"price_scale": 0.01}, {"records": "rows"}, {"encoding": "connect"}, {"symbol": {"value": "A"}},
+        {"price_scale": 0.01}, {"records": "rows"}, {"symbol": {"value": "A"}},
         {"time": {"columns": "ts", "unit": ["s", "ms"]}}, {"time": {"columns": ["a", "b"]}}, {"undefined": -1.0},
         {"columns": FLAT["columns"] | {"volume": ["a", "b"]}}, {"columns": FLAT["columns"] | {"volume": "none"}},
         {"columns": FLAT["columns"] | {"volume": "o"}}, {"columns": FLAT["columns"] | {"volume": "o.x"}},
     ],
 )  # fmt: skip
 def test_what_compiled_code_does_not_know_is_read_one_by_one(settings: dict[str, Any]) -> None:
-    assert scanner_of(Source.model_validate({"topic": "bars", **FLAT, **settings})) is None
+    assert json_scanner(Source.model_validate({"topic": "bars", **FLAT, **settings})) is None

@@ -4,12 +4,13 @@ bars that this lets through.
 """
 
 import asyncio
+import json
 import logging
 import random
 
 import pytest
 
-from schemas.configuration import Kafka
+from schemas.configuration import Kafka, Source
 from schemas.wire import Marker, Snapshot
 from streams.kafka.partitioner import PartitionerChange, in_force, with_change
 from streams.recovery.conditions import conditions_of
@@ -83,8 +84,19 @@ M, C = "murmur2", "crc32"
 )
 def test_what_is_in_force(before: list[tuple[int, str]], change: tuple[int, str], after: list[tuple[int, str]]) -> None:
     found = with_change([PartitionerChange(*one) for one in before], PartitionerChange(*change))
-    assert [tuple(one) for one in found] == after
-    assert in_force(found, after[-1][0]) == after[-1][1]
+    assert [one[:2] for one in found] == after
+    assert in_force(found, after[-1][0]) == PartitionerChange(*after[-1])
+
+
+def test_another_source_is_a_change_too() -> None:
+    """It takes effect like a partitioner, and `applied` says it; alphawire's own records are no source."""
+    stored = StoredState(marker=Marker("bars", 0, 7, {}), partitioners=[PartitionerChange(0, "murmur2")])
+    kafka = Kafka()
+    kafka.read_bars_as(Source.model_validate({"topic": "bars", "interval": "1m"}))
+    changed = conditions_of(stored, kafka, False, 7).partitioners
+    assert changed == [PartitionerChange(0, "murmur2"), PartitionerChange(7, "murmur2", kafka.bars_source)]
+    assert json.loads(kafka.bars_source) == {"topic": "bars", "interval": "1m"}
+    assert conditions_of(stored, Kafka(), False, 7).partitioners == [PartitionerChange(0, "murmur2")]
 
 
 def test_nothing_on_the_log_depends_on_bars_after_a_change() -> None:
@@ -100,7 +112,7 @@ def test_nothing_on_the_log_depends_on_bars_after_a_change() -> None:
             tracks={"news": StoredState(marker=Marker("bars", 0, 5, {"news": offsets["news"]}, track="news"))},
         )
         found = conditions_of(stored, Kafka(partitioner="crc32"), True, end=100)
-        assert [tuple(change) for change in found.partitioners] == [(0, "murmur2"), (77, "crc32")], highest
+        assert [change[:2] for change in found.partitioners] == [(0, "murmur2"), (77, "crc32")], highest
         assert conditions_of(stored, Kafka(partitioner="murmur2"), True, end=100).partitioners[-1].offset == 0
 
 
@@ -114,7 +126,7 @@ def test_records_of_earlier_workers_can_still_be_read() -> None:
     stored.take_control(old)
     assert (stored.partitioners, stored.applied["one"].group) == ([], None)
     found = conditions_of(stored, Kafka(partitioner="crc32"), True, end=100)
-    assert [tuple(change) for change in found.partitioners] == [(0, "crc32")]
+    assert [change[:2] for change in found.partitioners] == [(0, "crc32")]
     # what was published so far may be there twice
     assert found.said_in(stored.applied["one"], stored.applied["one"]).exactly_once_from == 100
 

@@ -14,15 +14,17 @@ from plugins.base.streaming import IntArray
 from schemas.configuration.sources import Source
 from streams.consuming.bar_scanner import Bytes, Flags, Strings, _double, _equal, _find
 from streams.consuming.decoding.fields import steps_of
-from streams.consuming.decoding.scanner import CLOSED, INTERVAL, LARGEST, OPENED, PRICES, SYMBOL, WORD, Scanner
+from streams.consuming.decoding.scanner import CLOSED, ENDED, INTERVAL, LARGEST, OPENED, PRICES, SYMBOL, WORD, Scanner
 from streams.ingest.normal.bar_times import SCALES
 from streams.kafka.schema_registry import RegisteredSchema
 
 BOOLEAN, LONG, FLOAT, DOUBLE, TEXT, OCTETS, FIXED, ENUM, DECIMAL, TIME = range(10)
-"""What an operation reads. Its row in a program: this, the slot or -1, a size, scale, unit or count, the digits of a
-decimal, and which branch of a union with null is null, or -1.
+"""What an operation reads. Its row in a program: this; the slot, or -1; a size, scale, unit or count; the digits of a
+decimal, and its size by thousands where it is fixed; which branch of a union with null is null, or -1.
 """
-SIMPLE = {"boolean": BOOLEAN, "int": LONG, "long": LONG, "float": FLOAT, "double": DOUBLE, "string": TEXT, "bytes": OCTETS}
+SIMPLE = {
+    "boolean": BOOLEAN, "int": LONG, "long": LONG, "float": FLOAT, "double": DOUBLE, "string": TEXT, "bytes": OCTETS,
+}  # fmt: skip
 TIMES = {"timestamp-millis": "ms", "timestamp-micros": "us", "timestamp-nanos": "ns"}
 READS = {
     SYMBOL: (TEXT,), INTERVAL: (TEXT,), WORD: (TEXT,), CLOSED: (BOOLEAN,), PRICES: (LONG, FLOAT, DOUBLE, DECIMAL),
@@ -89,9 +91,9 @@ class AvroScanner(Scanner):
             kind, space = _resolved(kind[1 - null], space, named)
         slot = self._slots.get(path, -1)
         what, size, digits = self._simple(kind)
-        if slot >= 0 and what not in READS[PRICES if slot >= PRICES else OPENED if slot in (OPENED, OPENED + 2) else slot]:
+        if slot >= 0 and what not in READS[min(OPENED if slot == ENDED else slot, PRICES)]:
             raise _Beyond
-        if what == LONG and slot in (OPENED, OPENED + 2):
+        if what == LONG and slot in (OPENED, ENDED):
             if not self._source_unit:
                 raise _Beyond
             what, size = TIME, self._source_unit
@@ -103,7 +105,8 @@ class AvroScanner(Scanner):
             return SIMPLE[kind], 0, 0
         logical, base = kind.get("logicalType"), kind["type"]
         if logical == "decimal" and base in ("bytes", "fixed"):
-            return DECIMAL, int(kind.get("scale", 0)), int(kind["precision"]) + (1000 * kind["size"] if base == "fixed" else 0)
+            size = 1000 * int(kind["size"]) if base == "fixed" else 0
+            return DECIMAL, int(kind.get("scale", 0)), int(kind["precision"]) + size
         if logical in TIMES and base == "long":
             return TIME, SCALES[TIMES[logical]], 0
         if logical is not None:
@@ -197,7 +200,7 @@ def _number(text: Bytes, at: int, end: int, op, bits, row) -> int:  # type: igno
     """Past a number, which goes into the `row` if it has a slot; -1: it is odd."""
     what, slot = op[0], op[1]
     value = 0.0
-    if what == DOUBLE or what == FLOAT:
+    if what in (DOUBLE, FLOAT):
         size = 8 if what == DOUBLE else 4
         if at + size > end:
             return -1

@@ -19,9 +19,11 @@ from schemas.errors import BadRecord
 from schemas.wire import UNREADABLE, Bar, decode_bar
 from schemas.wire.decoding import unreadable
 from streams.consuming.decoding import connect
-from streams.consuming.decoding.json_scanner import JsonScanner, scanner_of
+from streams.consuming.decoding.avro_scanner import AvroScanner
+from streams.consuming.decoding.json_scanner import json_scanner
 from streams.consuming.decoding.mapping import Plan
 from streams.consuming.decoding.registered import Registered
+from streams.consuming.decoding.scanner import Scanner, slots_of
 from streams.kafka.schema_registry import Schemas
 
 LARGEST = 8 << 20
@@ -54,13 +56,22 @@ class BarDecoder:
         if self._registered is not None:
             await self._registered.prepare(values)
 
-    def scanner(self) -> JsonScanner | None:
+    def scanner(self) -> Scanner | None:
         """A new one, that has learned nothing; None where records are read one by one."""
-        return scanner_of(self._source)
+        if self._source.encoding == "json":
+            return json_scanner(self._source)
+        paths = slots_of(self._source) if self._source.encoding == "avro" else None
+        return AvroScanner(self._source, paths) if paths else None
+
+    def teach(self, scanner: Scanner) -> None:
+        """The schemas that are known now."""
+        if isinstance(scanner, AvroScanner) and self._registered is not None:
+            for number, schema in self._registered.schemas.items():
+                scanner.add(number, schema)
 
     def names(self, value: bytes) -> tuple[Any, Any]:
-        """What symbol and interval of a JSON record are called in it; the interval is empty where it is not there."""
-        return self.plan.names(_content(value))
+        """What symbol and interval of a record are called in it; the interval is empty where it is not there."""
+        return self.plan.names(self._content(value))
 
     def bars(self, value: bytes | None, counts: Counter[str]) -> list[Bar]:
         """The bars of one record; `BadRecord` that says why there are none, or which of them cannot be used."""

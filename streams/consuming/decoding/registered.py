@@ -1,6 +1,7 @@
 """Records in Confluent's wire format: a zero byte, the id of a schema in four bytes, and what that schema wrote."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,6 +28,8 @@ class Registered:
         self._encoding = encoding
         self._schemas = schemas
         self._readers: OrderedDict[int, Read | BadRecord] = OrderedDict()
+        self.schemas: dict[int, RegisteredSchema] = {}
+        """Those of the readers that can be used."""
         self._unknown = BadRecord("unknown_schema", "it was not asked for")
         _require(encoding)
 
@@ -39,7 +42,7 @@ class Registered:
             else:
                 self._readers[number] = await self._reader(number)
         while len(self._readers) > max(KNOWN, len(needed)):
-            self._readers.popitem(last=False)
+            self.schemas.pop(self._readers.popitem(last=False)[0], None)
 
     async def _reader(self, number: int) -> Read | BadRecord:
         if self._schemas is None:
@@ -52,7 +55,10 @@ class Registered:
                 "unknown_schema",
                 f"schema {number} is {schema.kind}, and the source says encoding: {self._encoding}",
             )
-        return await asyncio.to_thread(self._compiled, number, schema)
+        reader = await asyncio.to_thread(self._compiled, number, schema)
+        if not isinstance(reader, BadRecord):
+            self.schemas[number] = schema
+        return reader
 
     def _compiled(self, number: int, schema: RegisteredSchema) -> Read | BadRecord:
         try:
@@ -109,4 +115,5 @@ def _require(encoding: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+    text = re.sub(r"( from)? <[^<>]* at 0x[0-9a-f]+>", "", str(error))  # no two runs have one address
+    return (text.splitlines() or [""])[0][:200] or type(error).__name__
