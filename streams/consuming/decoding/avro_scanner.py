@@ -273,7 +273,8 @@ def _other(text: Bytes, at: int, end: int, op, strings, raw) -> int:  # type: ig
             return -1
         if slot != WORD:
             raw[slot - SYMBOL] = known
-    return at + number
+    past: int = at + number
+    return past
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
