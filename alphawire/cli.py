@@ -26,6 +26,7 @@ COMMANDS = {
     "topics": ("live", "create or list the topics"),
     "produce": ("live", "files to topics: bars, and news"),
     "inspect": ("research", "what would be read of files of bars, before anything is sent"),
+    "resample": ("research", "bars of a longer interval out of files or a topic"),
     "train": ("research", "train a strategy's model: a versioned artifact with its manifest"),
     "models": ("control", "model artifacts after their training: have the workers use one, keep them in MLflow"),
     "pause": ("control", "publish nothing for a strategy, while its states go on"),

@@ -11,6 +11,7 @@ from plugins.base.market_calendar import DAY_MS
 from plugins.features import feature_registry
 from plugins.fold.derived.at_interval import AtInterval
 from plugins.fold.derived.clock import Clock, clock_of
+from plugins.fold.derived.expression import Expression
 from plugins.fold.derived.lags import Lags, derived_names
 from plugins.fold.row_ring import LARGEST_RING
 from plugins.fold.windowed import streaming
@@ -54,6 +55,8 @@ def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
     taken: dict[str, str] = {}
     for number, use in enumerate(strategy.features):
         place = f"strategies.{name}.features.{number}"
+        if use.key == "expr":
+            raise ConfigurationError(f"{place}: expressions stand beside the features: `expr:` under strategies.{name}")
         for bound in _parts(number, use, place, strategy.interval):
             for column in bound.columns:
                 if column in taken:
@@ -62,7 +65,29 @@ def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
                     )
             features.append(_placed(bound, len(taken)))
             taken |= dict.fromkeys(bound.columns, use.key)
-    return features
+    return [*features, *_expressions(name, strategy, list(taken))]
+
+
+def _expressions(name: str, strategy: Strategy, columns: list[str]) -> Iterator[FeatureColumns]:
+    """Columns by expressions over those of the features, and of each other."""
+    names = [*columns, *strategy.expr]
+    for number, (column, text) in enumerate(strategy.expr.items()):
+        place = f"strategies.{name}.expr.{column}"
+        if column in columns:
+            raise ConfigurationError(f"{place}: a feature gives the column {column!r}; call this one otherwise")
+        try:
+            expression = Expression(name=column, text=text)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{place}: {error}") from None
+        for wanted, character in expression.program.places.items():
+            if wanted not in names:
+                raise ConfigurationError(
+                    f"{place}: character {character}: there is no column {wanted!r}; there are {', '.join(names[:20])}"
+                )
+        yield FeatureColumns(
+            expression, (column,), first=len(columns) + number, use=len(strategy.features) + number,
+            origins=tuple(map(names.index, expression.program.columns)),
+        )  # fmt: skip
 
 
 def _placed(bound: FeatureColumns, first: int) -> FeatureColumns:

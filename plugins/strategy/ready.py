@@ -259,6 +259,8 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     left_out = {"features", "model", "shadow", "signal", "universe", "cross_section", "news", "publish", "heartbeat"}
     if strategy.valid_for is None:
         left_out.add("valid_for")
+    if not strategy.expr:
+        left_out.add("expr")
     plain = strategy.model_dump(mode="json", exclude=left_out) | validity_of(strategy).resolved
     if news := news_use(strategy, _with_fold(parts.features, parts.fold)):
         plain["news"] = news
@@ -272,6 +274,7 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
         "features": [
             identity_of(bound.feature.plugin) | {"params": params, "columns": columns} | sessions_of(bound)
             for bound, params, columns in each_use(parts.features)
+            if bound.use < len(strategy.features)
         ],
         "model": predicts,
         "signal": identity_of(parts.generator) | ({"fold": True} if parts.fold is not None else {}),

@@ -18,6 +18,8 @@ from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
 from schemas.wire import bar_length, has_threshold, interval_ms, is_symbol, not_a_symbol
 
+COLUMN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
+"""What a user may call one."""
 LOT = 1e-4
 Size = Annotated[float, Field(gt=0)]
 
@@ -27,7 +29,7 @@ class PluginUse(Section):
 
     key: str
     params: dict[str, Any] = {}
-    alias: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")
+    alias: str | None = Field(None, pattern=COLUMN)
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +149,7 @@ class Strategy(Section):
     interval: BarInterval = Field(description="of its bars: 1m, or the name of bars that no time closes, volume:10000")
     universe: UniverseSetting = "*"
     features: list[PluginUse] = Field(min_length=1)
+    expr: dict[Annotated[str, Field(pattern=COLUMN)], str] = Field({}, description="columns of columns, by expressions")
     model: ModelUse | None = None
     shadow: ModelUse | None = Field(None, description="a second model that predicts beside, and decides nothing")
     prediction: str | None = Field(None, description="use this feature column as the prediction")

@@ -99,6 +99,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "topics list": (("-c", "a.yaml"),),
     "produce bars": (("bars.csv", "--interval", "1m", "-c", "a.yaml"),),
     "produce news": (("news.csv", "-c", "a.yaml"),),
+    "resample": (("bars.csv", "--interval", "1m", "--into", "5m", "--out", "longer.csv", "-c", "a.yaml"),),
     "train": tuple(
         ("modelled", "--bars", "bars.csv", "-c", "a.yaml", "--plugins", "noisy.py", *more)
         for more in ((), ("--cv", "walk-forward", "--folds", "2", "--jobs", "1"))

@@ -5,7 +5,7 @@
 >>> lags.columns
 ('rsi.lag1', 'rsi.diff2')
 >>> bars, outs = np.zeros(4, bar_dtype(lags.requires)), np.empty((4, 2))
->>> bars["rsi"] = 10.0, 11.0, 13.0, 16.0
+>>> bars[lags.requires[0]] = 10.0, 11.0, 13.0, 16.0
 >>> lags.run(lags.new_states(1), np.zeros(4, np.int64), bars, outs)
 >>> outs.T.tolist()
 [[nan, 10.0, 11.0, 13.0], [nan, nan, 3.0, 5.0]]
@@ -47,12 +47,13 @@ class Lags(BaseFeature):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self.requires = tuple(params["columns"])  # type: ignore[misc]
+        names = tuple(params["columns"])
+        self.requires = tuple(map(numbered, range(len(names))))  # type: ignore[misc]
         self._lags, self._diff = (np.array(params[name], np.int64) for name in ("lags", "diff"))
         depth = max(*params["lags"], *params["diff"], 0)
         self.warmup = depth
         self.state_dtype = np.dtype([("count", "i8"), ("ring", "f8", (depth, len(self.requires)))])
-        self.columns = tuple(derived_names(self.requires, params["lags"], params["diff"]))
+        self.columns = tuple(derived_names(names, params["lags"], params["diff"]))
 
     @property
     def plugin(self) -> BaseFeature:
@@ -73,6 +74,11 @@ class Lags(BaseFeature):
         values = np.ndarray((len(bars), BEFORE + len(self.requires)), np.float64, np.ascontiguousarray(bars))
         _step(states["count"], states["ring"], slots, values, self._lags, self._diff, outs)
         forget_infinite(outs)
+
+
+def numbered(place: int) -> str:
+    """What a column is called beside the bar's own, one of which may have its name."""
+    return f"column {place}"
 
 
 def derived_names(columns: Sequence[str], lags: Sequence[int], diff: Sequence[int]) -> list[str]:
