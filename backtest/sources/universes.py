@@ -10,7 +10,8 @@ from plugins.strategy.universe import Universe
 
 def bars_of(universe: Universe, bars: pd.DataFrame) -> pd.DataFrame:
     """The bars of symbols that are ever members: those before a membership warm its features up, as live."""
-    return bars[bars["symbol"].map({symbol: universe.ever(symbol) for symbol in bars["symbol"].unique()}).astype(bool)]
+    ever = {symbol: universe.ever(symbol) for symbol in bars["symbol"].unique()}
+    return bars if all(ever.values()) else bars[bars["symbol"].map(ever).astype(bool)]
 
 
 def members(universe: Universe, index: pd.MultiIndex) -> NDArray[np.bool_]:

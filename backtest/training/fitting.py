@@ -15,6 +15,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.loading import plugin_errors
 from plugins.models.artifacts.manifest import EVERY_SYMBOL
 from plugins.models.artifacts.per_symbol import PerSymbolModel, each_model
+from plugins.models.artifacts.selftest import OrderedRows
 from plugins.strategy.parts import create
 from schemas.configuration import PluginUse, Strategy
 from schemas.errors import ConfigurationError
@@ -58,12 +59,12 @@ def fit(
         return _fit(new_model(name, strategy), strategy, samples, whole, progress)
     models: dict[str, BaseModel] = {}
     faults: list[str] = []
-    for symbol in sorted(set(samples.symbols)):
-        own = samples.where(samples.symbols == symbol)
+    for symbol in samples.names:
+        own = samples.of(symbol)
         if fault := unlearnable(strategy, own):
             faults.append(f"{symbol}: {fault}")
         else:
-            others = whole.where(whole.symbols == symbol) if whole is not None else None
+            others = whole.of(symbol) if whole is not None else None
             models[symbol] = _fit(new_model(name, strategy), strategy, own, others, progress)
     if not models:
         check_learnable(name, strategy, samples)
@@ -82,12 +83,14 @@ def predictions_of(model: BaseModel, samples: Samples, wanted: Mask | None = Non
     return predictions if wanted is None else predictions[wanted]
 
 
-def training_rows(model: BaseModel, samples: Samples) -> dict[str, FloatArray]:
+def training_rows(model: BaseModel, samples: Samples) -> dict[str, OrderedRows]:
     """The rows that each model in `model` was trained on, by symbol, then by time."""
-    symbols = samples.symbols
-    order = np.lexsort((samples.times, symbols))
-    rows, symbols = samples.X.to_numpy(np.float64)[order], symbols[order]
-    return {symbol: rows if symbol == EVERY_SYMBOL else rows[symbols == symbol] for symbol, _ in each_model(model)}
+    rows, places = samples.X.to_numpy(np.float64), samples.places
+    order = np.concatenate([places[symbol] for symbol in sorted(places)])
+    return {
+        symbol: OrderedRows(rows, order if symbol == EVERY_SYMBOL else places[symbol])
+        for symbol, _ in each_model(model)
+    }
 
 
 def _fit(

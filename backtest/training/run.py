@@ -85,8 +85,11 @@ def train(
     new_model(strategy_name, strategy)  # a mistake there is reported before the features are computed
     assert strategy.model is not None
     chosen = select(strategy_name, strategy, bars, end)
-    stage(f"computing the features of {len(chosen):,} bars")
-    samples = make_samples(strategy_name, strategy, chosen, start, news)
+    computing = f"computing the features of {len(chosen):,} bars"
+    stage(computing)
+    samples = make_samples(
+        strategy_name, strategy, chosen, start, news, progress=lambda done, total: stage(computing, done, total)
+    )
     kept, later, purged = _split(samples, strategy, holdout)
     check_learnable(strategy_name, strategy, kept)
     columns = kept.known_columns
@@ -97,7 +100,7 @@ def train(
     in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
     stage("writing the artifact")
     folder = Path(out) if out is not None else strategy.model.artifact
-    used = chosen[chosen["open_time"].to_numpy() <= int(kept.known.max())]  # by the rows' features or targets
+    used = data_sha256(chosen, int(kept.known.max()))  # by the rows' features or targets
     manifest = save_artifact(
         model, folder, columns=columns, training=_trained_on(strategy_name, strategy, kept, used),
         rows=training_rows(model, kept), out_of_sample=tested, left_out=left_out,
@@ -117,8 +120,8 @@ def _without_model(model: BaseModel, strategy: Strategy, samples: Samples, kept:
     """Symbols that have rows, and no model of their own where each is to have one."""
     if not strategy.training.per_symbol:
         return []
-    modelled = model.models if isinstance(model, PerSymbolModel) else set(kept.symbols)
-    return sorted(set(samples.symbols) - set(modelled))
+    modelled = model.models if isinstance(model, PerSymbolModel) else set(kept.names)
+    return sorted(set(samples.names) - set(modelled))
 
 
 def _split(samples: Samples, strategy: Strategy, holdout: float | None) -> tuple[Samples, Samples | None, int]:
@@ -142,7 +145,7 @@ def _scored(
     return in_sample, scores_of(later, prediction, mean), tested
 
 
-def _trained_on(name: str, strategy: Strategy, samples: Samples, bars: pd.DataFrame) -> TrainedOn:
+def _trained_on(name: str, strategy: Strategy, samples: Samples, data: str) -> TrainedOn:
     inputs = inputs_of(strategy, features_of(name, strategy))
     times, training = samples.times, strategy.training
     barriers = Barriers(
@@ -152,12 +155,12 @@ def _trained_on(name: str, strategy: Strategy, samples: Samples, bars: pd.DataFr
         interval=strategy.interval,
         features=list(inputs.features),
         news=dict(inputs.news) if inputs.news is not None else None,
-        symbols=sorted(set(samples.symbols.tolist())),
+        symbols=samples.names,
         target=training.target,
         horizon_bars=training.horizon_bars,
         barriers=barriers if training.target == "triple_barrier" else None,
         first_time=int(times[0]),
         last_time=int(times[-1]),
         rows=len(samples.y),
-        data_sha256=data_sha256(bars),
+        data_sha256=data,
     )

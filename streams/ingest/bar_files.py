@@ -99,13 +99,23 @@ def read_bars(
     out = Refused()
     parts = [_bars(table, interval, out) for piece in pieces_for(paths, source) for table in tables(piece, source)]
     check_together(parts)
+    described = parts[0].attrs.get("columns", {})  # of the first: ``used`` for what, and ``ignored``
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    parts.clear()  # they are as much as all bars once more
     check_once(frame, source)
-    order = np.lexsort((frame["symbol"].astype("category").cat.codes, frame["close_time"]))
-    frame = frame.take(order).reset_index(drop=True).astype({"symbol": object, "interval": object})
-    frame.attrs["columns"] = parts[0].attrs.get("columns", {})  # of the first: ``used`` for what, and ``ignored``
+    frame = _in_order(frame).reset_index(drop=True).astype({"symbol": object, "interval": object})
+    frame.attrs["columns"] = described
     frame.attrs["refused"] = asdict(out)  # plain values: pandas writes them along with Parquet
     return frame
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """By close time, then symbol; itself where it is in that order."""
+    symbols, times = frame["symbol"].astype("category").cat.codes.to_numpy(), frame["close_time"].to_numpy()
+    later, same = times[1:] > times[:-1], times[1:] == times[:-1]
+    if (later | (same & (symbols[1:] >= symbols[:-1]))).all():
+        return frame
+    return frame.take(np.lexsort((symbols, times)))
 
 
 def pieces_for(paths: str | Path | Iterable[str | Path], source: Source) -> list[Piece]:
@@ -402,4 +412,4 @@ def _clean(path: Path, frame: pd.DataFrame, faults: dict[str, Any], out: Refused
             places = frame.index[rows[: EXAMPLES - len(out.examples)]]
             out.examples += [f"{place}: {reason}" for place in row_places(path, places.tolist())]
             good[rows] = False
-    return frame.loc[good, list(FRAME)]
+    return frame.loc[:, list(FRAME)] if good.all() else frame.loc[good, list(FRAME)]

@@ -25,7 +25,7 @@ from plugins.models.artifacts.manifest import (
     refuse_dead_link,
 )
 from plugins.models.artifacts.per_symbol import each_model
-from plugins.models.artifacts.selftest import prove_self_test, write_self_test
+from plugins.models.artifacts.selftest import OrderedRows, prove_self_test, write_self_test
 from schemas.atomic import move_into_place
 from schemas.canonical import canonical_json, file_sha256
 from schemas.errors import ArtifactError, PluginError
@@ -39,7 +39,7 @@ def save_artifact(
     *,
     columns: Sequence[str],
     training: TrainedOn,
-    rows: FloatArray | Mapping[str, FloatArray],
+    rows: FloatArray | Mapping[str, FloatArray | OrderedRows],
     out_of_sample: OutOfSample | None = None,
     left_out: Sequence[str] = (),
 ) -> Manifest:
@@ -88,7 +88,7 @@ def stored_name(name: str, sha256: str) -> str:
     return f"{path.stem}-{sha256[:12]}{path.suffix}"
 
 
-def _write(model: BaseModel, aside: Path, rows: FloatArray, columns: list[str]) -> StoredModel:
+def _write(model: BaseModel, aside: Path, rows: FloatArray | OrderedRows, columns: list[str]) -> StoredModel:
     with plugin_errors(model.key, "save"):
         written = aside / plain_name(model.file_name)
         model.save(written)

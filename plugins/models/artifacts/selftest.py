@@ -7,6 +7,7 @@ oldest row first), then the prediction. It is data alone, and its shape follows 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugins.base import BaseModel, FloatArray
 from schemas.errors import ArtifactError
@@ -14,17 +15,31 @@ from schemas.errors import ArtifactError
 ROWS = 32
 
 
-def some_windows(rows: FloatArray, lookback: int, count: int) -> FloatArray:
+class OrderedRows:
+    """Rows of a matrix in another order, of which only those that are asked for are copied."""
+
+    def __init__(self, rows: FloatArray, order: NDArray[np.int64]) -> None:
+        self._rows, self._order = rows, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, numbers: NDArray[np.int64]) -> FloatArray:
+        return self._rows[self._order[numbers]]
+
+
+def some_windows(rows: FloatArray | OrderedRows, lookback: int, count: int) -> FloatArray:
     """Some windows of `lookback` consecutive rows, evenly spread from the first to the last (n x lookback x columns).
 
     `ValueError` when there are fewer rows than `lookback`.
     """
-    every = np.lib.stride_tricks.sliding_window_view(rows, lookback, axis=0).transpose(0, 2, 1)
-    places = np.unique(np.linspace(0, len(every) - 1, count).round().astype(np.int64))
-    return np.ascontiguousarray(every[places], np.float64)
+    if len(rows) < lookback:
+        raise ValueError(f"{len(rows)} rows are no window of {lookback}")
+    places = np.unique(np.linspace(0, len(rows) - lookback, count).round().astype(np.int64))
+    return np.ascontiguousarray(rows[places[:, np.newaxis] + np.arange(lookback)], np.float64)
 
 
-def write_self_test(model: BaseModel, path: Path, rows: FloatArray, columns: list[str]) -> None:
+def write_self_test(model: BaseModel, path: Path, rows: FloatArray | OrderedRows, columns: list[str]) -> None:
     """The self-test of `model` on some of `rows`; for a sequence model they follow each other, symbol by symbol."""
     sample = some_windows(rows, model.lookback, ROWS)
     predictions = np.asarray(model.predict_windows(sample, columns), np.float64)

@@ -161,6 +161,8 @@ def _look_of(piece: Piece, schema: Any) -> Look:
 
 def _columnar(data: Any, piece: Piece, source: Source, rows: int | None) -> Iterator[Table]:
     """Of a table of Arrow's, or of a file that gives batches."""
+    import pyarrow
+
     from streams.ingest.reading.columnar import batches, flat
 
     schema = data.schema_arrow if hasattr(data, "schema_arrow") else data.schema
@@ -169,6 +171,8 @@ def _columnar(data: Any, piece: Piece, source: Source, rows: int | None) -> Iter
     first = 0
     for batch in batches(data, rows):
         frame = flat(batch, schema, first, chosen)
+        del batch  # as much as the frame; Arrow would keep the memory for itself
+        pyarrow.default_memory_pool().release_unused()
         first += len(frame)
         yield Table(named(piece, frame), chosen, piece, whole=rows is None)
 
