@@ -282,8 +282,8 @@ def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
 
 
 def data_sha256(bars: pd.DataFrame, until: int | None = None) -> str:
-    """SHA-256 of the bars, of those that open after `until` (ms) none: for each symbol, in the order of names, its name,
-    a zero byte, close times (int64, ms) and open, high, low, close, volume (float64), column after column,
+    """SHA-256 of the bars, without those that open after `until` (ms): for each symbol, in the order of names, its
+    name, a zero byte, close times (int64, ms) and open, high, low, close, volume (float64), column after column,
     little-endian, in the bars' order.
     """
     digest = hashlib.sha256()

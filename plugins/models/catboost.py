@@ -3,6 +3,7 @@
 import inspect
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +107,12 @@ class CatBoost(TreeModel):
                 library.Pool(each.x, each.y, feature_names=names) for each in (rows, validation) if each is not None
             )
             model = library.CatBoostRegressor(**given)
+            told = [_Rounds(self.progress, given["iterations"])]
             if valid:
                 rounds = self.params["early_stopping_rounds"]
-                model.fit(data, eval_set=valid, use_best_model=True, early_stopping_rounds=rounds)
+                model.fit(data, eval_set=valid, use_best_model=True, early_stopping_rounds=rounds, callbacks=told)
             else:
-                model.fit(data)
+                model.fit(data, callbacks=told)
         except (library.CatBoostError, ValueError, TypeError) as error:
             raise self.refused(error) from None
         return _file(model, columns)
@@ -119,6 +121,18 @@ class CatBoost(TreeModel):
         from plugins.models.trees.catboost_cbm import read_catboost  # and with it numba
 
         return read_catboost(data)
+
+
+class _Rounds:
+    """The library's callback that tells how far it is."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self._progress, self._total = progress, total
+
+    def after_iteration(self, info: Any) -> bool:
+        if self._progress is not None:
+            self._progress(info.iteration, self._total)
+        return True  # goes on
 
 
 def _file(model: Any, columns: list[str]) -> bytes:

@@ -88,11 +88,16 @@ class LightGBM(TreeModel):
                 rows.x, rows.y, feature_name=list(names.values()), params=given, categorical_feature=categories
             )
             valid = [] if validation is None else [library.Dataset(validation.x, validation.y, reference=data)]
-            text: str = library.train(given, data, valid_sets=valid).model_to_string()
+            trained = library.train(given, data, valid_sets=valid, callbacks=[self._tell])
+            text: str = trained.model_to_string()
         except (library.basic.LightGBMError, ValueError, TypeError) as error:
             raise self.refused(error) from None
         model, key, rest = text.rpartition("pandas_categorical:")
         return f"{model}{COLUMNS}{json.dumps(columns)}\n{key}{rest}".encode()
+
+    def _tell(self, env: Any) -> None:
+        if self.progress is not None:
+            self.progress(env.iteration + 1, env.end_iteration)
 
     def _in_places(self, value: Any, columns: list[str], parameter: str) -> Any:
         """The library takes a value for each column in turn, and groups of columns by number: a name it reads as 0."""

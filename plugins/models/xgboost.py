@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -98,6 +99,7 @@ class XGBoost(TreeModel):
             booster = library.train(
                 given, data, self.params["n_estimators"], evals=[(each, "validation") for each in valid],
                 early_stopping_rounds=self.params["early_stopping_rounds"] if valid else None, verbose_eval=False,
+                callbacks=[_rounds(library, self.progress, self.params["n_estimators"])],
             )  # fmt: skip
         except (library.core.XGBoostError, ValueError, TypeError) as error:
             raise self.refused(_first_line(error)) from None
@@ -110,6 +112,18 @@ class XGBoost(TreeModel):
         from plugins.models.trees.xgboost_ubjson import read_xgboost  # and with it numba
 
         return read_xgboost(data)
+
+
+def _rounds(library: Any, progress: Callable[[int, int], None] | None, total: int) -> Any:
+    """The library's callback that tells how far it is."""
+
+    class Rounds(library.callback.TrainingCallback):  # type: ignore[misc]
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            if progress is not None:
+                progress(epoch + 1, total)
+            return False  # goes on
+
+    return Rounds()
 
 
 def _constraints(value: Any) -> Any:
