@@ -54,17 +54,25 @@ class Samples:
     @property
     def places(self) -> dict[str, NDArray[np.int64]]:
         """The numbers of each symbol's rows, in their order."""
-        return rows_by(self.X.index.codes[0], self.X.index.levels[0])
+        return rows_by(*self._numbered)
 
     @property
     def names(self) -> list[str]:
         """The symbols that have rows."""
-        return sorted(map(str, self.X.index.levels[0][np.unique(self.X.index.codes[0])]))
+        codes, names = self._numbered
+        return sorted(map(str, names[np.unique(codes)]))
 
     def of(self, symbol: str) -> "Samples":
         """The rows of one symbol."""
-        levels = self.X.index.levels[0]
-        return self.where(self.X.index.codes[0] == (levels.get_loc(symbol) if symbol in levels else -1))
+        codes, names = self._numbered
+        return self.where(codes == (names.get_loc(symbol) if symbol in names else -1))
+
+    @property
+    def _numbered(self) -> tuple[NDArray[Any], pd.Index]:
+        """Each row's symbol by its number, and the symbols by these."""
+        index = self.X.index
+        assert isinstance(index, pd.MultiIndex)
+        return np.asarray(index.codes[0]), index.levels[0]
 
     def where(self, mask: Mask) -> "Samples":
         rows = rows_in(mask)
@@ -77,7 +85,7 @@ class Samples:
         """The same rows of these columns."""
         if len(columns) == self.X.shape[1]:
             return self
-        places = [self.X.columns.get_loc(name) for name in columns]
+        places = self.X.columns.get_indexer(pd.Index(columns)).tolist()
         values = gathered(self.X.to_numpy(np.float64), slice(None), places)
         return replace(self, X=_frame(values, self.X.index, pd.Index(columns)))
 
@@ -225,9 +233,9 @@ def _in_time(computed: _Computed, rows: NDArray[np.int64]) -> tuple[NDArray[np.i
         order = np.lexsort((codes, times))
         rows, codes, times = rows[order], codes[order], times[order]
     grid, places = np.unique(times, return_inverse=True)
-    levels = [names, pd.DatetimeIndex(grid.astype("datetime64[ms]"), tz="UTC")]
-    index = pd.MultiIndex(levels, [codes, places], names=["symbol", "time"], verify_integrity=False)
-    return rows, index
+    levels: Any = [names, pd.DatetimeIndex(grid.astype("datetime64[ms]"), tz="UTC")]
+    numbers: Any = [codes, places]
+    return rows, pd.MultiIndex(levels, numbers, names=["symbol", "time"], verify_integrity=False)
 
 
 def select(name: str, strategy: Strategy, bars: pd.DataFrame, end: int | None) -> pd.DataFrame:

@@ -9,10 +9,12 @@ one; it has a file for each day of its records' timestamps.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 
 from schemas.errors import ConfigurationError
 from streams.archive.schemas import ArchivedSchemas
@@ -178,12 +180,22 @@ def read_segment(folder: Path, segment: Segment) -> list[ArchivedRecord]:
             table = pq.read_table(folder / name, page_checksum_verification=True, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise ConfigurationError(f"{folder / name} is damaged or missing: {str(error).splitlines()[0]}") from None
-        columns = [table.column(field).to_pylist() for field in ArchivedRecord._fields[:-1]]
-        columns.append([tuple((h["name"], h["value"]) for h in row) for row in table.column("headers").to_pylist()])
-        records += map(ArchivedRecord._make, zip(*columns, strict=True))
+        columns = [table.column(field).to_numpy().tolist() for field in ArchivedRecord._fields[:-1]]
+        records += map(ArchivedRecord._make, zip(*columns, _headers(table.column("headers")), strict=True))
     if len(records) != segment.records:
         raise ConfigurationError(
             f"{folder}: {segment.files[0]} and the files of the same number hold {len(records)} records, not"
             f" {segment.records}"
         )
-    return sorted(records, key=lambda record: record.offset)
+    return sorted(records, key=attrgetter("offset"))
+
+
+def _headers(column: Any) -> list[tuple[tuple[str, bytes], ...]]:
+    """Of each record; most have none, and Arrow's lists are slow to look at one by one."""
+    import pyarrow.compute as pc
+
+    headers: list[tuple[tuple[str, bytes], ...]] = [()] * len(column)
+    rows = np.flatnonzero(pc.list_value_length(column).to_numpy())
+    for row, own in zip(rows.tolist(), column.take(rows).to_pylist(), strict=True):
+        headers[row] = tuple((header["name"], header["value"]) for header in own)
+    return headers
