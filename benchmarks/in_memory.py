@@ -17,7 +17,6 @@ from schemas.configuration import Strategy
 from schemas.wire import FIRST_TIME, Model
 from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.publishing.signal_rows import SignalBatch, SignalRows
-from streams.publishing.writer import signal_rows
 
 CHUNK, FURTHER = 500, 15_000
 """Bars of a chunk; those that are kept for measuring."""
@@ -63,8 +62,8 @@ def chunks(batch: BarBatch, size: int, first: int = 0, end: int | None = None) -
 def publish(pipeline: Pipeline, chunk: dict[str, BarBatch]) -> int:
     """One chunk, into batches as a writer fills them; how many signals it came to."""
     batch, signals = SignalBatch(PRODUCER), 0
-    for rows in signal_rows("signals", pipeline.feed(chunk).signals):
-        left: SignalRows | None = rows
+    for columns in pipeline.feed(chunk).signals.columns:
+        left: SignalRows | None = SignalRows("signals", columns.rendered()) if len(columns) else None
         while left:
             signals += (taken := batch.extend(left))
             if left := left.later(taken):

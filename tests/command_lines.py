@@ -15,7 +15,7 @@ def parse(words: list[str], bare: bool = False) -> str:
     names = []
     while isinstance(command, click.Group):
         words = command.make_parser(context).parse_args(args=list(words))[1] if command is not cli else words
-        if not words and bare:
+        if not words and (bare or command.invoke_without_command):
             return " ".join(names)
         if not words:
             raise click.UsageError(f"{' '.join(names) or 'alphawire'} needs a command")

@@ -9,7 +9,7 @@ import msgspec
 
 from backtest.replay.replay import MESSAGE
 from schemas.errors import ConfigurationError
-from schemas.wire import UNREADABLE
+from schemas.wire import UNREADABLE, signal_json
 from streams.kafka.log import Log
 
 SHORTEST = 4
@@ -44,7 +44,7 @@ async def on_topic(log: Log, wanted: Sequence[str]) -> list[Published]:
     signals: list[Published] = []
     for partition in range(await log.partition_count("signals")):
         records = log.records("signals", partition, isolation="read_committed")
-        signals += _matching([(partition, record.value or b"") async for record in records], wanted)
+        signals += _matching([(partition, signal_json(record.value)) async for record in records], wanted)
     return signals
 
 

@@ -11,14 +11,11 @@ from backtest.replay.stretches import Stretch
 from backtest.replay.walk import PartitionHistory
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
-from schemas.wire import Signal, decode, encode
+from schemas.wire import Signal, decode_signal, encode
 from streams.kafka.gaps import clipped, describe_unread
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 from streams.recovery.state import load
-
-_decoder = msgspec.json.Decoder(Signal)
-
 
 REPEATED = "repeated, though exactly once was in force: does a second consumer group work on these topics?"
 NEWS_TOPICS = ("news", "news.scores")
@@ -134,7 +131,7 @@ async def live_signals(log: Log, strategy: str, partition: int) -> Live:
     live = Live((await load(log, partition)).published.get(strategy, 0))
     async for record in log.records("signals", partition, isolation="read_committed"):
         try:
-            signal = decode(_decoder, record.value)
+            signal = decode_signal(record.value)
         except BadRecord:
             live.foreign += 1
             continue

@@ -45,6 +45,9 @@ class Kafka(Section):
     topics: dict[Topic, FullName] = Field(
         {}, description="full names of topics that are called otherwise, such as bars: md.ohlc; without the prefix"
     )
+    encoding: dict[Literal["signals"], Literal["json", "avro"]] = Field(
+        {}, description="of topics: signals are written in JSON, or in Avro with a schema of the registry"
+    )
     group: Name = "alphawire"
     partitioner: Literal["murmur2", "crc32", "as_is"] = "murmur2"
     delivery: Literal["auto", "at_least_once", "exactly_once"] = "auto"
@@ -77,6 +80,12 @@ class Kafka(Section):
     def read_bars_as(self, source: Source | None) -> None:
         """Sets `bars_source`; the configuration does it, whose sources are."""
         self._bars_source = source.model_dump_json(exclude_defaults=True) if source else ""
+
+    @model_validator(mode="after")
+    def _avro_needs_a_registry(self) -> "Kafka":
+        if self.encoding.get("signals") == "avro" and self.registry is None:
+            raise ValueError("encoding.signals: avro needs kafka.registry: {url: …}, and `alphawire schemas register`")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Kafka":

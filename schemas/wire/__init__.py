@@ -3,6 +3,7 @@
 Not yet known or undefined is ``None``, never zero.
 """
 
+from schemas.wire.avro_signals import decode_signal, signal_json
 from schemas.wire.bars import Bar, check_bar, decode_bar
 from schemas.wire.control import (
     Answer,
@@ -37,7 +38,7 @@ from schemas.wire.fields import (
     symbol_fault,
 )
 from schemas.wire.listing import PluginEntry, PluginReply, PluginRequest, decode_request
-from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent, decode_signal
+from schemas.wire.signals import Model, Origin, Provenance, ShadowPrediction, Signal, SignalContent
 from schemas.wire.state import BesideState, Gathered, Marker, Roster, Snapshot, StateRecord, decode_state
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "is_symbol",
     "name_of_length",
     "not_a_symbol",
+    "signal_json",
     "spellings",
     "symbol_fault",
 ]

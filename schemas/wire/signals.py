@@ -2,10 +2,8 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from schemas.wire.decoding import decode
 from schemas.wire.fields import BarTime, Time
 
 
@@ -88,11 +86,3 @@ class ShadowPrediction(Struct, gc=False):
     shadow_model: Model
     offset: Annotated[int, Meta(description="of the bar's record")]
     fault: Annotated[str | None, Meta(description="the error's class, where the shadow failed")] = None
-
-
-_decoder = msgspec.json.Decoder(Signal)
-
-
-def decode_signal(value: bytes | None) -> Signal:
-    """A valid record of `signals`, or `BadRecord` that says why not."""
-    return decode(_decoder, value)

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from schemas.errors import ConfigurationError
-from streams.archive.schemas import ArchivedSchemas
+from streams.archive.schemas import archived_schemas
 from streams.kafka.gaps import Gaps, Span, merged
 from streams.kafka.log import Log, LogRecord
 from streams.kafka.schema_registry import Schemas
@@ -81,7 +81,7 @@ class ParquetLog(Log):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.about = read_about(folder)
-        self._schemas = ArchivedSchemas(folder)
+        self._schemas = archived_schemas(folder)
 
     @property
     def prefix(self) -> str:

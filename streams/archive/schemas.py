@@ -35,6 +35,11 @@ class ArchivedSchemas:
         return self._kept[number]
 
 
+def archived_schemas(folder: Path) -> ArchivedSchemas | None:
+    """None where no record needed any."""
+    return ArchivedSchemas(folder) if (folder / NAME).exists() else None
+
+
 def read_schemas(folder: Path) -> Kept:
     """None where there is no such file."""
     path = folder / NAME

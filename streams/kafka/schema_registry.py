@@ -168,3 +168,23 @@ def _text(answer: dict[str, Any]) -> str:
 def no_registry(ids: Collection[int]) -> ConfigurationError:
     """Where records need schemas, and nothing says where those are."""
     return ConfigurationError(f"the records need schema {min(ids)}: say where it is, kafka.registry: {{url: …}}")
+
+
+async def register(registry: Registry, subject: str, text: str) -> int:
+    """The id of an Avro schema that is now there under `subject`; `AlphawireError` where the registry refuses it."""
+    status, body = await asked(registry, "POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": text})
+    answer = _object(body)
+    if status != 200 or answer is None or not isinstance(answer.get("id"), int):
+        raise AlphawireError(f"{registry.url} does not register {subject}: {status} {body[:200]!r}")
+    return int(answer["id"])
+
+
+async def registered_id(registry: Registry, subject: str, text: str) -> int | None:
+    """The id of an Avro schema under `subject`; None: it is not there."""
+    status, body = await asked(registry, "POST", f"/subjects/{quote(subject, safe='')}", {"schema": text})
+    answer = _object(body)
+    if status == 404 and answer is not None and answer.get("error_code") in UNKNOWN:
+        return None
+    if status != 200 or answer is None or not isinstance(answer.get("id"), int):
+        raise Unavailable(f"{registry.url} answers {status} {body[:80]!r} to a question for {subject}")
+    return int(answer["id"])

@@ -109,8 +109,9 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         places: SymbolPlaces | None = None,
         reader: Callable[[int], Reader] | None = None,
         news: Callable[[int], NewsSource] | None = None,
+        names: TopicNames | None = None,
     ) -> None:
-        kafka, names = config.kafka, TopicNames.of(config.kafka)
+        kafka, names = config.kafka, names or TopicNames.of(config.kafka)
         self.requests = requests or ControlRequests(strategies, config.strategies)
         self._restorer = ResumePlanner(config, strategies, count, factory, self.requests)
         super().__init__("bars", names.bars, config, factory, die, clock, log, FIRST_PIECE, self._restorer.tracks)

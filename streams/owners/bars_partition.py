@@ -256,7 +256,7 @@ class BarsPartition(FedPartition):
         self.counts["signals"] += len(outcome.signals)
         self.counts["predictions"] += len(outcome.predictions)
         self.counts["dead_letters"] += len(dead)
-        output: list[Output] = [*signal_rows(self.names.signals, outcome.signals)]
+        output: list[Output] = [*signal_rows(self.names, outcome.signals)]
         output += [shadow_record(self.names.shadow, prediction) for prediction in outcome.shadows]
         count = self.intake.partitions
         output += [prediction_record(self.names.predictions, count, prediction) for prediction in outcome.predictions]

@@ -187,9 +187,7 @@ class CrossSectionPartition(FedPartition):
 
     def _put_outcomes(self, outcomes: list[tuple[str, SectionOutcome]], dead: list[DeadLetter]) -> None:
         output = [
-            cross_section_signal_record(self.names.signals, signal)
-            for _, outcome in outcomes
-            for signal in outcome.signals
+            cross_section_signal_record(self.names, signal) for _, outcome in outcomes for signal in outcome.signals
         ]
         late: dict[tuple[str, int], list[str]] = defaultdict(list)
         for name, outcome in outcomes:
@@ -245,7 +243,7 @@ class CrossSectionPartition(FedPartition):
         complete = msgspec.structs.replace(closing, with_signals=True)
         return [
             self._record(complete),
-            *(cross_section_signal_record(self.names.signals, signal) for signal in signals),
+            *(cross_section_signal_record(self.names, signal) for signal in signals),
         ]
 
     def take(self, limit: int, together: bool = False) -> tuple[list[Output], Progress]:

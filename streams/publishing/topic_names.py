@@ -8,7 +8,9 @@ from streams.kafka.topics import topic_name
 
 @dataclass(frozen=True)
 class TopicNames:
-    """Topic names with the configured prefix."""
+    """Names of topics as configured. `signal_schema`: the id of the schema by which signals are written in Avro; None:
+    they are written in JSON.
+    """
 
     bars: str
     signals: str
@@ -20,9 +22,13 @@ class TopicNames:
     news_scores: str = "news.scores"
     trades: str = "trades"
     trades_state: str = "trades.state"
+    signal_schema: int | None = None
 
     @classmethod
     def of(cls, kafka: Kafka) -> "TopicNames":
         """Those of a configuration."""
-        names = ("bars", "signals", "state", "control", "dead-letters", "predictions.shadow", "predictions")
-        return cls(*(topic_name(kafka, name) for name in (*names, "news.scores", "trades", "trades.state")))
+        names = ["bars", "signals", "state", "control", "dead-letters", "predictions.shadow", "predictions"]
+        full = [topic_name(kafka, name) for name in (*names, "news.scores", "trades", "trades.state")]
+        bars, signals, state, control, dead_letters, *others = full
+        shadow, predictions, news_scores, trades, trades_state = others
+        return cls(bars, signals, state, control, dead_letters, shadow, predictions, news_scores, trades, trades_state)

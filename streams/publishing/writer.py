@@ -11,7 +11,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from plugins.pipeline.records.signals import Signals
-from schemas.wire import Applied, Placed, ShadowPrediction, Signal, encode
+from schemas.wire import Applied, Placed, ShadowPrediction, Signal, decode_signal, encode
+from schemas.wire.avro_signals import to_avro
 from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
 from streams.kafka.partitioner import partition_of
@@ -20,6 +21,7 @@ from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.process import trace
 from streams.process.failpoints import failpoint
 from streams.publishing.signal_rows import SignalBatch, SignalRows
+from streams.publishing.topic_names import TopicNames
 
 MAX_DEAD_LETTER = 256 * 1024
 PRODUCER = {"max_batch_size": LARGEST_BATCH, "max_request_size": 16 << 20, "linger_ms": 0, "retry_backoff_ms": 20}
@@ -59,8 +61,14 @@ def each_record(output: Iterable[Output]) -> Iterator[Record]:
             yield each
 
 
-def signal_rows(topic: str, signals: Signals) -> list[SignalRows]:
-    return [SignalRows(topic, columns.rendered()) for columns in signals.columns if len(columns)]
+def signal_rows(names: TopicNames, signals: Signals) -> list[Output]:
+    """Signals as they are written: rows of JSON, or records in Avro."""
+    rows: list[Output] = [SignalRows(names.signals, columns.rendered()) for columns in signals.columns if len(columns)]
+    number = names.signal_schema
+    if number is None:
+        return rows
+    in_json = list(each_record(rows))
+    return [msgspec.structs.replace(each, value=to_avro(decode_signal(each.value), number)) for each in in_json]
 
 
 def shadow_record(topic: str, prediction: ShadowPrediction) -> Record:
@@ -79,10 +87,11 @@ def prediction_record(topic: str, partitions: int, value: PredictionRecord) -> R
     return Record(topic, key, encode(value), value.time, partition=partition)
 
 
-def cross_section_signal_record(topic: str, signal: Signal) -> Record:
+def cross_section_signal_record(names: TopicNames, signal: Signal) -> Record:
     """On the partition of the symbol's bars, wherever it was decided."""
-    place = signal.provenance.partition
-    return Record(topic, signal.content.symbol.encode(), encode(signal), signal.content.time, partition=place)
+    place, number = signal.provenance.partition, names.signal_schema
+    value = encode(signal) if number is None else to_avro(signal, number)
+    return Record(names.signals, signal.content.symbol.encode(), value, signal.content.time, partition=place)
 
 
 def applied_record(topic: str, applied: Applied) -> Record:

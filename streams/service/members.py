@@ -58,6 +58,7 @@ def this_worker(kafka: Kafka, strategies: Sequence[ReadyStrategy], exactly_once:
     settings = {f"strategies.{strategy.name}": strategy.config_hash for strategy in strategies}
     settings[PREFIX] = kafka.prefix
     settings |= {f"kafka.topics.{topic}": name for topic, name in kafka.topics.items()}
+    settings |= {f"kafka.encoding.{topic}": kind for topic, kind in kafka.encoding.items() if kind != "json"}
     settings["kafka.partitioner"] = kafka.partitioner
     settings["kafka.delivery"] = "exactly_once" if exactly_once else "at_least_once"
     return GroupMember(f"{socket.gethostname()[:100]}-{os.getpid()}", settings)

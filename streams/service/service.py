@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
@@ -17,9 +18,11 @@ from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config, Kafka
 from schemas.configuration import Worker as WorkerSettings
 from schemas.errors import BrokerError, ConfigurationError
+from schemas.wire.avro_signals import schema_text
 from streams.consuming.intake import prepare_intake
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
+from streams.kafka.schema_registry import registered_id
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.owners.bars_owner import BarsOwner
@@ -29,6 +32,7 @@ from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, in_words, of_crash
 from streams.process.garbage import search_from_here
 from streams.publishing.signal_rows import prepare_rows
+from streams.publishing.topic_names import TopicNames
 from streams.publishing.transactions import TransactionalWriterFactory
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, Writer, WriterFactory
 from streams.requests.control_requests import ControlRequests
@@ -108,9 +112,10 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
         follower = RequestFollower(kafka, requests, writer, places)
         await follower.begin()
         await check_group(kafka, follower.group, has_transactions)
+        names = await _topic_names(kafka)
         bars = BarsOwner(
             config, strategies, partitions, version, factory, die,
-            requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places,
+            requests=requests, hear_requests=follower.catch_up, shadows=shadows, places=places, names=names,
         )  # fmt: skip
         listing = asyncio.ensure_future(_list_plugins(bars, writer))
         listing.add_done_callback(_die_of_listing)
@@ -130,6 +135,20 @@ def fetch_wait(has_transactions: bool) -> FetchWait:
     """As the broker needs it, of which it is known whether it has transactions."""
     shortest, longest = (FETCH_WAIT_MS,) * 2 if has_transactions else (SHORT_FETCH_WAIT_MS, LONG_FETCH_WAIT_MS)
     return FetchWait(shortest, longest)
+
+
+async def _topic_names(kafka: Kafka) -> TopicNames:
+    """With the id by which signals are written in Avro, where the configuration says that they are."""
+    names = TopicNames.of(kafka)
+    if kafka.registry is None or kafka.encoding.get("signals") != "avro":
+        return names
+    subject = f"{names.signals}-value"
+    number = await registered_id(kafka.registry, subject, schema_text())
+    if number is None:
+        raise ConfigurationError(
+            f"{kafka.registry.url} has no schema {subject} of signals; put it there with `alphawire schemas register`"
+        )
+    return replace(names, signal_schema=number)
 
 
 def _cross_section_owner(bars: BarsOwner, writer: Writer) -> CrossSectionOwner | None:

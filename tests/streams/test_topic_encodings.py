@@ -3,6 +3,7 @@ to the byte, on Apache Kafka, whatever is killed.
 """
 
 import asyncio
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from alphawire.cli import cli
 from backtest.replay.replay import replay
 from backtest.verify.verify import verify
 from schemas.configuration import Config, load_config
@@ -45,13 +48,15 @@ def registry(java: None) -> Iterator[RegistryProcess]:
     found.stop()
 
 
-def declared(folder: Path, broker: Broker, encoding: str, url: str, prefix: str = "") -> tuple[Path, Config]:
+def declared(
+    folder: Path, broker: Broker, encoding: str, url: str, signals: str = "json", prefix: str = ""
+) -> tuple[Path, Config]:
     """A configuration whose topic of bars is somebody else's."""
     file = folder / "a.yaml"
     write_config(file, broker.bootstrap, f"{prefix}{encoding}.", {"demo": strategy()})
     settings = yaml.safe_load(file.read_text())
     settings["kafka"] |= {"topics": {"bars": f"md.{prefix}{encoding}", "signals": f"desk.{prefix}{encoding}"}}
-    settings["kafka"] |= {"registry": {"url": url}}
+    settings["kafka"] |= {"registry": {"url": url}, "encoding": {"signals": signals}}
     own = {"topic": f"md.{prefix}{encoding}", "interval": "1m"}
     settings["sources"] = {"ohlc": own | ENCODED[encoding].source}
     file.write_text(yaml.safe_dump(settings))
@@ -77,7 +82,10 @@ def test_three_ways_give_the_same_signals(
     kafka: Broker, registry: RegistryProcess, tmp_path: Path, encoding: str
 ) -> None:
     bars = minute_bars(BARS)
-    file, config = declared(tmp_path, kafka, encoding, registry.url)
+    file, config = declared(tmp_path, kafka, encoding, registry.url, "avro" if encoding == "avro" else "json")
+    if encoding == "avro":  # signals, too
+        registered = CliRunner().invoke(cli, ["schemas", "register", "-c", str(file), "--json"])
+        assert json.loads(registered.stdout)["subject"] == "desk.avro-value"
     values = list(ENCODED[encoding].values(bars, registry.url))
     asyncio.run(create_topics(config.kafka))
     asyncio.run(send(config, encoding, list(zip(bars["symbol"], bars["close_time"].tolist(), values, strict=True))))
@@ -85,6 +93,7 @@ def test_three_ways_give_the_same_signals(
     run_to_end(file, config, BARS)
     live = [decode_signal(record.value) for record in records(config, "signals")]
     assert len(live) == BARS
+    assert {record.value[:1] for record in records(config, "signals")} == {b"\x00" if encoding == "avro" else b"{"}
     bars[["symbol", "open_time", "open", "high", "low", "close", "volume"]].to_parquet(tmp_path / "bars.parquet")
     wanted = contents(replay(config, "demo", str(tmp_path / "bars.parquet")).raw)
     assert contents(live) == wanted
@@ -101,7 +110,7 @@ def test_a_registry_that_is_away_is_waited_for(kafka: Broker, registry: Registry
     good: a replay obeys, though the id may be known by then.
     """
     bars = minute_bars(60)
-    file, config = declared(tmp_path, kafka, "avro", registry.url, "away.")
+    file, config = declared(tmp_path, kafka, "avro", registry.url, prefix="away.")
     values = list(ENCODED["avro"].values(bars, registry.url))
     lost = b"\x00" + (999_999).to_bytes(4, "big") + values[0][5:]
     asyncio.run(create_topics(config.kafka))
