@@ -10,7 +10,7 @@ from plugins.base.streaming import IntArray
 from schemas.wire import Bar, canonical_interval
 from schemas.wire.fields import known_interval
 from streams.consuming.bar_scanner import Bytes, Strings, scan
-from streams.consuming.decoding.scanner import Scanner
+from streams.consuming.decoding.compiled.scanner import Scanner
 
 
 class Intervals:

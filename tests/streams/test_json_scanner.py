@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from schemas.configuration import Source
+from streams.consuming.decoding.compiled.json_scanner import json_scanner
 from streams.consuming.decoding.decoders import Decoders
-from streams.consuming.decoding.json_scanner import json_scanner
 from streams.consuming.intake import DecodedBars, Intake
 
 START = 1_700_000_040_000

@@ -19,11 +19,11 @@ from schemas.errors import BadRecord
 from schemas.wire import UNREADABLE, Bar, decode_bar
 from schemas.wire.decoding import unreadable
 from streams.consuming.decoding import connect
-from streams.consuming.decoding.avro_scanner import AvroScanner
-from streams.consuming.decoding.json_scanner import json_scanner
+from streams.consuming.decoding.compiled.avro_scanner import AvroScanner
+from streams.consuming.decoding.compiled.json_scanner import json_scanner
+from streams.consuming.decoding.compiled.scanner import Scanner, slots_of
 from streams.consuming.decoding.mapping import Plan
 from streams.consuming.decoding.registered import Registered
-from streams.consuming.decoding.scanner import Scanner, slots_of
 from streams.kafka.schema_registry import Schemas
 
 LARGEST = 8 << 20

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from plugins.base.streaming import IntArray
 from schemas.configuration.sources import Source
 from streams.consuming.bar_scanner import Bytes, Flags, Strings, _decimal, _digits, _equal, _find, _skip, _string
-from streams.consuming.decoding.fields import steps_of
-from streams.consuming.decoding.json_values import ALSE, TRUE, string_end, value_end, word_end
-from streams.consuming.decoding.scanner import (
+from streams.consuming.decoding.compiled.json_values import ALSE, TRUE, string_end, value_end, word_end
+from streams.consuming.decoding.compiled.scanner import (
     CLOSED,
     INTERVAL,
     LARGEST,
@@ -28,6 +27,7 @@ from streams.consuming.decoding.scanner import (
     Scanner,
     slots_of,
 )
+from streams.consuming.decoding.fields import steps_of
 from streams.ingest.normal.bar_times import SCALES
 
 DEEPEST = 8

@@ -2,9 +2,7 @@
 maps, wider unions and rarer types are left to fastavro, and so is every record that is not plain.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 import numba
 import numpy as np
@@ -13,28 +11,22 @@ from numpy.typing import NDArray
 from plugins.base.streaming import IntArray
 from schemas.configuration.sources import Source
 from streams.consuming.bar_scanner import Bytes, Flags, Strings, _double, _equal, _find
-from streams.consuming.decoding.fields import steps_of
-from streams.consuming.decoding.scanner import CLOSED, ENDED, INTERVAL, LARGEST, OPENED, PRICES, SYMBOL, WORD, Scanner
+from streams.consuming.decoding.compiled.avro_program import (
+    BOOLEAN,
+    DECIMAL,
+    DOUBLE,
+    ENUM,
+    FIXED,
+    FLOAT,
+    LONG,
+    TEXT,
+    TIME,
+    Beyond,
+    Programs,
+)
+from streams.consuming.decoding.compiled.scanner import INTERVAL, LARGEST, OPENED, PRICES, SYMBOL, WORD, Scanner
 from streams.ingest.normal.bar_times import SCALES
 from streams.kafka.schema_registry import RegisteredSchema
-
-BOOLEAN, LONG, FLOAT, DOUBLE, TEXT, OCTETS, FIXED, ENUM, DECIMAL, TIME = range(10)
-"""What an operation reads. Its row in a program: this; the slot, or -1; a size, scale, unit or count; the digits of a
-decimal, and its size by thousands where it is fixed; which branch of a union with null is null, or -1.
-"""
-SIMPLE = {
-    "boolean": BOOLEAN, "int": LONG, "long": LONG, "float": FLOAT, "double": DOUBLE, "string": TEXT, "bytes": OCTETS,
-}  # fmt: skip
-TIMES = {"timestamp-millis": "ms", "timestamp-micros": "us", "timestamp-nanos": "ns"}
-READS = {
-    SYMBOL: (TEXT,), INTERVAL: (TEXT,), WORD: (TEXT,), CLOSED: (BOOLEAN,), PRICES: (LONG, FLOAT, DOUBLE, DECIMAL),
-    OPENED: (LONG, TIME),
-}  # fmt: skip
-DEEPEST, LONGEST = 8, 200
-
-
-class _Beyond(Exception):
-    """A schema is beyond what a program can say."""
 
 
 class AvroScanner(Scanner):
@@ -42,8 +34,8 @@ class AvroScanner(Scanner):
 
     def __init__(self, source: Source, paths: Mapping[str, int]) -> None:
         super().__init__(source, paths, SCALES["ms"])
-        self._slots = {steps_of(path): slot for path, slot in paths.items()}
-        self._source_unit = SCALES[source.time.unit[0]] if source.time.unit else 0
+        self._maker = Programs(source, paths)
+        self._need = sum(1 << slot for slot in set(paths.values()))
         self._ops: IntArray = np.zeros((0, 5), np.int64)
         self._programs: IntArray = np.zeros((0, 3), np.int64)
         self._seen = set[int]()
@@ -54,107 +46,20 @@ class AvroScanner(Scanner):
             return
         self._seen.add(number)
         try:
-            program = self._program(schema)
-        except (_Beyond, KeyError, TypeError, ValueError):
+            program = self._maker.of(schema)
+        except (Beyond, KeyError, TypeError, ValueError):
             return
         begin = len(self._ops)
         self._ops = np.concatenate([self._ops, np.array(program, np.int64).reshape(-1, 5)])
         self._programs = np.concatenate([self._programs, [[number, begin, len(self._ops)]]])
 
-    def _program(self, schema: RegisteredSchema) -> list[tuple[int, ...]]:
-        named: dict[str, Any] = {}
-        for text in (*schema.references.values(), schema.text):
-            _name(json.loads(text), "", named)
-        program, found = list[tuple[int, ...]](), set[int]()
-        self._walk(json.loads(schema.text), (), "", named, program)
-        found.update(op[1] for op in program)
-        if found - {-1} != set(self._slots.values()) or len(program) > LONGEST:
-            raise _Beyond
-        return program
-
-    def _walk(
-        self, kind: Any, path: tuple[str, ...], space: str, named: Mapping[str, Any], program: list[tuple[int, ...]]
-    ) -> None:
-        """The operations of a record, or of one value."""
-        kind, space = _resolved(kind, space, named)
-        if isinstance(kind, dict) and kind.get("type") == "record":
-            if len(path) > DEEPEST:
-                raise _Beyond
-            for each in kind["fields"]:
-                self._walk(each["type"], (*path, each["name"]), space, named, program)
-            return
-        null = -1
-        if isinstance(kind, list):
-            if len(kind) != 2 or "null" not in kind:
-                raise _Beyond
-            null = kind.index("null")
-            kind, space = _resolved(kind[1 - null], space, named)
-        slot = self._slots.get(path, -1)
-        what, size, digits = self._simple(kind)
-        if slot >= 0 and what not in READS[min(OPENED if slot == ENDED else slot, PRICES)]:
-            raise _Beyond
-        if what == LONG and slot in (OPENED, ENDED):
-            if not self._source_unit:
-                raise _Beyond
-            what, size = TIME, self._source_unit
-        program.append((what, slot, size, digits, null))
-
-    def _simple(self, kind: Any) -> tuple[int, int, int]:
-        """What reads a value, its size, scale, unit or count, and its digits."""
-        if isinstance(kind, str):
-            return SIMPLE[kind], 0, 0
-        logical, base = kind.get("logicalType"), kind["type"]
-        if logical == "decimal" and base in ("bytes", "fixed"):
-            size = 1000 * int(kind["size"]) if base == "fixed" else 0
-            return DECIMAL, int(kind.get("scale", 0)), int(kind["precision"]) + size
-        if logical in TIMES and base == "long":
-            return TIME, SCALES[TIMES[logical]], 0
-        if logical is not None:
-            raise _Beyond
-        if base == "fixed":
-            return FIXED, int(kind["size"]), 0
-        if base == "enum":
-            return ENUM, len(kind["symbols"]), 0
-        return SIMPLE[base], 0, 0
-
     def _fill(self, values: tuple[Bytes, IntArray], keys: tuple[Bytes, IntArray], names: Strings,
               rows: NDArray[np.float64], raw: IntArray, plain: Flags) -> None:  # fmt: skip
         tables = self.symbols.strings.tables, self.intervals.strings.tables, self._words.tables
-        need = sum(1 << slot for slot in set(self._slots.values()))
         _scan_all(
-            values, keys, (self._ops, self._programs, need), self.any_key, tables,
+            values, keys, (self._ops, self._programs, self._need), self.any_key, tables,
             (self.symbols.numbers, *names.tables[:2]), rows, raw, plain,
         )  # fmt: skip
-
-
-def _name(kind: Any, space: str, named: dict[str, Any]) -> None:
-    """Notes the named types of a schema, each with its namespace."""
-    if isinstance(kind, list):
-        for each in kind:
-            _name(each, space, named)
-    elif isinstance(kind, dict):
-        if kind.get("type") in ("record", "fixed", "enum"):
-            full = str(kind["name"]) if "." in str(kind["name"]) else f"{kind.get('namespace', space)}.{kind['name']}"
-            space = full.rpartition(".")[0]
-            named[full.lstrip(".")] = (kind, space)
-            for each in kind.get("fields", ()):
-                _name(each["type"], space, named)
-        elif not isinstance(kind.get("type"), str):
-            _name(kind.get("type"), space, named)
-
-
-def _resolved(kind: Any, space: str, named: Mapping[str, Any]) -> tuple[Any, str]:
-    """A type by its name as what it is, with its namespace."""
-    while isinstance(kind, dict) and not isinstance(kind["type"], str):
-        kind = kind["type"]
-    if isinstance(kind, dict) and kind["type"] in ("record", "fixed", "enum"):
-        name = str(kind["name"])
-        full = name if "." in name else f"{kind.get('namespace', space)}.{name}"
-        return kind, full.rpartition(".")[0]
-    if isinstance(kind, str) and kind not in SIMPLE and kind != "null":
-        found: tuple[Any, str] = named[kind] if kind in named else named[f"{space}.{kind}"]
-        return found
-    return kind, space
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -1,0 +1,1 @@
+"""Plain records of a declared source, many at once in compiled code."""
