@@ -129,7 +129,7 @@ async def asked(registry: Registry, method: str, path: str, content: Any = None)
     import aiohttp
 
     auth = aiohttp.BasicAuth(registry.username, secret(registry)) if registry.username else None
-    context = ssl.create_default_context(cafile=str(registry.ca_file)) if registry.ca_file else True
+    context = _trusting(registry)
     headers = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
     try:
         async with (
@@ -151,6 +151,13 @@ async def asked(registry: Registry, method: str, path: str, content: Any = None)
     if len(body) > LARGEST:
         raise Unavailable(f"{registry.url}{path} answers more than {LARGEST} bytes")
     return answer.status, body
+
+
+def _trusting(registry: Registry) -> ssl.SSLContext | bool:
+    try:
+        return ssl.create_default_context(cafile=str(registry.ca_file)) if registry.ca_file else True
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"kafka.registry.ca_file {registry.ca_file} cannot be used: {error}") from None
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

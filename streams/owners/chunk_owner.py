@@ -137,12 +137,13 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         place = f"{self.topic}/{chunk.tp.partition}"
         trace.note("fed", place, chunk.next)
         for piece in chunk.pieces(self._piece):
-            if (part := self.partitions.get(chunk.tp.partition)) is not None:
-                await self.prepare(part, piece)
-                part = self.partitions.get(chunk.tp.partition)
+            part = self.partitions.get(chunk.tp.partition)
             if part is None or chunk.generation != self.generation:
                 return
             try:
+                await self.prepare(part, piece)
+                if self.partitions.get(part.number) is not part or chunk.generation != self.generation:
+                    return
                 self.step_over(part, piece)
                 trace.note("decided", place, piece.next)
             except Exception as error:  # an agent that raises has its chunk acked all the same: records would be lost

@@ -75,7 +75,9 @@ class Registered:
                 f" encoding {self._encoding} do",
             )
         number = int.from_bytes(value[1:5], "big")
-        reader = self._readers[number]
+        reader = self._readers.get(number)
+        if reader is None:
+            raise AssertionError(f"schema {number} was not prepared")
         if isinstance(reader, BadRecord):
             raise BadRecord(reader.kind, reader.reason)
         try:
