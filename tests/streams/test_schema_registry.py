@@ -22,7 +22,8 @@ AVRO = json.dumps({"type": "record", "name": "R", "fields": [{"name": "x", "type
 GOOD = (200, json.dumps({"schema": AVRO}))
 NONSENSE: list[tuple[int, str]] = [
     (200, "<html>login</html>"), (200, "[]"), (200, '{"schema": 5}'), (200, "{}"), (500, GOOD[1]), (404, "not here"),
-    (404, '{"error_code": 0}'), (401, ""), (302, ""), (200, '{"schema": "' + "x" * (5 << 20) + '"}'), (200, "[" * 100_000),
+    (404, '{"error_code": 0}'), (401, ""), (302, ""), (200, "[" * 100_000),
+    (200, '{"schema": "' + "x" * (5 << 20) + '"}'),
 ]  # fmt: skip
 
 
@@ -139,9 +140,7 @@ def test_an_archive_keeps_schemas_and_what_was_unknown(tmp_path: Any) -> None:
     assert archived_schemas(tmp_path / "none") is None
 
 
-SOURCE = Source.model_validate({"topic": "b", "encoding": "avro", "interval": "1m"}).model_dump_json(
-    exclude_defaults=True
-)
+SOURCE = json.dumps({"topic": "b", "encoding": "avro", "interval": "1m"})
 
 
 def read(record: Fetched, bound: ClockBound, held: Held) -> list[str]:
