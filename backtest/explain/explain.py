@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from backtest.explain import published
 from backtest.explain.first_difference import NOTHING, FirstDifference, first_difference
 from backtest.explain.published import Published
-from backtest.explain.recomputed import Recomputed, of_file, of_topics
+from backtest.explain.recomputed import Recomputed, of_file, of_frame, of_topics
+from backtest.replay.replay import replay_frame
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress
 from backtest.sources.log import require_log
@@ -90,6 +92,21 @@ def explain_many(
         For an id that is not there or is ambiguous, or a strategy that cannot be made here.
     """
     return asyncio.run(_explain_many(config, require_log(config, source), ids, file, bars, progress, news))
+
+
+def explain_frame(ready: ReadyStrategy, bars: pd.DataFrame, identity: str) -> Explanation:
+    """One of the signals that `bars` in the normal form lead to, by its id or what that begins with.
+
+    Raises
+    ------
+    ConfigurationError
+        For an id that is not there or is ambiguous.
+    """
+    signals = {signal.content.id: signal for signal in replay_frame(ready, bars).raw}
+    begun = [Published(one, 0, encode(signal)) for one, signal in signals.items() if one.startswith(identity)]
+    (one,) = published.chosen([identity], begun, "among the signals of these bars")
+    signal = signals[one.id]
+    return _explanation(one, signal, [of_frame(ready, bars, list(signals.values()), signal)])
 
 
 async def _explain_many(

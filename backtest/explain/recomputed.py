@@ -1,13 +1,15 @@
 """Signals recomputed from the bars behind them, with the evidence of how."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import pandas as pd
 
 from backtest.explain.cross_sections import Sections
 from backtest.explain.evidence import Evidence, EvidenceObserver
 from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.logged_cross_sections import logged
-from backtest.replay.replay import check_news, replay_file
+from backtest.replay.replay import FRAME, ReplayResult, check_news, replay_file, replay_frame
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History, Observe
 from backtest.sources.bars import Progress, Reading
@@ -67,24 +69,35 @@ def of_file(
 ) -> dict[int, Recomputed]:
     """From a file of `bars`, which has one partition; `beside`: all signals of the same output."""
     check_news(ready, news, of_topics=False)
-    by_partition: dict[int, Recomputed] = {}
-    for partition, signals in published.items():
+    files = files_of(config, bars, strategy=ready.name)
+
+    def replayed(observer: EvidenceObserver, sections: FileSections) -> ReplayResult:
         join = file_news(news, config.news, ready.joining) if news else None
-        sections = FileSections(ready, {signal.content.time for signal in signals})
-        by_partition[partition] = one = Recomputed(ready)
-        one.take(
-            replay_file(
-                ready,
-                files_of(config, bars, strategy=ready.name),
-                progress,
-                one.observer(signals, ready),
-                join,
-                sections,
-            ).raw
-        )
-        if ready.generator.cross_section:
-            one.sections = Sections.decided_in_file(ready, sections.kept, beside)
-    return by_partition
+        return replay_file(ready, files, progress, observer, join, sections)
+
+    return {number: _of_bars(ready, signals, beside, replayed) for number, signals in published.items()}
+
+
+def of_frame(ready: ReadyStrategy, bars: pd.DataFrame, signals: Sequence[Signal], wanted: Signal) -> Recomputed:
+    """One of the `signals` that these bars lead to."""
+    return _of_bars(
+        ready, [wanted], signals,
+        lambda observer, sections: replay_frame(ready, bars, FRAME, observer=observer, sections=sections),
+    )  # fmt: skip
+
+
+def _of_bars(
+    ready: ReadyStrategy,
+    signals: Sequence[Signal],
+    beside: Sequence[Signal],
+    replayed: Callable[[EvidenceObserver, FileSections], ReplayResult],
+) -> Recomputed:
+    sections = FileSections(ready, {signal.content.time for signal in signals})
+    one = Recomputed(ready)
+    one.take(replayed(one.observer(signals, ready), sections).raw)
+    if ready.generator.cross_section:
+        one.sections = Sections.decided_in_file(ready, sections.kept, beside)
+    return one
 
 
 async def of_topics(history: History, published: ByPartition, progress: Progress | None) -> dict[int, Recomputed]:

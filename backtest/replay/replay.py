@@ -34,6 +34,8 @@ from streams.recovery.state import interval_of
 
 MESSAGE = "message"
 """Column of a Parquet file of signals: the whole signal, as it is on the wire."""
+FRAME = "frame"
+"""What the provenance of signals says whose bars came in a frame."""
 
 
 @dataclass
@@ -143,8 +145,21 @@ def replay_file(
     sections: FileSections | None = None,
 ) -> ReplayResult:
     bars = file_bars(source, ready.interval)
+    return replay_frame(ready, bars, Path(str(source)).name, progress, observer, news, sections)
+
+
+def replay_frame(
+    ready: ReadyStrategy,
+    bars: pd.DataFrame,
+    name: str = FRAME,
+    progress: Progress | None = None,
+    observer: Callable[[Observation], None] | None = None,
+    news: NewsJoin | None = None,
+    sections: FileSections | None = None,
+) -> ReplayResult:
+    """Signals for bars in the normal form, by close time and symbol; `name` is what their provenance says."""
     settings = {ready.name: RunSettings(start_time=FIRST_TIME, observer=observer)}
-    pipeline = Pipeline([ready], Source(Path(str(source)).name, 0, VERSION), settings, news)
+    pipeline = Pipeline([ready], Source(name, 0, VERSION), settings, news)
     result, sections = ReplayResult(bars=distinct(bars), left_out=refused(bars)), sections or FileSections(ready)
     for step in file_steps(bars, ready.interval, progress):
         outcome = pipeline.feed(step.batches)

@@ -96,8 +96,22 @@ def read_bars(
     ConfigurationError
         For a file that cannot be read, lacks a column, or leaves a doubt that a line of the source would settle.
     """
+    return _together(
+        (table for piece in pieces_for(paths, source) for table in tables(piece, source)), interval, source
+    )
+
+
+def frame_bars(frame: pd.DataFrame, interval: str | None = None, source: Source = UNDECLARED) -> pd.DataFrame:
+    """`read_bars` of a file with these columns; a time is a column, not the index."""
+    named = frame.rename(columns=lambda name: str(name).lower())
+    if len(set(named.columns)) < len(named.columns):
+        raise ConfigurationError(f"the frame has columns of one name: {', '.join(map(str, frame.columns))}")
+    return _together([Table(named, source, Piece("frame"))], interval, source)
+
+
+def _together(tables: Iterable[Table], interval: str | None, source: Source) -> pd.DataFrame:
     out = Refused()
-    parts = [_bars(table, interval, out) for piece in pieces_for(paths, source) for table in tables(piece, source)]
+    parts = [_bars(table, interval, out) for table in tables]
     check_together(parts)
     described = parts[0].attrs.get("columns", {})  # of the first: ``used`` for what, and ``ignored``
     frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
