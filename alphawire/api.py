@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from schemas.configuration import Config, Source
-from schemas.configuration.loading import config_path, load_config
+from schemas.configuration.loading import config_path, load_config, plugin_paths
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from backtest.explain.explain import Explanation
     from backtest.replay.replay import ReplayResult
     from backtest.training import Training
+    from backtest.training.dataset import Dataset
     from backtest.training.run import Stage
     from streams.ingest.bar_files import Refused
 
 Frame = Any
 """A frame of pandas, polars or pyarrow; what comes out is of the same kind."""
 TIMES = ("time", "valid_until")
+
+
+def unheard(text: str, done: int | None = None, total: int | None = None, /) -> None:
+    """What is being done, told to nobody."""
 
 
 def load(path: str | Path | None = None, plugins: Sequence[str | Path] = ()) -> "Strategies":
@@ -50,7 +55,7 @@ def load(path: str | Path | None = None, plugins: Sequence[str | Path] = ()) -> 
 
     file = config_path(str(path) if path is not None else None)
     config = load_config(file)
-    discover(plugins)
+    discover([*plugin_paths(config, file), *plugins])
     return Strategies(config)
 
 
@@ -95,11 +100,11 @@ class LoadedStrategy:
     def features(self, bars: Frame, source: str | None = None) -> Frame:
         """The feature columns at each bar: symbol, time, and a float64 column for each, NaN where it has no value.
 
-        All are NaN while a symbol warms up. Bars outside the universe and repeats have no row.
+        Bars outside the universe and repeats have no row.
         """
         from plugins.pipeline.frames import feature_frame
 
-        frame = feature_frame(self.name, self.config.strategy(self.name), self._bars(bars, source))
+        frame = feature_frame(self.name, self.config.strategy(self.name), self._bars(bars, source), warming_up=True)
         return _like(bars, frame.reset_index())
 
     def predictions(self, bars: Frame, source: str | None = None) -> Frame:
@@ -117,7 +122,7 @@ class LoadedStrategy:
         *,
         holdout: float | None = None,
         out: str | Path | None = None,
-        stage: "Stage | None" = None,
+        stage: "Stage" = unheard,
     ) -> "Training":
         """Trains the model and writes its artifact, as ``alphawire train`` does (`backtest.training.train`).
 
@@ -132,8 +137,15 @@ class LoadedStrategy:
         """
         from backtest.training import train
 
-        told = {"stage": stage} if stage else {}
-        return train(self.name, self.config, self._bars(bars, source), holdout=holdout, out=out, **told)
+        return train(self.name, self.config, self._bars(bars, source), holdout=holdout, out=out, stage=stage)
+
+    def dataset(self, bars: Frame, source: str | None = None, *, holdout: float | None = None) -> "Dataset":
+        """The rows that a training sees: features, target, when that is known, and split, in pandas
+        (`backtest.training.dataset`); ``alphawire features`` writes them to a file.
+        """
+        from backtest.training.dataset import dataset
+
+        return dataset(self.name, self.config, self._bars(bars, source), holdout=holdout)
 
     def backtest(
         self,

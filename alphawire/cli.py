@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": ("research", "what would be read of files of bars, before anything is sent"),
     "resample": ("research", "bars of a longer interval out of files or a topic"),
     "train": ("research", "train a strategy's model: a versioned artifact with its manifest"),
+    "features": ("research", "the rows that a training sees, as a Parquet file"),
     "models": ("control", "model artifacts after their training: have the workers use one, keep them in MLflow"),
     "pause": ("control", "publish nothing for a strategy, while its states go on"),
     "resume": ("control", "publish a strategy's signals again"),

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,8 +13,11 @@ import click
 
 from alphawire.context import FILE, FOLDER, OUTPUT
 from schemas.configuration import Config, config_path, load_config
+from schemas.configuration.loading import plugin_paths
 
 F = TypeVar("F", bound=Callable[..., Any])
+PLUGINS = "_plugins"
+"""Of a command that runs plugins: those of the configuration are registered for it, too."""
 
 
 class Time(click.ParamType):
@@ -57,7 +60,10 @@ def config_option(command: F) -> F:
         kafka = {name: setting for name, setting in given.items() if setting is not None}
         path = config_path(value)
         ctx.meta[FOLDER], ctx.meta[FILE] = (path.parent, path) if path else (Path(), None)
-        return load_config(path, {"kafka": kafka} if kafka else None)
+        config = load_config(path, {"kafka": kafka} if kafka else None)
+        if config.plugins and any(param.name == PLUGINS for param in ctx.command.params):
+            _register(plugin_paths(config, path))
+        return config
 
     command = click.option(
         "-c",
@@ -72,6 +78,12 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def _register(paths: Iterable[Path]) -> None:
+    from plugins.base.loading.discovery import discover
+
+    discover(paths)
+
+
 def prefix_option(command: F) -> F:
     """``--prefix TEXT``, beside `config_option` and below it."""
     return click.option("--prefix", is_eager=True, help="prefix of the topics' names, over the configuration's")(
@@ -83,12 +95,10 @@ def plugins_option(command: F) -> F:
     """``--plugins PATH``, any number of times: the plugins there are registered before the command runs."""
 
     def register(_ctx: click.Context, _param: click.Parameter, value: tuple[Path, ...]) -> None:
-        from plugins.base.loading.discovery import discover
-
-        discover(value)
+        _register(value)
 
     return click.option(
-        "--plugins", "_plugins", multiple=True, type=click.Path(path_type=Path), expose_value=False, is_eager=True,
+        "--plugins", PLUGINS, multiple=True, type=click.Path(path_type=Path), expose_value=False, is_eager=True,
         callback=register, metavar="PATH", help="a plugin file or a folder of them that is not installed",
     )(command)  # fmt: skip
 

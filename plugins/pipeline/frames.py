@@ -41,7 +41,7 @@ class FeatureBlock:
 
 
 def feature_blocks(
-    name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None
+    name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None, warming_up: bool = False
 ) -> Iterator[FeatureBlock]:
     """The features of strategy `name` for bars of a frame, as `feature_frame` has them, block after block: so many
     bars at once as fit into the processor's cache, whatever the frame has.
@@ -53,11 +53,14 @@ def feature_blocks(
         batch = batch_from_frame(bars.iloc[first : first + BLOCK], first)
         accepted = pipeline.groups[ready.interval].accept(batch, Outcome())
         features = step_or_raise(pipeline.runs[name], accepted)
-        features.values[features.counts <= ready.warmup] = np.nan
+        if not warming_up:
+            features.values[features.counts <= ready.warmup] = np.nan
         yield FeatureBlock(accepted.offsets, features.values, ready.columns)
 
 
-def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None) -> pd.DataFrame:
+def feature_frame(
+    name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJoin | None = None, warming_up: bool = False
+) -> pd.DataFrame:
     """The feature columns of strategy `name` for bars of a frame.
 
     Parameters
@@ -66,11 +69,13 @@ def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJ
         Columns as of `batch_from_frame`, in the order of a log.
     news
         The scores that it sees, with the frame's row numbers as offsets; None: unknown.
+    warming_up
+        Keep what some columns have while others have no value yet.
 
     Returns
     -------
     DataFrame
-        Indexed by (symbol, time of the close); all NaN while a symbol warms up. Bars outside the universe, repeats,
+        Indexed by (symbol, time of the close); else all NaN while a symbol warms up. Bars outside the universe, repeats,
         corrections and late bars have no row, as they have no signal live.
 
     Raises
@@ -78,7 +83,7 @@ def feature_frame(name: str, strategy: Strategy, bars: pd.DataFrame, news: NewsJ
     PluginError
         A feature fails; it names the first bar at which it does.
     """
-    blocks = list(feature_blocks(name, strategy, bars, news))
+    blocks = list(feature_blocks(name, strategy, bars, news, warming_up))
     rows = np.concatenate([block.rows for block in blocks])
     values = np.concatenate([block.values for block in blocks])
     return pd.DataFrame(values, bar_index(bars, rows), blocks[0].columns)

@@ -3,6 +3,8 @@
 Environment variables override the file: ``ALPHAWIRE_KAFKA__BOOTSTRAP=host:9092``; they are the place for secrets.
 """
 
+from pathlib import Path
+
 from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -20,6 +22,8 @@ class Config(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ALPHAWIRE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
+    plugins: tuple[Path, ...] = ()
+    """Plugin files, or folders of them; a relative path starts at the folder of the configuration's file."""
     kafka: Kafka = Kafka()
     worker: Worker = Worker()
     news: News = News()

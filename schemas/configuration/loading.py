@@ -128,3 +128,18 @@ def config_path(given: str | None) -> Path | None:
         return Path(environment)
     default = Path("alphawire.yaml")
     return default if default.exists() else None
+
+
+def plugin_paths(config: Config, file: Path | None) -> list[Path]:
+    """The files and folders that `config`, read from `file`, names under ``plugins``.
+
+    Raises
+    ------
+    ConfigurationError
+        For one that is not there.
+    """
+    folder = file.parent if file else Path()
+    paths = [folder / path.expanduser() for path in config.plugins]
+    if absent := [path for path in paths if not path.exists()]:
+        raise ConfigurationError(f"{file or 'environment'}: plugins: there is no file or folder {absent[0]}")
+    return paths

@@ -102,7 +102,7 @@ def command(
 
     interval = config.strategy(strategy).interval
     given = [files_of(config, source, form, strategy) for source in sources]
-    bars = _read(config, given, interval)
+    bars = read_bars_of(config, given, interval)
     show_absent(config, strategy, bars)
     log = next(filter(None, (find_log(config, source) for source in given)), None)
     unused = Refused()
@@ -136,7 +136,8 @@ def _count(strategy: str, done: "Training") -> None:
     Ledger(config_folder()).add([trial(strategy, "train", done.manifest.sha256, times=times)])
 
 
-def _read(config: Config, sources: "list[str | Files]", interval: str) -> "pd.DataFrame":
+def read_bars_of(config: Config, sources: "list[str | Files]", interval: str) -> "pd.DataFrame":
+    """The bars of files, or of one log."""
     from backtest.sources.bars import file_bars_together, topic_bars
     from backtest.sources.log import find_log
 
