@@ -75,8 +75,8 @@ def feature_frame(
     Returns
     -------
     DataFrame
-        Indexed by (symbol, time of the close); else all NaN while a symbol warms up. Bars outside the universe, repeats,
-        corrections and late bars have no row, as they have no signal live.
+        Indexed by (symbol, time of the close); else all NaN while a symbol warms up. Bars outside the universe,
+        repeats, corrections and late bars have no row, as they have no signal live.
 
     Raises
     ------
