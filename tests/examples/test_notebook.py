@@ -18,7 +18,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(EXAMPLES / "research.ipynb", as_version=4)
     shown = texts_of(notebook)
     client = NotebookClient(
-        notebook, timeout=deadline(120), coalesce_streams=True, resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=int(deadline(120)), coalesce_streams=True, resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     assert texts_of(notebook) == shown
