@@ -201,7 +201,7 @@ def test_whoever_leaves_does_not_keep_its_turn() -> None:
             return loop.time() - start
 
     # without that: three thousand turns, thirty seconds
-    assert in_time(run) < 200 * page_server.PAUSE
+    assert in_time(run) < deadline(2.0)
 
 
 def test_one_that_sends_byte_by_byte_does_not_keep_the_loop() -> None:
