@@ -75,7 +75,7 @@ def dataset(
         "holdout": holdout,
         "rows": {split: int(splits.get(split, 0)) for split in ("train", "purged", "holdout")},
         "dropped": samples.dropped,
-        "symbols": sorted(set(samples.symbols.tolist())),
+        "symbols": samples.names,
         "first_time": int(samples.times[0]),
         "last_time": int(samples.times[-1]),
         "data_sha256": data_sha256(chosen),
