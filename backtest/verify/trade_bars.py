@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plugins.fold.trades.builder import BarBuilder
+from plugins.fold.trades.builder import BarBuilder, feed_each
 from plugins.fold.trades.kinds import BarKind
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Bar, decode_bar, encode
@@ -119,15 +119,9 @@ async def again(log: Log, number: int, stored: StoredBars, progress: Callable[[i
                 trade = intake.read(record)
             except BadRecord:
                 continue
-            for name, builder in builders.items():
-                if record.offset < kinds[name].origin:
-                    continue
-                try:
-                    closed = builder.feed(trade, record.offset)
-                except BadRecord:
-                    continue
-                for one in closed:
-                    yield BuiltBar(encode(one.bar), one.made_of(number), record.offset)
+            closed, _ = feed_each(builders, trade, record.offset, lambda name: kinds[name].origin)
+            for one in closed:
+                yield BuiltBar(encode(one.bar), one.made_of(number), record.offset)
 
 
 def key(built: BuiltBar) -> Place:

@@ -13,7 +13,7 @@ REGISTERED = ("avro", "protobuf", "json_schema")
 """Encodings whose records say the id of a schema that a registry holds."""
 FieldName = Literal[
     "symbol", "interval", "open_time", "close_time", "open", "high", "low", "close", "volume", "adjusted_close",
-    "factor",
+    "factor", "price", "size", "id", "side", "action",
 ]  # fmt: skip
 
 

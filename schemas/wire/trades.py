@@ -17,7 +17,8 @@ MAX_TRADE_BYTES = 16 * 1024
 TICK = b'{"kind":"tick"'
 """How a tick begins, as the service writes it."""
 
-TradeId = Annotated[str, Meta(min_length=1, max_length=100)]
+MAX_ID = 100
+TradeId = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 
 
 class Trade(Struct, forbid_unknown_fields=True, gc=False):

@@ -9,6 +9,7 @@
 [10.0]
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from plugins.fold.trades.kinds import TIME, BarKind
 from plugins.fold.trades.symbol_bars import ClosedBar, SymbolBars
 from plugins.fold.trades.threshold_bars import ThresholdBars
 from plugins.fold.trades.time_bars import TimeBars
+from schemas.errors import BadRecord
 from schemas.wire.trades import Tick, Trade
 
 LAYOUT = "trades-1"
@@ -48,6 +50,11 @@ class BarBuilder:
         """Trades that came again, and were dropped."""
         return sum(bars.repeats for bars in self._symbols.values())
 
+    @property
+    def still_open(self) -> int:
+        """Bars that have trades and have not closed."""
+        return sum(bool(one.trades()) for bars in self._symbols.values() for one in bars.open_bars())
+
     def due(self, time: int) -> list[Tick]:
         """For each symbol the tick by which the first of its open bars closes, if that is over at `time` (ms)."""
         ends = ((symbol, bars.due()) for symbol, bars in sorted(self._symbols.items()))
@@ -69,3 +76,21 @@ class BarBuilder:
         if self.kind.kind == TIME:
             return TimeBars(symbol, self.kind, self.lateness_ms, self.whole)
         return (ImbalanceBars if self.kind.kind == "imbalance" else ThresholdBars)(symbol, self.kind)
+
+
+def feed_each(
+    builders: Mapping[str, BarBuilder], record: Trade | Tick, offset: int, begin: Callable[[str], int] = lambda _: 0
+) -> tuple[list[ClosedBar], dict[str, BadRecord]]:
+    """The bars of all kinds that close with the record, and by kind why it is in none; a kind has seen what is before
+    the offset that `begin` says of it.
+    """
+    closed: list[ClosedBar] = []
+    refusals: dict[str, BadRecord] = {}
+    for name, builder in builders.items():
+        if offset < begin(name):
+            continue
+        try:
+            closed += builder.feed(record, offset)
+        except BadRecord as bad:
+            refusals[name] = bad
+    return closed, refusals

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from plugins.fold.trades.builder import LAYOUT, BarBuilder
+from plugins.fold.trades.builder import LAYOUT, BarBuilder, feed_each
 from plugins.fold.trades.kinds import BarKind
 from plugins.fold.trades.symbol_bars import ClosedBar
 from plugins.pipeline.outcome import Failure
@@ -105,17 +105,15 @@ class TradesPartition(FedPartition):
 
     def _fold(self, trade: Trade | Tick, offset: int) -> tuple[list[ClosedBar], dict[str, BadRecord]]:
         """The bars that close, and by kind why the trade is in none."""
-        closed, refusals = [], {}
         self.counts["ticks" if isinstance(trade, Tick) else "trades"] += 1
-        for name, builder in self._builders.items():
+
+        def begin(name: str) -> int:
+            return max(self._plan.kinds[name].origin, self._known.get((name, trade.symbol), 0))
+
+        closed, refusals = feed_each(self._builders, trade, offset, begin)
+        for name in self._builders:
             place = name, trade.symbol
-            if offset < max(self._plan.kinds[name].origin, self._known.get(place, 0)):
-                continue
-            try:
-                closed += builder.feed(trade, offset)
-            except BadRecord as bad:
-                refusals[name] = bad
-            if place in self._numbers or isinstance(trade, Trade):
+            if offset >= begin(name) and (place in self._numbers or isinstance(trade, Trade)):
                 self._note_changed(place)
         if isinstance(trade, Tick) and self._ticked.get(trade.symbol, 0) <= trade.time:
             self._ticked.pop(trade.symbol, None)
