@@ -3,7 +3,6 @@
 Times are integers: milliseconds since the epoch, UTC.
 """
 
-import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,6 +17,8 @@ TICK = b'{"kind":"tick"'
 """How a tick begins, as the service writes it."""
 
 MAX_ID = 100
+LARGEST = 1e100
+"""Prices and sizes are below it: what bars add up of them stays finite."""
 TradeId = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 
 
@@ -65,8 +66,8 @@ def decode_trade(value: bytes | None) -> Trade | Tick:
 
 
 def _check(trade: Trade) -> None:
-    if math.isinf(trade.price) or math.isinf(trade.size):
-        raise BadRecord("invalid", "the price or the size is infinite")
+    if trade.price >= LARGEST or trade.size >= LARGEST:
+        raise BadRecord("invalid", f"the price or the size is not below {LARGEST:g}")
     if trade.action != "trade" and trade.id is None:
         raise BadRecord("invalid", f"action {trade.action} without an `id`: nothing says which trade")
 

@@ -12,7 +12,7 @@ from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import is_symbol
 from schemas.wire.fields import LAST_TIME
-from schemas.wire.trades import MAX_ID, Trade
+from schemas.wire.trades import LARGEST, MAX_ID, Trade
 from streams.ingest.bar_files import EXAMPLES, Refused, symbol_text
 from streams.ingest.normal.bar_times import stamps, starts
 from streams.ingest.reading.places import pieces_of
@@ -61,8 +61,8 @@ def _trades(table: Table, first: int, left: Refused) -> list[Numbered]:
     faults |= {
         "before 1970 or after 9999": (times < 0) | (times > LAST_TIME),
         "without a symbol": ~symbols.map(is_symbol).to_numpy(np.bool_),
-        "with a price not above 0": ~(np.isfinite(price) & (price > 0)),
-        "with a size not above 0": ~(np.isfinite(size) & (size > 0)),
+        f"with a price not above 0 and below {LARGEST:g}": ~((price > 0) & (price < LARGEST)),
+        f"with a size not above 0 and below {LARGEST:g}": ~((size > 0) & (size < LARGEST)),
         "with a side that is neither buy, sell nor unknown": sides.isna().to_numpy(),
         "with an action that is neither trade, cancel nor correct": ~actions.isin(ACTIONS).to_numpy(),
         "that cancel or correct without an id": (actions != "trade").to_numpy() & np.array([i is None for i in ids]),

@@ -137,7 +137,7 @@ def test_rows_that_are_no_trades_are_counted(run: Callable[..., Any], tmp_path: 
     assert report["repeats"] == 1
     assert sum(report["refused"].values()) == 8
     assert report["refused"] == {
-        "with a size not above 0": 2, "with a price not above 0": 1,
+        "with a size not above 0 and below 1e+100": 2, "with a price not above 0 and below 1e+100": 1,
         "with a side that is neither buy, sell nor unknown": 1, "that cancel or correct without an id": 1,
         "conflict for 1m": 1, "late for 1m": 1, "future": 1,
     }  # fmt: skip

@@ -192,6 +192,7 @@ def test_repeats_by_id_also_after_the_close():
         (b'{"symbol":"A","time":1,"price":1,"size":0}', "size"),
         (b'{"symbol":"A","time":1,"price":-1,"size":1}', "price"),
         (b'{"symbol":"A","time":1,"price":1,"size":1e400}', "out of range"),
+        (b'{"symbol":"A","time":1,"price":1,"size":1e308}', "not below"),  # two of them have no sum
         (b'{"symbol":"A","time":1,"price":1,"size":1,"action":"cancel"}', "without an `id`"),
         (b'{"symbol":"A B","time":1,"price":1,"size":1}', "white space"),
         (None, "action cancel"),

@@ -39,10 +39,12 @@ class ImbalanceBars(ThresholdBars):
         self._imbalance = self._trades = 0
         self._last = self._price, self._sign
 
-    def _count(self, row: Row) -> bool:
+    def _count(self, row: Row) -> None:
         self._last = row.price, self._sign_of(row)
         self._imbalance += self._last[1]
         self._trades += 1
+
+    def _is_full(self) -> bool:
         if self._expected_sign is None:
             return self._trades >= self.kind.size
         bound = max(self._expected_trades * abs(self._expected_sign), math.sqrt(self._expected_trades))

@@ -23,7 +23,8 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, trade: Trade, offset: int) -> "Row":
-        return cls(trade.time, offset, trade.price, trade.size, trade.id, SIDES[trade.side])
+        values = trade.time, offset, trade.price, trade.size, trade.id, SIDES[trade.side]
+        return tuple.__new__(cls, values)  # a third of the time of `cls(…)`, and there is one for each trade
 
     def same_trade(self, other: "Row") -> bool:
         """Do both say the same of one trade, wherever they stand on the log?"""

@@ -76,8 +76,8 @@ class SymbolBars(ABC):
 
     def _known(self, trade_id: str) -> Row | None:
         for open_bar in self.open_bars():
-            if (row := open_bar.row(trade_id)) is not None:
-                return row
+            if trade_id in open_bar.identified:
+                return open_bar.row(trade_id)
         return self._closed.get(trade_id)
 
     def _amend(self, trade: Trade, row: Row) -> None:
@@ -96,11 +96,10 @@ class SymbolBars(ABC):
         """A trade of an open bar is another one, or none any more."""
 
     def _close(self, times: tuple[int, int], rows: list[Row]) -> ClosedBar:
-        for row in rows:
-            if row.id is not None:
-                self._closed[row.id] = row
-        while len(self._closed) > REMEMBERED:
-            self._closed.popitem(last=False)
+        closed = self._closed
+        closed.update([(row.id, row) for row in rows if row.id is not None][-REMEMBERED:])
+        for _ in range(len(closed) - REMEMBERED):
+            closed.popitem(last=False)
         offsets = [row.offset for row in rows]
         bar = bar_of(self.symbol, self.kind.name, times, rows)
         return ClosedBar(bar, min(offsets), max(offsets), len(rows))

@@ -3,16 +3,18 @@
 Source: M. López de Prado, Advances in Financial Machine Learning (2018), section 2.3.1.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from plugins.fold.trades.exact_sum import ExactSum
 from plugins.fold.trades.kinds import BarKind
 from plugins.fold.trades.open_bar import OpenBar, Row
 from plugins.fold.trades.symbol_bars import ClosedBar, SymbolBars
 from schemas.errors import BadRecord
 
 NEVER = -(2**62)
+ROUNDING = 2**-51
+"""A running sum of n values above 0 is off by less than n times this, relative to itself."""
 AMOUNT: dict[str, Callable[[Row], float]] = {
     "tick": lambda row: 1.0,
     "volume": lambda row: row.size,
@@ -45,6 +47,7 @@ class ThresholdBars(SymbolBars):
 
     def __init__(self, symbol: str, kind: BarKind) -> None:
         super().__init__(symbol, kind)
+        self._amount = AMOUNT.get(kind.kind, AMOUNT["tick"])
         self._bar = OpenBar()
         self._newest = NEVER
         self._closed_at = NEVER
@@ -52,12 +55,20 @@ class ThresholdBars(SymbolBars):
 
     def _begin(self) -> None:
         """Nothing has been traded in the bar."""
-        self._total = ExactSum()
+        self._total, self._trades = 0.0, 0
 
-    def _count(self, row: Row) -> bool:
-        """Adds a trade to what has been traded; does it close the bar?"""
-        self._total.add(AMOUNT[self.kind.kind](row))
-        return self._total.value >= self.kind.size
+    def _count(self, row: Row) -> None:
+        """Adds a trade of the bar to what has been traded."""
+        self._total += self._amount(row)
+        self._trades += 1
+
+    def _is_full(self) -> bool:
+        """Does the last trade close the bar? By the sum that is rounded once, which depends on no order; most often the
+        running one is too far below for that.
+        """
+        if self._total * (1 + self._trades * ROUNDING) < self.kind.size:
+            return False
+        return math.fsum(map(self._amount, self._bar.trades())) >= self.kind.size
 
     def _note_closed(self, rows: list[Row]) -> None:
         """A bar of these trades has closed."""
@@ -67,7 +78,8 @@ class ThresholdBars(SymbolBars):
             raise BadRecord("late", f"the trade before it is of {self._newest}; {self.kind.name} takes them in order")
         self._newest = row.time
         self._bar.add(row)
-        return [self._close_full()] if self._count(row) else []
+        self._count(row)
+        return [self._close_full()] if self._is_full() else []
 
     def _close_full(self) -> ClosedBar:
         rows = self._bar.trades()
