@@ -128,11 +128,11 @@ async def growth(config: Config, topic: str, until: int, seconds: float = 300.0)
 
 
 @contextlib.contextmanager
-def worker(path: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """``alphawire worker`` until the block ends."""
+def worker(path: Path, *options: str, command: str = "worker") -> Iterator["subprocess.Popen[bytes]"]:
+    """``alphawire worker``, or another `command`, until the block ends."""
     with path.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "alphawire", "worker", "-c", str(path), *options],
+            [sys.executable, "-m", "alphawire", command, "-c", str(path), *options],
             stdout=log,
             stderr=log,
             env=os.environ.copy(),

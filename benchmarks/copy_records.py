@@ -35,9 +35,9 @@ async def by_batches(producer: Any, topic: str, records: Sequence[Any]) -> Futur
     return [*futures, await producer.send_batch(batch, topic, partition=records[0].partition)]
 
 
-async def main(path: str, total: int, way: str) -> None:
+async def main(path: str, total: int, way: str, topic: str = "bars") -> None:
     kafka, copy = load_config(Path(path)).kafka, {"records": by_records, "batches": by_batches}[way]
-    source, target = topic_name(kafka, "bars"), f"{kafka.prefix}copy"
+    source, target = topic_name(kafka, topic), f"{kafka.prefix}copy"
     tps = [TopicPartition(source, number) for number in range(kafka.partitions)]
     options = {"linger_ms": 5} if way == "records" else {"linger_ms": 0, "max_batch_size": LARGEST_BATCH}
     async with open_producer(kafka, compression_type=None, **options) as producer, open_consumer(kafka) as consumer:
@@ -53,4 +53,4 @@ async def main(path: str, total: int, way: str) -> None:
         print(time.perf_counter() - began, copied)
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

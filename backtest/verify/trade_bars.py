@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from plugins.fold.trades.builder import BarBuilder, feed_each
 from plugins.fold.trades.kinds import BarKind
+from plugins.fold.trades.symbol_bars import ClosedBar
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.clock_bound import ClockBound
@@ -82,7 +83,10 @@ async def _compare(
     log: Log, number: int, stored: StoredBars, verdict: BuiltBarsVerdict, progress: Callable[[int], None]
 ) -> None:
     verdict.unread += describe_unread(f"trades/{number}", stored.unread)
-    demanded = {key(built): built async for built in again(log, number, stored, progress)}
+    demanded: dict[Place, BuiltBar] = {}
+    async for one, offset in again(log, number, stored, progress):
+        built = BuiltBar(encode(one.bar), one.made_of(number), offset)
+        demanded[key(built)] = built
     live: dict[Place, BuiltBar] = {}
     async for record in log.records("bars", number, isolation="read_committed"):
         made_of = dict(record.headers).get(MADE_OF)
@@ -100,8 +104,10 @@ async def _compare(
             verdict.equal += 1
 
 
-async def again(log: Log, number: int, stored: StoredBars, progress: Callable[[int], None]) -> AsyncIterator[BuiltBar]:
-    """The bars that the trades of a partition give."""
+async def again(
+    log: Log, number: int, stored: StoredBars, progress: Callable[[int], None]
+) -> AsyncIterator[tuple[ClosedBar, int]]:
+    """The bars that the trades of a partition give, each with the offset of the record that closed it."""
     kinds = stored.marker.kinds if stored.marker else {}
     if (first := min(kind.origin for kind in kinds.values())) < stored.begin:
         raise ConfigurationError(
@@ -121,7 +127,7 @@ async def again(log: Log, number: int, stored: StoredBars, progress: Callable[[i
                 continue
             closed, _ = feed_each(builders, trade, record.offset, lambda name: kinds[name].origin)
             for one in closed:
-                yield BuiltBar(encode(one.bar), one.made_of(number), record.offset)
+                yield one, record.offset
 
 
 def key(built: BuiltBar) -> Place:

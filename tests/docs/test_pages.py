@@ -26,6 +26,7 @@ NOT_RUN = {
     ("docs/operations.md", "it needs Docker; tests/test_compose.py and tests/test_compose_broker.py check the file"),
     ("examples/data/README.md", "the two full files are not here"),
     ("docs/trades.md", "the file is yours"),
+    ("docs/trades.md", "there are no trades on this broker"),
     ("docs/performance.md", "it installs other projects, and takes 12 minutes"),
 }
 """Every block that is marked as not run, with its reason."""

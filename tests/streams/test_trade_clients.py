@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ from tests.support.live import records, wait_for
 
 pytestmark = [pytest.mark.nightly, pytest.mark.kafka]
 CLIENTS = Path(__file__).parents[1] / "support" / "trade_clients"
-FRANZ, KAFKAJS = "github.com/twmb/franz-go@v1.18.1", "kafkajs@2.2.4"
+FRANZ, KAFKAJS = "github.com/twmb/franz-go/pkg/kgo@v1.18.1", "kafkajs@2.2.4"
 KILLS, EACH = 60, 40
 """Kills, and trades that each client sends before each of them."""
+STAGES = (b"bars of ", b"bars are published up to", None)
 SYMBOLS = {"java": ("AAPL", "ÄÖ"), "go": ("MSFT", "BTC-USD"), "node": ("SPY", "X")}
 """Whose trades a client sends: of a symbol all, so that they are in order."""
 
@@ -89,6 +91,21 @@ def client(command: list[str], config: Config) -> Iterator[Client]:
         one.process.wait(deadline(10))
 
 
+class Mark:
+    """How far a builder has come since this was made."""
+
+    def __init__(self, file: Path, config: Config) -> None:
+        self._log, self._config = file.with_suffix(".log"), config
+        self._begin = self._log.stat().st_size if self._log.exists() else 0
+        self._bars = len(records(config, "bars"))
+
+    def reached(self, stage: bytes | None) -> bool:
+        """What its log says; None: bars that are new."""
+        if stage is None:
+            return len(records(self._config, "bars")) > self._bars
+        return stage in self._log.read_bytes()[self._begin :]
+
+
 def trades_of(symbols: tuple[str, ...], number: int, chance: random.Random, time: int) -> list[Trade]:
     made = []
     for place in range(EACH):
@@ -107,22 +124,14 @@ def test_sixty_kills_under_the_clients_of_others(kafka: Broker, commands: dict[s
     with ExitStack() as stack:
         clients = {name: stack.enter_context(client(commands[name], config)) for name in SYMBOLS}
         for number in range(KILLS):
-            log = file.with_suffix(".log")
-            begin, before = log.stat().st_size if log.exists() else 0, len(records(config, "bars"))
+            mark = Mark(file, config)
             builder = start(file)
             for name, one in clients.items():
                 some = trades_of(SYMBOLS[name], number, chance, times[name])
                 times[name] = some[-1].time
                 one.send(some)
                 sent += len(some)
-            reached = chance.choice([b"bars of ", b"bars are published up to", None])
-            wait_for(
-                lambda: (
-                    len(records(config, "bars")) > before if reached is None else reached in log.read_bytes()[begin:]
-                ),
-                60,
-                0.05,
-            )
+            wait_for(partial(mark.reached, chance.choice(STAGES)), 60, 0.05)
             assert builder.poll() is None
             builder.kill()
     last = start(file)

@@ -12,6 +12,7 @@ import click
 from alphawire.commands.live.service import run_service
 from alphawire.commands.options import TIME, config_option, format_option, json_option, print_json
 from alphawire.commands.progress import counted, show_left_out
+from alphawire.display.trades import bar_text
 from schemas.atomic import atomic_write
 from schemas.configuration import Config
 from schemas.errors import AlphawireError, ConfigurationError
@@ -30,6 +31,12 @@ SHOWN = 10
 @click.option("--produce", is_flag=True, help="of --source FILE: send the bars to the topic bars")
 @click.option("--until", type=TIME, metavar="TIME", help="of --source FILE: bars that end by then have closed")
 @click.option("--verify", is_flag=True, help="compare the bars on the topic with those that the trades give again")
+@click.option(
+    "--explain",
+    "explained",
+    metavar="BAR",
+    help="which trades made the bar SYMBOL/INTERVAL/OPENING, and was it published",
+)
 @format_option
 @click.option(
     "--source",
@@ -46,15 +53,18 @@ SHOWN = 10
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def command(
     verify: bool, source: str, config: Config, as_json: bool, no_http: bool, http_port: int | None,
-    out: Path | None, produce: bool, until: int | None, form: str | None, **given: Any,
+    out: Path | None, produce: bool, until: int | None, form: str | None, explained: str | None, **given: Any,
 ) -> int:  # fmt: skip
     """Trades in, bars out, until SIGTERM or ctrl-C. Run several to share the partitions of trades.
 
     With --source FILE the trades of a file become bars by the same code, to --out FILE or, with --produce, to the topic
     bars. With --verify nothing is made: the bars that were are compared, byte for byte; exit code 1 when they differ.
+    With --explain neither: the trades of one bar are shown; exit code 1 where the bar on the topic is another.
     """
     if verify:
         return _verify(config, source, as_json)
+    if explained is not None:
+        return _explain(config, source, explained, as_json)
     if out is not None or produce:
         return _of_files(config, source, form, until, out, produce, as_json)
     if source != "kafka" or as_json or form or until is not None:
@@ -126,6 +136,20 @@ def _verify(config: Config, source: str, as_json: bool) -> int:
     else:
         click.echo("\n".join(_lines(verdict)))
     return 0 if verdict.ok else 1
+
+
+def _explain(config: Config, source: str, explained: str, as_json: bool) -> int:
+    from backtest.sources.log import require_log
+    from backtest.verify.bar_trades import explain_bar, place_of
+
+    place = place_of(explained, lambda text: TIME.convert(text, None, None))
+    with counted("records") as progress:
+        found = asyncio.run(explain_bar(require_log(config, source), place, progress))
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        click.echo(bar_text(found))
+    return 0 if found.published else 1
 
 
 def _lines(verdict: "BuiltBarsVerdict") -> Iterator[str]:

@@ -16,16 +16,15 @@ REMEMBERED = 1_000
 
 
 class ClosedBar(NamedTuple):
-    """A bar, and the offsets of the first and last of its `trades` on the log."""
+    """A bar, and the trades that it was made of."""
 
     bar: Bar
-    first: int
-    last: int
-    trades: int
+    rows: list[Row]
 
     def made_of(self, partition: int) -> bytes:
-        """Which trades, as the record of the bar says: PARTITION/FIRST-LAST/COUNT."""
-        return f"{partition}/{self.first}-{self.last}/{self.trades}".encode()
+        """Which trades, as the record of the bar says: PARTITION/FIRST-LAST/COUNT, of their offsets on the log."""
+        offsets = [row.offset for row in self.rows]
+        return f"{partition}/{min(offsets)}-{max(offsets)}/{len(offsets)}".encode()
 
 
 class SymbolBars(ABC):
@@ -100,9 +99,7 @@ class SymbolBars(ABC):
         closed.update([(row.id, row) for row in rows if row.id is not None][-REMEMBERED:])
         for _ in range(len(closed) - REMEMBERED):
             closed.popitem(last=False)
-        offsets = [row.offset for row in rows]
-        bar = bar_of(self.symbol, self.kind.name, times, rows)
-        return ClosedBar(bar, min(offsets), max(offsets), len(rows))
+        return ClosedBar(bar_of(self.symbol, self.kind.name, times, rows), rows)
 
     def _common_state(self) -> dict[str, Any]:
         return {"closed": [tuple(row) for row in self._closed.values()]}
