@@ -158,8 +158,16 @@ class TradesPartition(FedPartition):
             ])  # fmt: skip
         return len(ticks)
 
+    def round_ready(self) -> bool:
+        """Not while trades are passed over that are published already, or that some state, of an unfinished round,
+        includes: it would be written down under an older offset.
+        """
+        return self.restored and self.position >= max(self._known.values(), default=0)
+
     def marker_record(self, reached: Progress) -> Record:
-        marker = BuiltMarker(self.topic, self.number, reached.position, self._plan.kinds, self.floor)
+        """The marker never goes back while earlier trades are folded silently."""
+        offset = max(self._marked_then, reached.position)
+        marker = BuiltMarker(self.topic, self.number, offset, self._plan.kinds, self.floor)
         key = marker_key(self.topic, self.number)
         return Record(self.names.trades_state, key, encode(marker), partition=self.number)
 
