@@ -86,8 +86,8 @@ def _feed(some: Iterable[Numbered], builders: Mapping[str, BarBuilder], bound: C
             continue
         closed, refusals = feed_each(builders, trade, number)
         made.bars += [one.bar for one in closed]
-        for name, bad in refusals.items():
-            made.left.add(f"{bad.kind} for {name}", f"row {number}: {bad.reason}")
+        for name, refusal in refusals.items():
+            made.left.add(f"{refusal.kind} for {name}", f"row {number}: {refusal.reason}")
         made.trades += 1
         newest = max(newest, trade.time)
     return newest

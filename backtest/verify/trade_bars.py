@@ -1,6 +1,6 @@
 """Bars that were made of trades, live, against those that the same log gives again: byte for byte, in their order."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ async def _compare(
 
 async def again(
     log: Log, number: int, stored: StoredBars, progress: Callable[[int], None]
-) -> AsyncIterator[tuple[ClosedBar, int]]:
+) -> AsyncGenerator[tuple[ClosedBar, int], None]:
     """The bars that the trades of a partition give, each with the offset of the record that closed it."""
     kinds = stored.marker.kinds if stored.marker else {}
     if (first := min(kind.origin for kind in kinds.values())) < stored.begin:
