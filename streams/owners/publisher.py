@@ -51,9 +51,16 @@ class PartitionPublisher(Generic[P]):
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Returns when what was applied is on the log: before the first signal that it affects."""
+        """Returns when what was applied is on the log: before the first signal that it affects; or when a rebalance
+        came meanwhile, and `close` has given it up.
+        """
         self._task = asyncio.create_task(self._publish(), name=f"publish-{self.part.place}")
-        await self._task
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._closing or task is None or task.cancelling():
+                raise
         if not self._closing:
             self._task = asyncio.create_task(self._run(), name=f"publish-{self.part.place}")
 
