@@ -37,7 +37,7 @@ from tests.support.live import (
 )
 from tests.support.registry import RegistryProcess
 
-BARS = 240
+BARS = 160
 SHORT = [pytest.param(name, marks=[] if name == "avro" else [pytest.mark.nightly]) for name in ENCODED]
 
 
@@ -89,7 +89,7 @@ def test_three_ways_give_the_same_signals(
     values = list(ENCODED[encoding].values(bars, registry.url))
     asyncio.run(create_topics(config.kafka))
     asyncio.run(send(config, encoding, list(zip(bars["symbol"], bars["close_time"].tolist(), values, strict=True))))
-    random_kills(file, 4, seed=17, longest=0.5)
+    random_kills(file, 3, seed=17, longest=0.5)
     run_to_end(file, config, BARS)
     live = [decode_signal(record.value) for record in records(config, "signals")]
     assert len(live) == BARS
