@@ -67,7 +67,7 @@ class ClockBound:
         by_clock = self.known.get(offset, self.refused.get(offset))
         if by_clock is None and self._clock and offset >= self._settled and self._is_later(time):
             by_clock = self.refused[offset] = self._now
-        if by_clock is not None and time <= by_clock:  # not by the clock, then
+        if by_clock is not None and time < by_clock:  # not by the clock, then
             raise BadRecord("unknown_schema", f"its schema was not known at {_utc(by_clock)}, when a worker read it")
         if by_clock is not None:
             raise BadRecord(
