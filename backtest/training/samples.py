@@ -52,6 +52,10 @@ class Samples:
         return times_of(self.X.index)
 
     @property
+    def symbols(self) -> NDArray[np.str_]:
+        return self.X.index.get_level_values(0).to_numpy().astype(str)
+
+    @property
     def places(self) -> dict[str, NDArray[np.int64]]:
         """The numbers of each symbol's rows, in their order."""
         return rows_by(*self._numbered)
