@@ -99,7 +99,7 @@ def test_imbalance_bars_are_those_of_the_formula():
         begin = end
     builder = BarBuilder(BarKind.of("imbalance:30"))
     closed = [one for offset, trade in enumerate(trades) for one in builder.feed(trade, offset)]
-    assert [one.last + 1 for one in closed] == ends
+    assert [one.rows[-1].offset + 1 for one in closed] == ends
     assert len(ends) > 50
 
 
@@ -163,7 +163,7 @@ def test_cancelled_and_corrected_until_the_close():
     assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "x", "unknown", "cancel")) == "unknown_trade"
     (closed,) = builder.feed(Tick("A", START + MINUTE), 5)
     assert as_tuple(closed.bar)[3:] == (1.0, 2.0, 1.0, 2.0, 6.0)
-    assert (closed.first, closed.last, closed.trades) == (0, 2, 2)
+    assert closed.made_of(3) == b"3/0-2/2"
     assert refusal(builder, Trade("A", START + 4, 2.0, 5.0, "c", "unknown", "cancel")) == "late"
 
 
