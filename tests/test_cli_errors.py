@@ -103,8 +103,8 @@ def one_line(code: Any, err: str) -> str:
         (demo(universe=7), "a.yaml: strategies.demo.universe"),
         (demo(universe=["A", "A"]), "a.yaml: strategies.demo.universe: the universe names a symbol twice: A"),
         (
-            demo(interval="1w"),
-            "a.yaml: strategies.demo.interval: '1w' is not an interval; write a number and s, m, h or",
+            demo(interval="1y"),
+            "a.yaml: strategies.demo.interval: '1y' is not an interval; write a number and s, m, h or",
         ),
         (demo(features=[]), "a.yaml: strategies.demo.features: List should have at least 1 item"),
         (

@@ -16,6 +16,7 @@ from backtest.explain.recomputed import Recomputed, of_file, of_frame, of_topics
 from backtest.replay.replay import replay_frame
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress
+from backtest.sources.files import Files
 from backtest.sources.log import require_log
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash, signal_id
@@ -68,7 +69,7 @@ def explain_many(
     config: Config,
     ids: Sequence[str],
     file: Path | None = None,
-    bars: str | None = None,
+    bars: str | Files | None = None,
     progress: Progress | None = None,
     news: str | None = None,
     source: str = "kafka",
@@ -114,7 +115,7 @@ async def _explain_many(
     log: Log,
     ids: Sequence[str],
     file: Path | None,
-    bars: str | None,
+    bars: str | Files | None,
     progress: Progress | None,
     news: str | None,
 ) -> list[Explanation]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backtest.replay.replay import MESSAGE
+from backtest.replay.signal_files import MESSAGE
 from schemas.errors import ConfigurationError
 from schemas.wire import UNREADABLE, signal_json
 from streams.kafka.log import Log

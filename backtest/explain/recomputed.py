@@ -13,7 +13,7 @@ from backtest.replay.replay import FRAME, ReplayResult, check_news, replay_file,
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import History, Observe
 from backtest.sources.bars import Progress, Reading
-from backtest.sources.files import files_of
+from backtest.sources.files import Files, files_of
 from backtest.sources.news import file_news
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
@@ -62,7 +62,7 @@ def of_file(
     config: Config,
     ready: ReadyStrategy,
     published: ByPartition,
-    bars: str,
+    bars: str | Files,
     news: str | None,
     progress: Progress | None,
     beside: Sequence[Signal] = (),

@@ -1,9 +1,8 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.logged_cross_sections import decided, logged
 from backtest.replay.stretches import Stretch
 from backtest.replay.walk import VERSION, History
-from backtest.sources.bars import Frames, Progress, Reading, distinct, file_bars, file_steps, place
+from backtest.sources.bars import Frames, Progress, Reading, distinct, file_steps, file_stream, place, shown
 from backtest.sources.files import Files, files_of
 from backtest.sources.log import find_log
 from backtest.sources.news import file_news
@@ -22,18 +21,15 @@ from plugins.news.join import NewsJoin
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
-from schemas.atomic import atomic_write
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from schemas.wire import FIRST_TIME, Signal, encode
+from schemas.wire import FIRST_TIME, Signal
 from schemas.wire.cross_sections import Prediction
 from streams.ingest.bar_files import Refused, during, refused, select_bars
 from streams.kafka.partitioner import scattered
 from streams.kafka.topics import topic_name
 from streams.recovery.state import interval_of
 
-MESSAGE = "message"
-"""Column of a Parquet file of signals: the whole signal, as it is on the wire."""
 FRAME = "frame"
 """What the provenance of signals says whose bars came in a frame."""
 
@@ -144,8 +140,15 @@ def replay_file(
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
-    bars = file_bars(source, ready.interval)
-    return replay_frame(ready, bars, Path(str(source)).name, progress, observer, news, sections)
+    result = ReplayResult()
+    parts: list[pd.DataFrame] = []
+    with file_stream(source, ready.interval, progress) as bars:
+        result.left_out.take(bars.left_out)
+        for frame, signals in file_signals(ready, bars.frames(), bars.name, result.left_out, observer, news, sections):
+            parts.append(distinct(frame))
+            result.raw += signals
+    result.bars = pd.concat(parts, ignore_index=True)
+    return result
 
 
 def replay_frame(
@@ -158,18 +161,39 @@ def replay_frame(
     sections: FileSections | None = None,
 ) -> ReplayResult:
     """Signals for bars in the normal form, by close time and symbol; `name` is what their provenance says."""
+    result = ReplayResult(bars=distinct(bars), left_out=refused(bars))
+    frames = shown([bars], len(bars), progress)
+    for _, signals in file_signals(ready, frames, name, result.left_out, observer, news, sections):
+        result.raw += signals
+    return result
+
+
+def file_signals(
+    ready: ReadyStrategy,
+    frames: Iterable[pd.DataFrame],
+    name: str,
+    left_out: Refused,
+    observer: Callable[[Observation], None] | None = None,
+    news: NewsJoin | None = None,
+    sections: FileSections | None = None,
+) -> Iterator[tuple[pd.DataFrame, list[Signal]]]:
+    """Some bars after others, the last `frames` empty, and the signals that they come to; what of them cannot be used
+    goes to `left_out`.
+    """
     settings = {ready.name: RunSettings(start_time=FIRST_TIME, observer=observer)}
     pipeline = Pipeline([ready], Source(name, 0, VERSION), settings, news)
-    result, sections = ReplayResult(bars=distinct(bars), left_out=refused(bars)), sections or FileSections(ready)
-    for step in file_steps(bars, ready.interval, progress):
-        outcome = pipeline.feed(step.batches)
-        for bad in outcome.refusals:
-            row = bars.iloc[bad.offset]
-            result.left_out.add(bad.kind, f"{row['symbol']} at {row['close_time']}: {bad.reason}")
-        result.raw += outcome.signals
-        result.raw += sections.take(outcome.predictions)
-    result.raw += sections.end()
-    return result
+    sections, first = sections or FileSections(ready), 0
+    for frame in frames:
+        signals: list[Signal] = []
+        for step in file_steps(frame, ready.interval, first):
+            outcome = pipeline.feed(step.batches)
+            for bad in outcome.refusals:
+                row = frame.iloc[bad.offset - first]
+                left_out.add(bad.kind, f"{row['symbol']} at {row['close_time']}: {bad.reason}")
+            signals += outcome.signals
+            signals += sections.take(outcome.predictions)
+        first += len(frame)
+        yield frame, signals if len(frame) else sections.end()
 
 
 async def replay_topic(
@@ -235,37 +259,3 @@ async def replay_sections(history: History, progress: Progress | None = None) ->
     result.bars = frames.whole()
     result.scattered = scattered(reading.places, topic_name(history.log, "bars"))
     return result
-
-
-def write_signals(signals: list[Signal], out: Path) -> None:
-    """JSON lines, or Parquet for a name that ends so."""
-    check_file(out)
-    try:
-        with atomic_write(out) as aside:
-            if out.suffix == ".parquet":
-                _frame(signals).to_parquet(aside, index=False)
-            else:
-                aside.write_bytes(b"".join(encode(signal) + b"\n" for signal in signals))
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}") from None
-
-
-def check_file(out: Path) -> None:
-    """`ConfigurationError` when `out` cannot become a file: known before the work, not after it."""
-    if out.is_dir():
-        raise ConfigurationError(f"{out} is a folder; name a file, such as {out / 'signals.jsonl'}")
-    if not out.absolute().parent.is_dir():
-        raise ConfigurationError(f"there is no folder {out.absolute().parent} to write {out.name} to; make it first")
-
-
-def _frame(signals: list[Signal]) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for signal in signals:
-        content, provenance = signal.content, signal.provenance
-        rows.append(
-            {name: getattr(content, name) for name in content.__struct_fields__ if name not in ("signal", "model")}
-            | {"signal": str(content.signal), "model": content.model.sha256 if content.model else None}
-            | {"topic": provenance.topic, "partition": provenance.partition, "offset": provenance.offset}
-            | {MESSAGE: encode(signal)}
-        )
-    return pd.DataFrame(rows)

@@ -1,7 +1,8 @@
 """Where bars come from: the `bars` topic, or files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from schemas.wire import LeaveOut, bar_length, canonical_interval
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, log_intake
 from streams.ingest.bar_files import Refused, read_bars, refused
+from streams.ingest.ordered.bar_stream import BarStream, open_bars
 from streams.kafka.gaps import Gaps, describe_gaps
 from streams.kafka.log import Log
 from streams.kafka.partitioner import scattered
@@ -90,36 +92,81 @@ def place(topic: str, partition: int, offset: int) -> str:
     return f"{topic}/{partition} offset {offset}"
 
 
-def file_steps(frame: pd.DataFrame, interval: str, progress: Progress | None = None) -> list[Step]:
-    """The bars of a file as one partition; row numbers serve as offsets."""
+def file_steps(frame: pd.DataFrame, interval: str, first: int = 0) -> list[Step]:
+    """The bars of a file as one partition; row numbers, from `first` on, serve as offsets."""
     whole = batch_from_frame(frame)
-    steps = []
+    offsets = whole.offsets + first
+    parts = (slice(begin, begin + FILE_CHUNK) for begin in range(0, len(whole), FILE_CHUNK))
+    return [Step(0, {interval: BarBatch(whole.symbols[part], whole.bars[part], offsets[part])}) for part in parts]
+
+
+@dataclass(frozen=True)
+class FileBars:
+    """Bars of files, in their order."""
+
+    name: str
+    stream: BarStream
+    progress: Progress | None = None
+
+    @property
+    def left_out(self) -> Refused:
+        return self.stream.survey.left_out
+
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """Some after others; the last one is empty."""
+        return shown(self.stream.chunks(), len(self.stream), self.progress)
+
+
+def shown(frames: Iterable[pd.DataFrame], count: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
+    """The `frames`, of `count` bars together, and an empty one, with their progress."""
     if progress:
-        progress(0, None, len(whole))
-    for first in range(0, len(whole), FILE_CHUNK):
-        part = slice(first, first + FILE_CHUNK)
-        steps.append(Step(0, {interval: BarBatch(whole.symbols[part], whole.bars[part], whole.offsets[part])}))
+        progress(0, None, count)
+    frame = pd.DataFrame()
+    for frame in frames:
+        yield frame
+        if progress and len(frame):
+            progress(len(frame), int(frame["close_time"].iloc[-1]))
+    yield frame[:0]
+
+
+@contextlib.contextmanager
+def file_stream(source: str | Files, interval: str, progress: Progress | None = None) -> Iterator[FileBars]:
+    """The bars of files in time order, however many; `ConfigurationError` where there is none."""
+    files = _files(source)
+
+    def reading(_count: int, at_ms: int) -> None:
         if progress:
-            last = steps[-1].batches[interval]
-            progress(len(last), int(last.bars["time"][-1]))
-    return steps
+            progress(0, at_ms)
+
+    with open_bars(files.paths, interval, files.source, reading) as bars:
+        if not len(bars):
+            raise _no_bars(source, interval, bars.survey.left_out)
+        yield FileBars(Path(str(source)).name, bars, progress)
 
 
 def file_bars(source: str | Files, interval: str) -> pd.DataFrame:
     """Bars of files: symbol, open_time, close_time and the five columns, by close time and symbol;
     `ConfigurationError` for one that holds none.
     """
+    files = _files(source)
+    bars = read_bars(files.paths, interval, files.source)
+    if bars.empty:
+        raise _no_bars(source, interval, refused(bars))
+    return bars
+
+
+def _files(source: str | Files) -> Files:
     files = source if isinstance(source, Files) else Files((source,), Source(), Path(source).name)
     if files.source.preset is None and (absent := [path for path in files.paths if _absent(path)]):
         raise ConfigurationError(
             f"there is no file {absent[0]}; give `kafka`, an archive's folder, a file of bars, or a name of `sources`"
         )
-    bars = read_bars(files.paths, interval, files.source)
-    if bars.empty:
-        left = refused(bars)
-        why = f": {left} ({'; '.join(left.examples)})" if left.rows else ""
-        raise ConfigurationError(f"{source}: holds no bar of {interval} that can be used{why}")
-    return bars
+    return files
+
+
+def _no_bars(source: str | Files, interval: str, left: Refused) -> ConfigurationError:
+    why = f": {left} ({'; '.join(left.examples)})" if left.rows else ""
+    return ConfigurationError(f"{source}: holds no bar of {interval} that can be used{why}")
 
 
 def file_bars_together(sources: list[str | Files], interval: str) -> pd.DataFrame:

@@ -13,18 +13,20 @@ from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import bar_length, interval_ms, name_of_length
-from streams.ingest.bar_files import Refused, pieces_for, read_bars, refused
+from streams.ingest.bar_files import pieces_for
+from streams.ingest.ordered.bar_stream import Progress, open_bars
+from streams.ingest.ordered.survey import Survey
 from streams.ingest.reading.layouts import Look, describe, guesses
 from streams.ingest.reading.tables import look_at
 
-INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d")
+INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d", "7d")
 """Tried, the shortest first, where nobody says how long the bars are."""
 SHOWN = 8
 
 
 @dataclass
 class Inspection:
-    """What was seen. `refusal`: why the files are not read as they stand; `bars` are then those of the guess."""
+    """What was seen. `refusal`: why the files are not read as they stand; `survey` is then that of the guess."""
 
     files: int
     source: Source
@@ -34,10 +36,17 @@ class Inspection:
     """For the guess."""
     refusal: str | None = None
     guess_refusal: str | None = None
-    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
+    survey: Survey = field(default_factory=Survey)
+    progress: Progress | None = None
+
+    @property
+    def note(self) -> str:
+        """What surprises in files of the preset that is declared or guessed."""
+        name = self.source.preset or self.guess
+        return preset(name).note if name else ""
 
 
-def inspect(files: Files, interval: str | None = None) -> Inspection:
+def inspect(files: Files, interval: str | None = None, progress: Progress | None = None) -> Inspection:
     """Read as declared; where that is refused, by a preset that the first file looks like.
 
     Raises
@@ -47,7 +56,7 @@ def inspect(files: Files, interval: str | None = None) -> Inspection:
     """
     pieces = pieces_for(files.paths, files.source)
     look = next(look_at(pieces[0]))
-    seen = Inspection(len(pieces), files.source, interval or files.source.interval)
+    seen = Inspection(len(pieces), files.source, interval or files.source.interval, progress=progress)
     declared = files.source.model_fields_set - {"path", "interval", "market"}
     candidates = [] if declared else guesses(look)
     seen.refusal = _read(seen, files, seen.interval)
@@ -59,39 +68,47 @@ def _guess(seen: Inspection, files: Files, look: Look, candidates: list[str]) ->
     """The first preset by which the files are read; else the first that they look like, and what it lacks."""
     for name in candidates:
         source = files.source.model_copy(update={"preset": name})
-        attempt = Inspection(seen.files, source, seen.interval)
+        attempt = Inspection(seen.files, source, seen.interval, progress=seen.progress)
         refusal = _read(attempt, files, seen.interval, source)
         if seen.guess is None or refusal is None:
             seen.guess, seen.speaks, seen.guess_refusal = name, describe(preset(name), look), refusal
         if refusal is None:
             if seen.refusal is not None:
-                seen.bars, seen.source, seen.interval = attempt.bars, attempt.source, attempt.interval
+                seen.survey, seen.source, seen.interval = attempt.survey, attempt.source, attempt.interval
             return
 
 
 def _read(seen: Inspection, files: Files, interval: str | None, source: Source | None = None) -> str | None:
     """Why not; None where it was read, into `seen`."""
-    refusal = ""
+    refusal, sparse = "", None
     for each in (interval,) if interval else (None, *INTERVALS):
         try:
-            bars = read_bars(files.paths, each, source or files.source)
+            with open_bars(files.paths, each, source or files.source, seen.progress) as bars:
+                survey = bars.survey
         except ConfigurationError as error:
             refusal = refusal if refusal and _of_length(str(error)) and not _of_length(refusal) else str(error)
             if _of_length(str(error)):
                 continue
             return str(error)
-        longer = _usual(bars) if each and not interval else None
+        longer = _usual(survey) if each and not interval else None
         if longer is not None and longer > interval_ms(each or "1s") and each != INTERVALS[-1]:
+            sparse = survey, each
             continue  # days are far enough apart to be hours
-        if len(bars) or interval or each == INTERVALS[-1]:
-            seen.bars, seen.interval = bars, each or _common(bars)
+        if survey.bars or interval or each == INTERVALS[-1]:
+            seen.survey, seen.interval = survey, each or next(iter(survey.intervals), None)
             return None
-    return refusal
+    if sparse is None:
+        return refusal
+    seen.survey, seen.interval = sparse  # the longest that they are far enough apart for
+    return None
 
 
-def _usual(bars: pd.DataFrame) -> float | None:
+def _usual(survey: Survey) -> float | None:
     """How far the bars of a symbol usually lie apart, in ms."""
-    apart = bars.sort_values(["symbol", "open_time"], kind="stable").groupby("symbol", sort=False)["open_time"].diff()
+    if not survey.bars:
+        return None
+    bars = survey.sample.sort_values(["symbol", "open_time"], kind="stable")
+    apart = bars.groupby("symbol", sort=False)["open_time"].diff()
     usual = float(apart[apart > 0].median())
     return usual if np.isfinite(usual) else None
 
@@ -100,27 +117,21 @@ def _of_length(refusal: str) -> bool:
     return any(text in refusal for text in ("does not say how long its bars are", "so they are no"))
 
 
-def _common(bars: pd.DataFrame) -> str | None:
-    return str(bars["interval"].iloc[0]) if len(bars) else None
-
-
-def lines(bars: pd.DataFrame, source: Source) -> list[str]:
+def lines(survey: Survey, source: Source) -> list[str]:
     """Three: which bars, which columns they come from, and how they follow each other."""
-    return [_which(bars, source), _columns(bars), _spacing(bars, source)]
+    return [_which(survey, source), _columns(survey), _spacing(survey, source)]
 
 
-def _which(bars: pd.DataFrame, source: Source) -> str:
-    if bars.empty:
-        return f"no bars: {refused(bars)}"
-    symbols = [str(symbol) for symbol in sorted(bars["symbol"].unique())]
+def _which(survey: Survey, source: Source) -> str:
+    if not survey.bars:
+        return f"no bars: {survey.left_out}"
+    symbols = sorted(survey.symbols)
     more = f" and {len(symbols) - SHOWN:,} more" if len(symbols) > SHOWN else ""
-    intervals = ", ".join(sorted(map(str, bars["interval"].unique())))
-    first, last = int(bars["open_time"].min()), int(bars["close_time"].max())
-    zone = source.time.zone
+    first, last, zone = survey.first_start, survey.last_close, source.time.zone
     local = f" ({_time(first, zone)} to {_time(last, zone)} in {zone})" if zone and zone != "UTC" else ""
     return (
-        f"{len(bars):,} bars of {intervals}, of {', '.join(symbols[:SHOWN])}{more}: first start {_time(first)}Z, last"
-        f" close {_time(last)}Z{local}"
+        f"{survey.bars:,} bars of {', '.join(sorted(survey.intervals))}, of {', '.join(symbols[:SHOWN])}{more}:"
+        f" first start {_time(first)}Z, last close {_time(last)}Z{local}"
     )
 
 
@@ -128,23 +139,23 @@ def _time(time: int, zone: str = "UTC") -> str:
     return pd.Timestamp(time, unit="ms", tz="UTC").tz_convert(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _columns(bars: pd.DataFrame) -> str:
-    read: dict[str, Any] = bars.attrs.get("columns", {})
-    used = ", ".join(f"{name} from {column}" for name, column in read.get("used", {}).items())
-    ignored = ", ".join(read.get("ignored", [])) or "none"
+def _columns(survey: Survey) -> str:
+    used = ", ".join(f"{name} from {column}" for name, column in survey.columns.get("used", {}).items())
+    ignored = ", ".join(survey.columns.get("ignored", [])) or "none"
     return f"columns: {used or 'none'}; ignored: {ignored}"
 
 
-def _spacing(bars: pd.DataFrame, source: Source) -> str:
-    left = refused(bars)
+def _spacing(survey: Survey, source: Source) -> str:
+    left = survey.left_out
     out = f"{left.rows:,} rows left out: {left} ({'; '.join(left.examples[:2])})" if left.rows else "no row left out"
-    if bars.empty:
+    if not survey.bars:
         return out
-    usual = _usual(bars)
+    bars, usual = survey.sample, _usual(survey)
     each = name_of_length(int(usual // 1000) * 1000) if usual is not None else "alone"
     length = bar_length(str(bars["interval"].iloc[0]))
     gaps = describe_market_gaps(gaps_of(bars, length, source.market or "auto")) or "no gap"
-    return f"typically {each} apart; {gaps}; {out}"
+    some = "" if survey.complete else f" (of {len(bars):,} bars of {bars['symbol'].nunique()} symbols)"
+    return f"typically {each} apart; {gaps}{some}; {out}"
 
 
 def block(seen: Inspection, files: Files, name: str) -> dict[str, Any]:
@@ -153,10 +164,6 @@ def block(seen: Inspection, files: Files, name: str) -> dict[str, Any]:
     use: dict[str, Any] = {"preset": seen.guess} if guessed else {}
     use |= files.source.model_dump(mode="json", exclude_unset=True, exclude={"path"})
     use["path"] = list(files.paths) if len(files.paths) > 1 else files.paths[0]
-    if seen.interval and len(set(seen.bars.get("interval", []))) <= 1:
+    if seen.interval and len(seen.survey.intervals) <= 1:
         use["interval"] = seen.interval
     return {"sources": {name: use}}
-
-
-def left_out(seen: Inspection) -> Refused:
-    return refused(seen.bars)

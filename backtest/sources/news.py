@@ -23,7 +23,7 @@ from streams.ingest.article_files import read_articles
 from streams.ingest.article_symbols import plain, symbols_in
 from streams.ingest.bar_files import EXAMPLES, Refused, load, refused
 from streams.ingest.row_places import row_places
-from streams.ingest.times import dates_note, published_in
+from streams.ingest.times import check_dates, dates_note, published_in
 from streams.kafka.log import Log
 
 NewsOf = Callable[[pd.DataFrame], NewsJoin]
@@ -182,4 +182,5 @@ def _times(path: Path, frame: pd.DataFrame, name: str, news: News) -> tuple[IntA
     times, unknown, dates = published_in(path, frame, name, news.timezone, exact=exact)
     if unknown.any():
         raise ConfigurationError(f"{path}: {name} holds {frame[name][unknown].iloc[0]!r}, which is no time")
+    check_dates(path, name, frame, unknown, dates, news.dates)
     return times, dates

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from schemas.wire import bar_length, interval_ms
+from schemas.wire import bar_length, in_days, interval_ms
 
 
 def _interval(value: str) -> str:
@@ -14,6 +14,7 @@ def _interval(value: str) -> str:
 
 
 def _bar_interval(value: str) -> str:
+    value = in_days(value)
     try:
         bar_length(value)
     except ValueError as error:
@@ -40,6 +41,7 @@ def _zone(value: str) -> str:
 
 
 Interval = Annotated[str, AfterValidator(_interval)]
+FileInterval = Annotated[str, AfterValidator(in_days), AfterValidator(_interval)]
 BarInterval = Annotated[str, AfterValidator(_bar_interval)]
 """Also of bars that no time closes."""
 Addresses = Annotated[str, AfterValidator(_addresses)]

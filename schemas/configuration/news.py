@@ -30,6 +30,9 @@ class News(NewsUse):
     http_port: int = Field(6067, ge=0, le=65535, description="of the scorer's pages; 0 takes a free one")
     mark_interval: float = Field(1.0, ge=0.02, le=60, description="seconds between progress marks")
     timezone: Zone = Field("UTC", description="of times in files of news that name no zone, and of dates")
+    dates: Literal["refuse", "end_of_day"] = Field(
+        "refuse", description="a date without a time among times, in files of news; end_of_day: it counts from there"
+    )
     symbols: Literal["plain", "as_written"] = Field(
         "plain", description="in files of news: $NVDA and NASDAQ:NVDA are NVDA; as_written: they stay"
     )

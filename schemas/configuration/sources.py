@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from schemas.configuration.fields import Interval, Section, Zone
+from schemas.configuration.fields import FileInterval, Section, Zone
 
 Unit = Literal["s", "ms", "us", "ns"]
 Encoding = Literal["json", "connect", "avro", "protobuf", "json_schema"]
@@ -143,8 +143,8 @@ class Source(Section):
         "table", description="wide: a column for each field and symbol, as yfinance"
     )
     time: TimeUse = TimeUse()
-    interval: Interval | None = Field(None, description="how long the bars are")
-    interval_names: dict[str, Interval] = Field({}, description="words of the files for it, such as 60: 1h")
+    interval: FileInterval | None = Field(None, description="how long the bars are")
+    interval_names: dict[str, FileInterval] = Field({}, description="words of the files for it, such as 60: 1h")
     symbol: SymbolUse = SymbolUse()
     price_scale: float = Field(1.0, gt=0, description="what prices are multiplied with, such as 1.0e-9")
     volume_scale: float = Field(1.0, gt=0)

@@ -25,11 +25,24 @@ COUNTED = ("tick", "imbalance")
 """Kinds whose threshold is a whole number of trades."""
 
 
+def in_days(interval: str) -> str:
+    """A number of weeks as what their bars are called, days; all else as it is. A week begins where its bar does.
+
+    >>> in_days("1w"), in_days("2w"), in_days("1h")
+    ('7d', '14d', '1h')
+    """
+    weeks = interval.removesuffix("w")
+    return f"{7 * int(weeks)}d" if weeks != interval and weeks.isdecimal() and len(weeks) < 4 else interval
+
+
 def interval_ms(interval: str) -> int:
     """Length of an interval such as ``1m``, ``4h`` or ``1d`` in milliseconds; `ValueError` for anything else."""
     match = _INTERVAL.fullmatch(interval)
     if match is None:
-        raise ValueError(f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d")
+        more = "; months and years have no one length: bars of them are not read" if interval[-1:] in ("M", "y") else ""
+        raise ValueError(
+            f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d{more}"
+        )
     return int(match[1]) * INTERVAL_UNITS[match[2]]
 
 

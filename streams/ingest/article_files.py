@@ -15,10 +15,10 @@ from schemas.wire import encode
 from schemas.wire.news import Article, decode_article
 from streams.ingest.article_symbols import plain, symbols_in
 from streams.ingest.bar_files import EXAMPLES, Refused, load
-from streams.ingest.produce import Line, Progress, due_times, open_sender, send_all
 from streams.ingest.reading.places import pieces_of
 from streams.ingest.row_places import row_places
-from streams.ingest.times import dates_note, published_in
+from streams.ingest.sender import Line, Pace, Part, Progress, open_sender, send_all
+from streams.ingest.times import check_dates, dates_note, published_in
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import partition_count
 
@@ -96,6 +96,7 @@ class _Reading:
         raw = load(path)
         names = _columns(path, raw)
         times, unknown, dates = published_in(path, raw, names["published_at"], self.news.timezone)
+        check_dates(path, names["published_at"], raw, unknown, dates, self.news.dates)
         columns = {name: raw[column].tolist() for name, column in names.items()}
         columns["published_at"] = [None if none else time for time, none in zip(times.tolist(), unknown, strict=True)]
         columns["is_date"] = dates.tolist()
@@ -189,12 +190,13 @@ async def produce_news(
         For both `rate` and `speed`, or one that is not positive.
     """
     times = np.array([article.published_at for article in articles], np.int64)
-    due = due_times(times, rate, speed)
+    pace = Pace(rate, speed)
     count = await partition_count(kafka, "news")
     kind = "murmur2" if kafka.partitioner == "as_is" else kafka.partitioner
     homes = np.array([partition_of(article.id.encode(), count, kind) for article in articles], np.int64)
     async with open_sender(kafka, "news", progress) as sender:
-        seconds = await send_all(sender, lambda first, upto: _lines(articles[first:upto]), homes, due, STEP)
+        part = Part(lambda first, upto: _lines(articles[first:upto]), homes, times)
+        seconds = await send_all(sender, [part], pace, STEP)
     symbols = {symbol for article in articles for symbol in article.symbols}
     first, last = (int(times.min()), int(times.max())) if len(times) else (None, None)
     return ProducedNews(len(articles), len(symbols), first, last, seconds)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 from schemas.wire import FIRST_TIME
+from streams.ingest.row_places import row_places
 
 EARLIEST, LATEST = 100_000_000_000, 16_725_225_599_999
 """Milliseconds in 1973 and at the end of 2499: yyyymmddhhmmss as a number is beyond."""
@@ -62,6 +63,19 @@ def published_in(
     local = _localized(clock.wall, zone).where(~clock.fixed, clock.wall)
     utc = local.where(~dates, ends)
     return _milliseconds(utc), utc.isna().to_numpy(), dates
+
+
+def check_dates(path: Path, name: str, raw: pd.DataFrame, unknown: Mask, dates: Mask, use: str) -> None:
+    """`ConfigurationError` for a date without a time in a column of times, unless `use` says what it means
+    (``news.dates``).
+    """
+    if use == "refuse" and dates.any() and not (dates | unknown).all():
+        row = int(np.flatnonzero(dates)[0])
+        place = f"{row_places(path, [row])[0]}: {raw[name].iloc[row]}"
+        raise ConfigurationError(
+            f"{path}: column {name} holds times, and in {int(dates.sum())} rows a date alone ({place}); write the time,"
+            " or declare news: {dates: end_of_day}: it counts from there then"
+        )
 
 
 def dates_note(dates: int, zone: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ import pytest
 
 import alphawire as aw
 from backtest.explain.explain import explain_many
-from backtest.replay.replay import replay, write_signals
+from backtest.replay.replay import replay
+from backtest.replay.signal_files import write_signals
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal
 from tests.support.registries import untouched_registries

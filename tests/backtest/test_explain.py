@@ -16,7 +16,8 @@ import pytest
 from alphawire.cli import main
 from backtest.explain.explain import Explanation, check_document, explain_many
 from backtest.explain.first_difference import first_difference
-from backtest.replay.replay import replay, write_signals
+from backtest.replay.replay import replay
+from backtest.replay.signal_files import write_signals
 from plugins.pipeline.frames import feature_frame
 from schemas.configuration import Config, Strategy
 from schemas.errors import ArtifactError, ConfigurationError

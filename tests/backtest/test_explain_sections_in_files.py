@@ -13,7 +13,8 @@ import pytest
 from alphawire.display.explanation import show
 from backtest.explain.explain import Explanation, explain_many
 from backtest.explain.first_difference import FirstDifference
-from backtest.replay.replay import replay, write_signals
+from backtest.replay.replay import replay
+from backtest.replay.signal_files import write_signals
 from schemas.configuration import Config
 
 SYMBOLS = ["A", "B", "C"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backtest.engines.backtest import run_backtest
-from backtest.replay.replay import replay, write_signals
+from backtest.replay.replay import replay
+from backtest.replay.signal_files import write_signals
 from schemas.errors import AlphawireError
 from tests.backtest.test_backtest import bars, says, strategy
 from tests.backtest.test_explain import BARS, CONFIG

@@ -119,7 +119,9 @@ def test_what_is_read_otherwise_than_written_is_told(tmp_path: Path) -> None:
         "b,2024-03-08T15:30:00Z,(NASDAQ: GOOG),x\n"
         "c,2024-03-08,['AAPL,x\n"
     )
-    articles, left = read_articles(tmp_path / "news.csv")
+    with pytest.raises(ConfigurationError, match=r"in 2 rows a date alone \(news.csv:2: 2024-03-08\); write the time"):
+        read_articles(tmp_path / "news.csv")
+    articles, left = read_articles(tmp_path / "news.csv", news=News(dates="end_of_day"))
     assert [(a.id, a.symbols, a.published_at) for a in articles] == [
         ("b", ["GOOG"], 1_709_911_800_000),
         ("a", ["NVDA", "AAPL"], 1_709_942_400_000),
@@ -127,7 +129,8 @@ def test_what_is_read_otherwise_than_written_is_told(tmp_path: Path) -> None:
     assert left.reasons == {"that are no articles": 1}
     dates = {"1 dates without a time": "the end of their day in UTC (news.timezone)"}
     assert left.read_as == dates | {"$NVDA": "NVDA", "NASDAQ:GOOG": "GOOG"}
-    kept, left = read_articles(tmp_path / "news.csv", news=News(symbols="as_written", timezone="America/New_York"))
+    news = News(symbols="as_written", timezone="America/New_York", dates="end_of_day")
+    kept, left = read_articles(tmp_path / "news.csv", news=news)
     assert [(a.symbols, a.published_at) for a in kept] == [
         (["NASDAQ:GOOG"], 1_709_911_800_000),
         (["$NVDA", "AAPL"], 1_709_960_400_000),

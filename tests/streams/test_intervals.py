@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from plugins.pipeline.frames import batch_from_frame
 from plugins.pipeline.pipeline import Pipeline
-from plugins.pipeline.records.published import Source
+from plugins.pipeline.records.published import Source as Stream
+from schemas.configuration import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval
 from streams.consuming.intake import Intake
@@ -35,7 +37,7 @@ def hourly(name: str, hours: int = 20) -> list:
 
 
 def signals(strategy, records) -> list:
-    fed = Pipeline([strategy], Source("bars", 0, "v")).feed(Intake(0, 1, "murmur2").read(records).batches)
+    fed = Pipeline([strategy], Stream("bars", 0, "v")).feed(Intake(0, 1, "murmur2").read(records).batches)
     return [(each.content.time, each.content.signal, each.content.prediction) for each in fed.signals]
 
 
@@ -71,6 +73,38 @@ def test_files_by_any_name(tmp_path: Path) -> None:
     assert read_bars(file(tmp_path, ["2024-03-08T08:00Z"]), "60m")["interval"].tolist() == ["1h"]
 
 
+WEEKS = [f"2024-{day}" for day in ("01-01", "01-08", "01-15", "01-29", "02-05", "02-12", "02-19", "02-26", "03-04")]
+"""Mondays; one is missing."""
+
+
+@pytest.mark.parametrize("word", ["1w", "1wk", "W1", "weekly", "7d"])
+def test_weeks_begin_where_their_bars_do(word: str, tmp_path: Path) -> None:
+    bars = read_bars(file(tmp_path, WEEKS, HEADER.replace("\n", ",interval\n"), f",{word}"))
+    assert set(bars["interval"]) == {"7d"}
+    starts, closes = pd.to_datetime(bars["open_time"], unit="ms"), pd.to_datetime(bars["close_time"], unit="ms")
+    assert starts.dt.strftime("%Y-%m-%d").tolist() == WEEKS
+    assert [str(close.date()) for close in closes[2:4]] == ["2024-01-22", "2024-02-05"]
+
+
+def test_a_strategy_and_a_source_of_weeks(tmp_path: Path) -> None:
+    path = file(tmp_path, WEEKS)
+    assert read_bars(path, "1w")["interval"].tolist() == ["7d"] * 9
+    assert read_bars(path, None, Source(interval="1w"))["interval"].tolist() == ["7d"] * 9
+    weekly = ready("s", interval="1w", features=[{"technical.rsi": {"period": 2}}])
+    assert weekly.config_hash == ready("s", interval="7d", features=[{"technical.rsi": {"period": 2}}]).config_hash
+    fed = Pipeline([weekly], Stream("bars", 0, "v")).feed({"7d": batch_from_frame(read_bars(path, "1w"))})
+    assert [each.content.gap for each in fed.signals] == [None, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("interval", ["1M", "1y"])
+def test_months_are_refused(interval: str, tmp_path: Path) -> None:
+    path = file(tmp_path, [f"2024-{month:02}-01" for month in range(1, 11)])
+    with pytest.raises(ConfigurationError, match="months and years have no one length"):
+        read_bars(path, interval)
+    with pytest.raises(ConfigurationError, match="so they are no 7d bars"):
+        read_bars(path, "1w")
+
+
 @pytest.mark.parametrize(
     ("interval", "at", "fits"),
     [
@@ -88,7 +122,7 @@ def test_a_bar_off_its_intervals_grid_is_none(tmp_path: Path, interval: str, at:
     )
     record = {"symbol": "A", "interval": interval, "open_time": start, "close_time": end}
     records = fetched([record | {"open": 5.0, "high": 6.0, "low": 4.0, "close": 5.0, "volume": 1.0}])
-    outcome = Pipeline([ready("s", interval=interval)], Source("bars", 0, "v")).feed(
+    outcome = Pipeline([ready("s", interval=interval)], Stream("bars", 0, "v")).feed(
         Intake(0, 1, "murmur2").read(records).batches
     )
     bars = read_bars(file(tmp_path, [f"2024-03-08T{at}Z"]), interval)
@@ -101,7 +135,7 @@ def test_a_minute_bar_between_two_does_not_make_them_late() -> None:
     odd = bar("A", 1, 50.0)
     odd |= {name: odd[name] + 30_000 for name in ("open_time", "close_time")}
     good = [bar("A", minute, 50.0) for minute in range(4)]
-    outcome = Pipeline([ready("s")], Source("bars", 0, "v")).feed(
+    outcome = Pipeline([ready("s")], Stream("bars", 0, "v")).feed(
         Intake(0, 1, "murmur2").read(fetched([good[0], odd, *good[1:]])).batches
     )
     assert [(refusal.offset, refusal.kind) for refusal in outcome.refusals] == [(1, "off_grid")]
@@ -115,7 +149,7 @@ def test_a_bar_between_the_bars_of_its_symbol_is_refused_and_the_good_ones_are_n
     odd["close_time"] = odd["open_time"] + HOUR
     values = [json.loads(record.value) for record in good]
     records = fetched([*values[:2], odd, *values[2:]])
-    outcome = Pipeline([ready("s", interval="1h")], Source("bars", 0, "v")).feed(
+    outcome = Pipeline([ready("s", interval="1h")], Stream("bars", 0, "v")).feed(
         Intake(0, 1, "murmur2").read(records).batches
     )
     assert [(refusal.offset, refusal.kind) for refusal in outcome.refusals] == [(2, "off_grid")]

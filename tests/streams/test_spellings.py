@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backtest.explain.explain import explain_many
-from backtest.replay.replay import replay_file, write_signals
+from backtest.replay.replay import replay_file
+from backtest.replay.signal_files import write_signals
 from backtest.replay.stretches import recreated
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.canonical import config_hash

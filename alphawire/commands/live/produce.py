@@ -1,6 +1,7 @@
 """``alphawire produce``: files to topics."""
 
 import asyncio
+import contextlib
 import dataclasses
 import sys
 import time
@@ -64,30 +65,28 @@ def bars(
     """
     from backtest.sources.files import named_files
     from backtest.sources.inspection import lines
-    from streams.ingest.bar_files import read_bars, refused, select_bars
-    from streams.ingest.produce import produce_bars, within_topics, without_unfinished
+    from streams.ingest.ordered.bar_stream import open_bars
+    from streams.ingest.produce import Chosen, produce_bars
     from streams.kafka.topics import require_own_bars, topic_name
 
     require_own_bars(config.kafka, "alphawire produce bars")
     given = named_files(config, files, source, form)
-    frame = read_bars(given.paths, interval, given.source)
-    left = refused(frame)
-    for line in lines(frame, given.source):
-        click.echo(line, err=True)
-    if dry_run:
-        return
-    names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
-    frame = select_bars(frame, names, start, end)
-    frame, unfit = within_topics(frame)
-    if not allow_unfinished:
-        frame, forming = without_unfinished(frame, wall_clock)
-        unfit.take(forming)
-    with counted("bars", len(frame)) as progress:
-        done = asyncio.run(produce_bars(config.kafka, frame, rate, speed, progress))
+    with contextlib.ExitStack() as open_ones:
+        with counted("bars read") as reading:
+            stream = open_ones.enter_context(open_bars(given.paths, interval, given.source, reading))
+        left = stream.survey.left_out
+        for line in lines(stream.survey, given.source):
+            click.echo(line, err=True)
+        if dry_run:
+            return
+        names = [name.strip() for name in symbols.split(",") if name.strip()] if symbols else None
+        chosen = Chosen(stream.survey.symbols, names, start, end, None if allow_unfinished else wall_clock)
+        with counted("bars", len(stream)) as progress:
+            done = asyncio.run(produce_bars(config.kafka, chosen.of(stream.chunks()), rate, speed, progress))
     topic = topic_name(config.kafka, "bars")
-    show_left_out(unfit, "of the bars were")
+    show_left_out(chosen.left_out, "of the bars were")
     if as_json:
-        left.take(unfit)
+        left.take(chosen.left_out)
         print_json(dataclasses.asdict(done) | {"topic": topic, "refused": left.reasons, "examples": left.examples})
     else:
         show_left_out(left, "rows are no bars and were")

@@ -131,7 +131,7 @@ def _missing(gaps: dict[str, Any]) -> list[str]:
 
 def _compare(folders: tuple[Path, Path], out: Path, as_json: bool) -> None:
     from backtest.engines.compare import compare
-    from backtest.replay.replay import check_file
+    from backtest.replay.signal_files import check_file
 
     check_file(out)
     results = compare(*folders, out)

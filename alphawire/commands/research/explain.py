@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alphawire.commands.options import config_option, json_option, plugins_option, print_json, topics_option
+from alphawire.commands.options import (
+    config_option,
+    format_option,
+    json_option,
+    plugins_option,
+    print_json,
+    topics_option,
+)
 from alphawire.commands.progress import counted
 from alphawire.display.explanation import difference_text, show
 from schemas.configuration import Config
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     help="JSON lines or Parquet that `replay` wrote, instead of the topic",
 )  # fmt: skip
 @click.option("--bars", metavar="FILE", help="the file of bars behind them, instead of the topic")
+@format_option
 @click.option("--news", metavar="FILE", help="the file of scores behind them, with --bars")
 @click.option(
     "--check", type=click.Path(path_type=Path), metavar="FILE", help="an explanation kept as JSON: does it still hold?"
@@ -36,6 +44,7 @@ def command(
     signal_ids: tuple[str, ...],
     file: Path | None,
     bars: str | None,
+    form: str | None,
     news: str | None,
     check: Path | None,
     source: str,
@@ -46,13 +55,17 @@ def command(
     code 1 when they differ, or the symbol has bars on several partitions.
     """
     from backtest.explain.explain import explain_many
+    from backtest.sources.files import files_of
 
+    if form and not bars:
+        raise click.UsageError("--format says what is what in the file of --bars: name it")
     document = _document(check) if check else None
     ids = [*signal_ids, *([str(document.get("id", ""))] if document else [])]
     if not ids or (document is not None and signal_ids):
         raise click.UsageError("give the id of a signal, or --check with an explanation")
     with counted("bars") as progress:
-        explanations = explain_many(config, ids, file, bars, progress, news, source)
+        given = files_of(config, bars, form) if bars else None
+        explanations = explain_many(config, ids, file, given, progress, news, source)
     difference = _check(document, explanations[0]) if document else None
     if as_json:
         plain = [one.plain() for one in explanations]

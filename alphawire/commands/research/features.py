@@ -42,7 +42,7 @@ def command(
     """The rows that STRATEGY's training sees, as a Parquet file: features, target, when the target is known, and split,
     with a manifest beside it. The features have the bits that a worker computes.
     """
-    from backtest.replay.replay import check_file
+    from backtest.replay.signal_files import check_file
     from backtest.sources.bars import log_gaps, log_scattered
     from backtest.sources.files import files_of
     from backtest.sources.log import find_log

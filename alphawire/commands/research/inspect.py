@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alphawire.commands.options import config_option, format_option, json_option, print_json
+from alphawire.commands.progress import counted
 from schemas.configuration import Config
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def command(
     from backtest.sources.inspection import block, inspect
 
     given = named_files(config, files, source, form)
-    seen = inspect(given, interval)
+    with counted("bars read") as progress:
+        seen = inspect(given, interval, progress)
     name = source or re.sub(r"\W+", "_", given.name.split(".")[0]).strip("_").lower() or "files"
     paste = block(seen, given, name if name[0].isalpha() else f"files_{name}")
     if as_json:
@@ -50,10 +52,12 @@ def _show(seen: "Inspection", paste: dict[str, Any], given: "Files") -> None:
         click.echo(f"not read as it stands: {seen.refusal}")
     if seen.guess:
         click.echo(f"looks like preset {seen.guess}: {seen.speaks}")
+    if seen.note:
+        click.echo(f"of that preset: {seen.note}")
     if seen.guess_refusal:
         click.echo(f"by that preset: {seen.guess_refusal}")
     if not seen.refusal or (seen.guess and not seen.guess_refusal):
-        for line in lines(seen.bars, seen.source):
+        for line in lines(seen.survey, seen.source):
             click.echo(line)
     if not seen.refusal or seen.guess:
         click.echo()
@@ -63,20 +67,19 @@ def _show(seen: "Inspection", paste: dict[str, Any], given: "Files") -> None:
 def _document(seen: "Inspection") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from backtest.sources.inspection import left_out, lines
+    from backtest.sources.inspection import lines
 
-    bars = seen.bars
+    survey = seen.survey
     document: dict[str, Any] = {
-        "files": seen.files, "bars": len(bars), "interval": seen.interval, "refusal": seen.refusal, "guess": seen.guess,
-        "speaks_for_it": seen.speaks, "guess_refusal": seen.guess_refusal,
+        "files": seen.files, "bars": survey.bars, "interval": seen.interval, "refusal": seen.refusal,
+        "guess": seen.guess, "speaks_for_it": seen.speaks, "guess_refusal": seen.guess_refusal, "note": seen.note,
+        "symbols": sorted(survey.symbols), "left_out": asdict(survey.left_out),
     }  # fmt: skip
-    if not len(bars):
-        return document | {"symbols": [], "left_out": asdict(left_out(seen))}
+    if not survey.bars:
+        return document
     return document | {
-        "symbols": sorted(map(str, bars["symbol"].unique())),
-        "first_start": int(bars["open_time"].min()),
-        "last_close": int(bars["close_time"].max()),
-        "columns": bars.attrs.get("columns", {}),
-        "left_out": asdict(left_out(seen)),
-        "lines": lines(bars, seen.source),
+        "first_start": survey.first_start,
+        "last_close": survey.last_close,
+        "columns": survey.columns,
+        "lines": lines(survey, seen.source),
     }

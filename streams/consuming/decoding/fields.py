@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from schemas.errors import BadRecord
-from streams.ingest.forming import WORDS
+from streams.ingest.normal.forming import WORDS
 
 Getter = Callable[[Any], Any]
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")

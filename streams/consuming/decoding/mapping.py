@@ -12,8 +12,8 @@ from schemas.wire import LAST_TIME, Bar, canonical_interval, check_bar
 from schemas.wire.fields import has_threshold, known_interval
 from streams.consuming.decoding.fields import MISSING, Getter, find, getter, number, shown, steps_of, truth
 from streams.consuming.decoding.times import end_of, reader_of
-from streams.ingest.bar_files import found_symbol, symbol_text
 from streams.ingest.normal.interval_names import known_name
+from streams.ingest.normal.naming import found_symbol, symbol_text
 
 KNOWN = 65_536
 """Symbols and intervals whose texts are remembered."""

@@ -130,34 +130,42 @@ def _conflict(table: Table, columns: Columns, row: "pd.Series[Any]", others: Seq
     )
 
 
-def check_once(frame: pd.DataFrame, source: Source) -> None:
-    """`ConfigurationError` for two bars of one symbol and time with other values in two files."""
-    if source.repeated != "refuse":
-        return
+def once(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """The bars of several files: `ConfigurationError` for two of one symbol and time with other values, unless which
+    of them counts is declared.
+    """
     keys = ["symbol", "interval", "open_time"]
-    twice = frame[frame.duplicated(keys, keep=False)]
+    twice = frame[frame.duplicated(keys, keep=False)] if source.repeated != "all" else frame[:0]
     differing = twice[~twice.duplicated([*keys, *COLUMNS], keep=False)]
-    if len(differing):
-        row = differing.iloc[0]
-        raise ConfigurationError(
-            f"{row['symbol']} has two bars at {_at(row)} with other values, in two files; declare a source for each, or"
-            " repeated: all (the later is a correction)"
-        )
+    if not len(differing):
+        return frame
+    if source.repeated == "first" or source.repeated == "last":
+        return frame.drop_duplicates(keys, keep=source.repeated)
+    row = differing.iloc[0]
+    raise ConfigurationError(
+        f"{row['symbol']} has two bars at {_at(row)} with other values, in two files (or far apart in one); declare a"
+        " source for each, or repeated: last (first, or all as corrections)"
+    )
 
 
 def _at(row: "pd.Series[Any]") -> str:
     return pd.Timestamp(int(row["open_time"]), unit="ms", tz="UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def check_together(parts: Sequence[pd.DataFrame]) -> None:
-    """The bars of several files: `ConfigurationError` where prices of one symbol are off by a power of ten."""
-    seen: dict[str, float] = {}
-    for part in parts:
+class Scales:
+    """What the prices of each symbol are about, by the first rows of each file."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def take(self, name: str, part: pd.DataFrame) -> None:
+        """Bars of the file `name`: `ConfigurationError` where they are off by a power of ten from another file's."""
         if not len(part):
-            continue
+            return
         for symbol, close in part.groupby("symbol", observed=True, sort=False)["close"].median().items():
-            power = np.log10(close / seen.setdefault(str(symbol), float(close)))
-            if abs(power) > 0.9 and abs(power - round(power)) < 0.05:
+            file, other = self._seen.setdefault(str(symbol), (name, float(close)))
+            power = np.log10(close / other)
+            if file != name and abs(power) > 0.9 and abs(power - round(power)) < 0.05:
                 raise ConfigurationError(
                     f"prices of {symbol} are {10 ** round(abs(power)):,} times as large in one file as in another;"
                     " declare a source for each, with its price_scale"

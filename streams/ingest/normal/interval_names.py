@@ -2,32 +2,44 @@
 
 import re
 
-from schemas.wire import canonical_interval
+from schemas.wire import canonical_interval, in_days
 
 _UNITS = {
     "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
     "m": "m", "t": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
     "h": "h", "hr": "h", "hour": "h", "hours": "h",
     "d": "d", "day": "d", "days": "d",
+    "w": "w", "wk": "w", "week": "w", "weeks": "w",
 }  # fmt: skip
-_WORDS = {"daily": "1d", "day": "1d", "d": "1d", "minute": "1m", "hourly": "1h", "hour": "1h", "minutely": "1m"}
+_WORDS = {
+    "weekly": "1w",
+    "week": "1w",
+    "w": "1w",
+    "daily": "1d",
+    "day": "1d",
+    "d": "1d",
+    "minute": "1m",
+    "hourly": "1h",
+    "hour": "1h",
+    "minutely": "1m",
+}
 
 
 def known_name(text: str) -> str:
     """The interval that a word means; what means none, or several (60: minutes or seconds?), stays as it is.
 
-    >>> [known_name(text) for text in ("1min", "M1", "H4", "1-MINUTE", "5T", "D", "daily", "60", "1M", "1w")]
-    ['1m', '1m', '4h', '1m', '5m', '1d', '1d', '60', '1M', '1w']
+    >>> [known_name(text) for text in ("1min", "M1", "H4", "1-MINUTE", "5T", "D", "daily", "60", "1M", "1wk")]
+    ['1m', '1m', '4h', '1m', '5m', '1d', '1d', '60', '1M', '7d']
     """
     if text == "1M" or text.isdigit():  # a month
         return text
     low = text.lower()
     if low in _WORDS:
-        return _WORDS[low]
-    before, after = re.fullmatch(r"(\d+)[-_ ]?([a-z]+)", low), re.fullmatch(r"([mhd])(\d+)", low)
+        return in_days(_WORDS[low])
+    before, after = re.fullmatch(r"(\d+)[-_ ]?([a-z]+)", low), re.fullmatch(r"([mhdw])(\d+)", low)
     number, unit = (before[1], before[2]) if before else (after[2], after[1]) if after else ("", "")
     return (
-        canonical_interval(f"{int(number)}{_UNITS[unit]}")
+        canonical_interval(in_days(f"{int(number)}{_UNITS[unit]}"))
         if unit in _UNITS and int(number)
         else canonical_interval(text)
     )

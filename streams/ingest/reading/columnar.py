@@ -14,15 +14,35 @@ def batches(data: Any, rows: int | None) -> Iterator[Any]:
     """Tables of at most `rows` rows; None: one table."""
     import pyarrow
 
-    if isinstance(data, pyarrow.Table):
-        parts = data.to_batches(max_chunksize=rows) if rows else []
-        yield from (pyarrow.Table.from_batches([part]) for part in parts) if rows else [data]
-    elif rows is None:
-        yield data.read_all() if hasattr(data, "read_all") else data.read()
-    elif hasattr(data, "iter_batches"):
-        yield from (pyarrow.Table.from_batches([part]) for part in data.iter_batches(batch_size=rows))
+    if rows is None:
+        yield _whole(data)
     else:
-        yield from (pyarrow.Table.from_batches([data.get_batch(i)]) for i in range(data.num_record_batches))
+        yield from (pyarrow.Table.from_batches([part]) for part in _parts(data, rows))
+
+
+def _whole(data: Any) -> Any:
+    import pyarrow
+
+    if isinstance(data, pyarrow.Table):
+        return data
+    return next(getattr(data, name)() for name in ("read_all", "read", "to_table") if hasattr(data, name))
+
+
+def _parts(data: Any, rows: int) -> Iterator[Any]:
+    """Of a table, a Parquet file, a data set, a file of Arrow's or a stream."""
+    import pyarrow
+
+    if isinstance(data, pyarrow.Table):
+        yield from data.to_batches(max_chunksize=rows)
+    elif hasattr(data, "iter_batches"):
+        for group in range(data.num_row_groups):  # a reader of all of them keeps what it has read of each
+            yield from data.iter_batches(batch_size=rows, row_groups=[group])
+    elif hasattr(data, "to_batches"):
+        yield from data.to_batches(batch_size=rows, batch_readahead=1, fragment_readahead=1)
+    elif hasattr(data, "get_batch"):
+        yield from (data.get_batch(number) for number in range(data.num_record_batches))
+    else:
+        yield from data
 
 
 def flat(table: Any, schema: Any, first: int, source: Source) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """JSON: a row a line, a list of rows, or rows somewhere in a document."""
 
+import itertools
+from collections.abc import Iterator
 from typing import IO, Any
 
 import msgspec
@@ -10,9 +12,17 @@ from schemas.errors import ConfigurationError
 from streams.ingest.reading.pieces import Piece
 
 
-def document(piece: Piece, file: IO[bytes], source: Source) -> pd.DataFrame:
-    """Its rows; of lists the names are the source's."""
-    data = file.read()
+def documents(piece: Piece, file: IO[bytes], source: Source, rows: int | None) -> Iterator[pd.DataFrame]:
+    """Its rows; where each line is one by the file's name, at most `rows` at once."""
+    if rows is None or not piece.suffix.startswith((".jsonl", ".ndjson")) or source.records is not None:
+        yield _document(piece, file.read(), source)
+        return
+    while lines := list(itertools.islice(file, rows)):
+        yield _document(piece, b"".join(lines), source)
+
+
+def _document(piece: Piece, data: bytes, source: Source) -> pd.DataFrame:
+    """Of lists the names are the source's."""
     try:
         rows = _rows(data, piece, source)
     except msgspec.DecodeError as error:

@@ -9,7 +9,7 @@ MEND = "needs a library more: pip install 'alphawire[lake]'"
 
 
 def lake_table(piece: Piece) -> Any:
-    """The rows that are in it now, as a table of Arrow's."""
+    """The rows that are in it now, as a data set or a reader of Arrow's: neither holds them all."""
     return _delta(piece) if piece.kind == "delta" else _iceberg(piece)
 
 
@@ -22,7 +22,7 @@ def _delta(piece: Piece) -> Any:
     import pyarrow
 
     try:
-        return pyarrow.table(DeltaTable(piece.name).to_pyarrow_table())
+        return DeltaTable(piece.name).to_pyarrow_dataset()
     except (DeltaError, pyarrow.ArrowException, OSError) as error:
         raise ConfigurationError(f"{piece}: cannot be read as Delta Lake: {str(error).splitlines()[0]}") from None
 
@@ -35,7 +35,7 @@ def _iceberg(piece: Piece) -> Any:
         raise ConfigurationError(f"{piece}: is a table of Iceberg, which {MEND}") from None
     newest = max((piece.path / "metadata").glob("*.metadata.json"), key=lambda path: (_version(path.name), path.name))
     try:
-        return StaticTable.from_metadata(str(newest.absolute())).scan().to_arrow()
+        return StaticTable.from_metadata(str(newest.absolute())).scan().to_arrow_batch_reader()
     except (NoSuchTableError, ValidationError, OSError, ValueError) as error:
         raise ConfigurationError(f"{piece}: cannot be read as Iceberg: {str(error).splitlines()[0]}") from None
 

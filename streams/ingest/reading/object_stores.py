@@ -29,8 +29,11 @@ def stored(address: str) -> Iterator[Piece]:
         )
     except (ArrowException, OSError, ValueError) as error:
         raise ConfigurationError(f"{address}: cannot be read: {str(error).splitlines()[0]}") from None
-    if any("/_delta_log/" in each.path for each in inside):
-        raise ConfigurationError(f"{address}: is a table of Delta Lake; copy it here to read it by its log")
+    for sign, what in (("/_delta_log/", "Delta Lake"), (".metadata.json", "Iceberg")):
+        if any(sign in each.path for each in inside):
+            raise ConfigurationError(
+                f"{address}: is a table of {what}, whose log says which files count; copy it here, and give the folder"
+            )
     for each in sorted(inside, key=lambda each: each.path):
         item = PurePosixPath(each.path)
         wanted = fnmatch(each.path, path) if "*" in path else item.name.lower().endswith(_ENDS)

@@ -3,8 +3,8 @@
 import codecs
 import io
 import json
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import pandas as pd
@@ -18,6 +18,8 @@ from streams.ingest.reading.texts import text_tables
 
 HEAD = 4096
 """Bytes of a text that tell how it is written."""
+BUFFER = 1 << 20
+"""Bytes of a column that are read ahead."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,13 @@ class Table:
     piece: Piece
     whole: bool = True
     """False: there may be more of them."""
+    first: int = 0
+    """The number of its first row in the file."""
 
 
 def tables(piece: Piece, source: Source, rows: int | None = None, texts: Container[str] | None = ()) -> Iterator[Table]:
-    """The rows of `piece`, at most `rows` at once; of a text the columns `texts` (None: all) as they are written.
+    """The rows of `piece`: all at once, or some `rows` of them (up to three times as many, so that no table is so short
+    that its rows tell nothing); of a text the columns `texts` (None: all) as they are written.
 
     Raises
     ------
@@ -40,11 +45,38 @@ def tables(piece: Piece, source: Source, rows: int | None = None, texts: Contain
         For a file that cannot be read, or is not as the source says.
     """
     try:
-        yield from _tables(piece, source, rows, texts)
+        yield from (
+            _tables(piece, source, rows, texts) if rows is None else grouped(_tables(piece, source, rows, texts), rows)
+        )
     except FileNotFoundError:
         raise ConfigurationError(f"{piece}: there is no such file") from None
     except (OSError, ValueError, UnicodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
         raise ConfigurationError(f"{piece}: cannot be read: {(str(error) or repr(error)).splitlines()[0]}") from None
+
+
+def grouped(parts: Iterator[Table], rows: int) -> Iterator[Table]:
+    """The rows of each file in tables of `rows` and more: short ones are joined."""
+    ready: list[Table] = []
+    waiting: list[Table] = []
+    count = first = 0
+    for part in parts:
+        if (waiting and waiting[0].piece != part.piece) or (not waiting and ready and ready[0].piece != part.piece):
+            yield _joined([*ready, *waiting], first, whole=first == 0)
+            ready, waiting, count, first = [], [], 0, 0
+        waiting.append(part)
+        count += len(part.frame)
+        if count >= rows:
+            if ready:
+                yield (table := _joined(ready, first, whole=False))
+                first += len(table.frame)
+            ready, waiting, count = waiting, [], 0
+    if ready or waiting:
+        yield _joined([*ready, *waiting], first, whole=first == 0)
+
+
+def _joined(parts: list[Table], first: int, whole: bool) -> Table:
+    frame = parts[0].frame if len(parts) == 1 else pd.concat([part.frame for part in parts], ignore_index=True)
+    return replace(parts[0], frame=frame.reset_index(drop=True), whole=whole, first=first)
 
 
 def look_at(piece: Piece) -> Iterator[Look]:
@@ -62,7 +94,7 @@ def _is_text(piece: Piece) -> bool:
 
 def _tables(piece: Piece, source: Source, rows: int | None, texts: Container[str] | None) -> Iterator[Table]:
     if piece.kind != "file":
-        yield from _columnar(_of_folder(piece), piece, source, rows)
+        yield from _arrows(piece, lambda: _of_folder(piece), source, rows)
     elif piece.suffix in COLUMNAR and not piece.packing:
         yield from _files(piece, source, rows)
     else:
@@ -86,12 +118,13 @@ def _file(
         raise ConfigurationError(f"{piece}: cannot be read: it is empty")
     chosen = settle(source, Look(piece, head))
     if piece.suffix in LINES:
-        from streams.ingest.reading.documents import document
+        from streams.ingest.reading.documents import documents
 
-        yield Table(named(piece, document(piece, file, chosen)), chosen, piece)
+        for frame in documents(piece, file, chosen, rows):
+            yield Table(named(piece, frame), chosen, piece)
         return
     for frame in text_tables(piece, file, chosen, rows, texts):
-        yield Table(named(piece, frame), chosen, piece, whole=rows is None)
+        yield Table(named(piece, frame), chosen, piece)
 
 
 def head_of(file: IO[bytes]) -> str:
@@ -104,22 +137,27 @@ def head_of(file: IO[bytes]) -> str:
 
 
 def _files(piece: Piece, source: Source, rows: int | None, file: Any = None) -> Iterator[Table]:
+    where = file or opened(piece)
+    if piece.suffix in (".parquet", ".pq", ".parq"):
+        yield from _arrows(piece, lambda: _parquet(where, BUFFER if rows else 0), source, rows)
+    else:
+        yield from _arrows(piece, lambda: _arrow(where), source, rows)
+
+
+def _arrows(piece: Piece, open_it: Callable[[], Any], source: Source, rows: int | None) -> Iterator[Table]:
     import pyarrow
 
-    where = file or opened(piece)
     try:
-        if piece.suffix in (".parquet", ".pq", ".parq"):
-            yield from _columnar(_parquet(where), piece, source, rows)
-        else:
-            yield from _columnar(_arrow(where), piece, source, rows)
+        yield from _columnar(open_it(), piece, source, rows)
     except pyarrow.ArrowException as error:
         raise ConfigurationError(f"{piece}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _parquet(file: Any) -> Any:
+def _parquet(file: Any, buffer: int = 0) -> Any:
+    """`buffer`: a group of rows may be as large as the file, and is not read at once."""
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(file, coerce_int96_timestamp_unit="us")
+    return pyarrow.parquet.ParquetFile(file, coerce_int96_timestamp_unit="us", buffer_size=buffer)
 
 
 def _arrow(file: Any) -> Any:
@@ -131,7 +169,7 @@ def _arrow(file: Any) -> Any:
     except pyarrow.ArrowInvalid:  # a stream, or the first version of feather
         file.seek(0)
         try:
-            return pyarrow.ipc.open_stream(file).read_all()
+            return pyarrow.ipc.open_stream(file)
         except pyarrow.ArrowInvalid:
             file.seek(0)
             return pyarrow.feather.read_table(file)
@@ -174,7 +212,7 @@ def _columnar(data: Any, piece: Piece, source: Source, rows: int | None) -> Iter
         del batch  # as much as the frame; Arrow would keep the memory for itself
         pyarrow.default_memory_pool().release_unused()
         first += len(frame)
-        yield Table(named(piece, frame), chosen, piece, whole=rows is None)
+        yield Table(named(piece, frame), chosen, piece)
 
 
 def _sheet(piece: Piece, file: IO[bytes], source: Source) -> pd.DataFrame:
