@@ -13,8 +13,9 @@ from schemas.errors import ConfigurationError
 from schemas.wire import is_symbol
 from schemas.wire.fields import LAST_TIME
 from schemas.wire.trades import LARGEST, MAX_ID, Trade
-from streams.ingest.bar_files import EXAMPLES, Refused, symbol_text
+from streams.ingest.bar_files import EXAMPLES, Refused
 from streams.ingest.normal.bar_times import stamps, starts
+from streams.ingest.normal.naming import symbol_text
 from streams.ingest.reading.places import pieces_of
 from streams.ingest.reading.tables import Table, tables
 
