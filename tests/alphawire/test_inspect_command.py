@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from alphawire.cli import cli
+from schemas.errors import ConfigurationError
 
 FORMATS = Path(__file__).parents[1] / "data" / "formats"
 
@@ -62,3 +63,12 @@ def test_files_or_a_source_and_not_both() -> None:
     for arguments in ([], ["a.csv", "--source", "desk"]):
         done = run("inspect", *arguments)
         assert "name files, or --source NAME" in str(done.exception)
+
+
+@pytest.mark.parametrize("data", [b"", b"symbol,time\n", b"PAR1" + b"\xff" * 60 + b"PAR1"])
+def test_a_file_that_is_none_of_its_kind_is_said_in_a_line(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    path.write_bytes(data)
+    done = run("inspect", str(path))
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception).startswith(f"{path}: cannot be read: ")

@@ -1,6 +1,7 @@
 """A file's rows as tables, whatever it is written in; what the columns mean is not known here."""
 
 import codecs
+import contextlib
 import io
 import json
 from collections.abc import Callable, Container, Iterator
@@ -44,10 +45,15 @@ def tables(piece: Piece, source: Source, rows: int | None = None, texts: Contain
     ConfigurationError
         For a file that cannot be read, or is not as the source says.
     """
+    with _named_faults(piece):
+        parts = _tables(piece, source, rows, texts)
+        yield from parts if rows is None else grouped(parts, rows)
+
+
+@contextlib.contextmanager
+def _named_faults(piece: Piece) -> Iterator[None]:
     try:
-        yield from (
-            _tables(piece, source, rows, texts) if rows is None else grouped(_tables(piece, source, rows, texts), rows)
-        )
+        yield
     except FileNotFoundError:
         raise ConfigurationError(f"{piece}: there is no such file") from None
     except (OSError, ValueError, UnicodeError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
@@ -81,11 +87,12 @@ def _joined(parts: list[Table], first: int, whole: bool) -> Table:
 
 def look_at(piece: Piece) -> Iterator[Look]:
     """What is seen of it, and of each file in it, before it is read."""
-    if piece.kind != "file" or piece.suffix in COLUMNAR:
-        yield _look(piece)
-        return
-    for member, file in unpacked(piece):
-        yield Look(member, head_of(file)) if _is_text(member) else Look(member)
+    with _named_faults(piece):
+        if piece.kind != "file" or piece.suffix in COLUMNAR:
+            yield _look(piece)
+            return
+        for member, file in unpacked(piece):
+            yield Look(member, head_of(file)) if _is_text(member) else Look(member)
 
 
 def _is_text(piece: Piece) -> bool:
@@ -157,7 +164,9 @@ def _parquet(file: Any, buffer: int = 0) -> Any:
     """`buffer`: a group of rows may be as large as the file, and is not read at once."""
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(file, coerce_int96_timestamp_unit="us", buffer_size=buffer)
+    return pyarrow.parquet.ParquetFile(
+        file, coerce_int96_timestamp_unit="us", buffer_size=buffer, page_checksum_verification=True
+    )
 
 
 def _arrow(file: Any) -> Any:
