@@ -116,7 +116,7 @@ class ReadyStrategy:
     @property
     def feature_identity(self) -> bytes:
         """Equal for strategies whose features have the same values for the same bars."""
-        names = ("interval", "universe", "features", "news")
+        names = ("interval", "universe", "features", "expr", "news")
         return canonical_json([self.config.get(name) for name in names])
 
     @property

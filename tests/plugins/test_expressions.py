@@ -196,3 +196,9 @@ def test_an_unknown_value_stays_unknown_in_a_frame() -> None:
     given = columns(FEATURES, frame, expr={"x": "rsi > 0", "y": "m / m"}, prediction="x")
     assert given[["x", "y"]].isna().all().all()
     assert isinstance(given, pd.DataFrame)
+
+
+def test_strategies_with_other_expressions_have_other_features() -> None:
+    """What a sweep computes once for strategies of one identity."""
+    one, other = (ready_strategy("one", strategy(FEATURES, "x", expr={"x": text})) for text in ("rsi / m", "rsi * m"))
+    assert one.feature_identity != other.feature_identity

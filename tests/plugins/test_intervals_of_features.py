@@ -352,3 +352,12 @@ def test_the_sessions_belong_to_the_configuration() -> None:
     assert (
         utc.config_hash == ready_strategy("one", strategy([{"technical.rsi": {"interval": "1d"}}], "rsi")).config_hash
     )
+
+
+def test_all_is_compiled_with_the_first_bar() -> None:
+    """The first longer bar may come when a worker is busy."""
+    feature = feature_registry.create("technical.rsi")
+    assert isinstance(feature, FoldFeature)
+    longer = AtInterval(feature, clock_of("1h", None), MINUTE)
+    longer.run(longer.new_states(1), np.zeros(1, np.int64), trial_bars(1), np.empty((1, 1)))
+    assert feature._kernel is not None

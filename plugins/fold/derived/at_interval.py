@@ -47,6 +47,7 @@ class AtInterval:
         self.reads = feature.reads
         self._reads = periods.reads_of(self.reads)
         self._most = clock.most_bars(interval_ms)
+        self._prepared = False
         own = feature.columns
         self.columns = (*own, *(lags.columns if lags else ()), *((f"{own[0]}.partial",) if partial else ()))
         fields: list[Any] = [("period", periods.PERIOD), ("held", "f8", (len(self.columns),))]
@@ -79,8 +80,13 @@ class AtInterval:
         for _, part in self._parts:
             part.prepare()
         periods.prepare()
+        self._prepared = True
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
+        if (
+            not self._prepared
+        ):  # with the first bar, and not when the first longer one is complete, in the midst of work
+            self.prepare()
         bars = np.ascontiguousarray(bars)
         held, slots = states["held"], np.ascontiguousarray(slots)
         rows, longer, partial = periods.fold_periods(
