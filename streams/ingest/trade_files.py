@@ -53,6 +53,8 @@ def read_trades(paths: tuple[str, ...], source: Source, left: Refused) -> Iterat
 
 def _trades(table: Table, first: int, left: Refused) -> list[Numbered]:
     raw, columns = table.frame, _columns(table)
+    if not len(raw):
+        return []
     times, faults = _times(table, columns["time"])
     symbols = raw[columns["symbol"]].map(symbol_text) if columns["symbol"] else _named_by(table)
     price, size = (_numbers(raw[columns[name]]) for name in ("price", "size"))

@@ -165,6 +165,12 @@ def test_doubts_are_refused_with_the_line_that_settles_them(
     assert word in str(done.output) + str(done.exception)
 
 
+def test_a_file_without_rows_holds_no_trade(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("symbol,time,price,size\n")
+    done = run("--source", str(tmp_path / "t.csv"), "--out", str(tmp_path / "b.jsonl"), code=1)
+    assert "holds no trade that can be used" in str(done.exception)
+
+
 def test_a_declared_source_is_read(run: Callable[..., Any], tmp_path: Path) -> None:
     frame = random_trades(500)
     raw = pd.DataFrame(
