@@ -25,6 +25,7 @@ NOT_RUN = {
     ("docs/configuration.md", "there is no broker of that name"),
     ("docs/operations.md", "it needs Docker; tests/test_compose.py and tests/test_compose_broker.py check the file"),
     ("examples/data/README.md", "the two full files are not here"),
+    ("docs/python.md", "the model goes to models/demo; examples/research.ipynb does the same, and a test runs it"),
     ("docs/trades.md", "the file is yours"),
     ("docs/trades.md", "there are no trades on this broker"),
     ("docs/performance.md", "it installs other projects, and takes 12 minutes"),
