@@ -36,7 +36,9 @@ def scratch(shape: tuple[int, ...], dtype: Any = np.float64) -> NDArray[Any]:
     folder = scratch_folder()
     try:
         with tempfile.TemporaryFile(prefix="alphawire-", dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, size)
             pages = mmap.mmap(file.fileno(), size)
     except OSError as error:
         raise ConfigurationError(
