@@ -91,7 +91,8 @@ def recreated(entry: Applied, config: Config) -> ReadyStrategy | None:
         if entry.config["model"] is not None:
             if given.model is None:
                 return None
-            plain["model"] = given.model.model_dump() | {"key": entry.config["model"]["key"]}
+            applied = entry.config["model"]
+            plain["model"] = given.model.model_dump() | {"key": applied["key"], "columns": applied.get("columns")}
             plain["model"]["artifact"] = _artifact(given, entry)
         strategy = ready_strategy(entry.strategy, Strategy.model_validate(plain), Path())
     except (AlphawireError, ValueError):

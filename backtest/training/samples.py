@@ -15,6 +15,7 @@ from backtest.training.targets import last_return, targets_of
 from plugins.base.bars import COLUMNS, times_of
 from plugins.pipeline.frames import bar_index, feature_blocks
 from plugins.strategy.features import features_of
+from plugins.strategy.parts import model_columns
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
 from schemas.errors import ConfigurationError
@@ -151,7 +152,7 @@ def make_samples(
             (strategy.training.target, outcomes.target), ("known", outcomes.known), ("last_return", outcomes.baseline)
         )
     )  # fmt: skip
-    return Samples(X, y, known, baseline, dropped)
+    return Samples(X, y, known, baseline, dropped).only(model_columns(name, strategy, computed.columns))
 
 
 @dataclass(frozen=True)

@@ -101,13 +101,22 @@ def symbol_level(index: pd.MultiIndex) -> int:
 
 def times_of(index: pd.Index) -> NDArray[np.int64]:
     """Milliseconds since the epoch of a datetime index (beside its symbols), or 0, 1, 2, … for any other index."""
-    level = index
-    if isinstance(index, pd.MultiIndex):
-        level = index.get_level_values(-1 if symbol_level(index) == 0 else 0)
+    level = _time_level(index)
     if isinstance(level, pd.DatetimeIndex):
         naive = level.tz_convert("UTC").tz_localize(None) if level.tz is not None else level
         return naive.as_unit("ms").to_numpy().astype(np.int64)
     return np.arange(len(index), dtype=np.int64)
+
+
+def _time_level(index: pd.Index) -> pd.Index:
+    if not isinstance(index, pd.MultiIndex):
+        return index
+    return index.get_level_values(-1 if symbol_level(index) == 0 else 0)
+
+
+def has_times(index: pd.Index) -> bool:
+    """Does it say when its rows are?"""
+    return isinstance(_time_level(index), pd.DatetimeIndex)
 
 
 def frame_from_bars(bars: NDArray[np.void]) -> pd.DataFrame:

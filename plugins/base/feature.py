@@ -18,6 +18,10 @@ class BaseFeature(Plugin):
     """
     labels: ClassVar[dict[str, dict[int, str]]] = {}
     """What the numbers in a column stand for: ``{"volatility_regime": {0: "low", 1: "mid", 2: "high"}}``."""
+    calendar: ClassVar[str | None] = None
+    """Digest of a calendar that its values depend on beside its parameters; an instance may set its own. It is a part
+    of a strategy's configuration hash.
+    """
     lookback: ClassVar[int | None] = None
     """Bars (rows) that a value depends on, for a plugin that has only `compute`; an instance may set its own from
     its parameters.

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.base import BaseFeature, FloatArray, name_of
-from plugins.base.bars import bar_dtype, bars_from_frame, symbol_level, times_of
+from plugins.base.bars import bar_dtype, bars_from_frame, has_times, symbol_level, times_of
 from schemas.canonical import canonical_json, sha256_hex
 from schemas.errors import PluginError
 
@@ -72,11 +72,15 @@ def over_frame(feature: StreamingFeature, data: pd.DataFrame) -> pd.DataFrame:
     sorted, or has several symbols and does not name them.
     """
     requires = feature.plugin.requires
-    needed = (*feature.reads, *requires)
+    needed = [name for name in (*feature.reads, *requires) if name != "time"]
     missing = [name for name in needed if name not in data]
     if missing:
         raise PluginError(
             f"{name_of(feature.plugin)}: the data has no column {', '.join(missing)}; it needs {', '.join(needed)}"
+        )
+    if "time" in feature.reads and not has_times(data.index):
+        raise PluginError(
+            f"{name_of(feature.plugin)}: it reads the bars' times; give the frame a DatetimeIndex of them"
         )
     slots, count = slots_in(data)
     if not _forward(slots, times_of(data.index)):

@@ -33,7 +33,7 @@ from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base import Params as FeatureParams
 from plugins.base.bars import BAR, COLUMNS, PRICES, bar_dtype
 from plugins.base.streaming import Rows, forget_infinite, layout_of, over_frame, trial_bars
-from plugins.fold.kernel import Kernel, compile_kernel
+from plugins.fold.kernel import Kernel, Step, compile_kernel
 from schemas.errors import PluginError
 
 __all__ = ["Column", "FeatureParams", "Field", "FoldFeature", "column_of"]
@@ -74,6 +74,11 @@ class FoldFeature(BaseFeature):
     def step(state: Any, bar: Any, params: Any, out: Any) -> None:
         """Take in one bar: change `state`, set `out`."""
         raise NotImplementedError
+
+    @property
+    def chosen_step(self) -> Step:
+        """The step that runs; override it where parameters decide between several, with other outputs."""
+        return type(self).step
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -171,7 +176,7 @@ class FoldFeature(BaseFeature):
     def prepare(self) -> None:
         if self._kernel is None:
             self._kernel = compile_kernel(
-                type(self).step,
+                self.chosen_step,
                 tuple(self.reads),
                 self.state_dtype,
                 self._params.dtype,
@@ -197,7 +202,7 @@ class FoldFeature(BaseFeature):
         with np.errstate(all="ignore"):
             for i, bar in enumerate(bars):
                 if not any(math.isnan(bar[name]) for name in self.reads):
-                    type(self).step(_Fields(states[slots[i]]), _Fields(bar), params, _Fields(results[i]))
+                    self.chosen_step(_Fields(states[slots[i]]), _Fields(bar), params, _Fields(results[i]))
         forget_infinite(outs)
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:

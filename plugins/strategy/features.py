@@ -109,8 +109,10 @@ def _parts(number: int, use: PluginUse, place: str, interval: str) -> Iterator[F
             feature, lags = longer, None
     except (PluginError, ConfigurationError) as error:
         raise ConfigurationError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+    digests = [digest for digest in (clock.digest if clock else None, feature.plugin.calendar) if digest]
+    digest = "-".join(digests) or None
     own, derived = names[: len(feature.columns)], names[len(feature.columns) :]
-    yield FeatureColumns(feature, own, use=number, settings=settings.given, sessions=clock.digest if clock else None)
+    yield FeatureColumns(feature, own, use=number, settings=settings.given, sessions=digest)
     if lags is not None:
         yield FeatureColumns(lags, derived, use=number, derived=True)
 

@@ -16,7 +16,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.inputs import Inputs
 from plugins.models.artifacts.manifest import FeatureUse
 from plugins.news.join import NEWS_COLUMNS
-from plugins.strategy.requirements import FeatureColumns, each_use, origins_of, sessions_of
+from plugins.strategy.requirements import FeatureColumns, each_use, needed_for, origins_of, sessions_of
 from schemas.canonical import canonical_json
 from schemas.configuration import NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
@@ -91,8 +91,30 @@ def ring_of(name: str, model: BaseModel | None, width: int, role: str = "model",
     return ring
 
 
+def model_columns(name: str, strategy: Strategy, columns: Sequence[str], role: str = "model") -> list[str]:
+    """Of the strategy's `columns` those that the model sees, in their order.
+
+    Raises
+    ------
+    ConfigurationError
+        It is to see one that there is not, or one twice.
+    """
+    if strategy.model is None or (wanted := strategy.model.columns) is None:
+        return list(columns)
+    place = f"strategies.{name}.{role}.columns"
+    if missing := [column for column in wanted if column not in columns]:
+        raise ConfigurationError(f"{place}: there is no column {missing[0]!r}; there are {', '.join(columns)}")
+    if twice := [column for column in wanted if wanted.count(column) > 1]:
+        raise ConfigurationError(f"{place}: {twice[0]} is there twice")
+    return [column for column in columns if column in wanted]
+
+
 def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
-    """What a model of the strategy sees, as its manifest records it."""
+    """What a model of the strategy sees, as its manifest records it: nothing of a feature that only others need."""
+    chosen = strategy.model.columns if strategy.model else None
+    if chosen is not None:
+        used = needed_for(chosen, features)
+        features = [bound for bound in features if bound.use in used]
     uses = [
         FeatureUse(
             key=bound.feature.plugin.key,
@@ -148,6 +170,7 @@ def load_model(
     from plugins.models.artifacts.loading import load_artifact
 
     columns = [column for bound in features for column in bound.columns]
+    model_columns(name, strategy, columns, role)
     loaded = load_artifact(
         base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy,
         inputs=inputs_of(strategy, features),

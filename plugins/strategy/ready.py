@@ -17,7 +17,7 @@ from plugins.signals import signal_registry
 from plugins.strategy.changes import changes_of, heartbeat_of
 from plugins.strategy.features import features_of
 from plugins.strategy.identity import identity_of, without_sources
-from plugins.strategy.parts import create, fold_of, load_model, news_use, ring_of, use_news
+from plugins.strategy.parts import create, fold_of, load_model, model_columns, news_use, ring_of, use_news
 from plugins.strategy.requirements import FeatureColumns, each_use, run_order, sessions_of
 from plugins.strategy.universe import Universe, check_size, universe_of
 from plugins.strategy.validity import Validity, validity_of
@@ -268,6 +268,8 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
         plain |= {"publish": "changes", "heartbeat": heartbeat_of(strategy)}
     model, model_id = parts.model, parts.model_id
     predicts = {**identity_of(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None
+    if predicts is not None and strategy.model is not None and strategy.model.columns is not None:
+        predicts["columns"] = model_columns("", strategy, parts.columns)
     return plain | {
         "interval": canonical_interval(strategy.interval),
         "universe": parts.universe.resolved,

@@ -43,6 +43,18 @@ def each_use(features: Sequence[FeatureColumns]) -> Iterator[tuple[FeatureColumn
             yield bound, bound.feature.plugin.params | dict(bound.settings), columns
 
 
+def needed_for(columns: Sequence[str], features: Sequence[FeatureColumns]) -> set[int]:
+    """Numbers of the uses of plugins that these columns come from, or that those require."""
+    waiting = [number for number, bound in enumerate(features) if set(bound.columns) & set(columns)]
+    found: set[int] = set()
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += _needs(features[number], features)
+    return {features[number].use for number in found}
+
+
 def sessions_of(bound: FeatureColumns) -> dict[str, str]:
     """A library's calendar changes with its version: what of it belongs to the identity of a feature."""
     return {} if bound.sessions is None else {"sessions": bound.sessions}

@@ -49,12 +49,13 @@ class PluginUse(Section):
 
 
 class ModelUse(Section):
-    """A trained artifact; `trusted` allows a plugin to unpickle it."""
+    """A trained artifact; `trusted` allows a plugin to unpickle it; `columns` are those that the model sees."""
 
     key: str
     artifact: Path
     params: dict[str, Any] = {}
     trusted: bool = False
+    columns: list[str] | None = Field(None, min_length=1, description="its inputs; by default all columns")
 
 
 class Training(Section):

@@ -141,7 +141,7 @@ def missing_values(subject: FeatureSubject) -> str:
     """A bar without prices was put between others: it must give NaN and leave the state as it was."""
     if not subject.fold:
         raise Inapplicable("a bar with holes never reaches compute: it is refused before")
-    if not getattr(subject.plugin, "reads", ()):
+    if not set(getattr(subject.plugin, "reads", ())) - {"time"}:
         raise Inapplicable("it reads nothing of the bar itself")
     data, middle = subject.bars, len(subject.bars) // 2
     hole = data.iloc[[middle]] * np.nan

@@ -44,8 +44,8 @@ class AtInterval:
                 " strategy's own bars; leave out `interval`"
             )
         self.feature, self.clock, self.lags, self.partial = feature, clock, lags, partial
-        self.reads = feature.reads
-        self._reads = periods.reads_of(self.reads)
+        self.reads = (*feature.reads, *(() if "time" in feature.reads else ("time",)))
+        self._reads = periods.reads_of(feature.reads)
         self._most = clock.most_bars(interval_ms)
         self._prepared = False
         own = feature.columns

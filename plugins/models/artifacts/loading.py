@@ -83,9 +83,10 @@ def load_artifact(
         raise ArtifactError(
             f"{folder}: {key} executes what its file holds; write `trusted: true` under `model:` if you trust it"
         )
-    left_out = manifest.left_out or []
-    seen = [name for name in columns if name not in left_out]
-    if fault := column_fault(seen, manifest.columns) or column_fault([n for n in columns if n in left_out], left_out):
+    left_out, chosen = manifest.left_out or [], strategy.model.columns if strategy and strategy.model else None
+    given = [name for name in columns if chosen is None or name in chosen]
+    seen = [name for name in given if name not in left_out]
+    if fault := column_fault(seen, manifest.columns) or column_fault([n for n in given if n in left_out], left_out):
         raise ArtifactError(f"{folder}: the strategy's columns are not those of the training: {fault}; train again")
     if strategy is not None:
         _check_strategy(folder, manifest, cls, strategy)
@@ -93,9 +94,9 @@ def load_artifact(
         check_inputs(folder, manifest, inputs)
     _check_libraries(folder, manifest)
     check_files(folder, manifest)
-    name = (cls, manifest.sha256, *columns)
+    name = (cls, manifest.sha256, *columns, None, *seen)
     if (model := _in_use.get(name)) is None:
-        model = _in_use[name] = _model(folder, manifest, cls, seen)
+        model = _in_use[name] = _model(folder, manifest, cls, seen if len(seen) < len(columns) else None)
     return LoadedModel(model, manifest, manifest.sha256)
 
 
@@ -103,11 +104,12 @@ _in_use: "WeakValueDictionary[tuple[object, ...], BaseModel]" = WeakValueDiction
 """Strategies with one artifact have one model, which then takes memory once, and predicts once for them all."""
 
 
-def _model(folder: Path, manifest: Manifest, cls: type[BaseModel], seen: list[str]) -> BaseModel:
+def _model(folder: Path, manifest: Manifest, cls: type[BaseModel], seen: list[str] | None) -> BaseModel:
+    """`seen`: the columns that it is given, of more; None: all."""
     models: dict[str, BaseModel] = {
         symbol: _certified(folder, manifest, cls, stored) for symbol, stored in manifest.models.items()
     }
-    if manifest.left_out:
+    if seen is not None:
         models = {symbol: ChosenColumns(model, seen) for symbol, model in models.items()}
     return models[EVERY_SYMBOL] if EVERY_SYMBOL in models else PerSymbolModel(models)
 
