@@ -15,6 +15,7 @@ from plugins.fold import FeatureParams, FoldFeature
 from plugins.fold.feature import StepParam
 from plugins.fold.kernel import Step
 from schemas.canonical import sha256_hex
+from schemas.errors import ConfigurationError
 
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
 FIRST_DAY, LAST_DAY = -25_567, 47_482
@@ -109,7 +110,10 @@ class _Sessions(FeatureParams):
         if value == AUTO:
             raise ValueError("auto says no sessions; write a name of exchange_calendars such as XNYS, or 24/7")
         if value != ALWAYS_OPEN:
-            market_calendar(value, "session")
+            try:
+                market_calendar(value, "session")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
         return value
 
 
