@@ -12,9 +12,9 @@ from tests.test_layers import LAYERS, ROOT, imports
 
 PAGE = ROOT / "docs" / "architecture.md"
 MOST = 12
+"""Modules and rooms in one folder."""
 CATALOGUES = {"plugins/features"}
 """Folders with one module a plugin, however many there are: that is where a plugin is dropped in."""
-"""Modules and rooms in one folder."""
 
 Arrows = dict[str, set[str]]
 
