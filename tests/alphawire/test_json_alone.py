@@ -104,6 +104,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("modelled", "--bars", "bars.csv", "-c", "a.yaml", "--plugins", "noisy.py", *more)
         for more in ((), ("--cv", "walk-forward", "--folds", "2", "--jobs", "1"))
     ),
+    "features": (("modelled", *SOURCE, "--out", "rows.parquet", "-c", "a.yaml", "--plugins", "noisy.py"),),
     "models list": (("modelled", "-c", "a.yaml", "--plugins", "noisy.py"),),
     "models use": (("modelled", "--back", "--wait", "0", "-c", "a.yaml", "--plugins", "noisy.py"),),
     "pause": (("plain", "--wait", "0", "-c", "a.yaml", "--plugins", "noisy.py"),),
