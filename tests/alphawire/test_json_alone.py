@@ -133,6 +133,7 @@ ELSEWHERE = {
     "bars": "tests/streams/test_trades_killed.py",
     "inspect": "tests/alphawire/test_inspect_command.py",
     "models compare": "tests/streams/test_shadow.py",
+    "schemas register": "tests/streams/test_topic_encodings.py",
     "broker": "tests/streams/test_brokers.py",
     "demo": "tests/test_demo.py",
 }
