@@ -156,6 +156,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer._client.force_metadata_update()
             await asyncio.sleep(GROUP_LOOK)
 
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        """Gaps are looked for from where is sought, beside the seek and in the thread that takes the broker's answers:
+        else a transaction's mark in an answer that came at once would be passed unseen, and told as a gap later.
+        """
+        for tp, offset in partitions.items():
+            self.consumer.gaps.begin(tp, offset)
+        await super()._seek_wait(consumer, partitions)
+
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **kwargs)
         ends = {tp: batch[-1].offset + 1 for tp, batch in records.items() if batch}
@@ -302,7 +310,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._expected.update(targets)
         for tp, offset in targets.items():
             self._passed[tp] = offset, offset
-            self.gaps.begin(tp, offset)
 
     def _wipe(self) -> None:
         self._ledger.clear()

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faust.types import TP
 
 from schemas.configuration import Kafka
 from streams.consuming.transport import Consumer, ConsumerThread
 from streams.kafka.brokers import ApacheKafkaBroker
-from streams.kafka.clients import open_consumer
+from streams.kafka.clients import open_consumer, open_producer
+from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.deadlines import deadline
@@ -144,3 +145,47 @@ def test_topics_that_the_client_did_not_know_are_given_out_when_they_are_there(
             return [nothing, everything]
 
     assert asyncio.run(run()) == [set(), {(bars, number) for number in range(3)}]
+
+
+class Seeking(ConsumerThread):
+    """The thread's seek of a real client, without the thread."""
+
+    log = SimpleNamespace(dev=lambda *_: None)
+
+    def __init__(self) -> None:
+        self.consumer = SimpleNamespace(gaps=PartitionGaps(), _read_offset={})
+        self.app = SimpleNamespace(conf=SimpleNamespace(broker_request_timeout=deadline(30)))
+
+
+def test_a_mark_that_the_broker_answers_with_at_once_is_seen(
+    kafka: ApacheKafkaBroker, kafka_config: Callable[..., Kafka]
+) -> None:
+    """A worker goes on at the mark of a transaction, which its client passes before the seek returns: it was told as
+    deleted unread when the next record came.
+    """
+    config = kafka_config(kafka, partitions=1)
+    bars = topic_name(config, "bars")
+
+    async def run() -> Any:
+        await create_topics(config)
+        async with open_producer(config, transactional_id=f"{bars}-marks") as producer:
+            for value in (b"first", b"second"):
+                async with producer.transaction():
+                    await producer.send(bars, value, partition=0)
+        thread, at = Seeking(), TopicPartition(bars, 0)
+        watch_gaps()
+        async with asyncio.timeout(deadline(60)), open_consumer(config, isolation_level="read_committed") as client:
+            client._key_deserializer = client._fetcher._key_deserializer = thread.consumer.gaps
+            client.assign([at])
+            sought = asyncio.create_task(thread._seek_wait(client, {at: 1}))  # record 0, its mark 1, record 2, its mark
+            (records,) = (await client.getmany(at, timeout_ms=60_000)).values()
+            await sought
+            return (
+                [record.offset for record in records],
+                thread.consumer.gaps.take(at, 1, 3),
+                thread.consumer.gaps.of(at),
+            )
+
+    offsets, gaps, watched = asyncio.run(run())
+    assert (offsets, gaps) == ([2], [])
+    assert watched.reached >= 3
