@@ -110,6 +110,24 @@ def test_a_bar_within_an_interval_after_the_last_is_on_its_grid(interval: int, o
     assert verdicts.tolist() == [ACCEPTED, verdict]
 
 
+@pytest.mark.parametrize("opened", [30_000, 59_998, 60_002, -30_000, 1])
+def test_a_bar_between_the_minutes_is_off_the_grid(opened: int) -> None:
+    bars = rows((0, 5.0))
+    bars["time"] = opened + MINUTE
+    verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(1, np.int64), bars, MINUTE)
+    assert verdicts.tolist() == [OFF_GRID]
+
+
+def test_bars_that_no_time_closes_follow_each_other_without_gaps() -> None:
+    """They may close a millisecond apart, or days; the first has nothing before it."""
+    closes = [1_000, 1_001, 1_003, 90_000_000, 90_000_000, 1_001, 1_002]
+    bars = np.zeros(len(closes), BAR)
+    bars["time"], bars["close"] = closes, 100.0
+    verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(len(closes), np.int64), bars, 0)
+    assert verdicts.tolist() == [ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED, REPEAT, REPEAT, LATE]
+    assert gaps[:4].tolist() == [gate.FIRST, 0, 0, 0]
+
+
 def test_no_bars() -> None:
     verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(0, np.int64), rows(), MINUTE)
     assert (len(verdicts), len(gaps)) == (0, 0)
