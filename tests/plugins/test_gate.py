@@ -112,10 +112,12 @@ def test_a_bar_within_an_interval_after_the_last_is_on_its_grid(interval: int, o
 
 @pytest.mark.parametrize("opened", [30_000, 59_998, 60_002, -30_000, 1])
 def test_a_bar_between_the_minutes_is_off_the_grid(opened: int) -> None:
-    bars = rows((0, 5.0))
-    bars["time"] = opened + MINUTE
-    verdicts, _ = gate.judge(np.zeros(1, gate.STATE), np.zeros(1, np.int64), bars, MINUTE)
-    assert verdicts.tolist() == [OFF_GRID]
+    """And those after it are judged as if it had not come."""
+    bars = rows((0, 5.0), (2, 5.0), (3, 5.0))
+    bars["time"][0] = opened + MINUTE
+    verdicts, gaps = gate.judge(np.zeros(1, gate.STATE), np.zeros(3, np.int64), bars, MINUTE)
+    assert verdicts.tolist() == [OFF_GRID, ACCEPTED, ACCEPTED]
+    assert gaps[1:].tolist() == [gate.FIRST, 0]
 
 
 def test_bars_that_no_time_closes_follow_each_other_without_gaps() -> None:
