@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 def bar_text(found: "ExplainedBar") -> str:
     """The bar, its trades by time, and whether the topic has it."""
     bar = found.bar
+    of = f"{len(found.trades)} trades" if found.price_of is None else f"no trades, at the price of {found.price_of}"
     lines = [
         f"{bar['symbol']} {bar['interval']}  {_time(bar['open_time'])} to {_time(bar['close_time'])}",
         "  " + "  ".join(f"{name} {bar[name]:g}" for name in ("open", "high", "low", "close", "volume")),
-        f"  of {len(found.trades)} trades; trades/{found.partition} offset {found.closed_by} closed it",
+        f"  of {of}; trades/{found.partition} offset {found.closed_by} closed it",
     ]
     for trade in found.trades:
         name = f"  id {trade['id']}" if trade["id"] is not None else ""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from backtest.sources.files import Files
 from plugins.fold.trades.builder import BarBuilder, feed_each
-from plugins.fold.trades.kinds import BarKind
+from plugins.fold.trades.kinds import BarKind, TimeRules
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Bar
 from streams.consuming.clock_bound import ClockBound
@@ -17,24 +17,27 @@ from streams.ingest.trade_files import Numbered, read_trades
 
 @dataclass
 class BarsOfTrades:
-    """`bars` by close and symbol; of so many `trades`, `repeats` of which came before; `left`: rows and trades in none;
-    `still_open`: bars that had not closed at the end.
+    """`bars` by close and symbol; of so many `trades`, `repeats` of which came before, and `outside` when the market
+    was closed; `left`: rows and trades in none; `still_open`: bars that had not closed at the end.
     """
 
     bars: list[Bar] = field(default_factory=list)
     trades: int = 0
     repeats: int = 0
+    outside: int = 0
     still_open: int = 0
     left: Refused = field(default_factory=Refused)
 
     def frame(self) -> pd.DataFrame:
-        """As files have bars."""
-        return pd.DataFrame([[getattr(bar, name) for name in FRAME] for bar in self.bars], columns=list(FRAME))
+        """As files have bars; with a column `flat` where there are some without trades."""
+        frame = pd.DataFrame([[getattr(bar, name) for name in FRAME] for bar in self.bars], columns=list(FRAME))
+        flat = [bar.flat is True for bar in self.bars]
+        return frame.assign(flat=flat) if any(flat) else frame
 
 
 def bars_of_files(
     files: Files,
-    kinds: Mapping[BarKind, int],
+    kinds: Mapping[BarKind, TimeRules],
     bound: ClockBound,
     until: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
@@ -47,7 +50,7 @@ def bars_of_files(
     Parameters
     ----------
     kinds
-        Each with its lateness in ms.
+        Each with its rules.
     bound
         Which trades come from the future.
 
@@ -57,7 +60,7 @@ def bars_of_files(
         For files that cannot be read, or hold no trade.
     """
     made = BarsOfTrades()
-    builders = {kind.name: BarBuilder(kind, lateness) for kind, lateness in kinds.items()}
+    builders = {kind.name: BarBuilder(kind, rules) for kind, rules in kinds.items()}
     newest, rows = until or 0, 0
     for some in read_trades(files.paths, files.source, made.left):
         progress(len(some))
@@ -71,6 +74,7 @@ def bars_of_files(
                 made.bars += [one.bar for one in builder.feed(tick, rows)]
         made.still_open += builder.still_open
     made.repeats = max(builder.repeats for builder in builders.values())
+    made.outside = max(builder.outside for builder in builders.values())
     made.bars.sort(key=lambda bar: (bar.close_time, bar.symbol))
     return made
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec.structs import asdict
+import msgspec
 
 from backtest.verify.trade_bars import MADE_OF, BuiltBar, Place, again, key
 from plugins.fold.trades.open_bar import SIDES, Row
+from plugins.fold.trades.symbol_bars import ClosedBar
 from schemas.errors import ConfigurationError
 from schemas.wire import canonical_interval, encode
 from streams.kafka.log import Log
@@ -20,7 +21,8 @@ NAMES = {number: name for name, number in SIDES.items()}
 @dataclass
 class ExplainedBar:
     """A bar as its trades give it: `closed_by` is the offset of the record on ``trades/PARTITION`` by which it closed.
-    `published`: is this bar on the topic, equal to the byte? `trades` by their times, as they were when it closed.
+    `published`: is this bar on the topic, equal to the byte? `trades` by their times, as they were when it closed;
+    there are none where it is flat, and it has the price of the trade at the offset `price_of`.
     """
 
     partition: int
@@ -28,6 +30,12 @@ class ExplainedBar:
     bar: dict[str, Any]
     published: bool
     trades: list[dict[str, Any]]
+    price_of: int | None = None
+
+
+def _explained(partition: int, closed_by: int, closed: ClosedBar, published: bool) -> ExplainedBar:
+    bar, price_of = msgspec.to_builtins(closed.bar), None if closed.rows else closed.price_of
+    return ExplainedBar(partition, closed_by, bar, published, [_plain(row) for row in closed.rows], price_of)
 
 
 def place_of(text: str, moment: Callable[[str], int]) -> Place:
@@ -50,7 +58,7 @@ async def explain_bar(log: Log, place: Place, progress: Callable[[int], None] = 
             async for one, offset in folded:
                 if key(built := BuiltBar(encode(one.bar), one.made_of(number), offset)) == place:
                     found = await _published(log, number, built)
-                    return ExplainedBar(number, offset, asdict(one.bar), found, [_plain(row) for row in one.rows])
+                    return _explained(number, offset, one, found)
     symbol, interval, opening = place
     raise ConfigurationError(
         f"no trades on this log give a closed bar of {symbol} and {interval} that opens at {opening}; is that the bar's"

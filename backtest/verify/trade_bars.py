@@ -13,7 +13,7 @@ from streams.consuming.clock_bound import ClockBound
 from streams.consuming.trade_intake import TradeIntake
 from streams.kafka.gaps import describe_unread
 from streams.kafka.log import Log
-from streams.owners.trades.stored import StoredBars, load_bars
+from streams.owners.trades.stored import StoredBars, load_bars, rules_of
 
 MADE_OF = "trades"
 """Header of a bar that was made of trades: PARTITION/FIRST-LAST/COUNT, offsets on `trades`."""
@@ -50,12 +50,14 @@ class BarDifference:
 @dataclass
 class BuiltBarsVerdict:
     """`equal` bars on the topic of all `bars` that the trades before the markers give; `repeats` came again, which a
-    broker without transactions allows.
+    broker without transactions allows. `earlier`: bars that were made by kinds or rules of before, which the log does
+    not say any more.
     """
 
     bars: int = 0
     equal: int = 0
     repeats: int = 0
+    earlier: int = 0
     differences: list[BarDifference] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
@@ -92,6 +94,9 @@ async def _compare(
         made_of = dict(record.headers).get(MADE_OF)
         if made_of is not None and record.value is not None:
             built = BuiltBar(record.value, made_of)
+            if _is_earlier(built, stored):
+                verdict.earlier += 1
+                continue
             verdict.repeats += live.setdefault(key(built), built) is not built
     for place in sorted(demanded.keys() | live.keys(), key=lambda place: (place[2], place)):
         here, there = live.get(place), demanded.get(place)
@@ -104,6 +109,12 @@ async def _compare(
             verdict.equal += 1
 
 
+def _is_earlier(built: BuiltBar, stored: StoredBars) -> bool:
+    kind = stored.marker.kinds.get(built.bar.interval) if stored.marker else None
+    last = int(built.made_of.rpartition(b"/")[0].rpartition(b"-")[2])
+    return kind is None or last < kind.origin
+
+
 async def again(
     log: Log, number: int, stored: StoredBars, progress: Callable[[int], None]
 ) -> AsyncGenerator[tuple[ClosedBar, int], None]:
@@ -114,7 +125,7 @@ async def again(
             f"trades/{number} begins at offset {stored.begin}, and its bars at {first}: trades are gone"
         )
     builders = {
-        name: BarBuilder(BarKind.of(name), kind.lateness_ms, whole=kind.origin == 0) for name, kind in kinds.items()
+        name: BarBuilder(BarKind.of(name), rules_of(kind), whole=kind.origin == 0) for name, kind in kinds.items()
     }
     partitions = await log.partition_count("trades")
     intake = TradeIntake(number, partitions, log.partitioner, ClockBound(stored.refused, stored.end))

@@ -1,6 +1,8 @@
 """The section of trades: which bars are made of them, and when those close."""
 
-from pydantic import Field, model_validator
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
 
 from schemas.configuration.fields import Section
 
@@ -23,7 +25,18 @@ class Trades(Section):
     grace: float = Field(
         2.0, gt=0, le=86_400, description="seconds, by the clock, after which a time bar of a silent symbol is closed"
     )
+    session: str | None = Field(
+        None, min_length=1, description="of time bars: a market's sessions, such as XNYS, instead of the clock (UTC)"
+    )
+    flat: int = Field(0, ge=0, le=100_000, description="so many time bars in a row may be without trades; they say so")
     http_port: int = Field(6068, ge=0, le=65535, description="of the builder's pages; 0 takes a free one")
+
+    @field_validator("flat", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("say how many bars in a row may be without trades, such as 390; 0: none")
+        return value
 
     @model_validator(mode="after")
     def _grace_is_longer(self) -> "Trades":

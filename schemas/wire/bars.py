@@ -4,7 +4,7 @@ import math
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.errors import BadRecord
 from schemas.wire.decoding import decode
@@ -18,7 +18,8 @@ class Bar(Struct, forbid_unknown_fields=True, gc=False):
     whole minute, of shorter intervals a multiple of them. Bars that close when enough has been traded
     (``volume:10000``) have the times of their trades.
 
-    `closed: false` marks a bar that is still forming; such a bar is counted and ignored.
+    `closed: false` marks a bar that is still forming; such a bar is counted and ignored. `flat: true` marks one of a
+    time without trades, at the last price; it counts as any other.
     """
 
     symbol: Symbol
@@ -31,6 +32,7 @@ class Bar(Struct, forbid_unknown_fields=True, gc=False):
     close: Price
     volume: Annotated[float, Meta(ge=0)]
     closed: Annotated[bool, Meta(description="true where it is left out")] = True
+    flat: Annotated[bool, Meta(description="there were no trades; false where it is left out")] | UnsetType = UNSET
 
 
 _decoder = msgspec.json.Decoder(Bar)

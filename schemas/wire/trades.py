@@ -74,12 +74,16 @@ def _check(trade: Trade) -> None:
 
 class BuiltKind(Struct):
     """Of one kind of bars: the offset where its fold began, how long its bars wait for late trades, and how many states
-    the last complete round of snapshots has of it.
+    the last complete round of snapshots has of it; the market by whose sessions they are, with the digest of these; how
+    many in a row may be without trades.
     """
 
     origin: int
     lateness_ms: int
     states: int = 0
+    session: str | None = None
+    sessions: str | None = None
+    flat: int = 0
 
 
 class BuiltMarker(Struct, tag="built", tag_field="kind"):

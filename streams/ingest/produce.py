@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from plugins.base.bars import COLUMNS
@@ -168,11 +169,13 @@ def _records(frame: pd.DataFrame) -> Iterator[Line]:
         if "interval" in frame
         else [interval_name(end - start) for start, end in zip(opened, closed, strict=True)]
     )
+    flats = [each or UNSET for each in frame["flat"].tolist()] if "flat" in frame else [UNSET] * len(frame)
     values = (frame[name].astype(np.float64).tolist() for name in COLUMNS)
-    for symbol, interval, start, end, *prices in zip(
-        frame["symbol"].tolist(), intervals, opened, closed, *values, strict=True
+    for symbol, interval, start, end, flat, opens, high, low, close, volume in zip(
+        frame["symbol"].tolist(), intervals, opened, closed, flats, *values, strict=True
     ):
-        yield symbol.encode(), encode(Bar(symbol, interval, start, end, *prices)), end
+        bar = Bar(symbol, interval, start, end, opens, high, low, close, volume, flat=flat)
+        yield symbol.encode(), encode(bar), end
 
 
 def interval_name(length: int) -> str:

@@ -186,3 +186,25 @@ def test_a_declared_source_is_read(run: Callable[..., Any], tmp_path: Path) -> N
     run("--source", str(tmp_path / "plain.parquet"), "--out", str(tmp_path / "b.jsonl"))
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
     assert len(lines(tmp_path / "a.jsonl")) > 50
+
+
+def test_sessions_and_flat_bars_of_a_file_and_on_the_topic(
+    run: Callable[..., Any], tmp_path: Path, tansu: Broker
+) -> None:
+    """Friday 2024-11-29, on which New York closes at 13:00, and the Monday after."""
+    times = ["11-29T08:00", "11-29T12:57", "11-29T12:59", "11-29T13:00", "12-02T09:31", "12-02T09:33"]
+    stamps = [pd.Timestamp(f"2024-{time}", tz="America/New_York").timestamp() * 1000 for time in times]
+    rows = [("A", int(stamp), 1.0 + number, 1.0) for number, stamp in enumerate(stamps)]
+    pd.DataFrame(rows, columns=["symbol", "time", "price", "size"]).to_parquet(tmp_path / "t.parquet")
+    kafka = {"bootstrap": tansu.bootstrap, "prefix": "sessions-of-trades.", "partitions": 1}
+    asyncio.run(create_topics(Kafka(**kafka)))
+    settings: dict[str, Any] = {"kinds": ["1m"], "trades": {"session": "XNYS", "flat": 3}, "kafka": kafka}
+    words = ("--source", str(tmp_path / "t.parquet"))
+    report = json.loads(run(*words, "--out", str(tmp_path / "b.jsonl"), "--json", **settings).stdout)
+    assert (report["bars"], report["outside_sessions"], report["still_open"]) == (6, 2, 1)
+    found = [(bar["open"], bar.get("flat", False)) for bar in lines(tmp_path / "b.jsonl")]
+    assert found == [(2.0, False), (2.0, True), (3.0, False), (3.0, True), (5.0, False), (5.0, True)]
+    run(*words, "--produce", "--out", str(tmp_path / "b.parquet"), **settings)
+    sent = [record.value for record in records(Config(kafka=kafka), "bars")]
+    assert sent == (tmp_path / "b.jsonl").read_bytes().splitlines()
+    assert pd.read_parquet(tmp_path / "b.parquet")["flat"].tolist() == [flat for _, flat in found]

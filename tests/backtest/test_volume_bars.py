@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,7 +57,7 @@ def bars(kind: str = KIND, some: list[Trade] | None = None) -> list[Bar]:
 
 
 def as_frame(some: list[Bar]) -> pd.DataFrame:
-    names = [name for name in Bar.__struct_fields__ if name != "closed"]
+    names = [name for name in Bar.__struct_fields__ if name not in ("closed", "flat")]
     return pd.DataFrame([[getattr(bar, name) for name in names] for bar in some], columns=names)
 
 
@@ -90,7 +91,7 @@ def test_bars_come_once_and_forward(file: str) -> None:
     """A repeat is dropped, another bar of one close is refused, one that closed before the last is late."""
     wanted = bars()[:60]
     a = [bar for bar in wanted if bar.symbol == "A"]
-    plain = [{name: getattr(bar, name) for name in bar.__struct_fields__} for bar in a]
+    plain = [msgspec.to_builtins(bar) for bar in a]
     closed = plain[9]["close_time"]
     late = plain[10] | {"open_time": closed - 2, "close_time": closed - 1}
     log = [*plain[:10], plain[9], plain[9] | {"volume": 99.0}, late]
@@ -107,7 +108,7 @@ def test_lives_cut_short_lose_nothing(seed: int, transactional: bool) -> None:
     """Beside a strategy of minutes on the same partition."""
     rng = random.Random(900 + seed)
     log_bars = [
-        {name: getattr(bar, name) for name in bar.__struct_fields__}
+        msgspec.to_builtins(bar)
         for bar in sorted(bars(some=trades(1_200)) + bars("1m", trades(400)), key=lambda bar: bar.close_time)
     ]
     for _ in range(20):
@@ -183,7 +184,7 @@ def test_one_bar_is_no_year() -> None:
 def test_file_and_topic_give_the_same_frame(file: str) -> None:
     """Also when the bars opened, by which a training knows when a target is known."""
     wanted = bars()
-    log = fetched([{name: getattr(bar, name) for name in bar.__struct_fields__} for bar in wanted])
+    log = fetched([msgspec.to_builtins(bar) for bar in wanted])
     frames = Frames("volume:2e1")
     intake = Intake(0, 1, "murmur2")
     for first in range(0, len(log), 50):
@@ -251,7 +252,7 @@ def test_names_of_one_kind_are_one_configuration() -> None:
 
 def test_states_are_restored() -> None:
     """Also the memory of repeats, whose name has the interval's in it: from a snapshot as without one."""
-    log = fetched([{name: getattr(bar, name) for name in bar.__struct_fields__} for bar in bars()[:200]])
+    log = fetched([msgspec.to_builtins(bar) for bar in bars()[:200]])
     some = [ready("one", interval=KIND, valid_for="5m")]
     whole = undisturbed(log, some)
     first = Pipeline(some, Source("bars", 0, "v"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from plugins.fold.trades.builder import BarBuilder
-from plugins.fold.trades.kinds import BarKind
+from plugins.fold.trades.kinds import BarKind, TimeRules
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire.trades import Tick, Trade, decode_trade
 
@@ -30,7 +30,7 @@ def random_trades(count: int, seed: int = 1, symbols: int = 3, pause: int = 20_0
 
 
 def bars_of(kind: str, trades: list[Trade], **settings: int) -> list[tuple]:
-    builder = BarBuilder(BarKind.of(kind), **settings)
+    builder = BarBuilder(BarKind.of(kind), TimeRules(**settings))
     return [as_tuple(one.bar) for offset, trade in enumerate(trades) for one in builder.feed(trade, offset)]
 
 
@@ -113,12 +113,12 @@ def test_a_restart_at_any_trade_changes_nothing(kind):
         trades.insert(
             min(number + 5, len(trades)), Trade(one.symbol, one.time, one.price + 0.01, 1.0, one.id, "unknown", action)
         )
-    straight, broken = BarBuilder(BarKind.of(kind), 2_000), BarBuilder(BarKind.of(kind), 2_000)
+    straight, broken = BarBuilder(BarKind.of(kind), TimeRules(2_000)), BarBuilder(BarKind.of(kind), TimeRules(2_000))
     for offset, trade in enumerate(trades):
         assert outcome(straight, trade, offset) == outcome(broken, trade, offset)
         states = {symbol: broken.snapshot(symbol) for symbol in broken.symbols()}
         assert states == {symbol: straight.snapshot(symbol) for symbol in straight.symbols()}
-        broken = BarBuilder(BarKind.of(kind), 2_000)
+        broken = BarBuilder(BarKind.of(kind), TimeRules(2_000))
         for symbol, state in states.items():
             broken.restore(symbol, state)
 

@@ -24,9 +24,8 @@ from tests.streams.test_trades_killed import (
     START,
     bars_of,
     by_a_plain_loop,
-    by_pandas,
     configured,
-    kept,
+    minutes,
     seen,
     start,
 )
@@ -136,14 +135,14 @@ def test_sixty_kills_under_the_clients_of_others(kafka: Broker, commands: dict[s
             builder.kill()
     last = start(file)
     try:
-        wait_for(lambda: set(seen(bars_of(config, "1m"))) >= by_pandas(kept(config)), 60, 0.5)
+        wait_for(lambda: set(seen(bars_of(config, "1m"))) >= minutes(config), 60, 0.5)
     finally:
         last.terminate()
         assert last.wait(deadline(60)) == 0
     found, by_volume = seen(bars_of(config, "1m")), seen(bars_of(config, "volume:50"))
     assert sent == KILLS * EACH * len(SYMBOLS)
     assert sum(b'"kind"' not in record.value for record in records(config, "trades")) == sent
-    assert sorted(found) == sorted(by_pandas(kept(config)))
+    assert sorted(found) == sorted(minutes(config))
     assert sorted(by_volume) == sorted(by_a_plain_loop(config))
     verdict = asyncio.run(verify_bars(KafkaLog(config.kafka)))
     assert verdict.ok, verdict.differences[:3]

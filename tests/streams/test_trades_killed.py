@@ -31,6 +31,7 @@ POINTS = (
     "before_ticks=1", "after_fetch=1",
 )  # fmt: skip
 TRANSACTIONAL = ("after_fencing=1", "before_commit=2", "after_commit=2")
+FLAT = 2
 START, MINUTE = 1_700_000_000_000 // 60_000 * 60_000, 60_000
 SYMBOLS = ("AAPL", "MSFT", "BTC-USD", "SPY", "ÄÖ", "X")
 
@@ -47,7 +48,7 @@ def trades(count: int, seed: int = 5) -> list[Trade]:
 
 def configured(folder: Path, broker: Broker) -> tuple[Path, Config]:
     kafka = {"bootstrap": broker.bootstrap, "prefix": f"{folder.name}.", "session_timeout": 2.0, "partitions": 2}
-    made = {"bars": ["1m", "volume:50"], "grace": 0.5}
+    made = {"bars": ["1m", "volume:50"], "grace": 0.5, "flat": FLAT}
     worker = {"http": False, "snapshot_interval": 0.3, "commit_interval": 0.05, "chunk": 50}
     file = folder / "killed.yaml"
     file.write_text(yaml.safe_dump({"kafka": kafka, "trades": made, "worker": worker}))
@@ -94,6 +95,23 @@ def by_pandas(some: list[Trade]) -> set[tuple]:
     return wanted
 
 
+def flat_ones(wanted: set[tuple]) -> set[tuple]:
+    """After each of these bars up to `FLAT` minutes without trades, at its close."""
+    there = {bar[:2] for bar in wanted}
+    made = set()
+    for symbol, opened, *_, close, _ in wanted:
+        for time in range(opened + MINUTE, opened + (FLAT + 1) * MINUTE, MINUTE):
+            if (symbol, time) in there:
+                break
+            made.add((symbol, time, close, close, close, close, 0.0))
+    return made
+
+
+def minutes(config: Config) -> set[tuple]:
+    traded = by_pandas(kept(config))
+    return traded | flat_ones(traded)
+
+
 def seen(bars: list[Any]) -> list[tuple]:
     return [(b.symbol, b.open_time, b.open, b.high, b.low, b.close, round(b.volume, 6)) for b in bars]
 
@@ -113,12 +131,13 @@ def test_killed_at_every_named_point(broker: Broker, tmp_path: Path) -> None:
     asyncio.run(send(config, sent[len(points) * share :]))
     last = start(file)
     try:
-        wait_for(lambda: set(seen(bars_of(config, "1m"))) >= by_pandas(kept(config)), 60, 0.5)
+        wait_for(lambda: set(seen(bars_of(config, "1m"))) >= minutes(config), 60, 0.5)
     finally:
         last.terminate()
         assert last.wait(deadline(60)) == 0
     found = seen(bars_of(config, "1m"))
-    assert set(found) == by_pandas(kept(config))
+    assert set(found) == minutes(config)
+    assert {(bar.volume == 0.0) == (bar.flat is True) for bar in bars_of(config, "1m")} == {True}
     by_volume = seen(bars_of(config, "volume:50"))
     assert set(by_volume) == by_a_plain_loop(config)
     check_verdict(config, tmp_path)

@@ -99,7 +99,8 @@ def _of_files(
     if produce:
         with counted("bars", len(made.bars)) as progress:
             asyncio.run(produce_bars(config.kafka, made.frame(), progress=progress))
-    numbers = {"trades": made.trades, "bars": len(made.bars), "repeats": made.repeats, "still_open": made.still_open}
+    numbers = {"trades": made.trades, "bars": len(made.bars), "repeats": made.repeats, "still_open": made.still_open,
+               "outside_sessions": made.outside}  # fmt: skip
     if as_json:
         print_json(numbers | {"refused": made.left.reasons, "examples": made.left.examples})
     else:
@@ -107,6 +108,7 @@ def _of_files(
         click.echo(
             f"{made.trades:,} trades ({made.repeats:,} of them repeats) made {len(made.bars):,} bars;"
             f" {made.still_open:,} have not closed, and are left out"
+            + (f"; {made.outside:,} trades were outside of all sessions" if made.outside else "")
         )
     return 0 if made.bars else 1
 
@@ -155,6 +157,8 @@ def _explain(config: Config, source: str, explained: str, as_json: bool) -> int:
 def _lines(verdict: "BuiltBarsVerdict") -> Iterator[str]:
     repeated = f", {verdict.repeats} repeated" if verdict.repeats else ""
     yield f"{verdict.bars} bars of trades, {verdict.equal} equal to those on the topic to the byte{repeated}"
+    if verdict.earlier:
+        yield f"  {verdict.earlier} bars of kinds or rules that are not in force any more are not looked at"
     yield from verdict.unread
     for one in verdict.differences[:SHOWN]:
         what = f"another {one.field}" if one.field else one.kind

@@ -14,26 +14,33 @@ from typing import Any
 
 import msgspec
 
+from plugins.fold.trades.grid import Grid, grid_of, sessions_of
 from plugins.fold.trades.imbalance_bars import ImbalanceBars
-from plugins.fold.trades.kinds import TIME, BarKind
+from plugins.fold.trades.kinds import TIME, BarKind, TimeRules
 from plugins.fold.trades.symbol_bars import ClosedBar, SymbolBars
 from plugins.fold.trades.threshold_bars import ThresholdBars
 from plugins.fold.trades.time_bars import TimeBars
-from schemas.errors import BadRecord
+from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire.trades import Tick, Trade
 
 LAYOUT = "trades-1"
 
 
 class BarBuilder:
-    """Bars of one kind. `lateness_ms`: for so long after its end a time bar waits for trades that come late. `whole`:
-    is the first trade the first that there was? If not, a symbol's first time bar would lack trades, and is left out.
+    """Bars of one kind, time bars by their `rules`. `whole`: is the first trade the first that there was? If not, a
+    symbol's first time bar would lack trades, and is left out.
+
+    Raises
+    ------
+    ConfigurationError
+        For a market whose sessions are not known here, or are others than the rules say.
     """
 
-    def __init__(self, kind: BarKind, lateness_ms: int = 0, whole: bool = True) -> None:
+    def __init__(self, kind: BarKind, rules: TimeRules = TimeRules(), whole: bool = True) -> None:  # noqa: B008
         self.kind = kind
-        self.lateness_ms = lateness_ms
         self.whole = whole
+        self._rules = rules
+        self._grid = _grid(kind, rules) if kind.kind == TIME else None
         self._symbols: dict[str, SymbolBars] = {}
 
     def feed(self, record: Trade | Tick, offset: int) -> list[ClosedBar]:
@@ -51,14 +58,19 @@ class BarBuilder:
         return sum(bars.repeats for bars in self._symbols.values())
 
     @property
+    def outside(self) -> int:
+        """Trades in no bar, because the market was closed."""
+        return sum(bars.outside for bars in self._symbols.values())
+
+    @property
     def still_open(self) -> int:
         """Bars that have trades and have not closed."""
         return sum(bool(one.trades()) for bars in self._symbols.values() for one in bars.open_bars())
 
     def due(self, time: int) -> list[Tick]:
-        """For each symbol the tick by which the first of its open bars closes, if that is over at `time` (ms)."""
-        ends = ((symbol, bars.due()) for symbol, bars in sorted(self._symbols.items()))
-        return [Tick(symbol, end) for symbol, end in ends if end is not None and end <= time]
+        """For each symbol that has a bar which is over at `time` (ms) the tick by which that closes."""
+        ends = ((symbol, bars.due(time)) for symbol, bars in sorted(self._symbols.items()))
+        return [Tick(symbol, end) for symbol, end in ends if end is not None]
 
     def snapshot(self, symbol: str) -> bytes:
         """The state of a symbol; `restore` goes on from it to the same bytes."""
@@ -73,9 +85,20 @@ class BarBuilder:
         return sorted(self._symbols)
 
     def _new(self, symbol: str) -> SymbolBars:
-        if self.kind.kind == TIME:
-            return TimeBars(symbol, self.kind, self.lateness_ms, self.whole)
+        if self._grid is not None:
+            return TimeBars(symbol, self.kind, self._rules, self._grid, self.whole)
         return (ImbalanceBars if self.kind.kind == "imbalance" else ThresholdBars)(symbol, self.kind)
+
+
+def _grid(kind: BarKind, rules: TimeRules) -> Grid:
+    if rules.session is not None:
+        here = sessions_of(int(kind.size), rules.session).digest
+        if rules.sessions not in (None, here):
+            raise ConfigurationError(
+                f"bars of {kind.name} were made by other sessions of {rules.session} than are known here"
+                f" ({rules.sessions}, and not {here}): install the exchange_calendars with which they were made"
+            )
+    return grid_of(int(kind.size), rules.session)
 
 
 def feed_each(

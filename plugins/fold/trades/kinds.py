@@ -35,3 +35,16 @@ class BarKind:
                 f"{interval!r} is no kind of bars; write an interval such as 1m, or one of"
                 f" {', '.join(f'{name}:NUMBER' for name in THRESHOLDS)} (above 0; of tick and imbalance a whole one)"
             ) from None
+
+
+@dataclass(frozen=True)
+class TimeRules:
+    """How time bars are made. `lateness_ms`: for so long after its end one waits for trades that come late. `session`:
+    of the market of this name, whose sessions have the digest `sessions`. `flat`: so many bars in a row may be without
+    trades.
+    """
+
+    lateness_ms: int = 0
+    session: str | None = None
+    sessions: str | None = None
+    flat: int = 0

@@ -63,6 +63,11 @@ class OpenBar:
         return [tuple(row) for row in self.trades()]
 
 
+def flat_bar(symbol: str, interval: str, times: tuple[int, int], price: float) -> Bar:
+    """The bar of a time without trades: at the last price, and marked as such."""
+    return Bar(symbol, interval, *times, price, price, price, price, 0.0, flat=True)
+
+
 def bar_of(symbol: str, interval: str, times: tuple[int, int], rows: list[Row]) -> Bar:
     """The bar that opens and closes at `times` (ms) of `rows`, at least one, in the order of their times.
 

@@ -16,15 +16,16 @@ REMEMBERED = 1_000
 
 
 class ClosedBar(NamedTuple):
-    """A bar, and the trades that it was made of."""
+    """A bar, and the trades that it was made of; of a flat one the offset of the trade whose price it has."""
 
     bar: Bar
     rows: list[Row]
+    price_of: int = -1
 
     def made_of(self, partition: int) -> bytes:
         """Which trades, as the record of the bar says: PARTITION/FIRST-LAST/COUNT, of their offsets on the log."""
-        offsets = [row.offset for row in self.rows]
-        return f"{partition}/{min(offsets)}-{max(offsets)}/{len(offsets)}".encode()
+        offsets = [row.offset for row in self.rows] or [self.price_of]
+        return f"{partition}/{min(offsets)}-{max(offsets)}/{len(self.rows)}".encode()
 
 
 class SymbolBars(ABC):
@@ -33,7 +34,7 @@ class SymbolBars(ABC):
     def __init__(self, symbol: str, kind: BarKind) -> None:
         self.symbol = symbol
         self.kind = kind
-        self.repeats = 0
+        self.repeats = self.outside = 0
         self._closed: OrderedDict[str, Row] = OrderedDict()
 
     def feed(self, trade: Trade, offset: int) -> list[ClosedBar]:
@@ -60,8 +61,8 @@ class SymbolBars(ABC):
         """The bars that close because it is `time`."""
 
     @abstractmethod
-    def due(self) -> int | None:
-        """When (ms) the first of the open bars is over; None: no time closes one."""
+    def due(self, time: int) -> int | None:
+        """The time of the tick that closes bars which are over at `time` (ms); None: there are none."""
 
     @abstractmethod
     def open_bars(self) -> Iterable[OpenBar]: ...

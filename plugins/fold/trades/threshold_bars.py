@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from plugins.fold.trades.grid import NEVER
 from plugins.fold.trades.kinds import BarKind
 from plugins.fold.trades.open_bar import OpenBar, Row
 from plugins.fold.trades.symbol_bars import ClosedBar, SymbolBars
 from schemas.errors import BadRecord
 
-NEVER = -(2**62)
 ROUNDING = 2**-51
 """A running sum of n values above 0 is off by less than n times this, relative to itself."""
 AMOUNT: dict[str, Callable[[Row], float]] = {
@@ -102,7 +102,7 @@ class ThresholdBars(SymbolBars):
     def tick(self, time: int) -> list[ClosedBar]:
         return []
 
-    def due(self) -> int | None:
+    def due(self, time: int) -> int | None:
         return None
 
     def open_bars(self) -> list[OpenBar]:

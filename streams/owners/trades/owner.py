@@ -5,8 +5,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from plugins.fold.trades.kinds import TIME, BarKind
-from schemas.configuration import Config
+from plugins.fold.trades.grid import sessions_of
+from plugins.fold.trades.kinds import TIME, BarKind, TimeRules
+from schemas.configuration import Config, Trades
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.trade_intake import TradeIntake
 from streams.consuming.transport import Chunk
@@ -108,8 +109,15 @@ class TradesOwner(ChunkOwner[TradesPartition, StoredBars]):
             self.counts["ticks_written"] += part.tick(over, self.clock(), grace)
 
 
-def kinds_of(config: Config) -> dict[BarKind, int]:
-    """The configured kinds of bars, each with its lateness in ms; `ConfigurationError` for one that is none."""
-    lateness = round(1000 * config.trades.lateness)
-    kinds = map(BarKind.of, config.trades.bars)
-    return {kind: lateness if kind.kind == TIME else 0 for kind in kinds}
+def kinds_of(config: Config) -> dict[BarKind, TimeRules]:
+    """The configured kinds of bars, with the rules of time bars; `ConfigurationError` for one that is none, and for a
+    session that there is not.
+    """
+    return {kind: _rules(kind, config.trades) for kind in map(BarKind.of, config.trades.bars)}
+
+
+def _rules(kind: BarKind, trades: Trades) -> TimeRules:
+    if kind.kind != TIME:
+        return TimeRules()
+    digest = sessions_of(int(kind.size), trades.session).digest if trades.session else None
+    return TimeRules(round(1000 * trades.lateness), trades.session, digest, trades.flat)

@@ -21,7 +21,7 @@ from streams.consuming.intake import DeadLetter
 from streams.consuming.trade_intake import TradeIntake
 from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
-from streams.owners.trades.stored import BuildPlan, StoredBars
+from streams.owners.trades.stored import BuildPlan, StoredBars, rules_of
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
 from streams.publishing.topic_names import TopicNames
@@ -84,6 +84,7 @@ class TradesPartition(FedPartition):
         self._put_refused()  # before the position moves on: what was refused is no proof of what follows
         self.position = chunk.next
         self._put(records)
+        self._count_outside()
         failpoint("after_trades")
 
     def _outcome(self, record: Any) -> list[Record]:
@@ -118,6 +119,10 @@ class TradesPartition(FedPartition):
         if isinstance(trade, Tick) and self._ticked.get(trade.symbol, 0) <= trade.time:
             self._ticked.pop(trade.symbol, None)
         return closed, refusals
+
+    def _count_outside(self) -> None:
+        if any(kind.session for kind in self._plan.kinds.values()):
+            self.counts["outside_sessions"] = max(builder.outside for builder in self._builders.values())
 
     def _note_changed(self, place: tuple[str, str]) -> None:
         self._changed.add(place)
@@ -193,7 +198,7 @@ class TradesPartition(FedPartition):
 
 
 def _builder(name: str, kind: BuiltKind) -> BarBuilder:
-    return BarBuilder(BarKind.of(name), kind.lateness_ms, whole=kind.origin == 0)
+    return BarBuilder(BarKind.of(name), rules_of(kind), whole=kind.origin == 0)
 
 
 def _letter(record: Any, refusals: Mapping[str, BadRecord]) -> DeadLetter:

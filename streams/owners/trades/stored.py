@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from plugins.fold.trades.builder import LAYOUT
-from plugins.fold.trades.kinds import BarKind
+from plugins.fold.trades.kinds import BarKind, TimeRules
 from schemas.canonical import sha256_hex
 from schemas.errors import BadRecord
 from schemas.wire import DeletedUnread, RefusedBars, decode_control
@@ -72,18 +72,27 @@ class BuildPlan:
     why_rebuilt: str | None = None
 
 
-def build_plan(stored: StoredBars, kinds: Mapping[BarKind, int]) -> BuildPlan:
-    """For these kinds, each with its lateness (ms). A kind that is new, or waits otherwise, begins where the bars of
-    the others are published; states that cannot be used are folded again from their kind's origin.
+def rules_of(kind: BuiltKind) -> TimeRules:
+    """By which its bars are made."""
+    return TimeRules(kind.lateness_ms, kind.session, kind.sessions, kind.flat)
+
+
+def build_plan(stored: StoredBars, kinds: Mapping[BarKind, TimeRules]) -> BuildPlan:
+    """For these kinds, each with its rules. A kind that is new, or has other rules than before, begins where the bars
+    of the others are published; states that cannot be used are folded again from their kind's origin.
     """
     marker = stored.marker
     known = marker.kinds if marker else {}
     first = stored.begin if marker is None else max(marker.offset, stored.begin)
     chosen: dict[str, BuiltKind] = {}
-    for kind, lateness in kinds.items():
+    for kind, rules in kinds.items():
         before = known.get(kind.name)
-        goes_on = before is not None and before.lateness_ms == lateness
-        chosen[kind.name] = replace(before) if before and goes_on else BuiltKind(first, lateness)
+        if before is not None and rules_of(before) == rules:
+            chosen[kind.name] = replace(before)
+        else:
+            chosen[kind.name] = BuiltKind(first, rules.lateness_ms, 0, rules.session, rules.sessions, rules.flat)
+            if before is not None:
+                log.warning("bars of %s are made by other rules than before, from offset %d on", kind.name, first)
     fault = _fault(stored, {name for name, kind in chosen.items() if kind == known.get(name)})
     if fault is None and marker is not None and marker.floor is not None:
         states = {
