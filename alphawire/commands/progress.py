@@ -117,11 +117,11 @@ def show_missing(config: Config, name: str, bars: "pd.DataFrame") -> dict[str, A
     from backtest.sources.market_time import as_records, describe_market_gaps, gaps_of
     from backtest.sources.universes import bars_of
     from plugins.strategy.universe import universe_of
-    from schemas.wire import bar_length
+    from schemas.wire import spacing_ms
 
     strategy = config.strategy(name)
     mine = bars_of(universe_of(name, strategy), bars)
-    gaps = gaps_of(mine, bar_length(strategy.interval), strategy.execution.calendar)
+    gaps = gaps_of(mine, spacing_ms(strategy.interval), strategy.execution.calendar)
     text = describe_market_gaps(gaps)
     if text:
         click.echo(text, err=True)

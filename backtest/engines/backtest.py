@@ -31,7 +31,7 @@ from plugins.strategy.universe import universe_of
 from schemas.atomic import atomic_write
 from schemas.configuration import Execution, Strategy
 from schemas.errors import AlphawireError, ConfigurationError, PluginError
-from schemas.wire import bar_length, has_threshold
+from schemas.wire import bar_length, is_varying
 
 TABLES = {"equity": "equity_curve"} | {name: name for name in ("trades", "fills", "cuts", "pending", "below_lot")}
 """File name → key in an engine's result; an engine of others may lack all but the first two."""
@@ -152,7 +152,7 @@ def _frames(strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> tu
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     prices = bars.assign(time=pd.to_datetime(bars["close_time"], unit="ms", utc=True)).set_index(["time", "symbol"])
     decisions = signals.assign(time=pd.to_datetime(signals["time"], unit="ms", utc=True)).set_index(["time", "symbol"])
-    opened = ["open_time"] if has_threshold(strategy.interval) else []  # of others it follows from the interval
+    opened = ["open_time"] if is_varying(strategy.interval) else []  # of others it follows from the interval
     return prices[[*opened, "open", "high", "low", "close", "volume"]].sort_index(), decisions.sort_index()
 
 

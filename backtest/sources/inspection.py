@@ -12,14 +12,14 @@ from backtest.sources.market_time import describe_market_gaps, gaps_of
 from schemas.configuration.presets import preset
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
-from schemas.wire import bar_length, interval_ms, name_of_length
+from schemas.wire import name_of_length, spacing_ms
 from streams.ingest.bar_files import pieces_for
 from streams.ingest.ordered.bar_stream import Progress, open_bars
 from streams.ingest.ordered.survey import Survey
 from streams.ingest.reading.layouts import Look, describe, guesses
 from streams.ingest.reading.tables import look_at
 
-INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d", "7d")
+INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d", "7d", "1M", "3M", "12M")
 """Tried, the shortest first, where nobody says how long the bars are."""
 SHOWN = 8
 
@@ -91,7 +91,7 @@ def _read(seen: Inspection, files: Files, interval: str | None, source: Source |
                 continue
             return str(error)
         longer = _usual(survey) if each and not interval else None
-        if longer is not None and longer > interval_ms(each or "1s") and each != INTERVALS[-1]:
+        if longer is not None and longer > spacing_ms(each or "1s") and each != INTERVALS[-1]:
             sparse = survey, each
             continue  # days are far enough apart to be hours
         if survey.bars or interval or each == INTERVALS[-1]:
@@ -152,7 +152,7 @@ def _spacing(survey: Survey, source: Source) -> str:
         return out
     bars, usual = survey.sample, _usual(survey)
     each = name_of_length(int(usual // 1000) * 1000) if usual is not None else "alone"
-    length = bar_length(str(bars["interval"].iloc[0]))
+    length = spacing_ms(str(bars["interval"].iloc[0]))
     gaps = describe_market_gaps(gaps_of(bars, length, source.market or "auto")) or "no gap"
     some = "" if survey.complete else f" (of {len(bars):,} bars of {bars['symbol'].nunique()} symbols)"
     return f"typically {each} apart; {gaps}{some}; {out}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from plugins.base import FloatArray
 from plugins.base.market_calendar import ALWAYS_OPEN, AUTO, DAY_MS, MarketCalendar, market_calendar
+from schemas.wire.fields import MONTH_MS
 
 IntArray = NDArray[np.int64]
 HOUR_MS = 3_600_000
@@ -51,6 +52,7 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
     Notes
     -----
     - Bars that no time closes (`interval_ms` 0): 1; nobody knows how many there would have been.
+    - Bars of months (`schemas.wire.fields.spacing_ms`): months, whatever the calendar.
     - ``24/7``, and bars longer than a day: the time over the interval.
     - A named calendar: the bars of its sessions; a session's last bar may be shorter.
     - ``auto``: the time over the interval, and 1 for a rest of the market. A rest leaves out whole days (UTC), at most
@@ -63,6 +65,8 @@ def market_steps(closes: IntArray, interval_ms: int, calendar: str) -> FloatArra
         return np.empty(0)
     if not interval_ms:
         return np.ones(len(closes) - 1)
+    if interval_ms % MONTH_MS == 0:
+        return np.asarray(np.rint(np.diff(closes) / interval_ms), np.float64)
     if calendar == ALWAYS_OPEN or interval_ms > DAY_MS:
         return np.diff(closes) / interval_ms
     if calendar != AUTO:

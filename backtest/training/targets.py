@@ -13,7 +13,7 @@ from backtest.sources.market_time import market_steps
 from plugins.base.bars import times_of
 from plugins.fold.exact_windows import rolling_moments
 from schemas.configuration import Strategy, Training
-from schemas.wire import bar_length
+from schemas.wire import spacing_ms
 
 Target = tuple["pd.Series[float]", "pd.Series[int]"]
 """The target of each row, NaN where it is not known; and the time (ms) at which it is, -1 where it is not."""
@@ -45,7 +45,7 @@ def across_gaps(index: pd.MultiIndex, strategy: Strategy) -> NDArray[np.bool_]:
     limit = training.max_span_bars or 2 * ahead
     across, closes = np.zeros(len(index), np.bool_), times_of(index)
     for rows in pd.Series(np.arange(len(index))).groupby(pd.factorize(index.get_level_values(0))[0]).indices.values():
-        steps = market_steps(closes[rows], bar_length(strategy.interval), strategy.execution.calendar)
+        steps = market_steps(closes[rows], spacing_ms(strategy.interval), strategy.execution.calendar)
         passed = np.concatenate([[0.0], np.cumsum(steps)])
         across[rows[:-ahead]] = passed[ahead:] - passed[:-ahead] > limit
     return across

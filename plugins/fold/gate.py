@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base.bars import BAR
-from schemas.wire import grid_ms
+from schemas.wire.fields import MONTH_MS, MONTH_SLACK_MS, grid_ms
 
 MEMORY = 64
 STATE = np.dtype(
@@ -73,6 +73,7 @@ def _judge(
     interval: int,
     grid: int,
     phase: int,
+    unit: int,
     verdicts: NDArray[np.int8],
     gaps: NDArray[np.int64],
 ) -> None:
@@ -86,7 +87,7 @@ def _judge(
             if opened % grid != 0 or (state.count > 0 and apart < interval and apart % phase != 0):
                 verdicts[i] = 4
                 continue
-            gaps[i] = (opened - state.close_time) // interval if state.count > 0 else -1
+            gaps[i] = apart // unit if state.count > 0 else -1
             verdicts[i] = 0
             state.times[state.count % 64] = opened
             state.hashes[state.count % 64] = digest
@@ -115,8 +116,9 @@ def judge(
     bars
         Shape (bars,), of dtype `plugins.base.bars.BAR`.
     interval_ms
-        Length of a bar; 0: no time closes it. Each that closes after the one before is then new, and nothing is missing
-        between them.
+        How far the closes of bars in a row are apart (`schemas.wire.fields.spacing_ms`). 0: nobody knows. Each that
+        closes after the one before is then new, and nothing is missing between them. Months: each that closes as much
+        later as the shortest of them is long is new, and what is missing counts in months.
 
     Returns
     -------
@@ -127,8 +129,14 @@ def judge(
     verdicts = np.empty(len(bars), np.int8)
     gaps = np.zeros(len(bars), np.int64)
     words = np.ndarray((len(bars), WORDS), np.uint64, np.ascontiguousarray(bars))
+    if interval_ms and interval_ms % MONTH_MS == 0:
+        shortest = interval_ms - MONTH_SLACK_MS
+        _judge(states, slots, words, shortest, 1, 1, 1, verdicts, gaps)
+        later = (gaps != FIRST) & (verdicts == GateVerdict.ACCEPTED)
+        gaps[later] = np.rint((gaps[later] + shortest) / interval_ms).astype(np.int64) - 1
+        return verdicts, gaps
     length = interval_ms or 1
-    _judge(states, slots, words, length, *_grid(length), verdicts, gaps)
+    _judge(states, slots, words, length, *_grid(length), length, verdicts, gaps)
     if not interval_ms:
         np.minimum(gaps, 0, out=gaps)
     return verdicts, gaps

@@ -14,7 +14,7 @@ from plugins.pipeline.isolation import feed_isolated
 from plugins.pipeline.outcome import Outcome, Refusal
 from plugins.pipeline.states.sharing import share
 from plugins.pipeline.strategy_run import StrategyRun
-from schemas.wire import bar_length
+from schemas.wire import bar_length, spacing_ms
 
 REFUSED = {
     gate.GateVerdict.CORRECTION: (
@@ -46,7 +46,7 @@ class IntervalGroup:
         news: NewsJoin | None = None,
     ) -> None:
         self.interval = interval
-        self.interval_ms = bar_length(interval)
+        self.interval_ms, self.spacing_ms = bar_length(interval), spacing_ms(interval)
         self.news = news
         self.runs = runs
         self.slots: dict[str, int] = {}
@@ -135,7 +135,7 @@ class IntervalGroup:
             rows = rows[offsets[rows] >= self.next_offset[slots[rows]]]
             bars, slots, offsets = bars[rows], slots[rows], offsets[rows]
         last = self.last_closes() if self.news else None
-        verdicts, gaps = gate.judge(self.gate, slots, bars, self.interval_ms)
+        verdicts, gaps = gate.judge(self.gate, slots, bars, self.spacing_ms)
         accepted = AcceptedBars(bars, slots, offsets, gaps, self.symbols)
         if np.count_nonzero(verdicts):
             self._refuse(offsets, verdicts, outcome)

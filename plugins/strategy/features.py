@@ -142,7 +142,7 @@ def _clock(settings: FeatureSettings, interval: str) -> Clock | None:
         return None
     if not bar_length(interval):
         raise ConfigurationError(
-            f"interval: no time closes bars of {interval}, so {settings.interval} is no multiple; leave out `interval`"
+            f"interval: bars of {interval} have no one length, and {settings.interval} is no multiple; leave it out"
         )
     if interval_ms(settings.interval) % interval_ms(interval):
         raise ConfigurationError(

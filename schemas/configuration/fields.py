@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from schemas.wire import bar_length, in_days, interval_ms
+from schemas.wire import bar_length, in_days, interval_ms, months_of
 
 
 def _interval(value: str) -> str:
@@ -13,12 +13,16 @@ def _interval(value: str) -> str:
     return value
 
 
+def _file_interval(value: str) -> str:
+    return value if months_of(value) else _interval(in_days(value))
+
+
 def _bar_interval(value: str) -> str:
     value = in_days(value)
     try:
         bar_length(value)
     except ValueError as error:
-        raise ValueError(f"{error}; of bars that no time closes, their name, such as volume:10000") from None
+        raise ValueError(f"{error}; of bars that differ in length, their name, such as volume:10000 or 1M") from None
     return value
 
 
@@ -41,9 +45,9 @@ def _zone(value: str) -> str:
 
 
 Interval = Annotated[str, AfterValidator(_interval)]
-FileInterval = Annotated[str, AfterValidator(in_days), AfterValidator(_interval)]
+FileInterval = Annotated[str, AfterValidator(_file_interval)]
 BarInterval = Annotated[str, AfterValidator(_bar_interval)]
-"""Also of bars that no time closes."""
+"""Also of bars that are not all of one length."""
 Addresses = Annotated[str, AfterValidator(_addresses)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]

@@ -16,7 +16,7 @@ from pydantic import (
 from schemas.configuration.fields import BarInterval, Interval, Section
 from schemas.configuration.news import NewsUse
 from schemas.configuration.universe import UniverseSetting
-from schemas.wire import bar_length, has_threshold, interval_ms, is_symbol, not_a_symbol
+from schemas.wire import bar_length, interval_ms, is_symbol, is_varying, not_a_symbol
 
 COLUMN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 """What a user may call one."""
@@ -147,7 +147,7 @@ class CrossSection(Section):
 class Strategy(Section):
     """One pipeline: features, model, signal, universe."""
 
-    interval: BarInterval = Field(description="of its bars: 1m, or the name of bars that no time closes, volume:10000")
+    interval: BarInterval = Field(description="of its bars: 1m, or the name of bars of no one length: 1M, volume:10000")
     universe: UniverseSetting = "*"
     features: list[PluginUse] = Field(min_length=1)
     expr: dict[Annotated[str, Field(pattern=COLUMN)], str] = Field({}, description="columns of columns, by expressions")
@@ -197,12 +197,14 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _times_that_bars_do_not_say(self) -> "Strategy":
-        if not has_threshold(self.interval):
+        if not is_varying(self.interval):
             return self
         if self.valid_for is None:
             raise ValueError(
-                f"no time closes bars of {self.interval}: say how long a signal holds, as in valid_for: 10m"
+                f"bars of {self.interval} have no one length: say how long a signal holds, as in valid_for: 10m"
             )
         if self.publish == "changes" and self.heartbeat is None:
-            raise ValueError(f"no time closes bars of {self.interval}: say the longest silence, as in heartbeat: 1h")
+            raise ValueError(
+                f"bars of {self.interval} have no one length: say the longest silence, as in heartbeat: 1h"
+            )
         return self

@@ -19,6 +19,11 @@ _SYMBOL_PATTERN = (
 MAX_SYMBOL = 64
 _SYMBOL = re.compile(f"{_SYMBOL_PATTERN}{{1,{MAX_SYMBOL}}}")
 _INTERVAL = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_MONTHS = re.compile(r"([1-9][0-9]?)M")
+MONTH_MS = 2_629_746_000
+"""A month of the Gregorian calendar in the mean; no interval of a fixed length is a multiple of it."""
+MONTH_SLACK_MS = 5 * 43_200_000
+"""Months in a row are shorter or longer than as many mean ones by less than this, whichever zone's they are."""
 _THRESHOLD_PATTERN = "(tick|volume|dollar|imbalance):[0-9][0-9.e+-]{0,30}"
 _THRESHOLD = re.compile(_THRESHOLD_PATTERN)
 COUNTED = ("tick", "imbalance")
@@ -39,7 +44,7 @@ def interval_ms(interval: str) -> int:
     """Length of an interval such as ``1m``, ``4h`` or ``1d`` in milliseconds; `ValueError` for anything else."""
     match = _INTERVAL.fullmatch(interval)
     if match is None:
-        more = "; months and years have no one length: bars of them are not read" if interval[-1:] in ("M", "y") else ""
+        more = f"; months have no one length, and {interval} is the name of their bars" if months_of(interval) else ""
         raise ValueError(
             f"{interval!r} is not an interval; write a number and s, m, h or d, such as 1m, 1h or 1d{more}"
         )
@@ -47,12 +52,51 @@ def interval_ms(interval: str) -> int:
 
 
 def bar_length(interval: str) -> int:
-    """Length of a bar in ms; 0 where no time closes it, as of ``volume:10000``. `ValueError` for what is no interval.
+    """Length of a bar in ms; 0 where its own two times say it (`is_varying`). `ValueError` for what is no interval.
 
-    >>> bar_length("1m"), bar_length("volume:10000")
-    (60000, 0)
+    >>> bar_length("1m"), bar_length("volume:10000"), bar_length("1M")
+    (60000, 0, 0)
     """
-    return 0 if has_threshold(interval) else interval_ms(interval)
+    return 0 if is_varying(interval) else interval_ms(interval)
+
+
+def months_of(interval: str) -> int:
+    """How many months of the calendar a bar of that name has; 0: it is not of months.
+
+    >>> months_of("1M"), months_of("12M"), months_of("1m")
+    (1, 12, 0)
+    """
+    match = _MONTHS.fullmatch(interval)
+    return int(match[1]) if match else 0
+
+
+def is_varying(interval: str) -> bool:
+    """Do bars of that name differ in length, so that each says by `open_time` and `close_time` how long it is?
+
+    >>> is_varying("volume:10000"), is_varying("3M"), is_varying("1d")
+    (True, True, False)
+    """
+    return has_threshold(interval) or months_of(interval) > 0
+
+
+def spacing_ms(interval: str) -> int:
+    """How far the closes of bars in a row are apart, of months in the mean; 0 where nobody knows.
+
+    >>> spacing_ms("1m"), spacing_ms("1M"), spacing_ms("volume:10000")
+    (60000, 2629746000, 0)
+    """
+    return months_of(interval) * MONTH_MS or bar_length(interval)
+
+
+def are_months(opened: int, closed: int, months: int) -> bool:
+    """May so many months lie between the two, in ms? Only their zone would tell exactly.
+
+    >>> from datetime import UTC, datetime
+    >>> ends = [int(datetime(2024, month, 1, tzinfo=UTC).timestamp()) * 1000 for month in (2, 3, 5)]
+    >>> are_months(ends[0], ends[1], 1), are_months(ends[1], ends[2], 1), are_months(ends[1], ends[2], 2)
+    (True, False, True)
+    """
+    return abs(closed - opened - months * MONTH_MS) < MONTH_SLACK_MS
 
 
 def name_of_length(length: int) -> str:
@@ -85,7 +129,7 @@ def spellings(interval: str) -> list[str]:
     >>> spellings("60m"), spellings("volume:1e4")
     (['1h', '60m', '3600s'], ['volume:10000'])
     """
-    if has_threshold(interval):
+    if is_varying(interval):
         return [canonical_interval(interval)]
     length = interval_ms(interval)
     names = (f"{length // size}{unit}" for unit, size in reversed(INTERVAL_UNITS.items()) if length % size == 0)
@@ -121,8 +165,8 @@ Symbol = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX
 Interval = Annotated[
     str,
     Meta(
-        extra_json_schema={"pattern": f"^([1-9][0-9]{{0,4}}[smhd]|{_THRESHOLD_PATTERN})$"},
-        description="such as 1m, 1h or 1d; of bars that trades close, and not the time, such as volume:10000",
+        extra_json_schema={"pattern": f"^([1-9][0-9]{{0,4}}[smhd]|[1-9][0-9]?M|{_THRESHOLD_PATTERN})$"},
+        description="such as 1m, 1h, 1d or 1M (a month); of bars that trades close, and no time, volume:10000, say",
     ),
 ]
 Price = Annotated[float, Meta(gt=0)]

@@ -7,16 +7,18 @@ import numpy as np
 
 from plugins.base.bars import BAR, BarBatch
 from plugins.base.streaming import IntArray
-from schemas.wire import Bar, canonical_interval
-from schemas.wire.fields import known_interval
+from schemas.wire import Bar, bar_length, canonical_interval, months_of
 from streams.consuming.bar_scanner import Bytes, Strings, scan
 from streams.consuming.decoding.compiled.scanner import Scanner
+
+ODD = -(2**62)
+"""A length that no bar has."""
 
 
 class Intervals:
     """The spellings of intervals that were seen, with length and canonical name, each by its number.
 
-    `lengths`: in ms; 0 where a bar closes when enough has been traded.
+    `lengths`: in ms; 0 where a bar closes when enough has been traded; `ODD` of months, whose bars are not plain.
     """
 
     def __init__(self) -> None:
@@ -29,7 +31,7 @@ class Intervals:
         """Of one that is valid."""
         if interval not in self._numbers:
             self._numbers[interval] = self.strings.add(interval.encode())
-            self.lengths = np.append(self.lengths, known_interval(interval) or 0)
+            self.lengths = np.append(self.lengths, ODD if months_of(interval) else bar_length(interval))
             self.names.append(canonical_interval(interval))
         return self._numbers[interval]
 

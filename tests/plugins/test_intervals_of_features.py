@@ -318,7 +318,7 @@ def refused(use: Any, **changes: Any) -> str:
     [
         ({"interval": "90s"}, {}, "interval: 90s is no multiple of 1m, the strategy's; write one that is, such as 5m"),
         ({"interval": "30s"}, {}, "interval: 30s is no multiple of 1m"),
-        ({"interval": "1h"}, {"interval": "volume:10000", "valid_for": "10m"}, "interval: no time closes bars of"),
+        ({"interval": "1h"}, {"interval": "volume:10000", "valid_for": "10m"}, "bars of volume:10000 have no one"),
         ({"interval": "1h"}, {"interval": "1d"}, "interval: 1h is no multiple of 1d"),
         ({"interval": "hour"}, {}, "interval: 'hour' is not an interval"),
         ({"interval": 60}, {}, "interval: Input should be a valid string"),

@@ -96,15 +96,6 @@ def test_a_strategy_and_a_source_of_weeks(tmp_path: Path) -> None:
     assert [each.content.gap for each in fed.signals] == [None, 0, 0, 1, 0, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("interval", ["1M", "1y"])
-def test_months_are_refused(interval: str, tmp_path: Path) -> None:
-    path = file(tmp_path, [f"2024-{month:02}-01" for month in range(1, 11)])
-    with pytest.raises(ConfigurationError, match="months and years have no one length"):
-        read_bars(path, interval)
-    with pytest.raises(ConfigurationError, match="so they are no 7d bars"):
-        read_bars(path, "1w")
-
-
 @pytest.mark.parametrize(
     ("interval", "at", "fits"),
     [

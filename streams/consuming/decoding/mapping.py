@@ -9,9 +9,9 @@ from plugins.base.bars import COLUMNS
 from schemas.configuration.sources import Source
 from schemas.errors import BadRecord
 from schemas.wire import LAST_TIME, Bar, canonical_interval, check_bar
-from schemas.wire.fields import has_threshold, known_interval
+from schemas.wire.fields import is_varying, known_interval, months_of
 from streams.consuming.decoding.fields import MISSING, Getter, find, getter, number, shown, steps_of, truth
-from streams.consuming.decoding.times import end_of, reader_of
+from streams.consuming.decoding.times import MINUTE, end_of, reader_of
 from streams.ingest.normal.interval_names import known_name
 from streams.ingest.normal.naming import found_symbol, symbol_text
 
@@ -165,7 +165,7 @@ def _interval_of(source: Source) -> Getter:
         found = re.search(pattern, text) if pattern else None
         word = found["interval"] if found else text
         name = canonical_interval(source.interval_names.get(word) or known_name(word))
-        if known_interval(name) is None and not has_threshold(name):
+        if known_interval(name) is None and not is_varying(name):
             raise BadRecord(
                 "invalid", f"{shown(word)} is no interval: declare interval_names: {{{word[:20]}: 1m}}, say"
             )
@@ -188,7 +188,7 @@ def _times_of(source: Source) -> Callable[[Any, str], tuple[int, int]]:
     def times(row: Any, interval: str) -> tuple[int, int]:
         length = known_interval(interval)
         opened = read(starts(row)) if starts else None
-        ended = end_of(read(ends(row)), length) if ends else None
+        ended = end_of(read(ends(row)), length or (MINUTE if months_of(interval) else None)) if ends else None
         if opened is None and ended is not None and length is not None:
             opened = ended - length
         if ended is None and opened is not None and length is not None:

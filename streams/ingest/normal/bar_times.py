@@ -17,6 +17,7 @@ SCALES = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds of a unit."""
 _WIDTHS = {"%H%M%S": 6, "%H%M": 4, "%Y%m%d": 8, "%y%m%d": 6}
 Mask = NDArray[np.bool_]
+Milliseconds = NDArray[np.int64]
 
 
 class Stamps(NamedTuple):
@@ -151,7 +152,7 @@ def starts(table: Table, found: Stamps, lengths: NDArray[np.int64]) -> tuple[NDA
     time, wall = table.source.time, found.wall
     faults = {"without a time": wall.isna().to_numpy()}
     if time.stamp == "end":
-        wall = _ends(wall) - pd.to_timedelta(pd.Series(lengths, wall.index), unit="ms")
+        wall = ends_of(wall) - pd.to_timedelta(pd.Series(lengths, wall.index), unit="ms")
     if time.zone and found.naive.any():
         local = _localized(wall, time.zone)
         known = ~faults["without a time"]
@@ -162,7 +163,7 @@ def starts(table: Table, found: Stamps, lengths: NDArray[np.int64]) -> tuple[NDA
     return np.asarray(wall.fillna(pd.Timestamp(0)).dt.as_unit("ms").to_numpy(), "datetime64[ms]").view(np.int64), faults
 
 
-def _ends(wall: "pd.Series[Any]") -> "pd.Series[Any]":
+def ends_of(wall: "pd.Series[Any]") -> "pd.Series[Any]":
     """Ends that are one unit before the next bar's start are that start: 23:59:59.999."""
     ends: pd.Series[Any] = wall.where(wall.dt.second != 59, wall.dt.ceil("min"))
     return ends

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
-from streams.ingest.normal.bar_times import stamps, starts
+from schemas.wire import bar_length
+from schemas.wire.fields import MONTH_MS, MONTH_SLACK_MS
+from streams.ingest.normal.bar_times import Stamps, ends_of, stamps, starts
 from streams.ingest.normal.columns import Columns, columns_of
 from streams.ingest.normal.doubts import check_clock, distinct_rows
 from streams.ingest.normal.forming import says_unclosed
 from streams.ingest.normal.left_out import FRAME, Refused, cleaned, faults_of
+from streams.ingest.normal.months import check_months, month_counts, spans
 from streams.ingest.normal.naming import intervals_of, symbols_of
 from streams.ingest.normal.spacing import check_ends, check_lengths, off_grid, out_of_step, timed
 from streams.ingest.normal.values import beside, values_of
@@ -36,7 +39,7 @@ def bars_of(table: Table, interval: str | None, out: Refused, judge_clock: Judge
     frame["open_time"], faults = starts(table, found, length)
     frame["close_time"] = frame["open_time"] + length
     if not length.all():
-        faults |= _close_by_trades(table, columns, frame, length == 0)
+        faults |= _close_by_itself(table, columns, frame, found)
     unknown = np.logical_or.reduce(list(faults.values()))
     forming = says_unclosed(path, raw, columns.closed)
     known = ~unknown & ~other & ~forming
@@ -56,17 +59,43 @@ def bars_of(table: Table, interval: str | None, out: Refused, judge_clock: Judge
     return frame
 
 
-def _close_by_trades(
+def _close_by_itself(
+    table: Table, columns: Columns, frame: pd.DataFrame, found: Stamps
+) -> dict[str, NDArray[np.bool_]]:
+    """The times of bars of no fixed length, into `frame`; which rows have none, by the reason. What a file says itself
+    comes before the calendar.
+    """
+    months = month_counts(frame["interval"])
+    lengths = np.array([bar_length(name) for name in frame["interval"].cat.categories], np.int64)
+    rows = lengths[frame["interval"].cat.codes.to_numpy()] == 0
+    if columns.ends is not None or not months[rows].all():
+        faults = _by_both_times(table, columns, frame, rows)
+        apart = frame["close_time"] - frame["open_time"] - months * MONTH_MS
+        faults |= {"whose two times are no months apart": (months > 0) & (apart.abs() >= MONTH_SLACK_MS).to_numpy()}
+        return faults
+    name = columns.times[0] if len(columns.times) == 1 else None
+    opens, closes, faults = spans(table, name, found, months)
+    frame["open_time"] = np.where(months > 0, opens, frame["open_time"])
+    frame["close_time"] = np.where(months > 0, closes, frame["close_time"])
+    good = (months > 0) & ~np.logical_or.reduce(list(faults.values()))
+    check_months(table, frame[good], found.wall[good])
+    return {reason: bad & (months > 0) for reason, bad in faults.items()}
+
+
+def _by_both_times(
     table: Table, columns: Columns, frame: pd.DataFrame, rows: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.bool_]]:
-    """The closes of bars that no time closes, into `frame`; which rows have none, by the reason."""
+    """The closes that stand in the file."""
     if columns.ends is None:
         raise ConfigurationError(
             f"{table.piece}: no time closes bars of {frame['interval'][rows].iloc[0]}, so the file must say when each"
             " did: add a column close_time beside open_time"
         )
     table = replace(table, source=_for_ends(table.source))
-    closes, faults = starts(table, stamps(table, (columns.ends,)), np.zeros(len(frame), np.int64))
+    found = stamps(table, (columns.ends,))
+    if month_counts(frame["interval"]).any():
+        found = found._replace(wall=ends_of(found.wall))
+    closes, faults = starts(table, found, np.zeros(len(frame), np.int64))
     frame["close_time"] = np.where(rows, closes, frame["close_time"])
     before = rows & (frame["close_time"] <= frame["open_time"]).to_numpy()
     return {reason: rows & bad for reason, bad in faults.items()} | {"that close before they open": before}

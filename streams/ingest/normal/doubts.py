@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plugins.base.bars import COLUMNS
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
-from schemas.wire import has_threshold
+from schemas.wire import is_varying
 from streams.ingest.normal.columns import Columns
 from streams.ingest.reading.tables import Table
 
@@ -38,7 +38,7 @@ def check_clock(table: Table, frame: pd.DataFrame, naive: Mask, dates: Mask) -> 
     time = table.source.time
     if time.zone is None and naive.all() and not dates.all():
         _check_zone(table, starts, first)
-    if time.stamp is None and length <= 30 * MINUTE and not has_threshold(str(frame["interval"].iloc[0])):
+    if time.stamp is None and length <= 30 * MINUTE and not is_varying(str(frame["interval"].iloc[0])):
         _check_stamp(table, frame, length)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.configuration.sources import Source, SymbolUse
 from schemas.errors import ConfigurationError
-from schemas.wire import bar_length, canonical_interval, in_days
+from schemas.wire import bar_length, canonical_interval, in_days, is_varying
 from schemas.wire.fields import MAX_SYMBOL, known_interval
 from streams.ingest.normal.columns import Columns
 from streams.ingest.normal.interval_names import known_name
@@ -93,7 +93,8 @@ def intervals_of(
         )
     else:
         names = _all(canonical_interval(wanted), raw)
-    if of_path is not None and wanted is not None and known_interval(names.categories[0]) is None:  # 1w, say
+    word = names.categories[0]
+    if of_path is not None and wanted is not None and known_interval(word) is None and not is_varying(word):
         return names, np.full(len(raw), bar_length(wanted)), np.ones(len(raw), np.bool_)
     lengths = np.array([_length(piece, name) for name in names.categories], np.int64)
     other = np.array([wanted is not None and name != canonical_interval(wanted) for name in names.categories], np.bool_)

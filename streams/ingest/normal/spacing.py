@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plugins.base.bars import BAR, COLUMNS
 from schemas.errors import ConfigurationError
-from schemas.wire import bar_length, grid_ms, has_threshold, interval_ms, name_of_length
+from schemas.wire import bar_length, grid_ms, interval_ms, is_varying, name_of_length, spacing_ms
 
 MEND = "say how long they are: `produce --interval`, a strategy's `interval`, or a column interval in the file"
 MANY = 8
@@ -81,9 +81,9 @@ def check_ends(path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64], i
 
 
 def timed(frame: pd.DataFrame) -> Mask:
-    """Bars that time closes; of others no spacing says anything."""
+    """Bars of one length; of others it says nothing how far they are apart."""
     intervals = frame["interval"].cat
-    by_time = np.array([not has_threshold(name) for name in intervals.categories], np.bool_)
+    by_time = np.array([not is_varying(name) for name in intervals.categories], np.bool_)
     return np.asarray(by_time[intervals.codes.to_numpy()], np.bool_)
 
 
@@ -98,7 +98,7 @@ def out_of_step(frame: pd.DataFrame) -> dict[str, Mask]:
     """Which bars the gate would refuse beside the others of their symbol, by the reason."""
     late, shifted = np.zeros(len(frame), np.bool_), np.zeros(len(frame), np.bool_)
     for name, rows in frame.groupby("interval", observed=True, sort=False).indices.items():
-        part, length = frame.iloc[rows], bar_length(str(name))
+        part, length = frame.iloc[rows], spacing_ms(str(name))
         if not length:
             continue
         order = np.lexsort((part["open_time"], part["symbol"].cat.codes))
