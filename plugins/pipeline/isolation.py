@@ -15,7 +15,8 @@ def feed_isolated(run: StrategyRun, accepted: AcceptedBars) -> RunOutcome:
     Any error counts, as it is foreign code that is called. A batch on which it fails is halved until the bar is found.
     Features may be those of other strategies, too: they fail for all of them.
     """
-    stepped = run.step(accepted)
+    with run.lap("features", len(accepted)):
+        stepped = run.step(accepted)
     outcome = _decided(run, stepped.features)
     if outcome.failure is None and stepped.error is not None and stepped.failed is not None:
         outcome.failure = _failure(run, stepped.failed, stepped.error)

@@ -1,12 +1,22 @@
 """How a strategy runs on one partition, and what an observer of it is shown."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.prediction.shadow import ReadyShadow
+
+Lap = Callable[[str, int], AbstractContextManager[None]]
+"""Measures what runs inside: a stage (``features``, ``model``) of so many bars. The pipeline itself knows no clock."""
+_NOTHING = nullcontext()
+
+
+def unmeasured(_stage: str, _bars: int) -> AbstractContextManager[None]:
+    """Nobody wants to know."""
+    return _NOTHING
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class RunSettings:
         A second model that predicts beside the strategy's own.
     observer
         Is shown each batch after it was fed.
+    lap
+        Measures how long features and models take.
     """
 
     origin_offset: int = 0
@@ -62,6 +74,7 @@ class RunSettings:
     asleep: bool = False
     shadow: ReadyShadow | None = None
     observer: Callable[[Observation], None] | None = None
+    lap: Lap = unmeasured
 
 
 AS_CONFIGURED = RunSettings()

@@ -40,6 +40,7 @@ class StrategyRun(StrategyStates):
         self._paused = settings.paused
         self._asleep = settings.asleep
         self._in_force_from = settings.in_force_from
+        self.lap = settings.lap
         self._texts = SignalTexts()
 
     @property
@@ -144,7 +145,8 @@ class StrategyRun(StrategyStates):
             for _ in windows:  # its ring takes in the rows all the same
                 pass
             return known
-        predictions = predict(strategy.model, strategy.columns, features, windows)
+        with self.lap("model", len(rows)):
+            predictions = predict(strategy.model, strategy.columns, features, windows)
         features.note(asked, predictions)
         return predictions
 

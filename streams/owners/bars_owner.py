@@ -125,7 +125,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         """The second track of each partition, where strategies use news."""
         self._schemas = KafkaLog(kafka).schemas
         self._decoders = Decoders(kafka.bars_source, self._schemas)
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self.uses_news = any(strategy.uses_news for strategy in strategies)
         self._hear_requests = hear_requests
         self._news = news or (lambda number: follow_scores(kafka, number, factory.exactly_once))
@@ -163,14 +163,13 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     def _clock_bound(self, restored: Sequence[ResumePlan]) -> ClockBound:
         """One for all tracks, so that they take the same bars."""
         settled = max(plan.marked for plan in restored)
-        return ClockBound(restored[0].refused, settled, self._wall_clock, self.config.worker.clock_tolerance)
+        return ClockBound(restored[0].refused, settled, self.wall_clock, self.config.worker.clock_tolerance)
 
     def _first_track(self, number: int, restored: ResumePlan, bound: ClockBound) -> BarsPartition:
         source, shadows = self._source(number, restored), self.shadows.ready
         late = [strategy for strategy in restored.strategies if strategy.name in restored.behind]
-        pipeline = Pipeline(
-            restored.strategies, source, run_settings(restored, shadows, restored.behind), isolated=True
-        )
+        settings = run_settings(restored, shadows, restored.behind, self.durations.bar.lap)
+        pipeline = Pipeline(restored.strategies, source, settings, isolated=True)
         lagging = None
         if late:
             own = Pipeline(late, source, run_settings(restored, shadows), isolated=True)
@@ -183,7 +182,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         number, config = first.number, self.config
         join = NewsJoin(restored.strategies[0].joining, partition=number)
         source = self._source(number, restored)
-        settings = run_settings(restored, self.shadows.ready)
+        settings = run_settings(restored, self.shadows.ready, lap=self.durations.bar.lap)
         pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
         intake = self._intake(number, restored, bound)
         part = NewsPartition(first, intake, pipeline, restored, self._end_without_strategies)
@@ -197,7 +196,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     def _publisher(self, part: BarsPartition, writer: Writer) -> BarsPublisher:
         for name in list(part.plan.applied):
             self._request(part, name)
-        return BarsPublisher(part, writer, self.config.worker, self.die, self.clock)
+        return BarsPublisher(part, writer, self.config.worker, self.die, self.clock, self.durations)
 
     def beside(self, part: BarsPartition) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Strategies that are behind catch up; those that use news are fed when it is known."""

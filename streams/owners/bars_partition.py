@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from plugins.base.bars import BarBatch, between
+from plugins.fold import gate
 from plugins.pipeline.outcome import Failure, Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.states.capture import Capture
@@ -18,6 +19,7 @@ from streams.consuming.transport import Chunk
 from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
+from streams.publishing.tallies import letter_tally, signal_tally
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import (
     Output,
@@ -112,6 +114,12 @@ class BarsPartition(FedPartition):
     def restored(self) -> bool:
         """Is all folded again that is published already?"""
         return self.position >= self.plan.marked
+
+    def newest_closes(self) -> dict[str, int]:
+        """By interval, when its newest bar closed (ms since the epoch, UTC); without those that had none."""
+        closes = {interval: group.last_closes() for interval, group in self.pipeline.groups.items()}
+        newest = {interval: int(own.max()) for interval, own in closes.items() if len(own)}
+        return {interval: close for interval, close in newest.items() if close > gate.NEVER}
 
     def acknowledged(self, offset: int) -> bool:
         """Is all on the log that states at this offset include, of those that have just joined the others too?"""
@@ -260,7 +268,8 @@ class BarsPartition(FedPartition):
         output += [shadow_record(self.names.shadow, prediction) for prediction in outcome.shadows]
         count = self.intake.partitions
         output += [prediction_record(self.names.predictions, count, prediction) for prediction in outcome.predictions]
-        self._put([*output, *(dead_record(self.names.dead_letters, letter) for letter in dead)])
+        output += [dead_record(self.names.dead_letters, letter) for letter in dead]
+        self._put(output, tally=signal_tally(outcome.signals) + letter_tally(dead))
 
     def _now(self) -> Progress:
         return self._behind_from(self.position)

@@ -7,7 +7,9 @@ that it covers is acknowledged, and states are restored before the first record 
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -21,7 +23,9 @@ from streams.owners.fed_partition import FedPartition
 from streams.owners.life_cycle import PartitionOwner, Restored
 from streams.owners.publisher import PartitionPublisher
 from streams.process import trace
+from streams.process.durations import ServiceDurations
 from streams.process.exits import Die, Exit, no_silent_end
+from streams.publishing.tallies import Tally
 from streams.publishing.writer import Writer, WriterFactory
 
 Part = TypeVar("Part", bound=FedPartition)
@@ -50,7 +54,12 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         self.topic = topic
         self._piece = piece
         self._log = log
+        self.partition_count = 0
+        """Of the topic, whoever owns them; a subclass knows it."""
         self._publishers: dict[int, list[PartitionPublisher[Any]]] = {}
+        self.durations = ServiceDurations()
+        self._written: Tally = Counter()
+        """Of the partitions that are no longer owned."""
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._left_at: dict[int, int] = {}
         self.up = asyncio.Event()
@@ -130,6 +139,7 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         publishers = self._publishers.pop(part.number)
         await asyncio.gather(*(publisher.close(deadline) for publisher in publishers))
         self._left_at[part.number] = min(publisher.part.marked for publisher in publishers)
+        self._written += _all_written(publishers)
         return [publisher.writer for publisher in publishers]
 
     async def feed(self, chunk: Chunk) -> None:
@@ -144,6 +154,9 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
                 await self.prepare(part, piece)
                 if self.partitions.get(part.number) is not part or chunk.generation != self.generation:
                     return
+                if part.restored:
+                    first = self._publishers[part.number][0]
+                    first.times.note_read(piece.next, len(piece.records), self.clock())
                 self.step_over(part, piece)
                 trace.note("decided", place, piece.next)
             except Exception as error:  # an agent that raises has its chunk acked all the same: records would be lost
@@ -154,6 +167,14 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
             while part.waiting > self.config.worker.pending and self.partitions.get(part.number) is part:
                 part.drained.clear()
                 await part.drained.wait()
+
+    def written(self) -> Tally:
+        """What of each kind has been acknowledged since the start, over all partitions ever owned."""
+        return self._written + _all_written(chain.from_iterable(self._publishers.values()))
+
+    def snapshot_ages(self) -> dict[int, float]:
+        """By partition, the seconds since its last round of snapshots."""
+        return {number: publishers[0].snapshot_age() for number, publishers in sorted(self._publishers.items())}
 
     def waits(self) -> str | None:
         """What it waits for beside the broker, in words: until that comes, it does not get on."""
@@ -179,3 +200,7 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
         number, failure = self.failures()[-1]
         where = {"partition": number, "offset": failure.offset}
         self.die(Exit.PLUGIN, f"every strategy has failed; {failure.strategy} on {failure.reason}", **where)
+
+
+def _all_written(publishers: Iterable[PartitionPublisher[Any]]) -> Tally:
+    return sum((publisher.part.written for publisher in publishers), Counter())

@@ -81,7 +81,9 @@ class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
         part = CrossSectionPartition(
             number, self.names, self.strategies, self.partition_count, restored, self.clock, writer.transactional
         )
-        self._publishers[number] = [CrossSectionPublisher(part, writer, self.config.worker, self.die, self.clock)]
+        self._publishers[number] = [
+            CrossSectionPublisher(part, writer, self.config.worker, self.die, self.clock, self.durations)
+        ]
         self._fed[number] = asyncio.Event()
         return part
 

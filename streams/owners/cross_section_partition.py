@@ -27,6 +27,7 @@ from streams.kafka.gaps import Span
 from streams.owners.fed_partition import FedPartition
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
+from streams.publishing.tallies import NOTHING, Tally, each_signal_tally, letter_tally
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Output, Record, cross_section_signal_record, dead_record, home, prediction_record
 from streams.recovery.cross_section_state import CrossSectionState, cross_section_state_key
@@ -199,7 +200,8 @@ class CrossSectionPartition(FedPartition):
         for (name, time), symbols in late.items():
             output.append(self._record(Late(name, time, sorted(symbols))))
         output += [dead_record(self.names.dead_letters, letter) for letter in dead]
-        self._put(output)
+        signals = (signal for _, outcome in outcomes for signal in outcome.signals)
+        self._put(output, tally=each_signal_tally(signals) + letter_tally(dead))
 
     def _record(self, value: Late | Closing) -> Record:
         return prediction_record(self.names.predictions, self.partitions, value)
@@ -224,27 +226,26 @@ class CrossSectionPartition(FedPartition):
                 return LOOK_AGAIN
             failpoint("before_closing")
             self.counts["closed_by_grace" if due is not None else "closed_complete"] += 1
-            self._put(self._proposal(fold, fold.decider.close(time)))
+            records, tally = self._proposal(fold, fold.decider.close(time))
+            self._put(records, tally=tally)
         return None
 
-    def _proposal(self, fold: _StrategyFold, closing: Closing) -> list[Record]:
+    def _proposal(self, fold: _StrategyFold, closing: Closing) -> tuple[list[Record], Tally]:
         """The closing, and its signals where it holds for certain and they are the next of their symbols. What cannot
         be decided stops the strategy when the closing is read back.
         """
         alone = self._alone_from is not None and self.position >= self._alone_from
         if not alone or not fold.is_next(closing.time):
-            return [self._record(closing)]
+            return [self._record(closing)], NOTHING
         try:
             signals = fold.sections.decided(closing)
         except Exception:  # foreign code, whatever it raises
-            return [self._record(closing)]
+            return [self._record(closing)], NOTHING
         self.counts["gathered_signals"] += len(signals)
         fold.signed[closing.time] = {signal.content.symbol for signal in signals}
         complete = msgspec.structs.replace(closing, with_signals=True)
-        return [
-            self._record(complete),
-            *(cross_section_signal_record(self.names, signal) for signal in signals),
-        ]
+        records = [cross_section_signal_record(self.names, signal) for signal in signals]
+        return [self._record(complete), *records], each_signal_tally(signals)
 
     def take(self, limit: int, together: bool = False) -> tuple[list[Output], Progress]:
         output, reached = super().take(limit, together)

@@ -7,6 +7,7 @@ for a partition, so nothing is ever taken and then forgotten.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Generic, TypeVar
@@ -16,6 +17,7 @@ from schemas.errors import ConfigurationError
 from streams.owners.bars_partition import BarsPartition
 from streams.owners.fed_partition import FedPartition
 from streams.process import trace
+from streams.process.durations import ServiceDurations
 from streams.process.exits import Die, Exit, cause, no_silent_end
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record, Writer
@@ -30,6 +32,28 @@ BARS_BETWEEN_ROUNDS = 500_000
 P = TypeVar("P", bound=FedPartition)
 
 
+class PublishingTimes:
+    """Measures a partition's publishing, for the `durations` of its service."""
+
+    def __init__(self, durations: ServiceDurations) -> None:
+        self._durations = durations
+        self._read: deque[tuple[int, int, float]] = deque()
+
+    def note_read(self, end: int, count: int, now: float) -> None:
+        """So many records, the last of them before offset `end`, have been read."""
+        self._read.append((end, count, now))
+
+    def note_written(self, seconds: float) -> None:
+        """One write is acknowledged, after so long."""
+        self._durations.writes.add(seconds, 1)
+
+    def note_reached(self, position: int, now: float) -> None:
+        """What the records before this offset led to is acknowledged."""
+        while self._read and self._read[0][0] <= position:
+            _, count, at = self._read.popleft()
+            self._durations.acknowledged.add(now - at, count)
+
+
 class PartitionPublisher(Generic[P]):
     """The writing side of an owner's partition, from `start` to `close`."""
 
@@ -40,12 +64,14 @@ class PartitionPublisher(Generic[P]):
         settings: Settings,
         die: Die,
         clock: Callable[[], float],
+        durations: ServiceDurations | None = None,
     ) -> None:
         self.part = part
         self.writer = writer
         self._settings = settings
         self._die = die
         self._clock = clock
+        self.times = PublishingTimes(durations or ServiceDurations())
         self._closing = False
         self._marked_at = self._snapshot_at = clock()
         self._task: asyncio.Task[None] | None = None
@@ -103,6 +129,10 @@ class PartitionPublisher(Generic[P]):
         number, offset = self.part.number, self.part.published
         self._die(code, f"{self.part.place}: {reason}", partition=number, offset=offset)
 
+    def snapshot_age(self) -> float:
+        """Seconds since the last round of snapshots, or since the partition was taken over."""
+        return self._clock() - self._snapshot_at
+
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing comes: a marker, a round of snapshots."""
         part = self.part
@@ -136,12 +166,16 @@ class PartitionPublisher(Generic[P]):
         if records:
             failpoint("before_signals")
             trace.note_written(part.traced, reached.position)
+            began = self._clock()
             await self.writer.write(part.number, records)
+            self.times.note_written(self._clock() - began)
+            part.note_written()
             failpoint("after_signals")
             if switched:
                 failpoint("after_swap_applied")
         if reached.position > part.published:
             trace.note("committed", part.traced, reached.position)
+            self.times.note_reached(reached.position, self._clock())
         part.reached = reached
         if together:
             part.note_marker(reached)

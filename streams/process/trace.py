@@ -21,15 +21,16 @@ fetched to committed                 3500.0   3500.0   3500.0   3500.0
 import contextlib
 import json
 import logging
-import math
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+from streams.process.durations import Histogram
 
 log = logging.getLogger("alphawire.trace")
 
@@ -48,42 +49,11 @@ agent of Faust has it; its output waits; the write before is done, and this one 
 it; the broker has it; it is readable.
 """
 FIRST, LAST = STAGES[0], STAGES[-1]
-BUCKETS = 16
-"""Of a histogram, in each doubling: a quantile is exact to 5 %."""
 SHOWN_EVERY = 60.0
 MOST_STEPS = 10_000
 """That are remembered of a stage of a partition, while nothing is committed."""
 
 Step = tuple[int, float]
-
-
-class Histogram:
-    """Durations, by bucket.
-
-    >>> histogram = Histogram()
-    >>> for milliseconds in range(1, 101):
-    ...     histogram.add(milliseconds / 1000, 1)
-    >>> [round(1000 * histogram.quantile(share)) for share in (0.5, 0.99, 1.0)]
-    [50, 100, 100]
-    """
-
-    def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
-        self.count, self.longest = 0, 0.0
-
-    def add(self, seconds: float, count: int) -> None:
-        self._counts[round(BUCKETS * math.log2(max(seconds, 1e-7)))] += count
-        self.count += count
-        self.longest = max(self.longest, seconds)
-
-    def quantile(self, share: float) -> float:
-        """The middle of the bucket that holds it."""
-        left = share * self.count
-        for bucket, count in sorted(self._counts.items()):
-            left -= count
-            if left <= 0:
-                return min(float(2.0 ** (bucket / BUCKETS)), self.longest)
-        return self.longest
 
 
 @dataclass(frozen=True)

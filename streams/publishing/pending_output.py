@@ -1,11 +1,12 @@
 """What the owner of a partition has to write, in order, and how far it is, whatever it reads."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.publishing.tallies import NOTHING, Tally
 from streams.publishing.writer import Output, Record, count_of
 
 
@@ -21,13 +22,14 @@ class Progress:
 
 class OutputBatch(NamedTuple):
     """What to write, as how many records, and what is reached then; `apart`: not before all earlier ones are on the
-    log, and no later one before these.
+    log, and no later one before these; `tally`: what it consists of.
     """
 
     output: Sequence[Output]
     size: int
     reached: Progress
     apart: bool
+    tally: Tally
 
 
 class PendingOutput:
@@ -47,6 +49,9 @@ class PendingOutput:
         self.switched = False
         """Is an `applied` record in what was taken last?"""
         self.waiting = 0
+        self.written: Tally = Counter()
+        """What is on the log, since the partition was taken over."""
+        self._taken: Tally = Counter()
         self._output: deque[OutputBatch] = deque()
         self.wake = asyncio.Event()
         self.drained = asyncio.Event()
@@ -92,9 +97,14 @@ class PendingOutput:
     def _now(self) -> Progress:
         return Progress(self.position)
 
-    def _put(self, output: Sequence[Output], apart: bool = False) -> None:
+    def note_written(self) -> None:
+        """What was taken is acknowledged."""
+        self.written += self._taken
+        self._taken = Counter()
+
+    def _put(self, output: Sequence[Output], apart: bool = False, tally: Tally = NOTHING) -> None:
         count = count_of(output)
-        self._output.append(OutputBatch(output, count, self._now(), apart))
+        self._output.append(OutputBatch(output, count, self._now(), apart, tally))
         self.waiting += count
         self.wake.set()
 
@@ -111,6 +121,7 @@ class PendingOutput:
             part = self._output.popleft()
             output += part.output
             count += part.size
+            self._taken += part.tally
             reached, self.switched = part.reached, self.switched or part.apart
             if alone:
                 break

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from plugins.fold import gate
 from plugins.pipeline.prediction.shadow import ReadyShadow
-from plugins.pipeline.strategy_run import RunSettings
+from plugins.pipeline.run_settings import Lap, RunSettings, unmeasured
 from plugins.strategy.identity import plugins_in, same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
@@ -367,10 +367,13 @@ class _States:
 
 
 def run_settings(
-    plan: ResumePlan, shadows: Mapping[str, ReadyShadow] = MappingProxyType({}), asleep: Container[str] = ()
+    plan: ResumePlan,
+    shadows: Mapping[str, ReadyShadow] = MappingProxyType({}),
+    asleep: Container[str] = (),
+    lap: Lap = unmeasured,
 ) -> dict[str, RunSettings]:
     """How each strategy of the plan runs: where its fold begins, and what is published already. Those in `asleep` wait
-    for states that another pipeline folds.
+    for states that another pipeline folds; `lap` measures features and models.
     """
     return {
         name: RunSettings(
@@ -380,6 +383,7 @@ def run_settings(
             paused=entry.paused,
             asleep=name in asleep,
             shadow=shadows.get(name),
+            lap=lap,
         )
         for name, entry in plan.applied.items()
     }

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from plugins.news.article_text import language_of
 from plugins.scorers import open_scorer
@@ -27,6 +28,7 @@ from streams.scorer.partition import ScoreDestination
 from streams.scorer.scorer import Scorer, wall_clock
 from streams.scorer.scoring import Scoring
 from streams.service.app import HEARTBEAT
+from streams.service.metrics import lags, metrics_page, readiness, records
 from streams.service.page_server import Page, json_response
 from streams.service.service import check_port, choose_writer_factory, die, die_of_configuration, served
 from streams.service.watchdog import Pulse
@@ -163,15 +165,30 @@ def unready(scorer: Scorer) -> dict[str, str]:
     return deleted | ({"lag": f"{'; '.join(late)}; worker.ready_lag is {bound}"} if late else {})
 
 
+def scorer_families(scorer: Scorer, conditions: Callable[[], Mapping[str, str]]) -> Iterator[Metric]:
+    """What a scorer says to Prometheus; `conditions`: those of ``/health/ready`` that fail."""
+    totals = scorer.totals()
+    yield records({"news": totals})
+    yield lags("news", scorer.lags())
+    yield from readiness(conditions())
+    scores = CounterMetricFamily("alphawire_scores", "Scores of news written.")
+    scores.add_metric((), totals["scores"])
+    yield scores
+
+
 def scorer_pages(scorer: Scorer, topics: TopicsWatch) -> dict[str, Page]:
-    """``/status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
+    """``/status``, ``/health/live``, ``/health/ready`` and ``/metrics``, as a worker has them."""
+
+    def conditions() -> dict[str, str]:
+        return topics.unready() | unready(scorer)
 
     def ready() -> web.Response:
-        failed = topics.unready() | unready(scorer)
+        failed = conditions()
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
     return {
         "/status": lambda: json_response(status(scorer)),
         "/health/live": lambda: json_response({"live": True}),
         "/health/ready": ready,
+        "/metrics": metrics_page(lambda: scorer_families(scorer, conditions)),
     }

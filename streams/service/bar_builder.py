@@ -15,6 +15,7 @@ from streams.owners.trades.owner import TradesOwner
 from streams.publishing.writer import PRODUCER, Writer
 from streams.service.app import create_builder_app
 from streams.service.health import partition_statuses
+from streams.service.metrics import builder_families, metrics_page
 from streams.service.page_server import Page, json_response
 from streams.service.service import check_port, choose_writer_factory, die, fetch_wait, log_totals, serve, served
 
@@ -43,16 +44,20 @@ async def run_builder(config: Config) -> None:
 
 
 def builder_pages(app: Any, trades: TradesOwner, topics: TopicsWatch) -> dict[str, Page]:
-    """``/status``, ``/health/live`` and ``/health/ready``, as a worker has them."""
+    """``/status``, ``/health/live``, ``/health/ready`` and ``/metrics``, as a worker has them."""
+
+    def conditions() -> dict[str, str]:
+        return topics.unready() | unready(app, trades)
 
     def ready() -> web.Response:
-        failed = topics.unready() | unready(app, trades)
+        failed = conditions()
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
     return {
         "/status": lambda: json_response(status(app, trades)),
         "/health/live": lambda: json_response({"live": True}),
         "/health/ready": ready,
+        "/metrics": metrics_page(lambda: builder_families(app, trades, conditions)),
     }
 
 

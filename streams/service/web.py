@@ -16,6 +16,7 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.fed_partition import FedPartition
 from streams.service.health import partition_statuses, unready
 from streams.service.members import GroupMembers
+from streams.service.metrics import metrics_page, worker_families
 from streams.service.page_server import Page, bytes_response, json_response
 
 PAGES = {
@@ -104,13 +105,16 @@ def _failed(parts: Sequence[FedPartition]) -> dict[str, Any]:
 
 
 def worker_pages(app: Any, bars: BarsOwner, topics: TopicsWatch) -> dict[str, Page]:
-    """By path: ``/status``, ``/health/live``, ``/health/ready``; ``/features/plugins/available`` and its like:
-    ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made once, when
-    somebody asks.
+    """By path: ``/status``, ``/health/live``, ``/health/ready``, ``/metrics``; ``/features/plugins/available`` and its
+    like: ``{"plugins": [keys]}``; ``/plugins``: every entry. The plugins stay as they are, so those bytes are made
+    once, when somebody asks.
     """
 
+    def conditions() -> dict[str, str]:
+        return topics.unready() | unready(app, bars)
+
     def ready() -> web.Response:
-        failed = topics.unready() | unready(app, bars)
+        failed = conditions()
         return json_response({"ready": not failed, "failed": failed}, 503 if failed else 200)
 
     listed = cache(entries)
@@ -118,6 +122,7 @@ def worker_pages(app: Any, bars: BarsOwner, topics: TopicsWatch) -> dict[str, Pa
         "/status": lambda: json_response(status(app, bars)),
         "/health/ready": ready,
         "/health/live": _always(lambda: {"live": True}),
+        "/metrics": metrics_page(lambda: worker_families(app, bars, conditions)),
         "/plugins": _always(lambda: {"plugins": listed()}),
         **{path: _always(partial(_keys, listed, category, name)) for path, (category, name) in PAGES.items()},
     }

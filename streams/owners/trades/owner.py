@@ -89,7 +89,9 @@ class TradesOwner(ChunkOwner[TradesPartition, StoredBars]):
         bound = ClockBound(restored.refused, restored.marked, self._wall_clock, tolerance)
         intake = TradeIntake(number, self.partition_count, kafka.partitioner, bound)
         part = TradesPartition(number, self.names, intake, plan, restored, self.clock())
-        self._publishers[number] = [TradesPublisher(part, writer, self.config.worker, self.die, self.clock)]
+        self._publishers[number] = [
+            TradesPublisher(part, writer, self.config.worker, self.die, self.clock, self.durations)
+        ]
         log.info("trades/%d: from offset %d on; bars are published up to %d", number, plan.position, plan.publish_from)
         return part
 

@@ -24,6 +24,7 @@ from streams.owners.fed_partition import FedPartition
 from streams.owners.trades.stored import BuildPlan, StoredBars, rules_of
 from streams.process.failpoints import failpoint
 from streams.publishing.pending_output import Progress
+from streams.publishing.tallies import Tally, letter_tally
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Record, dead_record
 from streams.recovery.state import marker_key
@@ -78,17 +79,18 @@ class TradesPartition(FedPartition):
 
     def _step_over(self, chunk: Chunk) -> None:
         records: list[Record] = []
+        tally: Tally = Counter()
         for record in chunk.records:
             if record.offset >= self.position:
-                records += self._outcome(record)
+                records += self._outcome(record, tally)
         self._put_refused()  # before the position moves on: what was refused is no proof of what follows
         self.position = chunk.next
-        self._put(records)
+        self._put(records, tally=tally)
         self._count_outside()
         failpoint("after_trades")
 
-    def _outcome(self, record: Any) -> list[Record]:
-        """What a record leads to; nothing where that is on the log already."""
+    def _outcome(self, record: Any, tally: Tally) -> list[Record]:
+        """What a record leads to; nothing where that is on the log already. It is added to the `tally`."""
         publish = record.offset >= self._plan.publish_from
         try:
             trade = self._intake.read(record)
@@ -99,9 +101,12 @@ class TradesPartition(FedPartition):
             return []
         out = [self._bar_record(one) for one in closed]
         self.counts["bars"] += len(closed)
+        tally.update(("bar", one.bar.interval) for one in closed)
         if refusals:
             self.counts["dead_letters"] += 1
-            out.append(dead_record(self.names.dead_letters, _letter(record, refusals), self.number))
+            letter = _letter(record, refusals)
+            tally += letter_tally([letter])
+            out.append(dead_record(self.names.dead_letters, letter, self.number))
         return out
 
     def _fold(self, trade: Trade | Tick, offset: int) -> tuple[list[ClosedBar], dict[str, BadRecord]]:
