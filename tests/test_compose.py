@@ -276,6 +276,20 @@ def test_the_image_runs_as_a_user_of_its_own(dockerfile) -> None:
     assert any("useradd" in arguments and arguments.endswith("alphawire") for _, arguments in dockerfile[last:])
 
 
+def test_monitoring_starts_only_where_it_is_asked_for_and_mounts_what_is_there(compose) -> None:
+    own = {name: service for name, service in compose["services"].items() if service.get("profiles") == ["monitoring"]}
+    assert own.keys() == {"prometheus", "grafana"}
+    mounted = [Path(volume.split(":")[0]) for service in own.values() for volume in service["volumes"]]
+    files = [path for path in mounted if str(path).startswith("deploy")]
+    assert len(files) == 3
+    assert all((ROOT / path).is_dir() for path in files)
+    assert all(port.startswith("127.0.0.1:") for service in own.values() for port in service["ports"])
+    (scraped,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    (found,) = scraped["dns_sd_configs"]
+    assert found["names"] == ["worker"]
+    assert found["port"] == load_config(ROOT / "deploy" / "alphawire.yaml").worker.http_port
+
+
 def test_the_image_has_the_version_of_the_project(compose) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for name in ("topics", "worker"):

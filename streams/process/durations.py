@@ -3,8 +3,8 @@
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 BUCKETS = 16
@@ -69,13 +69,23 @@ class Stopwatch:
         self._clock = clock
         self.stages: defaultdict[str, Histogram] = defaultdict(Histogram)
 
-    @contextmanager
-    def lap(self, stage: str, bars: int) -> Iterator[None]:
+    def lap(self, stage: str, bars: int) -> "_Lap":
         """What runs inside is the `stage` of so many bars."""
-        began = self._clock()
-        yield
-        if bars:
-            self.stages[stage].add((self._clock() - began) / bars, bars)
+        return _Lap(self._clock, self.stages[stage], bars)
+
+
+class _Lap(AbstractContextManager[None]):
+    __slots__ = ("_bars", "_began", "_clock", "_histogram")
+
+    def __init__(self, clock: Callable[[], float], histogram: Histogram, bars: int) -> None:
+        self._clock, self._histogram, self._bars = clock, histogram, bars
+
+    def __enter__(self) -> None:
+        self._began = self._clock()
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._histogram.add((self._clock() - self._began) / self._bars, self._bars)
 
 
 @dataclass
