@@ -28,6 +28,7 @@ NOT_RUN = {
     ("docs/python.md", "the model goes to models/demo; examples/research.ipynb does the same, and a test runs it"),
     ("docs/trades.md", "the file is yours"),
     ("docs/trades.md", "there are no trades on this broker"),
+    ("docs/monitoring.md", "it needs Docker; tests/streams/test_monitoring.py runs the same files with a Prometheus"),
     ("docs/performance.md", "it installs other projects, and takes 12 minutes"),
 }
 """Every block that is marked as not run, with its reason."""
