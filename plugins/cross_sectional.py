@@ -1,4 +1,6 @@
-"""Signal generators that decide on all symbols of a time at once, and how a frame is cut into cross-sections."""
+"""Plugins that look at all symbols of a time at once: signal generators and features; how a frame is cut into
+cross-sections.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plugins.base import BaseSignalGenerator, Decisions, FloatArray, name_of
+from plugins.base import BaseFeature, BaseSignalGenerator, Decisions, FloatArray, name_of
+from plugins.base.plugin_errors import plugin_errors
 from schemas.errors import PluginError
 
 NO_PREDICTION = "no prediction"
@@ -120,3 +123,71 @@ def _labels(predictions: pd.DataFrame, name: str) -> tuple[Names, NDArray[np.int
             symbols = []
     codes = np.zeros(len(predictions), np.int64) if times is None else pd.factorize(times, sort=True)[0]
     return np.asarray(symbols, dtype=np.str_), codes.astype(np.int64)
+
+
+class SectionFeature(BaseFeature):
+    """A column of the cross-section: what a symbol's value of another column is among those of all symbols then.
+
+    Override `section`. The column is called ``COLUMN.NAME``, NAME being the key's last part.
+
+    Parameters
+    ----------
+    column
+        Of a feature, of what is derived of one, or of an expression.
+    """
+
+    @classmethod
+    def class_fault(cls) -> str | None:
+        if cls.section is SectionFeature.section:
+            return "a SectionFeature needs `section`; define section(self, values)"
+        return super().class_fault()
+
+    @property
+    def column(self) -> str:
+        """The column that it is made of."""
+        if not isinstance(name := self.params.get("column"), str):
+            raise PluginError(f"{name_of(self)}: it is made of another column; name it, as in `column: rsi`")
+        return name
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.column,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (f"{self.column}.{name_of(self).rpartition('.')[2]}",)
+
+    def section(self, values: FloatArray) -> FloatArray:
+        """A value for each of the finite `values` of one time, by symbol, at least one; NaN: unknown."""
+        raise NotImplementedError
+
+    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+        """The column for `data`, whose index or columns name `symbol` and `time`; without a time all rows are one
+        cross-section.
+        """
+        values = data[self.column].to_numpy(np.float64, na_value=np.nan)
+        result = np.empty(len(values))
+        for rows in sections(data, name_of(self)):
+            result[rows] = self.among(values[rows])
+        return pd.DataFrame({self.outputs[0]: result}, index=data.index)
+
+    def among(self, values: FloatArray) -> FloatArray:
+        """`section` of the `values` of one time, by symbol, NaN where one is unknown.
+
+        Raises
+        ------
+        PluginError
+            It fails, or does not give a number for each.
+        """
+        result = np.full(len(values), np.nan)
+        known = np.isfinite(values)
+        if not known.any():
+            return result
+        with plugin_errors(name_of(self), "section"):
+            found = np.asarray(self.section(np.ascontiguousarray(values[known])), np.float64)
+        if found.shape != (size := int(known.sum()),):
+            raise PluginError(
+                f"{name_of(self)}: section returned {found.shape} for {size} values; return one number for each"
+            )
+        result[known] = np.where(np.isfinite(found), found, np.nan)
+        return result

@@ -11,12 +11,14 @@ import numpy as np
 
 from backtest.explain.first_difference import NOTHING, FirstDifference, first_difference
 from backtest.replay.logged_cross_sections import Gathered, Key, gathered
-from backtest.replay.stretches import Stretch
+from backtest.replay.stretches import Stretch, strategies_of
 from backtest.verify.cross_sections import bare, is_lost
 from plugins.cross_sectional import ranked
 from plugins.pipeline.cross_sections.closing import members_and_left
-from plugins.pipeline.cross_sections.cross_section import closing_of, generator_of, signals_of
+from plugins.pipeline.cross_sections.cross_section import closing_of, signals_of
+from plugins.pipeline.cross_sections.deciding import Deciders
 from plugins.strategy.ready import ReadyStrategy
+from plugins.strategy.target_weights import none_if_nan
 from schemas.wire import Signal, SignalContent, encode
 from schemas.wire.cross_sections import Closing, Prediction, PredictionRecord
 
@@ -82,6 +84,7 @@ class Sections:
     past: Mapping[int, Sequence[Stretch]]
     of_log: Gathered
     computed: Mapping[Key, Prediction]
+    deciders: Deciders
     closings: list[tuple[int, Closing]] = field(default_factory=list)
     logged: dict[int, dict[str, tuple[int, Prediction]]] = field(default_factory=dict)
     of_file: bool = False
@@ -96,7 +99,8 @@ class Sections:
     ) -> "Sections":
         """Those of the log's `records`; `PluginError` when the plugin of a closing is not here."""
         computed = {(prediction.symbol, prediction.time): prediction for prediction in predictions}
-        sections = cls(ready, past, gathered(records, predictions), computed)
+        deciders = Deciders([ready, *(one for part in past.values() for one in strategies_of(part))])
+        sections = cls(ready, past, gathered(records, predictions, deciders), computed, deciders)
         closed = -1
         for offset, record in records:
             if isinstance(record, Prediction):
@@ -124,7 +128,8 @@ class Sections:
         for signal in beside:
             if (of_time := sections.logged.get(signal.content.time)) is not None:
                 prediction = sections.computed.get((signal.content.symbol, signal.content.time))
-                of_time[signal.content.symbol] = signal.provenance.offset, _prediction_of(signal, prediction)
+                if prediction is None or not ready.section:
+                    of_time[signal.content.symbol] = signal.provenance.offset, _prediction_of(signal, prediction)
         return sections
 
     def at(self, time: int) -> Section:
@@ -182,12 +187,26 @@ class Sections:
 
     def _makes(self, section: Section, closing: Closing, published: SignalContent) -> bool:
         """Does the closing result in the published signal?"""
-        there = {
+        contents = [signal.content for signal in signals_of(closing, self._there(section), self.deciders(closing))]
+        return any(encode(content) == encode(published) for content in contents)
+
+    def _there(self, section: Section) -> dict[str, Prediction]:
+        """Of each symbol what is recomputed, else what is on the log."""
+        return {
             symbol: self.computed.get((symbol, section.time), prediction)
             for symbol, (_, prediction) in section.logged.items()
         }
-        contents = [signal.content for signal in signals_of(closing, there, generator_of(closing))]
-        return any(encode(content) == encode(published) for content in contents)
+
+    def made(self, section: Section, symbol: str) -> dict[str, float | None]:
+        """Of a symbol that was decided about, the columns that were made of the cross-section."""
+        if section.closing is None or section.closing.time != section.time or symbol in section.late:
+            return {}
+        decider, there = self.deciders(section.closing), self._there(section)
+        members = [name for name in section.closing.members if name in there]
+        if decider.strategy is None or symbol not in members:
+            return {}
+        columns, row = decider.predicted([there[name] for name in members]).columns, members.index(symbol)
+        return {one.name: none_if_nan(float(columns[one.name][row])) for one in decider.strategy.section}
 
 
 def _prediction_of(signal: Signal, prediction: Prediction | None) -> Prediction:

@@ -163,7 +163,7 @@ def _decoded(raw: bytes) -> Signal | BadRecord:
 
 def _beside(file: Path | None, ready: ReadyStrategy) -> list[Signal]:
     """The signals in the file that may have been decided together with one another."""
-    if file is None or not ready.generator.cross_section:
+    if file is None or not ready.at_once:
         return []
     decoded = map(_decoded, published.lines_of(file))
     return [signal for signal in decoded if isinstance(signal, Signal) and signal.content.strategy == ready.name]
@@ -209,7 +209,9 @@ def _fill(explanation: Explanation, candidate: Recomputed, signal: Signal) -> No
     explanation.config_hash, explanation.configuration = content.config_hash, strategy.config
     explanation.in_force_from = stretch.applied.offset if stretch else None
     if candidate.sections:
-        explanation.section = candidate.sections.at(content.time).plain(content.symbol)
+        section = candidate.sections.at(content.time)
+        explanation.section = section.plain(content.symbol)
+        explanation.columns |= candidate.sections.made(section, content.symbol)
 
 
 def _compare(

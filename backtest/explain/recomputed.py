@@ -95,7 +95,7 @@ def _of_bars(
     sections = FileSections(ready, {signal.content.time for signal in signals})
     one = Recomputed(ready)
     one.take(replayed(one.observer(signals, ready), sections).raw)
-    if ready.generator.cross_section:
+    if ready.at_once:
         one.sections = Sections.decided_in_file(ready, sections.kept, beside)
     return one
 
@@ -105,7 +105,7 @@ async def of_topics(history: History, published: ByPartition, progress: Progress
     predictions of all partitions.
     """
     ready, by_partition, predictions = history.ready, dict[int, Recomputed](), list[Prediction]()
-    at_once = ready.generator.cross_section
+    at_once = ready.at_once
     async for partition in history.partitions(None if at_once else published):
         by_partition[partition.number] = one = Recomputed(ready, partition.past)
         observe = _observe(one, published.get(partition.number, ()))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from backtest.replay.file_cross_sections import FileSections
 from plugins.pipeline.cross_sections.cross_section import CrossSections, late_signal
+from plugins.pipeline.cross_sections.deciding import Deciders
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
 from schemas.wire import Signal
@@ -50,12 +51,14 @@ async def logged(log: Log, strategy: str) -> list[tuple[int, PredictionRecord]]:
     return records
 
 
-def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Iterable[Prediction]) -> Gathered:
-    """The signals of these records and predictions; `PluginError` when a closing's plugin is not here."""
+def gathered(
+    records: Iterable[tuple[int, PredictionRecord]], predictions: Iterable[Prediction], deciders: Deciders
+) -> Gathered:
+    """The signals of these records and predictions; `PluginError` when what a closing names is not among `deciders`."""
     computed: Mapping[Key, Prediction] = {
         (prediction.symbol, prediction.time): prediction for prediction in predictions
     }
-    result, fold, seen = Gathered(), CrossSections(), set[Key]()
+    result, fold, seen = Gathered(), CrossSections(decider_of=deciders), set[Key]()
     for offset, record in records:
         if isinstance(record, Prediction):
             key = record.symbol, record.time
@@ -80,16 +83,19 @@ def gathered(records: Iterable[tuple[int, PredictionRecord]], predictions: Itera
 
 
 def decided(
-    ready: ReadyStrategy, records: Iterable[tuple[int, PredictionRecord]], predictions: Sequence[Prediction]
+    ready: ReadyStrategy,
+    records: Iterable[tuple[int, PredictionRecord]],
+    predictions: Sequence[Prediction],
+    past: Sequence[ReadyStrategy],
 ) -> list[Signal]:
     """The signals of all predictions: of times that are closed on the log as their closings say, of later ones as of a
-    file.
+    file. `past`: what was in force.
     """
-    of_log = gathered(records, predictions)
+    of_log = gathered(records, predictions, Deciders([ready, *past]))
     signals = [signal for _, signal in of_log.signals]
     seen = {signal.content.id for signal in signals}
     rest = [late_signal(prediction) for prediction in of_log.absent if prediction.time <= of_log.closed]
-    sections = FileSections(ready)
+    sections = FileSections(ready, past=past)
     later = [prediction for prediction in predictions if prediction.time > of_log.closed]
     rest += sections.take(sorted(later, key=lambda prediction: (prediction.time, prediction.symbol)))
     rest += sections.end()

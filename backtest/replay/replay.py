@@ -9,7 +9,7 @@ import pandas as pd
 
 from backtest.replay.file_cross_sections import FileSections
 from backtest.replay.logged_cross_sections import decided, logged
-from backtest.replay.stretches import Stretch
+from backtest.replay.stretches import Stretch, strategies_of
 from backtest.replay.walk import VERSION, History
 from backtest.sources.bars import Frames, Progress, Reading, distinct, file_steps, file_stream, place, shown
 from backtest.sources.files import Files, files_of
@@ -99,7 +99,7 @@ def replay(
         history = History(log, config, ready)
         result = asyncio.run(
             replay_sections(history, progress)
-            if ready.generator.cross_section
+            if ready.at_once
             else replay_topic(history, progress, as_configured, start, end)
         )
     elif offsets is not None:
@@ -248,14 +248,16 @@ async def replay_sections(history: History, progress: Progress | None = None) ->
     ready, result = history.ready, ReplayResult()
     frames, reading = Frames(ready.interval), Reading(progress, result.gaps, result.left_out)
     predictions: list[Prediction] = []
+    strategies: list[ReadyStrategy] = []
     async for partition in history.partitions():
         past = partition.past
+        strategies += strategies_of(past)
         folds = await (partition.in_force() if past else partition.as_configured())
         begin = partition.begin(ready.interval) if past else 0
         async for step, outcome in partition.steps(folds, begin, reading):
             predictions += outcome.predictions
             frames.take(step)
-    result.raw = decided(ready, await logged(history.log, ready.name), predictions)
+    result.raw = decided(ready, await logged(history.log, ready.name), predictions, strategies)
     result.bars = frames.whole()
     result.scattered = scattered(reading.places, topic_name(history.log, "bars"))
     return result

@@ -33,6 +33,10 @@ class _Run(StrategyRun):
         self.signals: list[Signal] = []
         self.sections = FileSections(strategy)
 
+    def exchange(self, strategy: ReadyStrategy) -> None:
+        self.signals += self.sections.exchange(strategy)
+        super().exchange(strategy)
+
     def feed(self, features: FeatureRows) -> RunOutcome:
         outcome = super().feed(features)
         self.signals += outcome.signals

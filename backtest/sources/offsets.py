@@ -42,7 +42,7 @@ def check_whole(ready: ReadyStrategy) -> None:
     """`ConfigurationError` for a strategy that decides about all symbols at once: its signals are of no one partition's
     bars.
     """
-    if ready.generator.cross_section:
+    if ready.at_once:
         raise ConfigurationError(
             f"{ready.generator.key} decides about bars of all partitions at once; use --from and --to, not --offsets"
         )

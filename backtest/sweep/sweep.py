@@ -131,8 +131,9 @@ def _planned(
     for values in points(grid):
         at = strategy_at(strategy, values)
         ready = _ready(name, at, values, retraining)
-        if per_symbol and ready.generator.cross_section:
-            raise ConfigurationError(f"{ready.generator.key} decides on all symbols at once; leave out --per-symbol")
+        if per_symbol and ready.at_once:
+            key = ready.generator.key if ready.generator.cross_section else ready.section[0].plugin.key
+            raise ConfigurationError(f"{key} decides on all symbols at once; leave out --per-symbol")
         for symbol in symbols:
             todo.append(Point(len(todo), values, ready.config_hash, symbol))
             strategies.append(at)

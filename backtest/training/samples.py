@@ -13,7 +13,7 @@ from backtest.sources.news import NewsOf
 from backtest.sources.universes import bars_of, members
 from backtest.training.targets import last_return, targets_of
 from plugins.base.bars import COLUMNS, times_of
-from plugins.pipeline.frames import bar_index, feature_blocks
+from plugins.pipeline.frames import bar_index, feature_blocks, fill
 from plugins.strategy.features import features_of
 from plugins.strategy.parts import model_columns
 from plugins.strategy.universe import universe_of
@@ -183,6 +183,7 @@ def _computed(
         let_go(values)
         progress(int(block.rows[-1]) + 1 if len(block.rows) else done, count)
     rows = rows[:done]
+    fill(name, strategy, bars, rows, values[:done], warm[:done])
     codes, symbols = pd.factorize(bars["symbol"])
     times = gathered(bars["close_time"].to_numpy(np.int64), rows)
     return _Computed(columns, rows, values[:done], warm[:done], times, codes.astype(np.int32)[rows], symbols)
@@ -287,7 +288,8 @@ def check_learnable(name: str, strategy: Strategy, samples: Samples) -> None:
         )
     known = set(samples.known_columns)
     if not fault and len(known) < samples.X.shape[1]:
-        columns = [bound.columns for bound in features_of(name, strategy) if known.isdisjoint(bound.columns)]
+        features = features_of(name, strategy).columns_by_feature()
+        columns = [own for own in features if known.isdisjoint(own)]
         if empty := [column for own in columns for column in own if column in samples.X]:
             fault = f"the columns {few(empty)} are NaN in all {len(samples.y)} rows; leave out their features"
     if fault:

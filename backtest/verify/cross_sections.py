@@ -8,7 +8,7 @@ import msgspec
 
 from backtest.replay.logged_cross_sections import Gathered, gathered, logged
 from backtest.replay.replay import signals_during
-from backtest.replay.stretches import Stretch
+from backtest.replay.stretches import Stretch, strategies_of
 from backtest.replay.walk import History
 from backtest.sources.bars import Progress, Reading
 from backtest.verify.verdict import (
@@ -21,6 +21,7 @@ from backtest.verify.verdict import (
     exactly_once_from,
     live_signals,
 )
+from plugins.pipeline.cross_sections.deciding import Deciders
 from schemas.errors import PluginError
 from schemas.wire import encode
 from schemas.wire.cross_sections import Prediction
@@ -54,7 +55,8 @@ async def verify_gathered(
     records = await logged(log, ready.name)
     bars = await _bars(history, verdict, progress)
     try:
-        of_log = gathered(records, bars.predictions)
+        past = [one for part in bars.past.values() for one in strategies_of(part)]
+        of_log = gathered(records, bars.predictions, Deciders([ready, *past]))
     except PluginError as error:
         verdict.not_reproducible = str(error)
         return verdict

@@ -43,7 +43,7 @@ def verify(
     if offsets is not None:
         check_whole(ready)
         asyncio.run(check_offsets(log, offsets))
-    if ready.generator.cross_section:
+    if ready.at_once:
         return asyncio.run(verify_gathered(history, start, end, progress))
     return asyncio.run(verify_topic(history, start, end, progress, offsets))
 

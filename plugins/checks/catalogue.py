@@ -105,8 +105,22 @@ ENGINES = (
     Check("speed", "engines.engine_checks:speed", ("computes",)),
 )
 
+SECTIONS = (
+    Check("computes", "sections.section_checks:computes"),
+    Check("reads_its_input_alone", "sections.section_checks:reads_its_input_alone", ("computes",)),
+    Check("input_untouched", "sections.section_checks:input_untouched", ("computes",)),
+    Check("repeatable", "sections.section_checks:repeatable", ("computes",), twin=True, kinds=True),
+    Check("row_order", "sections.section_checks:row_order", ("computes", "repeatable")),
+    Check("other_times", "sections.section_checks:other_times", ("computes", "repeatable")),
+    Check("edge_cases", "sections.section_checks:edge_cases", ("computes",)),
+    Check("batch_equals_live", "sections.section_checks:batch_equals_live", ("computes", "repeatable", "other_times")),
+    Check("parameters", "sections.section_checks:parameters", ("computes",)),
+    Check("speed", "sections.section_checks:speed", ("computes",)),
+)
+
 CATALOGUE: dict[str, tuple[Check, ...]] = {
     "features": FEATURES,
+    "sections": SECTIONS,
     "models": MODELS,
     "signals": SIGNALS,
     "engines": ENGINES,

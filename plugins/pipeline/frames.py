@@ -5,19 +5,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from plugins.base import FloatArray
 from plugins.base.bars import BAR, COLUMNS, BarBatch
 from plugins.base.streaming import IntArray
 from plugins.news.join import NewsJoin
+from plugins.pipeline.cross_sections.section_columns import fill_sections
 from plugins.pipeline.isolation import step_or_raise
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
+from plugins.strategy.features import features_of
 from plugins.strategy.ready import ready_strategy
+from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
 
 BLOCK = 65_536
+Mask = NDArray[np.bool_]
 
 
 def batch_from_frame(bars: pd.DataFrame, first: int = 0) -> BarBatch:
@@ -33,10 +38,13 @@ def batch_from_frame(bars: pd.DataFrame, first: int = 0) -> BarBatch:
 
 @dataclass(frozen=True, slots=True)
 class FeatureBlock:
-    """Some bars of a frame with their features: their numbers in the frame, and a row of `columns` for each."""
+    """Some bars of a frame with their features: their numbers in the frame, a row of `columns` for each (NaN in those
+    of the cross-section, which `fill` makes), and which are past their symbol's warm-up.
+    """
 
     rows: IntArray
     values: FloatArray
+    warm: Mask
     columns: list[str]
 
 
@@ -53,9 +61,32 @@ def feature_blocks(
         batch = batch_from_frame(bars.iloc[first : first + BLOCK], first)
         accepted = pipeline.groups[ready.interval].accept(batch, Outcome())
         features = step_or_raise(pipeline.runs[name], accepted)
+        values, warm = features.values, features.counts > ready.warmup
         if not warming_up:
-            features.values[features.counts <= ready.warmup] = np.nan
-        yield FeatureBlock(accepted.offsets, features.values, ready.columns)
+            values[~warm] = np.nan
+        if ready.section:
+            values = np.pad(values, ((0, 0), (0, len(ready.section))), constant_values=np.nan)
+        yield FeatureBlock(accepted.offsets, values, warm, ready.all_columns)
+
+
+def fill(name: str, strategy: Strategy, bars: pd.DataFrame, rows: IntArray, values: FloatArray, warm: Mask) -> None:
+    """The columns of the cross-sections of bars ``rows[i]`` of a frame, whose own columns are ``values[i]``: of each
+    time's members that are `warm`, whoever came late. In place.
+
+    Raises
+    ------
+    PluginError
+        A feature of the cross-section fails.
+    """
+    section = features_of(name, strategy).section
+    if not section:
+        return
+    universe, times = universe_of(name, strategy), bars["close_time"].to_numpy(np.int64)[rows]
+    names, symbols = np.unique(bars["symbol"].to_numpy(object)[rows].astype(str), return_inverse=True)
+    if universe.changes:
+        at = zip(names[symbols].tolist(), times.tolist(), strict=True)
+        warm = warm & np.fromiter((universe.member(*each) for each in at), np.bool_, len(rows))
+    fill_sections(section, values, times, symbols, np.flatnonzero(warm))
 
 
 def feature_frame(
@@ -86,6 +117,7 @@ def feature_frame(
     blocks = list(feature_blocks(name, strategy, bars, news, warming_up))
     rows = np.concatenate([block.rows for block in blocks])
     values = np.concatenate([block.values for block in blocks])
+    fill(name, strategy, bars, rows, values, np.concatenate([block.warm for block in blocks]))
     return pd.DataFrame(values, bar_index(bars, rows), blocks[0].columns)
 
 

@@ -187,4 +187,4 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
             columns.rendered()
         if strategy.model is not None:
             for _, model in each_model(strategy.model):
-                model.predict_windows(np.zeros((1, model.lookback, len(strategy.columns))), strategy.columns)
+                model.predict_windows(np.zeros((1, model.lookback, len(strategy.all_columns))), strategy.all_columns)

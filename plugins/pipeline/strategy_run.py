@@ -11,13 +11,13 @@ from plugins.fold.changes import Changes, DecidedBars
 from plugins.pipeline.accepted_bars import AcceptedBars, Asked, FeatureRows
 from plugins.pipeline.outcome import Failure, RunOutcome
 from plugins.pipeline.prediction.model import explain, predict
-from plugins.pipeline.records.published import BarsToPublish, Decided, Source, gaps_of
+from plugins.pipeline.records.published import BarsToPublish, Decided, Source, Values, gaps_of
 from plugins.pipeline.records.rendering import SignalTexts
 from plugins.pipeline.records.signals import SignalColumns, Signals
 from plugins.pipeline.run_settings import AS_CONFIGURED, Observation, RunSettings
 from plugins.pipeline.states.strategy_states import StrategyStates
 from plugins.strategy.ready import ReadyStrategy
-from plugins.strategy.target_weights import target_weights
+from plugins.strategy.target_weights import none_if_nan, target_weights
 from plugins.strategy.universe import LEFT
 
 __all__ = ["AS_CONFIGURED", "Observation", "RunSettings", "Source", "StrategyRun"]
@@ -121,7 +121,7 @@ class StrategyRun(StrategyStates):
         """
         strategy, fold = self.strategy, self.strategy.fold
         wanted = published if fold is None else features.rows
-        predictions = self._predictions(features, wanted)
+        predictions = np.full(len(features), np.nan) if strategy.section else self._predictions(features, wanted)
         columns = dict(zip(strategy.columns, features.values_at(published).T, strict=True))
         if fold is not None:
             part = self.fold(features, predictions)[published]
@@ -158,9 +158,10 @@ class StrategyRun(StrategyStates):
             self.source, accepted, gaps_of(features), strategy.validity.until(accepted.times),
             columns["prediction"], book["origin_offset"], book["origin_time"],
         )  # fmt: skip
-        if strategy.generator.cross_section:
+        if strategy.at_once:
             reasons = explain(strategy, [""] * len(accepted), features)
-            outcome.predictions = published.as_predictions(strategy, reasons)
+            values = self._shown(features, columns) if strategy.section else None
+            outcome.predictions = published.as_predictions(strategy, reasons, values)
         else:
             decided = self._decide(features, columns)
             if strategy.changes is not None:
@@ -168,6 +169,13 @@ class StrategyRun(StrategyStates):
                 published, decided = published.at(rows), decided.at(rows)
             if len(published):
                 outcome.signals = Signals([SignalColumns(published, strategy, decided, self._texts)])
+
+    def _shown(self, features: FeatureRows, columns: Mapping[str, FloatArray]) -> list[Values | None]:
+        """Of each bar the columns of which those of the cross-section are made; None while its symbol warms up."""
+        names, warm = self.strategy.columns, (features.counts > self.strategy.warmup).tolist()
+        rows = zip(*(map(none_if_nan, columns[name].tolist()) for name in names), strict=True)
+        shown = (dict(zip(names, row, strict=True)) for row in rows)
+        return [each if is_warm else None for each, is_warm in zip(shown, warm, strict=True)]
 
     def _news(self, changes: Changes, accepted: AcceptedBars, decided: Decided) -> IntArray:
         """Numbers of the decisions that say something new, and are not published yet."""

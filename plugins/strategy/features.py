@@ -1,13 +1,14 @@
 """A strategy's features: each plugin with its parameters, and what the configuration makes of its columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from plugins.base import Plugin
+from plugins.base import BaseFeature, Plugin
 from plugins.base.market_calendar import DAY_MS
+from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
 from plugins.fold.derived.at_interval import AtInterval
 from plugins.fold.derived.clock import Clock, clock_of
@@ -16,14 +17,16 @@ from plugins.fold.derived.lags import Lags, derived_names
 from plugins.fold.row_ring import LARGEST_RING
 from plugins.fold.windowed import streaming
 from plugins.strategy.parts import create
-from plugins.strategy.requirements import FeatureColumns, origins_of, run_order, warmup_of
+from plugins.strategy.requirements import FeatureColumns, Features, SectionColumn, origins_of, run_order, warmup_of
+from plugins.strategy.sections import is_section, section_feature, section_origin
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import bar_length, interval_ms, name_of_length
 
 
-def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
-    """The features of strategy `name`, in the order of the configuration; what is derived of one comes after it.
+def features_of(name: str, strategy: Strategy) -> Features:
+    """The features of strategy `name`, in the order of the configuration; what is derived of one comes after it, and
+    those of the cross-section after all others.
 
     Columns have the names that the plugin gives them; with an alias, ``alias`` (one column) or ``alias.column``. Those
     that are derived have the column's name before theirs: ``rsi.lag1``.
@@ -34,41 +37,61 @@ def features_of(name: str, strategy: Strategy) -> tuple[FeatureColumns, ...]:
         A plugin cannot be created, two columns have one name, a required column is missing, or features require each
         other in a circle.
     """
-    features = _created(name, strategy)
+    features, section = _created(name, strategy)
     places = [f"strategies.{name}.features.{bound.use}" for bound in features]
     features = [
         bound if bound.origins else replace(bound, origins=origins_of(place, bound, features))
         for place, bound in zip(places, features, strict=True)
     ]
     run_order(f"strategies.{name}.features", features)  # a circle would have no warm-up
-    return tuple(replace(bound, warmup=warmup_of(number, features)) for number, bound in enumerate(features))
+    own = tuple(replace(bound, warmup=warmup_of(number, features)) for number, bound in enumerate(features))
+    return Features(own, section)
 
 
 def first_column(use: PluginUse) -> str:
     """Of one feature, as its plugin calls it."""
     _, use = _settings(use, use.key)
-    return streaming(create(feature_registry, use, use.key)).columns[0]
+    feature: BaseFeature = create(feature_registry, use, use.key)
+    return (feature.outputs if isinstance(feature, SectionFeature) else streaming(feature).columns)[0]
 
 
-def _created(name: str, strategy: Strategy) -> list[FeatureColumns]:
+def _created(name: str, strategy: Strategy) -> tuple[list[FeatureColumns], tuple[SectionColumn, ...]]:
     features: list[FeatureColumns] = []
     taken: dict[str, str] = {}
+
+    def take(place: str, key: str, columns: Sequence[str]) -> None:
+        for column in columns:
+            if column in taken:
+                raise ConfigurationError(
+                    f"{place}: {key} and {taken[column]} both give the column {column!r}; name one with `as:`"
+                )
+            taken[column] = key
+
+    of_section: dict[int, SectionFeature] = {}
     for number, use in enumerate(strategy.features):
         place = f"strategies.{name}.features.{number}"
         if use.key == "expr":
             raise ConfigurationError(f"{place}: expressions stand beside the features: `expr:` under strategies.{name}")
+        if is_section(use.key):
+            of_section[number] = section_feature(use, place)
+            continue
         for bound in _parts(number, use, place, strategy.interval):
-            for column in bound.columns:
-                if column in taken:
-                    raise ConfigurationError(
-                        f"{place}: {use.key} and {taken[column]} both give the column {column!r}; name one with `as:`"
-                    )
-            features.append(_placed(bound, len(taken)))
-            taken |= dict.fromkeys(bound.columns, use.key)
-    return [*features, *_expressions(name, strategy, list(taken))]
+            first = len(taken)
+            take(place, use.key, bound.columns)
+            features.append(_placed(bound, first))
+    names = {number: strategy.features[number].alias or plugin.outputs[0] for number, plugin in of_section.items()}
+    features += _expressions(name, strategy, list(taken), list(names.values()))
+    columns = [column for bound in features for column in bound.columns]
+    taken |= dict.fromkeys(strategy.expr, "an expression")
+    section = []
+    for number, plugin in of_section.items():
+        place = f"strategies.{name}.features.{number}"
+        take(place, plugin.key, [names[number]])
+        section.append(SectionColumn(plugin, names[number], section_origin(place, plugin, columns, names), number))
+    return features, tuple(section)
 
 
-def _expressions(name: str, strategy: Strategy, columns: list[str]) -> Iterator[FeatureColumns]:
+def _expressions(name: str, strategy: Strategy, columns: list[str], of_section: list[str]) -> Iterator[FeatureColumns]:
     """Columns by expressions over those of the features, and of each other."""
     names = [*columns, *strategy.expr]
     for number, (column, text) in enumerate(strategy.expr.items()):
@@ -80,6 +103,11 @@ def _expressions(name: str, strategy: Strategy, columns: list[str]) -> Iterator[
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from None
         for wanted, character in expression.program.places.items():
+            if wanted in of_section:
+                raise ConfigurationError(
+                    f"{place}: character {character}: {wanted!r} is a column of the cross-section, which comes after"
+                    " all expressions; write the expression over the symbol's columns, and rank that"
+                )
             if wanted not in names:
                 raise ConfigurationError(
                     f"{place}: character {character}: there is no column {wanted!r}; there are {', '.join(names[:20])}"

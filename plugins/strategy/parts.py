@@ -16,7 +16,7 @@ from plugins.models import model_registry
 from plugins.models.artifacts.inputs import Inputs
 from plugins.models.artifacts.manifest import FeatureUse
 from plugins.news.join import NEWS_COLUMNS
-from plugins.strategy.requirements import FeatureColumns, each_use, needed_for, origins_of, sessions_of
+from plugins.strategy.requirements import FeatureColumns, Features, origins_of
 from schemas.canonical import canonical_json
 from schemas.configuration import NewsUse, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
@@ -109,24 +109,23 @@ def model_columns(name: str, strategy: Strategy, columns: Sequence[str], role: s
     return [column for column in columns if column in wanted]
 
 
-def inputs_of(strategy: Strategy, features: Sequence[FeatureColumns]) -> Inputs:
+def inputs_of(strategy: Strategy, features: Features) -> Inputs:
     """What a model of the strategy sees, as its manifest records it: nothing of a feature that only others need."""
     chosen = strategy.model.columns if strategy.model else None
     if chosen is not None:
-        used = needed_for(chosen, features)
-        features = [bound for bound in features if bound.use in used]
+        features = features.needed_for(chosen)
     uses = [
         FeatureUse(
-            key=bound.feature.plugin.key,
-            version=bound.feature.plugin.version,
-            source=bound.feature.plugin.source_sha256,
-            params=json.loads(canonical_json(to_jsonable_python(params))),
-            columns=columns,
-            **sessions_of(bound),
+            key=use.plugin.key,
+            version=use.plugin.version,
+            source=use.plugin.source_sha256,
+            params=json.loads(canonical_json(to_jsonable_python(use.params))),
+            columns=use.columns,
+            **use.calendar,
         )
-        for bound, params, columns in each_use(features)
+        for use in features.uses()
     ]
-    return Inputs(uses, news_use(strategy, features))
+    return Inputs(uses, news_use(strategy, features.own))
 
 
 def news_use(strategy: Strategy, parts: Sequence[FeatureColumns]) -> dict[str, Any] | None:
@@ -140,7 +139,7 @@ def use_news(parts: Sequence[FeatureColumns]) -> bool:
 
 
 def load_model(
-    name: str, strategy: Strategy, features: Sequence[FeatureColumns], base: Path, role: str = "model"
+    name: str, strategy: Strategy, features: Features, base: Path, role: str = "model"
 ) -> tuple[BaseModel | None, Model | None]:
     """What `strategy.model` names, certified.
 
@@ -169,7 +168,7 @@ def load_model(
         raise ConfigurationError(f"strategies.{name}.{role}: {error.args[0]}") from None
     from plugins.models.artifacts.loading import load_artifact
 
-    columns = [column for bound in features for column in bound.columns]
+    columns = features.columns
     model_columns(name, strategy, columns, role)
     loaded = load_artifact(
         base / use.artifact, key=use.key, columns=columns, trusted=use.trusted, strategy=strategy,

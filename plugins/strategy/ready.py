@@ -18,7 +18,8 @@ from plugins.strategy.changes import changes_of, heartbeat_of
 from plugins.strategy.features import features_of
 from plugins.strategy.identity import identity_of, without_sources
 from plugins.strategy.parts import create, fold_of, load_model, model_columns, news_use, ring_of, use_news
-from plugins.strategy.requirements import FeatureColumns, each_use, run_order, sessions_of
+from plugins.strategy.requirements import FeatureColumns, Features, SectionColumn, run_order
+from plugins.strategy.sections import check_section_model, check_sections
 from plugins.strategy.universe import Universe, check_size, universe_of
 from plugins.strategy.validity import Validity, validity_of
 from schemas.canonical import canonical_json, config_hash, sha256_hex
@@ -39,9 +40,13 @@ class ReadyStrategy:
     """Length of a bar; 0: no time closes it."""
     universe: Universe
     features: tuple[FeatureColumns, ...]
+    """Of each symbol's bars."""
+    section: tuple[SectionColumn, ...]
+    """Columns that are made when a cross-section is closed; the model predicts then."""
     order: tuple[int, ...]
     """In which the features run: each after those that it requires."""
     columns: list[str]
+    """Of each symbol's bars."""
     warmup: int
     model: BaseModel | None
     model_id: Model | None
@@ -70,6 +75,16 @@ class ReadyStrategy:
     """What the stored states depend on, beside the interval."""
     artifact: str | None = None
     """The model's folder, as a request named it; None: the configured one, or no model."""
+
+    @property
+    def at_once(self) -> bool:
+        """Is it decided about all symbols of a time together?"""
+        return self.generator.cross_section or bool(self.section)
+
+    @cached_property
+    def all_columns(self) -> list[str]:
+        """What the model sees: the symbol's columns, then those of the cross-section."""
+        return [*self.columns, *(column.name for column in self.section)]
 
     @cached_property
     def uses_news(self) -> bool:
@@ -143,7 +158,7 @@ class ReadyStrategy:
 class _Parts:
     """What `ready_strategy` creates of a configuration."""
 
-    features: tuple[FeatureColumns, ...]
+    all_features: Features
     generator: BaseSignalGenerator
     fold: FeatureColumns | None
     universe: Universe
@@ -152,8 +167,8 @@ class _Parts:
     ring: RowRing | None
 
     @property
-    def columns(self) -> list[str]:
-        return [column for feature in self.features for column in feature.columns]
+    def features(self) -> tuple[FeatureColumns, ...]:
+        return self.all_features.own
 
 
 def ready_strategy(
@@ -181,8 +196,9 @@ def ready_strategy(
         interval_ms=bar_length(strategy.interval),
         universe=parts.universe,
         features=parts.features,
+        section=parts.all_features.section,
         order=run_order(f"strategies.{name}.features", parts.features),
-        columns=parts.columns,
+        columns=parts.all_features.own_columns,
         warmup=max(bound.warmup for bound in parts.features) + (parts.ring.lookback - 1 if parts.ring else 0),
         model=parts.model,
         model_id=parts.model_id,
@@ -212,7 +228,7 @@ def held_for_an_interval(ready: ReadyStrategy) -> ReadyStrategy:
 def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, Model] | None) -> _Parts:
     check_calendar(strategy.execution.calendar)
     features = features_of(name, strategy)
-    columns = [column for feature in features for column in feature.columns]
+    columns = features.columns
     if strategy.prediction is not None and strategy.prediction not in columns:
         raise ConfigurationError(
             f"strategies.{name}.prediction: there is no column {strategy.prediction!r};"
@@ -220,7 +236,7 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
         )
     place = f"strategies.{name}.signal"
     generator: BaseSignalGenerator = create(signal_registry, strategy.signal, place)
-    fold = fold_of(place, generator, features)
+    fold = fold_of(place, generator, features.own)
     if generator.cross_section and has_threshold(strategy.interval):
         raise ConfigurationError(
             f"{place}: {strategy.signal.key} decides about all symbols at one time, and bars of {strategy.interval}"
@@ -228,8 +244,10 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
         )
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
+    check_sections(name, strategy, features.section, generator, universe)
     # after all that the configuration itself says
     model, model_id = given or load_model(name, strategy, features, base)
+    check_section_model(name, features.section, model)
     return _Parts(features, generator, fold, universe, model, model_id, ring_of(name, model, len(columns)))
 
 
@@ -269,14 +287,14 @@ def _resolved(strategy: Strategy, parts: _Parts) -> dict[str, Any]:
     model, model_id = parts.model, parts.model_id
     predicts = {**identity_of(model), "sha256": model_id.sha256} if model is not None and model_id is not None else None
     if predicts is not None and strategy.model is not None and strategy.model.columns is not None:
-        predicts["columns"] = model_columns("", strategy, parts.columns)
+        predicts["columns"] = model_columns("", strategy, parts.all_features.columns)
     return plain | {
         "interval": canonical_interval(strategy.interval),
         "universe": parts.universe.resolved,
         "features": [
-            identity_of(bound.feature.plugin) | {"params": params, "columns": columns} | sessions_of(bound)
-            for bound, params, columns in each_use(parts.features)
-            if bound.use < len(strategy.features)
+            identity_of(use.plugin) | {"params": use.params, "columns": use.columns} | use.calendar
+            for use in parts.all_features.uses()
+            if use.number < len(strategy.features)
         ],
         "model": predicts,
         "signal": identity_of(parts.generator) | ({"fold": True} if parts.fold is not None else {}),

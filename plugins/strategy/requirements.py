@@ -1,11 +1,12 @@
 """What features require of each other: where each column comes from, and in which order they run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugins.base import name_of
+from plugins.base import BaseFeature, name_of
 from plugins.base.streaming import StreamingFeature
+from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
 from plugins.news.join import NEWS_COLUMNS
 from schemas.errors import ConfigurationError
@@ -34,30 +35,86 @@ class FeatureColumns:
     derived: bool = False
     """Made of the columns that come before it."""
 
-
-def each_use(features: Sequence[FeatureColumns]) -> Iterator[tuple[FeatureColumns, dict[str, Any], list[str]]]:
-    """Of each use of a plugin in the configuration: its feature, all that is said there, and all its columns."""
-    for bound in features:
-        if not bound.derived:
-            columns = [column for one in features if one.use == bound.use for column in one.columns]
-            yield bound, bound.feature.plugin.params | dict(bound.settings), columns
+    def gives(self, places: Iterable[int]) -> bool:
+        """Is one of these places that of a column of its own?"""
+        return any(self.first <= place < self.first + len(self.columns) for place in places)
 
 
-def needed_for(columns: Sequence[str], features: Sequence[FeatureColumns]) -> set[int]:
-    """Numbers of the uses of plugins that these columns come from, or that those require."""
-    waiting = [number for number, bound in enumerate(features) if set(bound.columns) & set(columns)]
-    found: set[int] = set()
-    while waiting:
-        number = waiting.pop()
-        if number not in found:
-            found.add(number)
-            waiting += _needs(features[number], features)
-    return {features[number].use for number in found}
+@dataclass(frozen=True)
+class SectionColumn:
+    """A column that is made of the cross-section's, of the column at place `origin` among those of a symbol."""
+
+    plugin: SectionFeature
+    name: str
+    origin: int
+    use: int
+    """As of `FeatureColumns`."""
 
 
-def sessions_of(bound: FeatureColumns) -> dict[str, str]:
-    """A library's calendar changes with its version: what of it belongs to the identity of a feature."""
-    return {} if bound.sessions is None else {"sessions": bound.sessions}
+@dataclass(frozen=True)
+class UsedPlugin:
+    """A use of a plugin in the configuration: all that is said there, and all its columns."""
+
+    plugin: BaseFeature
+    number: int
+    params: dict[str, Any]
+    columns: list[str]
+    sessions: str | None = None
+
+    @property
+    def calendar(self) -> dict[str, str]:
+        """A library's calendar changes with its version: what of it belongs to the identity of a feature."""
+        return {} if self.sessions is None else {"sessions": self.sessions}
+
+
+@dataclass(frozen=True)
+class Features:
+    """Those of a strategy: each symbol's `own`, in whose order their columns are, then those of the `section`."""
+
+    own: tuple[FeatureColumns, ...]
+    section: tuple[SectionColumn, ...] = ()
+
+    @property
+    def own_columns(self) -> list[str]:
+        return [column for bound in self.own for column in bound.columns]
+
+    @property
+    def columns(self) -> list[str]:
+        """What a model sees."""
+        return [*self.own_columns, *(column.name for column in self.section)]
+
+    def columns_by_feature(self) -> Iterator[tuple[str, ...]]:
+        yield from (bound.columns for bound in self.own)
+        yield from ((column.name,) for column in self.section)
+
+    def uses(self) -> list[UsedPlugin]:
+        """In the order of the configuration; expressions last."""
+        return sorted((*self._own_uses(), *self._section_uses()), key=lambda use: use.number)
+
+    def _own_uses(self) -> Iterator[UsedPlugin]:
+        for bound in self.own:
+            if not bound.derived:
+                columns = [column for one in self.own if one.use == bound.use for column in one.columns]
+                plugin = bound.feature.plugin
+                yield UsedPlugin(plugin, bound.use, plugin.params | dict(bound.settings), columns, bound.sessions)
+
+    def _section_uses(self) -> Iterator[UsedPlugin]:
+        for column in self.section:
+            yield UsedPlugin(column.plugin, column.use, column.plugin.params, [column.name])
+
+    def needed_for(self, columns: Sequence[str]) -> "Features":
+        """Those that these columns come from, or that those require."""
+        section = tuple(column for column in self.section if column.name in columns)
+        places = {*map(self.columns.index, columns), *(column.origin for column in section)}
+        waiting = [number for number, bound in enumerate(self.own) if bound.gives(places)]
+        found: set[int] = set()
+        while waiting:
+            number = waiting.pop()
+            if number not in found:
+                found.add(number)
+                waiting += _needs(self.own[number], self.own)
+        uses = {self.own[number].use for number in found}
+        return Features(tuple(bound for bound in self.own if bound.use in uses), section)
 
 
 def origins_of(
@@ -129,11 +186,7 @@ def run_order(place: str, features: Sequence[FeatureColumns]) -> tuple[int, ...]
 def _needs(bound: FeatureColumns, features: Sequence[FeatureColumns]) -> set[int]:
     """Numbers of the features that `bound` requires columns of."""
     places = [place for place in bound.origins if isinstance(place, int)]
-    return {
-        number
-        for number, feature in enumerate(features)
-        if any(feature.first <= place < feature.first + len(feature.columns) for place in places)
-    }
+    return {number for number, feature in enumerate(features) if feature.gives(places)}
 
 
 def _circle(start: int, needs: Sequence[set[int]], done: Sequence[int], features: Sequence[FeatureColumns]) -> str:

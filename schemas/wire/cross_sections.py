@@ -7,7 +7,7 @@ first `Closing` in the order of the log says which predictions are decided about
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.wire.decoding import decode
 from schemas.wire.fields import Time
@@ -27,6 +27,13 @@ class Prediction(Struct, tag="prediction", tag_field="kind", gc=False):
     gap: Annotated[int | None, Meta(description="intervals missing before this bar; null for a symbol's first bar")]
     valid_until: int
     provenance: Provenance
+    columns: Annotated[
+        dict[str, float | None] | UnsetType,
+        Meta(
+            description="where features of the cross-section are made of them: the symbol's own columns, null where one"
+            " is unknown; its prediction then comes with the closing"
+        ),
+    ] = UNSET
 
 
 class Generator(Struct):
@@ -61,6 +68,13 @@ class Closing(Struct, tag="closing", tag_field="kind"):
     with_signals: Annotated[
         bool, Meta(description="its signals were written in the same transaction; false: they come after it")
     ] = False
+    predicts: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="true: the members' predictions are made here, of the columns of those that have the closing's"
+            " configuration"
+        ),
+    ] = UNSET
 
 
 class Late(Struct, tag="late", tag_field="kind"):

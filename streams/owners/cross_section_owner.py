@@ -8,9 +8,10 @@ owner of a partition of `predictions`, whoever owns the bars.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from plugins.strategy.ready import ReadyStrategy
+from plugins.strategy.recreated import recreated
 from schemas.configuration import Config
 from streams.consuming.transport import Chunk
 from streams.kafka.log import KafkaLog
@@ -45,7 +46,9 @@ class CrossSectionPublisher(PartitionPublisher[CrossSectionPartition]):
 
 
 class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
-    """Owner of partitions of predictions, of which there are `count`. `load` reads the state of one."""
+    """Owner of partitions of predictions, of which there are `count`. `load` reads the state of one; `requested`: with
+    the models that requests have brought here.
+    """
 
     def __init__(
         self,
@@ -57,14 +60,17 @@ class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
         die: Die,
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[int], Awaitable[CrossSectionState]] | None = None,
+        requested: Callable[[str], Iterable[ReadyStrategy]] = lambda name: (),
     ) -> None:
         super().__init__("predictions", names.predictions, config, factory, die, clock, log, PIECE)
         self.names = names
         self.strategies = strategies
         self.partition_count = count
+        self._requested = requested
         self.log_end: Callable[[int], int | None] = lambda _: None
         """Where a partition ends, as far as is known. The app says it, which is made with this owner."""
-        self._load = load or (lambda number: load_cross_sections(KafkaLog(config.kafka), number))
+        predicting = {strategy.name for strategy in strategies if strategy.section}
+        self._load = load or (lambda number: load_cross_sections(KafkaLog(config.kafka), number, predicting))
         self._fed: dict[int, asyncio.Event] = {}
 
     async def restore(self, numbers: Sequence[int]) -> Sequence[CrossSectionState]:
@@ -79,13 +85,28 @@ class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
     def open(self, number: int, restored: CrossSectionState, writers: Sequence[Writer]) -> CrossSectionPartition:
         (writer,) = writers
         part = CrossSectionPartition(
-            number, self.names, self.strategies, self.partition_count, restored, self.clock, writer.transactional
+            number,
+            self.names,
+            self.strategies,
+            self.partition_count,
+            restored,
+            self.clock,
+            writer.transactional,
+            lambda name, digest: self._found(restored, name, digest),
         )
         self._publishers[number] = [
             CrossSectionPublisher(part, writer, self.config.worker, self.die, self.clock, self.durations)
         ]
         self._fed[number] = asyncio.Event()
         return part
+
+    def _found(self, stored: CrossSectionState, name: str, digest: str) -> ReadyStrategy | None:
+        """With the model of a request, else as it was applied; what cannot be made here is looked for once."""
+        for strategy in self._requested(name):
+            if (known := strategy.as_of(digest)) is not None:
+                return known
+        entry = stored.applied.pop((name, digest), None)
+        return recreated(entry, self.config) if entry else None
 
     def beside(self, part: CrossSectionPartition) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {"closing cross-sections": lambda: self._close_in_time(part)}

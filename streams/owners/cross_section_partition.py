@@ -16,6 +16,7 @@ import msgspec
 
 from plugins.pipeline.cross_sections.closing import ClosingProposer
 from plugins.pipeline.cross_sections.cross_section import CrossSections, SectionOutcome
+from plugins.pipeline.cross_sections.deciding import Deciders
 from plugins.pipeline.outcome import Failure
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import BadRecord
@@ -36,16 +37,22 @@ from streams.recovery.state import marker_key
 
 LOOK_AGAIN = 0.1
 """Seconds."""
+Find = Callable[[str, str], ReadyStrategy | None]
 log = logging.getLogger("alphawire.gathering")
 
 
 class _StrategyFold:
     """One strategy's fold, and where it goes on: records before `known` are in its state already."""
 
-    def __init__(self, strategy: ReadyStrategy, stored: CrossSectionState, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, strategy: ReadyStrategy, stored: CrossSectionState, clock: Callable[[], float], find: Find
+    ) -> None:
         state = stored.strategies.get(strategy.name)
-        self.sections = CrossSections(state.closed, state.last, state.times) if state else CrossSections()
-        self.decider = ClosingProposer(strategy, self.sections, clock)
+        deciders = Deciders([strategy], lambda digest: find(strategy.name, digest))
+        self.sections = CrossSections(decider_of=deciders)
+        if state is not None:
+            self.sections = CrossSections(state.closed, state.last, state.times, deciders)
+        self.decider = ClosingProposer(strategy, self.sections, clock, deciders)
         self.known = state.offset if state else 0
         self.floor = state.floor if state else 0
         self.publish_from = stored.published(strategy.name)
@@ -77,7 +84,9 @@ class _StrategyFold:
 
 
 class CrossSectionPartition(FedPartition):
-    """State and pending output of one partition. `fenced`: each write is a transaction of its only owner."""
+    """State and pending output of one partition. `fenced`: each write is a transaction of its only owner. `find`: a
+    strategy by its name and the hash of a configuration that was or will be in force.
+    """
 
     def __init__(
         self,
@@ -88,12 +97,13 @@ class CrossSectionPartition(FedPartition):
         stored: CrossSectionState,
         clock: Callable[[], float],
         fenced: bool = False,
+        find: Find = lambda name, digest: None,
     ) -> None:
         self.names, self.topic = names, names.predictions
         self.partitions = partitions
         self.clock = clock
         at_home = [strategy for strategy in strategies if home(strategy.name, partitions) == number]
-        self.strategies = {strategy.name: _StrategyFold(strategy, stored, clock) for strategy in at_home}
+        self.strategies = {one.name: _StrategyFold(one, stored, clock, find) for one in at_home}
         self.counts: Counter[str] = Counter()
         self.wrote = False
         self._owes_marker = False

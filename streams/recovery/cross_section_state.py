@@ -1,12 +1,14 @@
 """What the log knows of one partition of `predictions`: its marker, and the states of its strategies."""
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from schemas.errors import BadRecord
-from schemas.wire import Gathered, Marker, decode_state
+from schemas.wire import Applied, Gathered, Marker, decode_state
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
+from streams.recovery.state import load_control
 
 
 @dataclass
@@ -22,6 +24,10 @@ class CrossSectionState:
     written: int = 0
     marker: Marker | None = None
     strategies: dict[str, Gathered] = field(default_factory=dict)
+    applied: dict[tuple[str, str], Applied] = field(default_factory=dict)
+    """By strategy and configuration hash, what was ever in force on a partition of the bars, where a cross-section is
+    predicted by it.
+    """
 
     def take(self, value: bytes | None) -> None:
         """A record of `state`, in log order."""
@@ -60,8 +66,8 @@ def cross_section_state_key(state: Gathered) -> bytes:
     return f"{state.topic}/{state.partition}/{state.strategy}".encode()
 
 
-async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
-    """Reads the partition of `state` to its end."""
+async def load_cross_sections(log: Log, partition: int, predicting: Set[str] = frozenset()) -> CrossSectionState:
+    """Reads the partition of `state` to its end; of the strategies that are `predicting` what was applied, too."""
     stored = CrossSectionState(topic_name(log, "predictions"))
     async for record in log.records("state", partition, isolation="read_committed"):
         stored.take(record.value)
@@ -69,4 +75,9 @@ async def load_cross_sections(log: Log, partition: int) -> CrossSectionState:
         log.offset_range("predictions", partition, isolation="read_committed"),
         log.offset_range("predictions", partition),
     )
+    if predicting:
+        numbers = range(await log.partition_count("control"))
+        for control in await asyncio.gather(*(load_control(log, number) for number in numbers)):
+            for name in predicting & control.history.keys():
+                stored.applied |= {(name, entry.config_hash): entry for entry in control.history[name]}
     return stored

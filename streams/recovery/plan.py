@@ -200,7 +200,7 @@ def check_sections(strategy: ReadyStrategy, known: Applied, left_out: Iterable[L
         for bar in left_out
         if bar.offset not in known.left_out and bar.offset >= known.origin.offset and strategy.universe.ever(bar.symbol)
     ]
-    if strategy.generator.cross_section and seen:
+    if strategy.at_once and seen:
         raise ConfigurationError(
             f"strategy {strategy.name} decides about all symbols at once and has had {bar_in_words(seen[0])}, which"
             " cannot be left out: what was decided with it is on the log, and later times count as late; give the"

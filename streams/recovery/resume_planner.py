@@ -75,7 +75,7 @@ class ResumePlanner:
 
     async def _beyond(self, number: int, names: set[str]) -> dict[str, int]:
         """Where the last signals, or predictions, of these strategies lie on the log, past the marker."""
-        cross_sectional = {strategy.name for strategy in self.strategies if strategy.generator.cross_section} & names
+        cross_sectional = {strategy.name for strategy in self.strategies if strategy.at_once} & names
         beyond = await look_beyond(self.log, number, names - cross_sectional) if names - cross_sectional else {}
         for name in cross_sectional:
             at = home(name, self.partition_count)

@@ -115,6 +115,10 @@ class ControlRequests:
         prepare([ready])
         return ready
 
+    def requested(self, name: str) -> Iterable[ReadyStrategy]:
+        """The strategy with the model that was requested last, if one was."""
+        return [self._models[name].ready] if name in self._models else []
+
     def switches(self, name: str) -> list[StrategySwitch]:
         """What a partition has to do for the strategy, if it has not done so yet."""
         switches = []

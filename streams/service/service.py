@@ -153,7 +153,7 @@ async def _topic_names(kafka: Kafka) -> TopicNames:
 
 def _cross_section_owner(bars: BarsOwner, writer: Writer) -> CrossSectionOwner | None:
     """The owner of predictions, where a strategy decides about all symbols at once."""
-    strategies = [strategy for strategy in bars.strategies if strategy.generator.cross_section]
+    strategies = [strategy for strategy in bars.strategies if strategy.at_once]
     if not strategies:
         return None
     kafka, names = bars.config.kafka, bars.names
@@ -162,7 +162,9 @@ def _cross_section_owner(bars: BarsOwner, writer: Writer) -> CrossSectionOwner |
         if bars.factory.exactly_once
         else SharedWriterFactory(writer)
     )
-    return CrossSectionOwner(bars.config, strategies, bars.partition_count, names, factory, die)
+    return CrossSectionOwner(
+        bars.config, strategies, bars.partition_count, names, factory, die, requested=bars.requests.requested
+    )
 
 
 def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:

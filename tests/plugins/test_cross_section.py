@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from plugins.base import BaseSignalGenerator
-from plugins.pipeline.cross_sections.cross_section import LATE, LEFT, CrossSections, SectionOutcome, decide, signals_of
+from plugins.pipeline.cross_sections.cross_section import LATE, LEFT, CrossSections, SectionOutcome, signals_of
+from plugins.pipeline.cross_sections.deciding import Decider, decide
 from schemas.errors import PluginError
 from schemas.wire import Origin, Provenance, encode
 from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
@@ -41,7 +42,7 @@ def closing(time: int, members: str, **changes: Any) -> Closing:
 
 
 def fold() -> CrossSections:
-    return CrossSections(generator_of=lambda _: Best())
+    return CrossSections(decider_of=lambda _: Decider(Best()))
 
 
 def told(made: SectionOutcome) -> list[tuple[str, Any, float | None, str]]:
@@ -148,7 +149,7 @@ def test_a_state_and_the_log_from_its_floor_go_on_as_if_nothing_had_been() -> No
         first = run(before, log[:cut])
         times = {p.time for part in before.pending.values() for p in part.values()}
         floor = next((i for i, r in enumerate(log) if isinstance(r, Prediction) and r.time in times), cut)
-        after = CrossSections(before.closed, before.last, before.times, lambda _: Best())
+        after = CrossSections(before.closed, before.last, before.times, lambda _: Decider(Best()))
         for record in log[:cut][floor:]:
             if isinstance(record, Prediction):
                 after.collect_again(record)
@@ -193,6 +194,6 @@ def test_long_only_and_weight_are_those_of_the_closing() -> None:
     found = {symbol: prediction(symbol, 60) for symbol in "AB"}
     weights = [
         signal.content.weight
-        for signal in signals_of(closing(60, "AB", execution=Weighing(0.25, True)), found, Short())
+        for signal in signals_of(closing(60, "AB", execution=Weighing(0.25, True)), found, Decider(Short()))
     ]
     assert weights == [0.0, 0.25]

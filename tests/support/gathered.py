@@ -2,17 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from plugins.pipeline.cross_sections.cross_section import CrossSections
+from plugins.pipeline.cross_sections.deciding import Deciders
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
-from schemas.wire import Signal, encode
+from schemas.wire import Applied, Signal, encode
 from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_record
 from streams.consuming.intake import Intake
 from streams.consuming.transport import TP, Chunk
@@ -45,12 +47,12 @@ def ranking(name: str = "ranked", **changes: Any) -> ReadyStrategy:
     return ready(name, **({"signal": RANKING, "universe": list("ABCD")} | changes))
 
 
-def predictions(rng: random.Random, minutes: int) -> list[Prediction]:
+def predictions(rng: random.Random, minutes: int, strategy: ReadyStrategy | None = None) -> list[Prediction]:
     """What two partitions of bars predict, in an order in which they may come: some late, some never, some twice."""
     parts = []
     for number, symbols in enumerate(("AC", "BD")):
         rows = [(minute, symbol) for minute in range(minutes) for symbol in symbols if rng.random() < 0.9]
-        pipeline = Pipeline([ranking()], Source("bars", number, "v"))
+        pipeline = Pipeline([strategy or ranking()], Source("bars", number, "v"))
         bars = [bar(symbol, minute, 100 + rng.gauss(0, 1)) for minute, symbol in rows]
         made = pipeline.feed(Intake(0, 1, "murmur2").read(fetched(bars)).batches).predictions
         if made and rng.random() < 0.5:  # a worker died after it had written these, and before it had marked them
@@ -110,7 +112,8 @@ def hasty(rng: random.Random) -> Config:
 async def gather(
     log: Log, strategies: Sequence[ReadyStrategy], coming: list[Prediction], rng: random.Random, *,
     dies_at: int | None = None, transactional: bool = False, stops_early: bool = False, pace: float | None = None,
-    config: Config = CONFIG, dies_after_state: bool = False,
+    config: Config = CONFIG, dies_after_state: bool = False, requested: Sequence[ReadyStrategy] = (),
+    applied: Mapping[tuple[str, str], Applied] = MappingProxyType({}),
 ) -> CrossSectionOwner:  # fmt: skip
     """One life of a gatherer: goes on where the log says, while predictions are `coming`, until it dies at a write, or
     has read all and closed all.
@@ -124,11 +127,15 @@ async def gather(
     clock = Clock(rng, rng.choice([0.2, 1.0, 3.0]) if pace is None else pace)
 
     async def load(_number: int) -> CrossSectionState:
-        return stored(log, rng.random() < 0.5, rng.choice([0, 0, 3, 20]))
+        found = stored(log, rng.random() < 0.5, rng.choice([0, 0, 3, 20]))
+        found.applied |= applied
+        return found
 
     number = home(strategies[0].name, PARTITIONS)
     factory = WriterFactory(Writer(log, rng, dies_at, transactional, after_state=dies_after_state))
-    gatherer = CrossSectionOwner(config, strategies, PARTITIONS, NAMES, factory, die, clock, load)
+    gatherer = CrossSectionOwner(
+        config, strategies, PARTITIONS, NAMES, factory, die, clock, load, requested=lambda _: requested
+    )
     gatherer.log_end = lambda _: len(log.of("predictions"))
     try:
         await gatherer.take_over([number], 1)
@@ -163,13 +170,15 @@ def _open(part: Any) -> bool:
     return any(mine.sections.pending for mine in part.strategies.values())
 
 
-def as_the_log_says(log: Log) -> dict[str, bytes]:
-    """The oracle: the fold over the whole log of predictions in one go, whoever wrote its closings."""
+def as_the_log_says(log: Log, known: Sequence[ReadyStrategy] = ()) -> dict[str, bytes]:
+    """The oracle: the fold over the whole log of predictions in one go, whoever wrote its closings. `known`: where they
+    predict, by which strategies.
+    """
     sections: dict[str, CrossSections] = {}
     found: dict[str, bytes] = {}
     for record in records(log):
         value = decode_prediction_record(record.value)
-        fold = sections.setdefault(value.strategy, CrossSections())
+        fold = sections.setdefault(value.strategy, CrossSections(decider_of=Deciders(known)))
         if isinstance(value, Prediction):
             made = fold.take(value)
         elif isinstance(value, Closing):

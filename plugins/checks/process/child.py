@@ -17,11 +17,13 @@ from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.models.subject import ModelSubject
 from plugins.checks.process import outside
 from plugins.checks.process.target import Target
+from plugins.checks.sections.subject import SectionSubject
 from plugins.checks.signals.subject import SignalSubject
 from schemas.errors import AlphawireError
 
 SUBJECTS: dict[str, type[Any]] = {
     "features": FeatureSubject,
+    "sections": SectionSubject,
     "models": ModelSubject,
     "signals": SignalSubject,
     "engines": EngineSubject,

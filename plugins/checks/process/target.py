@@ -10,9 +10,11 @@ from typing import Any
 
 from plugins.base import BaseBacktestEngine, BaseFeature, BaseModel, BaseSignalGenerator, Plugin
 from plugins.base.loading.discovery import FILES_PACKAGE, discover, faults, module_name, registries
+from plugins.cross_sectional import SectionFeature
 from schemas.errors import ConfigurationError
 
 BASES: dict[str, type[Plugin]] = {
+    "sections": SectionFeature,
     "features": BaseFeature,
     "models": BaseModel,
     "signals": BaseSignalGenerator,

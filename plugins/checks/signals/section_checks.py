@@ -9,7 +9,7 @@ from plugins.base import BaseSignalGenerator
 from plugins.checks.features.feature_checks import judged
 from plugins.checks.findings.outcome import Failed, Inapplicable
 from plugins.checks.signals.subject import SYMBOLS, SignalSubject, first_difference
-from plugins.pipeline.cross_sections.cross_section import decide
+from plugins.pipeline.cross_sections.deciding import decide
 from schemas.errors import PluginError
 
 CONTENT = ("signal", "weight")

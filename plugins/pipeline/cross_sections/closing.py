@@ -6,6 +6,7 @@ This proposes and nothing more: what holds is the first closing on the log. So i
 from collections.abc import Callable, Iterable
 
 from plugins.pipeline.cross_sections.cross_section import CrossSections, closing_of
+from plugins.pipeline.cross_sections.deciding import Deciders
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.universe import Universe
 from schemas.wire.cross_sections import Closing, Prediction
@@ -18,11 +19,19 @@ class ClosingProposer:
     """Proposes the closings of one strategy; `clock` in seconds.
 
     A time is complete when every symbol that is expected has come with it, or with a later one. Earlier times are
-    closed first.
+    closed first. Where predictions come with the closing, it is the newest configuration of those present that
+    predicts, among the `deciders`.
     """
 
-    def __init__(self, strategy: ReadyStrategy, sections: CrossSections, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        strategy: ReadyStrategy,
+        sections: CrossSections,
+        clock: Callable[[], float],
+        deciders: Deciders | None = None,
+    ) -> None:
         self.strategy = strategy
+        self.deciders = deciders or Deciders([strategy])
         self.sections = sections
         self.proposed = -1
         self._clock = clock
@@ -67,9 +76,8 @@ class ClosingProposer:
         """The closing of `time`, which `next` has just named."""
         self.proposed = time
         present = self.sections.pending[time]
-        return closing_of(
-            self.strategy, time, *members_and_left(self.strategy.universe, time, present), expected=self._expected
-        )
+        members, left = members_and_left(self.strategy.universe, time, present)
+        return closing_of(self.deciders.deciding(present, self.strategy), time, members, left, expected=self._expected)
 
 
 def expected(strategy: ReadyStrategy, sections: CrossSections, time: int) -> frozenset[str]:

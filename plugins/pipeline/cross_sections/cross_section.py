@@ -5,25 +5,17 @@ signals, whenever it came in and whoever proposed the closing.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-import msgspec
-import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
+from msgspec import UNSET
 
-from plugins.base import BaseSignalGenerator, Decisions, name_of, usable_decision
-from plugins.base.plugin_errors import is_ours, plugin_errors
-from plugins.cross_sectional import CrossSectionGenerator
-from plugins.signals import signal_registry
+from plugins.pipeline.cross_sections.deciding import Decider, Deciders
 from plugins.strategy.ready import ReadyStrategy
 from plugins.strategy.target_weights import none_if_nan, target_weights
 from plugins.strategy.universe import LEFT
-from schemas.canonical import canonical_json, signal_id
-from schemas.errors import PluginError
+from schemas.canonical import signal_id
 from schemas.wire import Signal, SignalContent
 from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
 
@@ -31,49 +23,9 @@ TIMES = 1_000
 """Closed times that are remembered: the largest `active_bars`."""
 LATE = "late: the cross-section of this time was closed before it came"
 NO_PREDICTION = "no prediction"
-_decode_params = msgspec.json.Decoder(dict).decode
 
 
-def decide(generator: BaseSignalGenerator, time: int, symbols: Sequence[str], values: ArrayLike) -> Decisions:
-    """Decides about one cross-section.
-
-    Parameters
-    ----------
-    time
-        Close of its bars, in ms since the epoch (UTC).
-    values
-        One prediction for each of `symbols`.
-
-    Returns
-    -------
-    Decisions
-        In the order of `symbols`.
-
-    Raises
-    ------
-    PluginError
-        `generate` fails, or returns something else than one usable decision a row.
-    """
-    if isinstance(generator, CrossSectionGenerator):
-        with plugin_errors(name_of(generator), "decide"):
-            return generator.decide_section(np.asarray(values, np.float64))
-    frame = pd.DataFrame({"symbol": list(symbols), "time": time, "prediction": np.asarray(values, np.float64)})
-    key = name_of(generator)
-    try:
-        returned = generator.generate(frame)
-    except BaseException as error:  # foreign code, whatever it raises
-        if is_ours(error):
-            raise
-        raise PluginError(f"{key}: generate failed: {type(error).__name__}: {error}") from error
-    if not isinstance(returned, pd.DataFrame) or len(returned) != len(frame) or "signal" not in returned:
-        raise PluginError(f"{key}: generate must return the frame that it got, as many rows, with a `signal` column")
-    nothing = [None] * len(frame)
-    parts = [returned[name].tolist() if name in returned else nothing for name in ("signal", "weight", "reason")]
-    rows = [usable_decision(key, *row) for row in zip(*parts, strict=True)]
-    return Decisions([row[0] for row in rows], np.array([row[1] for row in rows], np.float64), [row[2] for row in rows])
-
-
-def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generator: BaseSignalGenerator) -> list[Signal]:
+def signals_of(closing: Closing, predictions: Mapping[str, Prediction], decider: Decider) -> list[Signal]:
     """One signal for each member of the closing and each that left, sorted by symbol.
 
     A member without a prediction is not shown to the generator: HOLD, no weight. One that left is FLAT, weight 0.
@@ -86,21 +38,21 @@ def signals_of(closing: Closing, predictions: Mapping[str, Prediction], generato
     Raises
     ------
     PluginError
-        The generator fails.
+        The generator, a feature of the cross-section or the model fails.
     """
-    members = [predictions[symbol] for symbol in closing.members if symbol in predictions]
-    known = [(member.symbol, member.prediction) for member in members if member.prediction is not None]
+    predicted = decider.predicted([predictions[symbol] for symbol in closing.members if symbol in predictions])
+    symbols = [member.symbol for member in predicted.members if member.prediction is not None]
     decided: dict[str, tuple[str | float, float | None, str]] = {}
-    if known:
-        symbols, values = zip(*known, strict=True)
-        decisions = decide(generator, closing.time, symbols, values)
+    if symbols:
+        decisions = decider.decide(closing.time, predicted)
         weighing = closing.execution
-        targets = target_weights(decisions, generator.scaled, weighing.weight, weighing.long_only)
+        targets = target_weights(decisions, decider.generator.scaled, weighing.weight, weighing.long_only)
         weights = map(none_if_nan, targets.tolist())
         decided = dict(zip(symbols, zip(decisions.signal, weights, decisions.reason, strict=True), strict=True))
     undecided = ("HOLD", None)
     signals = [
-        _signal(member, *decided.get(member.symbol, (*undecided, member.reason or NO_PREDICTION))) for member in members
+        _signal(member, *decided.get(member.symbol, (*undecided, member.reason or NO_PREDICTION)))
+        for member in predicted.members
     ]
     signals += [_signal(predictions[symbol], "FLAT", 0.0, LEFT) for symbol in closing.left if symbol in predictions]
     return sorted(signals, key=lambda signal: signal.content.symbol)
@@ -141,31 +93,8 @@ def closing_of(
         strategy.name, time, present, sorted(wanted - set(present)), len(wanted), sorted(left),
         Generator(generator.key, generator.version, generator.params),
         Weighing(execution.weight, execution.long_only), strategy.config_hash,
+        predicts=True if strategy.section else UNSET,
     )  # fmt: skip
-
-
-def generator_of(closing: Closing) -> BaseSignalGenerator:
-    """The plugin that the closing names.
-
-    Raises
-    ------
-    PluginError
-        It is not here, or in another version.
-    """
-    return _generator(closing.signal.key, closing.signal.version, canonical_json(closing.signal.params))
-
-
-@lru_cache(maxsize=64)
-def _generator(key: str, version: str, params: bytes) -> BaseSignalGenerator:
-    try:
-        generator = signal_registry.create(key, **_decode_params(params))
-    except KeyError as error:
-        raise PluginError(f"a cross-section was decided by {key}, which is not here: {error.args[0]}") from None
-    if generator.version != version:
-        raise PluginError(
-            f"a cross-section was decided by {key} version {version}, and here is version {generator.version}"
-        )
-    return generator
 
 
 @dataclass
@@ -193,14 +122,14 @@ class CrossSections:
         closed: int = -1,
         last: Mapping[str, int] | None = None,
         times: Iterable[int] = (),
-        generator_of: Callable[[Closing], BaseSignalGenerator] = generator_of,
+        decider_of: Callable[[Closing], Decider] | None = None,
     ) -> None:
         self.closed = closed
         self.last = dict(last or {})
         self.times = deque(times, TIMES)
         self.pending: dict[int, dict[str, Prediction]] = {}
         self.repeats = 0
-        self._generator_of = generator_of
+        self._decider_of = decider_of or Deciders()
 
     def collect_again(self, prediction: Prediction) -> None:
         """A prediction that this state, as it was restored, has seen before: it may be pending still."""
@@ -223,7 +152,7 @@ class CrossSections:
     def decided(self, closing: Closing) -> list[Signal]:
         """What the members of a closing that is to come make of it, all of which have come."""
         present = self.pending.get(closing.time, {})
-        return signals_of(closing, present, self._generator_of(closing)) if present else []
+        return signals_of(closing, present, self._decider_of(closing)) if present else []
 
     def close(self, closing: Closing, published: bool = False) -> SectionOutcome:
         """The next closing: the signals of its time (none when these are `published` already), and late ones for what

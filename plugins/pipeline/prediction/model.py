@@ -1,6 +1,6 @@
 """What the model in force makes of feature values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -42,12 +42,26 @@ def predict(model: BaseModel, columns: list[str], features: FeatureRows, windows
     """
     predictions = np.empty(len(features))
     predictions.fill(np.nan)
+    for rows, values in windows:
+        symbols = features.accepted.names_at(rows) if isinstance(model, PerSymbolModel) else ()
+        predictions[rows] = ask(model, symbols, values, columns)
+    return predictions
+
+
+def ask(model: BaseModel, symbols: Sequence[str], windows: FloatArray, columns: list[str]) -> FloatArray:
+    """A prediction for each window, NaN where it is not finite. `symbols`: of each, where each has its own model.
+
+    Raises
+    ------
+    PluginError
+        The model fails.
+    """
+    predictions = np.empty(len(windows))
     with plugin_errors(name_of(model), "predict"):
-        for rows, values in windows:
-            if isinstance(model, PerSymbolModel):
-                predictions[rows] = model.predict_symbols(features.accepted.names_at(rows), values, columns)
-            else:
-                predictions[rows] = model.predict_windows(values, columns)
+        if isinstance(model, PerSymbolModel):
+            predictions[:] = model.predict_symbols(symbols, windows, columns)
+        else:
+            predictions[:] = model.predict_windows(windows, columns)
     forget_infinite(predictions)
     return predictions
 
@@ -60,7 +74,7 @@ def explain(strategy: ReadyStrategy, reasons: list[str], features: FeatureRows) 
             reason if symbol in model.models else f"there is no model for {symbol}"
             for symbol, reason in zip(features.accepted.names, reasons, strict=True)
         ]
-    if model is None or features.least.number > warmup:
+    if (model is None and not strategy.section) or features.least.number > warmup:
         return reasons
     return [
         f"warming up: bar {count} of {warmup + 1}" if count <= warmup else reason

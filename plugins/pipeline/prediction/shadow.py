@@ -19,6 +19,7 @@ from plugins.pipeline.prediction.comparison import ShadowComparison, none_if_not
 from plugins.pipeline.prediction.model import Windows, single_rows
 from plugins.strategy.parts import load_model, ring_of
 from plugins.strategy.ready import ReadyStrategy
+from plugins.strategy.requirements import Features
 from schemas.canonical import sha256_hex
 from schemas.configuration import Strategy
 from schemas.wire import BesideState, Model, ShadowPrediction
@@ -65,7 +66,7 @@ def ready_shadow(ready: ReadyStrategy, strategy: Strategy, base: Path = Path()) 
     if strategy.shadow is None:
         return None
     own = strategy.model_copy(update={"model": strategy.shadow})
-    model, model_id = load_model(ready.name, own, ready.features, base, "shadow")
+    model, model_id = load_model(ready.name, own, Features(ready.features), base, "shadow")
     assert model is not None
     assert model_id is not None
     taken = 0 if ready.ring is None else ready.ring.state_dtype.itemsize

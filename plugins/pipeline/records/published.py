@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from plugins.base import FloatArray
@@ -15,6 +17,9 @@ from plugins.strategy.target_weights import none_if_nan
 from schemas.canonical import signal_id
 from schemas.wire import LeaveOut, Origin, Provenance, Signal, SignalContent
 from schemas.wire.cross_sections import Prediction
+
+Values = dict[str, float | None]
+"""Of columns, by name; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +98,21 @@ class BarsToPublish:
             )
         ]  # fmt: skip
 
-    def as_predictions(self, strategy: ReadyStrategy, reasons: Sequence[str]) -> list[Prediction]:
-        """One prediction a bar, for a decision about all symbols at once; a reason only where there is no value."""
+    def as_predictions(
+        self, strategy: ReadyStrategy, reasons: Sequence[str], values: Sequence[Values | None] | None = None
+    ) -> list[Prediction]:
+        """One prediction a bar, for a decision about all symbols at once; a reason only where there is no value.
+        `values`: the columns of each, where the prediction is made of them later.
+        """
         name, model, digest = strategy.name, strategy.model_id, strategy.config_hash
         return [
             Prediction(
                 name, symbol, time, none_if_nan(value), None if value == value else reason or None, model, digest, gap,
-                until, provenance,
+                until, provenance, UNSET if shown is None else shown,
             )
-            for symbol, time, gap, until, value, provenance, reason in zip(*self._columns(), reasons, strict=True)
+            for symbol, time, gap, until, value, provenance, reason, shown in zip(
+                *self._columns(), reasons, values or repeat(None, len(self)), strict=True
+            )
         ]  # fmt: skip
 
     def _columns(

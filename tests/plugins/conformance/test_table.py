@@ -15,6 +15,7 @@ from tests.plugins.conformance import (  # noqa: F401  (each fills the table)
     faulty_looks_ahead,
     faulty_memory,
     models,
+    sections,
     sequences,
     signals,
 )

@@ -1,0 +1,1 @@
+"""Features of the cross-section under test."""
