@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plugins.strategy.identity import edited
+from plugins.strategy.model_exchange import recreated
 from plugins.strategy.ready import ReadyStrategy
-from plugins.strategy.recreated import recreated
 from schemas.configuration import Config
 from schemas.wire import Applied, Signal
 

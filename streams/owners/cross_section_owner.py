@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from plugins.strategy.model_exchange import mended, recreated
 from plugins.strategy.ready import ReadyStrategy
-from plugins.strategy.recreated import recreated
 from schemas.configuration import Config
 from streams.consuming.transport import Chunk
 from streams.kafka.log import KafkaLog
@@ -101,12 +101,16 @@ class CrossSectionOwner(ChunkOwner[CrossSectionPartition, CrossSectionState]):
         return part
 
     def _found(self, stored: CrossSectionState, name: str, digest: str) -> ReadyStrategy | None:
-        """With the model of a request, else as it was applied; what cannot be made here is looked for once."""
+        """With the model of a request, else as it was applied, by code that was mended since, too; what cannot be made
+        here is looked for once.
+        """
         for strategy in self._requested(name):
             if (known := strategy.as_of(digest)) is not None:
                 return known
-        entry = stored.applied.pop((name, digest), None)
-        return recreated(entry, self.config) if entry else None
+        if (entry := stored.applied.pop((name, digest), None)) is None:
+            return None
+        ours = next(strategy for strategy in self.strategies if strategy.name == name)
+        return recreated(entry, self.config) or mended(entry, ours)
 
     def beside(self, part: CrossSectionPartition) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {"closing cross-sections": lambda: self._close_in_time(part)}

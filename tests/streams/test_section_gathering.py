@@ -5,6 +5,7 @@ another configuration. Oracles: the fold over the log in one go, and pandas over
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from plugins.pipeline.cross_sections.cross_section import LATE
 from plugins.pipeline.cross_sections.deciding import OTHER
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
+from schemas.canonical import config_hash
 from schemas.configuration import Strategy
 from schemas.wire import Applied, Origin, Signal, SignalContent
 from schemas.wire.cross_sections import Closing, Prediction, decode_prediction_record
@@ -155,15 +157,19 @@ def settings(**changes: Any) -> Strategy:
     return Strategy.model_validate(plain | {"signal": RANKING} | changes)
 
 
-@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("is_there", [False, True, "of other code"])
 def test_an_owner_of_another_configuration_decides_what_was_closed_before(
-    is_there: bool, caplog: pytest.LogCaptureFixture
+    is_there: bool | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without transactions a closing may wait for its signals when its owner dies. The next one makes the strategy
-    again of what `applied` says; where it cannot, it stops.
+    again of what `applied` says, also where a plugin's code was mended since; where it cannot, it stops.
     """
     rng, log = random.Random(5), Log()
     old, new = ready_strategy("ranked", settings()), ready_strategy("ranked", settings(prediction="momentum.rank"))
+    if is_there == "of other code":
+        new, features = old, [dict(old.config["features"][0], source="0" * 64), *old.config["features"][1:]]
+        config = old.config | {"features": features}
+        old = replace(old, config=config, config_hash=config_hash(config))
     coming = predictions(rng, 6, old)
     asyncio.run(gather(log, [old], coming, rng, pace=1.0))
     log.records[:] = [record for record in log.records if record.topic == "predictions"]
@@ -175,6 +181,6 @@ def test_an_owner_of_another_configuration_decides_what_was_closed_before(
         )
     )  # fmt: skip
     stopped = f"closed under the configuration {old.config_hash}, whose features and model predict it" in caplog.text
-    assert stopped is not is_there
+    assert stopped is not bool(is_there)
     assert log.signals() == (as_the_log_says(log, [old]) if is_there else {})
-    assert bool(log.signals()) is is_there
+    assert bool(log.signals()) is bool(is_there)
