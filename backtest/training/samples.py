@@ -13,7 +13,7 @@ from backtest.sources.news import NewsOf
 from backtest.sources.universes import bars_of, members
 from backtest.training.targets import last_return, targets_of
 from plugins.base.bars import COLUMNS, times_of
-from plugins.pipeline.frames import bar_index, feature_blocks, fill
+from plugins.pipeline.frames import FeatureBlock, bar_index, feature_blocks, fill
 from plugins.strategy.features import features_of
 from plugins.strategy.parts import model_columns
 from plugins.strategy.universe import universe_of
@@ -183,7 +183,7 @@ def _computed(
         let_go(values)
         progress(int(block.rows[-1]) + 1 if len(block.rows) else done, count)
     rows = rows[:done]
-    fill(name, strategy, bars, rows, values[:done], warm[:done])
+    fill(name, strategy, bars, FeatureBlock(rows, values[:done], warm[:done], columns))
     codes, symbols = pd.factorize(bars["symbol"])
     times = gathered(bars["close_time"].to_numpy(np.int64), rows)
     return _Computed(columns, rows, values[:done], warm[:done], times, codes.astype(np.int32)[rows], symbols)

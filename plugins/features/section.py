@@ -47,6 +47,11 @@ class Rank(SectionFeature):
 class Demean(SectionFeature):
     """The value less the mean of the members' values: ``x - mean(x)``.
 
+    Parameters
+    ----------
+    column
+        What is measured.
+
     Notes
     -----
     The mean is of the exact sum, rounded once, so it depends on no order. 0 for a member alone. NaN where the value is

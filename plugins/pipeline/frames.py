@@ -69,24 +69,24 @@ def feature_blocks(
         yield FeatureBlock(accepted.offsets, values, warm, ready.all_columns)
 
 
-def fill(name: str, strategy: Strategy, bars: pd.DataFrame, rows: IntArray, values: FloatArray, warm: Mask) -> None:
-    """The columns of the cross-sections of bars ``rows[i]`` of a frame, whose own columns are ``values[i]``: of each
-    time's members that are `warm`, whoever came late. In place.
+def fill(name: str, strategy: Strategy, bars: pd.DataFrame, whole: FeatureBlock) -> None:
+    """The columns of the cross-sections of all bars of a frame, into the values of the `whole`: of each time's members
+    that are warm, whoever came late. In place.
 
     Raises
     ------
     PluginError
         A feature of the cross-section fails.
     """
-    section = features_of(name, strategy).section
+    section, warm = features_of(name, strategy).section, whole.warm
     if not section:
         return
-    universe, times = universe_of(name, strategy), bars["close_time"].to_numpy(np.int64)[rows]
-    names, symbols = np.unique(bars["symbol"].to_numpy(object)[rows].astype(str), return_inverse=True)
+    universe, times = universe_of(name, strategy), bars["close_time"].to_numpy(np.int64)[whole.rows]
+    names, symbols = np.unique(bars["symbol"].to_numpy(object)[whole.rows].astype(str), return_inverse=True)
     if universe.changes:
         at = zip(names[symbols].tolist(), times.tolist(), strict=True)
-        warm = warm & np.fromiter((universe.member(*each) for each in at), np.bool_, len(rows))
-    fill_sections(section, values, times, symbols, np.flatnonzero(warm))
+        warm = warm & np.fromiter((universe.member(*each) for each in at), np.bool_, len(warm))
+    fill_sections(section, whole.values, times, symbols, np.flatnonzero(warm))
 
 
 def feature_frame(
@@ -115,9 +115,10 @@ def feature_frame(
         A feature fails; it names the first bar at which it does.
     """
     blocks = list(feature_blocks(name, strategy, bars, news, warming_up))
-    rows = np.concatenate([block.rows for block in blocks])
-    values = np.concatenate([block.values for block in blocks])
-    fill(name, strategy, bars, rows, values, np.concatenate([block.warm for block in blocks]))
+    rows, values, warm = (
+        np.concatenate([getattr(block, part) for block in blocks]) for part in ("rows", "values", "warm")
+    )
+    fill(name, strategy, bars, FeatureBlock(rows, values, warm, blocks[0].columns))
     return pd.DataFrame(values, bar_index(bars, rows), blocks[0].columns)
 
 

@@ -205,3 +205,14 @@ def test_a_signal_is_explained_with_the_columns_of_its_cross_section(bars: pd.Da
         assert explanation.reproduced, explanation.difference
         assert explanation.columns == columns.loc[at].to_dict()
         assert explanation.prediction == signals["prediction"].loc[at]
+
+
+def test_from_a_time_on_another_model_predicts(bars: pd.DataFrame) -> None:
+    """As a sweep that trains again and again has it: the cross-section of each time is of one strategy."""
+    first, then = ready_strategy("demo", strategy()), ready_strategy("demo", strategy(prediction="z"))
+    at = (FIRST + 20) * DAY
+    (found,) = signals_of([first], file_steps(bars, "1d"), None, [[(at, then)]])
+    before, after = (replay_frame(one, bars).signals for one in (first, then))
+    wanted = pd.concat([before[before["time"] < at], after[after["time"] >= at]], ignore_index=True)
+    pd.testing.assert_frame_equal(found, wanted)
+    assert found["prediction"].notna().sum() > 200

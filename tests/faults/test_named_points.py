@@ -137,23 +137,28 @@ def through_swaps(folder: Path, broker: Broker) -> Config:
 
 
 def through_cross_sections(folder: Path, broker: Broker) -> Config:
-    """What a kill leaves undone is closed, and decided, by the next worker as the log says."""
+    """What a kill leaves undone is closed, and decided, by the next worker as the log says; predicted too, where
+    features of the cross-section come first.
+    """
     bars, file = minute_bars().sort_values(["close_time", "symbol"], kind="stable").iloc[:600], folder / "ranked.yaml"
     ranked = strategy(
         signal={"key": "signal.ranking", "top_n": 1, "bottom_n": 1},
         universe=sorted(bars["symbol"].unique()), cross_section={"grace": 0.5},
     )  # fmt: skip
-    config = write_config(file, broker.bootstrap, f"{folder.name}-ranked.", {"ranked": ranked}, chunk=50)
+    section = {"features": ["technical.rsi", {"section.zscore": {"column": "rsi"}}], "prediction": "rsi.zscore"}
+    strategies = {"ranked": ranked, "predicted": ranked | section}
+    config = write_config(file, broker.bootstrap, f"{folder.name}-ranked.", strategies, chunk=50)
     asyncio.run(create_topics(config.kafka))
     points = [*OF_CROSS_SECTIONS, "after_send", "mid_chunk"]
     for point, part in zip(points, np.array_split(np.arange(len(bars)), len(points)), strict=True):
         asyncio.run(produce_bars(config.kafka, bars.iloc[part]))
         once = point in ("in_gathered_load", "after_gathered")  # all that can be closed may go in one write
         die_at(file, point, count=1 if once else 3, seconds=90.0)
-    run_to_end(file, config, len(bars))
-    verdict = verify(config, "ranked")
-    assert verdict.ok, verdict.differences[:3]
-    assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
+    run_to_end(file, config, len(strategies) * len(bars))
+    for name in strategies:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert (verdict.equal, verdict.unpublished) == (len(bars), 0)
     return config
 
 
@@ -286,7 +291,7 @@ def test_every_point_of_a_cross_section_without_transactions(tmp_path: Path, tan
 @pytest.mark.slow
 def test_every_point_of_a_cross_section_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_cross_sections(tmp_path, kafka)
-    assert len(records(config, "signals")) == 600, "a signal is committed twice"
+    assert len(records(config, "signals")) == 1_200, "a signal is committed twice"
 
 
 @pytest.mark.nightly

@@ -189,6 +189,6 @@ def test_predictions_of_cross_sections_count_alike(once_from: int | None, found:
     mine = [one for one in once if one.provenance.partition == partition]
     entry = Applied("ranked", "bars", partition, 0, Origin(partition, 0), 0, "x", {}, exactly_once_from=once_from)
     past = {number: [Stretch(0, sys.maxsize, entry, None)] for number in (0, 1)}
-    of_log = gathered(enumerate([*once, mine[1], mine[4]]), once)
+    of_log = gathered(enumerate([*once, mine[1], mine[4]]), once, Deciders())
     differences = _predictions(of_log, _Bars(once, past), {0: 0, 1: 0})
     assert [difference.symbol for difference in differences] == [mine[1].symbol, mine[4].symbol][:found]

@@ -25,7 +25,7 @@ from tests.support.live import Producer, SignalCount, WorkerProcess, records, st
 
 EVERY = in_time(3_000)
 SYMBOLS = sorted(EVERY["symbol"].unique())
-BARS = EVERY[EVERY.groupby("close_time")["symbol"].transform("size") == len(SYMBOLS)].iloc[: 100 * len(SYMBOLS)]
+BARS = EVERY[EVERY.groupby("close_time")["symbol"].transform("size") == len(SYMBOLS)].iloc[: 60 * len(SYMBOLS)]
 FEATURES: list[Any] = [
     "technical.rsi",
     {"section.rank": {"column": "rsi"}},
