@@ -20,6 +20,7 @@ from backtest.replay.stretches import Stretch
 from backtest.verify.cross_sections import _Bars, _predictions
 from backtest.verify.verdict import REPEATED, VerifyResult, compare
 from backtest.verify.verify import verify
+from plugins.pipeline.cross_sections.deciding import Deciders
 from schemas.configuration import Config, Kafka, load_config
 from schemas.errors import ConfigurationError
 from schemas.wire import Applied, Origin
