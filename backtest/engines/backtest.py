@@ -21,6 +21,8 @@ from backtest.engines.late_fills import late_fills
 from backtest.report.agreement import agreements
 from backtest.report.outcome import BacktestOutcome, equity_of
 from backtest.report.report import html_page
+from backtest.report.sections.breakdown import breakdown
+from backtest.report.sections.words import doubts
 from backtest.sources.universes import bars_of
 from backtest.trials.trials import Ledger, TrialVerdict, judged, length_of, returns_of, trial
 from plugins.base.bars import times_of
@@ -95,7 +97,7 @@ def run_backtest(
     prices, decisions = _frames(strategy, bars, signals)
     results = _run_engines(engines, strategy, prices, decisions, progress)
     verdict = _counted(ledger, name, config_hash, results, length_of(strategy.interval)) if ledger else None
-    run = _described(strategy, prices, len(decisions), results)
+    run = _described(strategy, prices, decisions, results)
     notes = [*notes, *late_fills(next(iter(results.values())), decisions, strategy.execution)]
     _write(
         replace(run, name=name, config_hash=config_hash, config=config or {}, verdict=verdict, notes=tuple(notes)), out
@@ -172,7 +174,7 @@ def _run_engines(
 
 
 def _described(
-    strategy: Strategy, prices: pd.DataFrame, signals: int, results: dict[str, dict[str, Any]]
+    strategy: Strategy, prices: pd.DataFrame, decisions: pd.DataFrame, results: dict[str, dict[str, Any]]
 ) -> BacktestOutcome:
     """The results beside those of buying and holding, as yet without a name."""
     benchmark = buy_and_hold(prices, strategy.execution)
@@ -182,11 +184,12 @@ def _described(
         strategy=strategy,
         symbols=sorted(prices.index.get_level_values("symbol").unique()),
         bars=len(prices),
-        signals=signals,
+        signals=len(decisions),
         results=results,
         benchmark=benchmark,
         benchmark_metrics=_benchmark_metrics(benchmark, strategy),
         prices=prices,
+        decisions=decisions,
     )
 
 
@@ -231,6 +234,7 @@ def _benchmark_metrics(benchmark: "pd.Series[float]", strategy: Strategy) -> dic
 
 def summary(run: BacktestOutcome) -> dict[str, Any]:
     """What ``metrics.json`` holds."""
+    parts = breakdown(run)
     return {
         "strategy": run.name,
         "config_hash": run.config_hash,
@@ -251,6 +255,8 @@ def summary(run: BacktestOutcome) -> dict[str, Any]:
         },
         "buy_and_hold": run.benchmark_metrics,
         "overfitting": asdict(run.verdict) if run.verdict else None,
+        "breakdown": parts.plain(),
+        "doubts": doubts(run, parts),
     }
 
 

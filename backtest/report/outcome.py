@@ -28,6 +28,7 @@ class BacktestOutcome:
     benchmark_metrics: dict[str, Any]
     verdict: TrialVerdict | None = None
     prices: pd.DataFrame | None = None
+    decisions: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
 

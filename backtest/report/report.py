@@ -1,7 +1,7 @@
 """The report of a backtest: one HTML page that fetches nothing.
 
-Charts are inline SVG, drawn by `backtest.report.chart`: a plotting library would embed megabytes of script; this page
-has some 100 kB, opens at once on a phone, prints, and follows light and dark by CSS alone.
+Charts are inline SVG, drawn by `backtest.report.chart`, for print and for readers without a script; where there is one,
+TradingView's lightweight-charts (Apache-2.0, 200 kB, in the page itself) replaces those of equity, drawdown and prices.
 """
 
 from html import escape
@@ -12,10 +12,14 @@ import numpy as np
 from backtest.report.agreement import agreements
 from backtest.report.amounts import money, plain
 from backtest.report.chart import Line, chart
-from backtest.report.order_tables import order_tables
 from backtest.report.outcome import SHORT_DAYS, BacktestOutcome, counted, equity_of
 from backtest.report.page import page
-from backtest.report.panels import panels
+from backtest.report.sections.breakdown import breakdown, breakdown_sections
+from backtest.report.sections.interactive import interactive, placed
+from backtest.report.sections.order_tables import order_tables
+from backtest.report.sections.panels import panels
+from backtest.report.sections.trade_list import trade_list
+from backtest.report.sections.words import doubts, doubts_section, in_words
 from backtest.trials.trials import TrialVerdict
 
 NOTHING = "\u2013"
@@ -67,6 +71,8 @@ TILES = {
 
 def html_page(run: BacktestOutcome) -> str:
     """The whole page."""
+    parts = breakdown(run)
+    trades, rows = trade_list(next(iter(run.results.values())).get("trades"))
     return page(
         "report.html",
         f"{run.name}: backtest",
@@ -76,11 +82,14 @@ def html_page(run: BacktestOutcome) -> str:
         warnings="".join(f'<p class="{kind}">{escape(text)}</p>' for kind, text in run.warnings()),
         tiles=_tiles(run),
         legend=_legend(run),
-        equity=_equity_chart(run),
-        drawdown=_drawdown_chart(run),
+        equity=placed("equity", f"{_equity_chart(run)}<h2>Drawdown</h2>{_drawdown_chart(run)}", "Equity and drawdown"),
+        words=in_words(run.strategy),
+        doubts=doubts_section(doubts(run, parts)),
         metrics=_metrics_table(run),
         overfitting=_overfitting(run),
-        panels=panels(run),
+        panels=panels(run) + breakdown_sections(run, parts),
+        trades=f"<section><h2>Trades</h2>{trades}</section>" if trades else "",
+        interactive=interactive(run, rows),
         cuts=order_tables(run.results, "cuts", "Cut orders", "No order was cut."),
         pending=order_tables(run.results, "pending", "Pending orders", "No order is pending."),
         execution=_execution_table(run),

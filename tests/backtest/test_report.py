@@ -1,21 +1,30 @@
 """The report: self-contained, well-formed, and with the warnings that matter on top."""
 
+import hashlib
+import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from backtest import report
 from backtest.report.chart import BUCKETS, HEIGHT, Line, chart, nice_ticks, thinned
 from backtest.report.outcome import BacktestOutcome
 from backtest.report.report import METRICS, html_page, shown
 from plugins.engines.results.metrics import metrics
 from schemas.configuration import Execution, Strategy
+from tests.support.deadlines import deadline
 
 TIMES = pd.date_range("2024-03-05", periods=200, freq="1D", tz="UTC")
+LIBRARY = "e21cc5caa0226ef30bd8549c50b9ef926615f2a4ee6b4e486353477a55f598cf"
+"""SHA-256 of dist/lightweight-charts.standalone.production.js in lightweight-charts 5.2.1."""
 VOID = {"meta"}
 
 
@@ -53,9 +62,11 @@ class Checker(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.fetched += [
-            f"{name}={value}" for name, value in attrs if name in ("src", "href", "data", "action", "srcset")
+            f"{name}={value}"
+            for name, value in attrs
+            if name in ("src", "href", "data", "action", "srcset") and value != "https://www.tradingview.com/"
         ]
-        if tag in ("script", "link", "iframe", "object", "embed", "img"):
+        if tag in ("link", "iframe", "object", "embed", "img"):
             self.fetched.append(tag)
         if tag not in VOID:
             self.open.append(tag)
@@ -83,8 +94,56 @@ def read(page: str) -> Checker:
 def test_page_is_well_formed_and_fetches_nothing() -> None:
     page = html_page(run(cuts=40, pending=2))
     assert read(page).fetched == []
-    assert not re.search(r"https?:|url\(|@import|\bNaN\b|\bnan\b|None", page)
-    assert len(page) < 200_000
+    still = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL).replace("https://www.tradingview.com/", "")
+    assert not re.search(r"https?:|url\(|@import|\bNaN\b|\bnan\b|None", still)
+    assert len(still) < 200_000
+    assert "Copyright \u00a9 2026 TradingView, Inc., Apache License 2.0" in still
+
+
+def test_the_library_is_that_of_its_registry() -> None:
+    """Version 5.2.1 of npm's package, whole, with its licence beside it."""
+    folder = Path(report.__file__).parent / "vendor" / "lightweight-charts"
+    digest = hashlib.sha256((folder / "lightweight-charts.js").read_bytes()).hexdigest()
+    assert digest == LIBRARY
+    assert "Apache License" in (folder / "LICENSE").read_text()
+
+
+def in_a_browser(page: str, folder: Path) -> str:
+    """The page as Chromium has it once its scripts have run."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no Chromium on this machine (apt-get install chromium)")
+        pytest.skip("there is no Chromium on this machine (apt-get install chromium)")
+    file = folder / "report.html"
+    file.write_text(page)
+    words = [
+        program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
+        "--virtual-time-budget=5000", "--window-size=390,844", "--dump-dom", file.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, timeout=deadline(120))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_charts_and_trades_come_alive_in_a_browser(tmp_path: Path) -> None:
+    some = run()
+    times = TIMES[:40]
+    trades = pd.DataFrame({
+        "symbol": ["<img src=x onerror=document.title=1>", "B"] * 20, "direction": "long", "size": 1.0,
+        "entry_time": times, "entry_price": 10.0, "exit_time": times + pd.Timedelta(days=1), "exit_price": 11.0,
+        "commission": 0.0, "pnl": np.arange(40.0) - 10.0, "return": 0.1, "bars": 1,
+    })  # fmt: skip
+    (result,) = some.results.values()
+    alive = in_a_browser(html_page(replace(some, results={"backtrader": result | {"trades": trades}})), tmp_path)
+    assert alive.count("<canvas") >= 4, "two panes"
+    assert '<div class="still replaced">' in alive
+    assert "by the clock" in alive
+    assert "40 trades" in alive
+    rows = alive.partition('id="trades"')[2].partition("</table>")[0]
+    assert rows.count("<tr>") == 1 + 25
+    assert "<img" not in alive
+    assert "<title>mine: backtest</title>" in alive
 
 
 def test_names_are_escaped() -> None:

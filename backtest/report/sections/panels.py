@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from backtest.report.amounts import money
 from backtest.report.chart import MARKS, Line, Marks, bars, chart
 from backtest.report.outcome import BacktestOutcome
+from backtest.report.sections.interactive import charted_symbols, placed
 from plugins.fold.exact_windows import rolling_moments
 
 FloatArray = NDArray[np.float64]
@@ -18,8 +19,6 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 SHORTEST = 20
 """Bars of the shortest window for a rolling Sharpe ratio that means anything."""
 BINS = 41
-CHARTED = 3
-"""Symbols whose price is shown with its fills: those with the most."""
 SYMBOLS_SHOWN = 30
 BY_SYMBOL = ("trades", "won", "gain", "commission")
 
@@ -144,13 +143,15 @@ def _prices(run: BacktestOutcome, fills: pd.DataFrame | None) -> list[tuple[str,
         return []
     closes = run.prices["close"].unstack("symbol").reindex(run.benchmark.index)
     charts = []
-    for symbol in fills["symbol"].value_counts().index[:CHARTED]:
+    for symbol in charted_symbols(run):
         mine = fills[fills["symbol"] == symbol]
         places = closes.index.get_indexer(pd.DatetimeIndex(mine["bar"]))
         sides = [("buy", mine["size"] > 0), ("sell", mine["size"] < 0)]
         marks = [Marks(style, places[side], mine["price"].to_numpy(np.float64)[side]) for style, side in sides]
         line = Line("hold", closes[symbol].to_numpy(np.float64))
-        drawn = chart([line], run.opens(), lambda value: f"{value:,.5g}", marks=marks)
+        drawn = placed(
+            f"price {symbol}", chart([line], run.opens(), lambda value: f"{value:,.5g}", marks=marks), symbol
+        )
         charts.append((f"{symbol}: close, bought (\u25b2) and sold (\u25bc){_thinned(marks)}", drawn))
     return charts
 
