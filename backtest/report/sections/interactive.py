@@ -45,14 +45,15 @@ def _read(name: str) -> str:
 
 def _equity(run: BacktestOutcome) -> dict[str, Any]:
     capital = run.strategy.execution.capital
-    lines = {"buy and hold": run.benchmark.to_numpy(np.float64)}
+    lines: dict[str, FloatArray] = {"buy and hold": np.asarray(run.benchmark, np.float64)}
     for key, result in run.results.items():
-        lines[key] = equity_of(result).reindex(run.benchmark.index).to_numpy(np.float64)
+        lines[key] = np.asarray(equity_of(result).reindex(run.benchmark.index), np.float64)
     falls = {
         name: np.asarray(values / np.maximum.accumulate(np.fmax(values, capital)) - 1.0, np.float64)
         for name, values in lines.items()
     }
-    kept = np.unique(np.concatenate([thinned(values)[0] for values in (*lines.values(), *falls.values())]))
+    drawn: list[FloatArray] = [*lines.values(), *falls.values()]
+    kept = np.unique(np.concatenate([thinned(values)[0] for values in drawn]))
     return {
         "time": _seconds(run.opens()[kept]),
         "lines": {name: _rounded(values[kept]) for name, values in lines.items()},
