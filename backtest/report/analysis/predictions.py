@@ -31,8 +31,8 @@ def deciles(decisions: pd.DataFrame, prices: pd.DataFrame, horizon: int) -> tupl
     """
     if "prediction" not in decisions:
         return pd.DataFrame(), {}
-    opens = prices["open"].groupby(level="symbol")
-    after: Any = opens.shift(-1 - horizon) / opens.shift(-1) - 1.0
+    opens: Any = prices["open"].groupby(level="symbol")
+    after = opens.shift(-1 - horizon) / opens.shift(-1) - 1.0
     pairs = pd.DataFrame({"prediction": decisions["prediction"], "return": after.reindex(decisions.index)})
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < FEWEST or pairs["prediction"].nunique() < BUCKETS:
