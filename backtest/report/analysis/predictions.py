@@ -34,7 +34,7 @@ def deciles(decisions: pd.DataFrame, prices: pd.DataFrame, horizon: int) -> tupl
     opens: Any = prices["open"].groupby(level="symbol")
     after = opens.shift(-1 - horizon) / opens.shift(-1) - 1.0
     pairs = pd.DataFrame({"prediction": decisions["prediction"], "return": after.reindex(decisions.index)})
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    pairs = pairs.loc[np.isfinite(pairs.to_numpy(np.float64)).all(axis=1)]
     if len(pairs) < FEWEST or pairs["prediction"].nunique() < BUCKETS:
         return pd.DataFrame(), {}
     ranks = pairs["prediction"].rank(method="first")
