@@ -15,6 +15,10 @@ AVERAGES = ("SMA", "EMA", "WMA", "DEMA", "TEMA", "TRIMA", "KAMA", "MAMA", "T3", 
 """Names of the averages that a parameter such as `matype` chooses, by number; two numbers name none."""
 
 
+ANY = 3e37
+"""A limit that is none."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """`kind` is integer, real, average (the number of an average) or column (an input that may be any column)."""
@@ -61,7 +65,8 @@ def _field(parameter: Parameter, averages: tuple[int, ...]) -> tuple[Any, Any]:
         return Annotated[int, BeforeValidator(_one_of(averages))], parameter.default
     if parameter.kind == "integer":
         return int, Field(parameter.default, ge=int(parameter.least), le=int(parameter.most))
-    return float, Field(parameter.default, ge=parameter.least, le=parameter.most, allow_inf_nan=False)
+    least, most = (None if abs(limit) >= ANY else limit for limit in (parameter.least, parameter.most))
+    return float, Field(parameter.default, ge=least, le=most, allow_inf_nan=False)
 
 
 def _one_of(averages: tuple[int, ...]) -> Any:

@@ -55,3 +55,14 @@ def called(function: Function, params: dict[str, Any]) -> Callable[[FloatArray],
 
 def _numbers(function: Function, params: dict[str, Any]) -> dict[str, Any]:
     return {each.name: params[each.name] for each in function.parameters if each.kind != "column"}
+
+
+def require_room(key: str, size: int) -> None:
+    """`PluginError` where the state of a symbol is larger than a snapshot can be."""
+    from plugins.fold.row_ring import LARGEST_RING  # it is numba's, which a listing does not need
+
+    if size > LARGEST_RING:
+        raise PluginError(
+            f"{key}: its state takes {size:,} bytes a symbol, and a snapshot holds {LARGEST_RING:,}; choose shorter"
+            " periods"
+        )

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray, Rows, forget_infinite
 from plugins.features.ta.functions import Function
-from plugins.features.ta.library import INSTALL, called, lookback_of
+from plugins.features.ta.library import INSTALL, called, lookback_of, require_room
 from plugins.fold import Field, FoldFeature
-from plugins.fold.row_ring import LARGEST_RING
-from schemas.errors import PluginError
 
 
 class WindowFunction(FoldFeature):
@@ -32,13 +30,8 @@ class WindowFunction(FoldFeature):
         chosen = self.validate(params)
         self._inputs = tuple(str(chosen.get(name, name)) for name in self.function.inputs)
         self._lookback = lookback_of(self.function, chosen)
-        size = 8 * self._lookback * len(self._inputs)
-        if size > LARGEST_RING:
-            raise PluginError(
-                f"{self.key}: its last {self._lookback:,} bars take {size:,} bytes a symbol, and a snapshot holds"
-                f" {LARGEST_RING:,}; choose shorter periods"
-            )
         super().__init__(**params)
+        require_room(self.key, self.state_dtype.itemsize)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -101,6 +94,8 @@ class WindowFunction(FoldFeature):
 def _by_slot(slots: IntArray, known: NDArray[np.bool_]) -> Iterator[tuple[int, IntArray]]:
     """Each slot with its rows in order, of those that are `known`."""
     rows = np.flatnonzero(known)
+    if not len(rows):
+        return
     order = rows[np.argsort(slots[rows], kind="stable")]
     ends = np.flatnonzero(np.diff(slots[order], append=-1))
     for first, end in zip([0, *(ends[:-1] + 1)], ends + 1, strict=True):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from plugins.features.ta.folds import arithmetic
 from plugins.features.ta.functions import Function
+from plugins.features.ta.library import require_room
 from plugins.fold import Field, FoldFeature, StepParam
 from plugins.fold.kernel import Step
 
@@ -31,6 +32,10 @@ class RecursiveFunction(FoldFeature):
     function: ClassVar[Function]
     recursion: ClassVar[Recursion]
     cost = "compiled"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        require_room(self.key, self.state_dtype.itemsize)
 
     @property
     def reads(self) -> tuple[str, ...]:
