@@ -60,6 +60,7 @@ class Way:
         return type(function.name, (base,), members)
 
 
+NAMES = {"exact": "window, same bits", "window": "window", "recursion": "recursion, same bits"}
 NOTES = {
     "exact": "Depends on its last bars alone: the library itself, over those, with the bits of the whole frame.",
     "window": "Depends on its last bars alone: the library itself, over those. Over a whole frame the library carries"

@@ -111,7 +111,7 @@ def _t3(state: Any, bar: Any, params: Any, out: Any) -> None:
     first = -(square * v)
     second = 3.0 * (square - first)
     third = -6.0 * square - 3.0 * (v - first)
-    fourth = 1.0 + 3.0 * v - first + 3.0 * square
+    fourth = fma(3.0, square, fma(3.0, v, 1.0) - first)
     e = state.averages
     out.real = fma(fourth, e[2], fma(third, e[3], fma(first, e[5], second * e[4])))
 

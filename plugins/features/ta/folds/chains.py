@@ -139,7 +139,7 @@ def _kdj(state: Any, bar: Any, params: Any, out: Any) -> None:
     if state.known < params.fastk_period:
         return
     lowest, highest = lowest_of(state, params.fastk_period), highest_of(state, params.fastk_period)
-    flat = highest - lowest < 1e-14 * (abs(highest) + abs(lowest))
+    flat = highest - lowest <= 1e-14 * (abs(highest) + abs(lowest))
     fast = 0.0 if flat else (bar.close - lowest) / (highest - lowest) * 100.0
     k = smoothed(state, 0, fast, params.slowk_period)
     d = smoothed(state, 1, k, params.slowd_period)

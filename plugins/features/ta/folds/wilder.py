@@ -70,7 +70,7 @@ def _stochrsi(state: Any, bar: Any, params: Any, out: Any) -> None:
     for place in range(n):
         lowest, highest = min(lowest, state.ring[place]), max(highest, state.ring[place])
     size = highest - lowest
-    fast = (value - lowest) / size * 100.0 if size >= 1e-14 * (abs(highest) + abs(lowest)) else 0.0
+    fast = (value - lowest) / size * 100.0 if size > 1e-14 * (abs(highest) + abs(lowest)) else 0.0
     number = state.known - n
     state.sum += fast
     state.fasts[number % m] = fast
