@@ -1,6 +1,6 @@
 """A multiplication and an addition with one rounding, as TA-Lib rounds its averages.
 
->>> fma(0.1, 10.0, -1.0)
+>>> float(fma(0.1, 10.0, -1.0))
 5.551115123125783e-17
 """
 
