@@ -139,6 +139,7 @@ def test_a_column_called_as_a_bars_own_can_be_used() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("rsi * 1e999", "character 7: 1e999 is larger than a float64 can be"),
         ("rsi / 0", "character 5: a division by zero"),
         ("rsi / (2 - 2)", "character 5: a division by zero"),
         ("rsi + rsi.lag9", "character 7: there is no column 'rsi.lag9'; there are rsi, rsi.lag1, m, x"),

@@ -14,6 +14,7 @@ Traceback (most recent call last):
 schemas.errors.ConfigurationError: character 7: there is no function sqrt; there are min, max, abs, log, where
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -146,8 +147,10 @@ class _Reader:
             raise ConfigurationError(f"character {self._end}: something is missing at the end")
         token = self._tokens.pop()
         if token.kind == "number":
+            if not math.isfinite(value := float(token.text)):
+                raise _fault(token, f"{token.text} is larger than a float64 can be")
             self._step(CONSTANT, len(self.program.constants))
-            self.program.constants.append(float(token.text))
+            self.program.constants.append(value)
             return True
         if token.text == "(" and token.kind == "sign":
             constant = self.comparison()
