@@ -32,6 +32,7 @@ from plugins.base.streaming import trial_bars
 from plugins.fold import gate
 from plugins.models.artifacts.per_symbol import each_model
 from plugins.news.join import NewsJoin
+from plugins.pipeline.cross_sections.section_columns import section_columns
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.states.capture import Capture
@@ -185,6 +186,7 @@ def prepare(strategies: Iterable[ReadyStrategy]) -> None:
         outcome = pipeline.feed({strategy.interval: BarBatch([symbol], bars, np.zeros(1, np.int64))})
         for columns in outcome.signals.columns:
             columns.rendered()
+        section_columns(strategy.section, np.zeros((1, len(strategy.columns))))
         if strategy.model is not None:
             for _, model in each_model(strategy.model):
                 model.predict_windows(np.zeros((1, model.lookback, len(strategy.all_columns))), strategy.all_columns)

@@ -18,7 +18,7 @@ from plugins.fold.row_ring import LARGEST_RING
 from plugins.fold.windowed import streaming
 from plugins.strategy.parts import create
 from plugins.strategy.requirements import FeatureColumns, Features, SectionColumn, origins_of, run_order, warmup_of
-from plugins.strategy.sections import is_section, section_feature, section_origin
+from plugins.strategy.sections import in_order, is_section, later, section_column
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import bar_length, interval_ms, name_of_length
@@ -57,6 +57,7 @@ def first_column(use: PluginUse) -> str:
 
 def _created(name: str, strategy: Strategy) -> tuple[list[FeatureColumns], tuple[SectionColumn, ...]]:
     features: list[FeatureColumns] = []
+    of_section: dict[str, SectionColumn] = {}
     taken: dict[str, str] = {}
 
     def take(place: str, key: str, columns: Sequence[str]) -> None:
@@ -67,55 +68,50 @@ def _created(name: str, strategy: Strategy) -> tuple[list[FeatureColumns], tuple
                 )
             taken[column] = key
 
-    of_section: dict[int, SectionFeature] = {}
+    width = 0
     for number, use in enumerate(strategy.features):
         place = f"strategies.{name}.features.{number}"
         if use.key == "expr":
             raise ConfigurationError(f"{place}: expressions stand beside the features: `expr:` under strategies.{name}")
         if is_section(use.key):
-            of_section[number] = section_feature(use, place)
+            made = section_column(number, use, place)
+            take(place, use.key, [made.name])
+            of_section[made.name] = made
             continue
         for bound in _parts(number, use, place, strategy.interval):
-            first = len(taken)
             take(place, use.key, bound.columns)
-            features.append(_placed(bound, first))
-    names = {number: strategy.features[number].alias or plugin.outputs[0] for number, plugin in of_section.items()}
-    features += _expressions(name, strategy, list(taken), list(names.values()))
+            features.append(_placed(bound, width))
+            width += len(bound.columns)
+    expressions = _expressions(name, strategy, list(taken))
+    late = later(expressions, of_section)
     columns = [column for bound in features for column in bound.columns]
-    taken |= dict.fromkeys(strategy.expr, "an expression")
-    section = []
-    for number, plugin in of_section.items():
-        place = f"strategies.{name}.features.{number}"
-        take(place, plugin.key, [names[number]])
-        section.append(SectionColumn(plugin, names[number], section_origin(place, plugin, columns, names), number))
-    return features, tuple(section)
+    columns += [column for column in expressions if column not in late]
+    for number, (column, expression) in enumerate(expressions.items(), len(strategy.features)):
+        if column in late:
+            of_section[column] = SectionColumn(expression, column, number)
+        else:
+            origins = tuple(map(columns.index, expression.program.columns))
+            features.append(FeatureColumns(expression, (column,), columns.index(column), origins, use=number))
+    return features, in_order(name, of_section, columns)
 
 
-def _expressions(name: str, strategy: Strategy, columns: list[str], of_section: list[str]) -> Iterator[FeatureColumns]:
+def _expressions(name: str, strategy: Strategy, columns: list[str]) -> dict[str, Expression]:
     """Columns by expressions over those of the features, and of each other."""
-    names = [*columns, *strategy.expr]
-    for number, (column, text) in enumerate(strategy.expr.items()):
+    names, expressions = [*columns, *strategy.expr], {}
+    for column, text in strategy.expr.items():
         place = f"strategies.{name}.expr.{column}"
         if column in columns:
             raise ConfigurationError(f"{place}: a feature gives the column {column!r}; call this one otherwise")
         try:
-            expression = Expression(name=column, text=text)
+            expressions[column] = Expression(name=column, text=text)
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from None
-        for wanted, character in expression.program.places.items():
-            if wanted in of_section:
-                raise ConfigurationError(
-                    f"{place}: character {character}: {wanted!r} is a column of the cross-section, which comes after"
-                    " all expressions; write the expression over the symbol's columns, and rank that"
-                )
+        for wanted, character in expressions[column].program.places.items():
             if wanted not in names:
                 raise ConfigurationError(
                     f"{place}: character {character}: there is no column {wanted!r}; there are {', '.join(names[:20])}"
                 )
-        yield FeatureColumns(
-            expression, (column,), first=len(columns) + number, use=len(strategy.features) + number,
-            origins=tuple(map(names.index, expression.program.columns)),
-        )  # fmt: skip
+    return expressions
 
 
 def _placed(bound: FeatureColumns, first: int) -> FeatureColumns:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugins.base import BaseFeature, name_of
+from plugins.base import BaseFeature, FloatArray, name_of
 from plugins.base.streaming import StreamingFeature
 from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
+from plugins.fold.derived.expression import Expression
 from plugins.news.join import NEWS_COLUMNS
 from schemas.errors import ConfigurationError
 
@@ -42,13 +43,25 @@ class FeatureColumns:
 
 @dataclass(frozen=True)
 class SectionColumn:
-    """A column that is made of the cross-section's, of the column at place `origin` among those of a symbol."""
+    """A column that is made when the cross-section is closed: of another one over all members, or by an expression."""
 
-    plugin: SectionFeature
+    plugin: SectionFeature | Expression
     name: str
-    origin: int
     use: int
     """As of `FeatureColumns`."""
+    origins: tuple[int, ...] = ()
+    """Places of the columns that it is made of: the symbol's own come first, then those that were made before it."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names of these columns."""
+        return (self.plugin.column,) if isinstance(self.plugin, SectionFeature) else self.plugin.program.columns
+
+    def of(self, values: FloatArray) -> FloatArray:
+        """Of the columns of members of one time, by symbol; `PluginError` when the plugin fails."""
+        if isinstance(self.plugin, SectionFeature):
+            return self.plugin.among(values[:, self.origins[0]])
+        return self.plugin.of([values[:, origin] for origin in self.origins])
 
 
 @dataclass(frozen=True)
@@ -104,8 +117,11 @@ class Features:
 
     def needed_for(self, columns: Sequence[str]) -> "Features":
         """Those that these columns come from, or that those require."""
-        section = tuple(column for column in self.section if column.name in columns)
-        places = {*map(self.columns.index, columns), *(column.origin for column in section)}
+        places, section = set(map(self.columns.index, columns)), list[SectionColumn]()
+        for place, column in reversed(list(enumerate(self.section, len(self.own_columns)))):
+            if place in places:
+                section.insert(0, column)
+                places |= set(column.origins)
         waiting = [number for number, bound in enumerate(self.own) if bound.gives(places)]
         found: set[int] = set()
         while waiting:
@@ -114,7 +130,7 @@ class Features:
                 found.add(number)
                 waiting += _needs(self.own[number], self.own)
         uses = {self.own[number].use for number in found}
-        return Features(tuple(bound for bound in self.own if bound.use in uses), section)
+        return Features(tuple(bound for bound in self.own if bound.use in uses), tuple(section))
 
 
 def origins_of(

@@ -1,19 +1,18 @@
 """Columns of the cross-section: which a strategy has, of what they are made, and what cannot go with them."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from plugins.base import BaseModel, BaseSignalGenerator, name_of
 from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
+from plugins.fold.derived.expression import Expression
 from plugins.strategy.parts import create
+from plugins.strategy.requirements import SectionColumn
 from plugins.strategy.universe import Universe
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
 from schemas.wire import has_threshold
-
-if TYPE_CHECKING:
-    from plugins.strategy.requirements import SectionColumn
 
 
 def is_section(key: str) -> bool:
@@ -24,13 +23,13 @@ def is_section(key: str) -> bool:
         return False
 
 
-def section_feature(use: PluginUse, place: str) -> SectionFeature:
-    """The plugin of this use, which says of what column it is.
+def section_column(number: int, use: PluginUse, place: str) -> SectionColumn:
+    """The column of this use, the configuration's `number`-th.
 
     Raises
     ------
     ConfigurationError
-        It cannot be created, or is to have what only a symbol's own bars give.
+        The plugin cannot be created, or is to have what only a symbol's own bars give.
     """
     own = feature_registry.get(use.key).Params
     declared = set(own.model_fields) if own is not None else set()
@@ -41,35 +40,59 @@ def section_feature(use: PluginUse, place: str) -> SectionFeature:
         )
     plugin: SectionFeature = create(feature_registry, use, place)
     try:
-        plugin.column  # noqa: B018 it says what is missing
+        return SectionColumn(plugin, use.alias or plugin.outputs[0], number)
     except PluginError as error:
         raise ConfigurationError(f"{place}: {error}") from None
-    return plugin
 
 
-def section_origin(
-    place: str, plugin: SectionFeature, columns: Sequence[str], of_section: Mapping[int, str]
-) -> int:  # fmt: skip
-    """Where the column lies among a symbol's `columns` that `plugin` is made of.
+def later(expressions: Mapping[str, Expression], of_section: Collection[str]) -> set[str]:
+    """Those that need columns of the cross-section, or others that do."""
+    late: set[str] = set()
+    while more := {
+        column
+        for column, expression in expressions.items()
+        if column not in late and not {*of_section, *late}.isdisjoint(expression.program.columns)
+    }:
+        late |= more
+    return late
+
+
+def in_order(name: str, waiting: Mapping[str, SectionColumn], columns: Sequence[str]) -> tuple[SectionColumn, ...]:
+    """Each after those that it is made of, else as they are configured; `columns` are the symbol's own.
 
     Raises
     ------
     ConfigurationError
-        There is none, or it is itself one of the cross-section (`of_section`: their names).
+        One is made of a column that there is not, or they are made of each other in a circle.
     """
-    wanted = plugin.column
-    if wanted in columns:
-        return columns.index(wanted)
-    if wanted in of_section.values():
-        raise ConfigurationError(
-            f"{place}: column: {wanted!r} is a column of the cross-section itself; {plugin.key} is made of a column of"
-            f" each symbol: {', '.join(columns[:20])}"
-        )
-    raise ConfigurationError(f"{place}: column: there is no column {wanted!r}; there are {', '.join(columns[:20])}")
+    known, left, ordered = list(columns), dict(waiting), list[SectionColumn]()
+    for column in waiting.values():
+        for wanted in column.wanted:
+            if wanted not in known and wanted not in waiting:
+                raise ConfigurationError(
+                    f"strategies.{name}.features.{column.use}: column: there is no column {wanted!r}; there are"
+                    f" {', '.join([*known, *waiting][:20])}"
+                )
+    while left:
+        ready = next((column for column in left.values() if left.keys().isdisjoint(column.wanted)), None)
+        if ready is None:
+            raise ConfigurationError(f"strategies.{name}.features: {_circle(left)}; leave one of them out")
+        ordered.append(replace(left.pop(ready.name), origins=tuple(map(known.index, ready.wanted))))
+        known.append(ready.name)
+    return tuple(ordered)
+
+
+def _circle(left: Mapping[str, SectionColumn]) -> str:
+    """Goes from column to column until one comes again."""
+    path = [next(iter(left))]
+    while path.count(path[-1]) == 1:
+        path.append(next(wanted for wanted in left[path[-1]].wanted if wanted in left))
+    names = path[path.index(path[-1]) :]
+    return f"{names[0]} is made of " + ", which is made of ".join(names[1:])
 
 
 def check_sections(
-    name: str, strategy: Strategy, section: "Sequence[SectionColumn]", generator: BaseSignalGenerator,
+    name: str, strategy: Strategy, section: Sequence[SectionColumn], generator: BaseSignalGenerator,
     universe: Universe,
 ) -> None:  # fmt: skip
     """`ConfigurationError` for what cannot go with columns of the cross-section: the prediction comes after it is
@@ -77,7 +100,8 @@ def check_sections(
     """
     if not section:
         return
-    place, key = f"strategies.{name}.features.{section[0].use}", section[0].plugin.key
+    first = _first(section)
+    place, key = f"strategies.{name}.features.{first.use}", first.plugin.key
     if has_threshold(strategy.interval):
         raise ConfigurationError(
             f"{place}: {key} is of all symbols at one time, and bars of {strategy.interval} have none in common; give"
@@ -105,11 +129,16 @@ def check_sections(
         )
 
 
-def check_section_model(name: str, section: "Sequence[SectionColumn]", model: BaseModel | None) -> None:
+def check_section_model(name: str, section: Sequence[SectionColumn], model: BaseModel | None) -> None:
     """`ConfigurationError` for a model that looks back, where there are columns of the cross-section."""
     if section and model is not None and model.lookback != 1:
         raise ConfigurationError(
             f"strategies.{name}.model: {name_of(model)} looks back over {model.lookback} rows of a symbol, and"
-            f" {section[0].plugin.key} is known when the cross-section is closed, where no rows are kept; use a model"
-            " that sees one row, or leave the feature out"
+            f" {_first(section).plugin.key} is known when the cross-section is closed, where no rows are kept; use a"
+            " model that sees one row, or leave the feature out"
         )
+
+
+def _first(section: Sequence[SectionColumn]) -> SectionColumn:
+    """In the configuration."""
+    return min(section, key=lambda column: column.use)

@@ -24,7 +24,7 @@ from tests.backtest.test_cross_sections import DAY, FIRST, bars, file
 __all__ = ["bars", "file"]
 
 WINDOW = 3
-COLUMNS = ["momentum", "z_score", "momentum.rank", "momentum.zscore", "z"]
+COLUMNS = ["momentum", "z_score", "momentum.rank", "momentum.zscore", "z", "both"]
 FEATURES: list[Any] = [
     {"section.rank": {"column": "momentum"}},
     {"statistical.momentum": {"window": WINDOW}},
@@ -37,6 +37,7 @@ FEATURES: list[Any] = [
 def strategy(**changes: Any) -> Strategy:
     plain: dict[str, Any] = {
         "interval": "1d", "universe": "*", "features": FEATURES, "prediction": "momentum.rank",
+        "expr": {"both": "momentum.rank - z"},
         "signal": {"signal.threshold": {"buy_threshold": 0.8, "sell_threshold": 0.2}},
         "training": {"horizon_bars": 2},
     }  # fmt: skip
@@ -85,6 +86,7 @@ def by_pandas(bars: pd.DataFrame, members: Any = None) -> pd.DataFrame:
         "momentum.rank": momentum.rank(method="average", pct=True),
         "momentum.zscore": (table["momentum"] - momentum.transform("mean")) / deviation,
         "z": z - at["z_score"].transform("mean"),
+        "both": momentum.rank(method="average", pct=True) - (z - at["z_score"].transform("mean")),
     }).set_index(["symbol", "close_time"])  # fmt: skip
 
 

@@ -12,7 +12,10 @@ import pytest
 from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
 from plugins.models import model_registry
+from plugins.pipeline.cross_sections.section_columns import section_columns
 from plugins.signals import signal_registry
+from plugins.strategy.features import features_of
+from plugins.strategy.parts import inputs_of
 from plugins.strategy.ready import ready_strategy
 from plugins.strategy.sections import check_section_model, check_sections
 from plugins.strategy.universe import Universe
@@ -155,15 +158,41 @@ def test_columns_come_after_those_of_the_symbols() -> None:
     assert ready.at_once
 
 
+def test_expressions_over_the_cross_section_come_after_it() -> None:
+    """And features of the cross-section over these; in whatever order they stand."""
+    strategy = configured(
+        [{"section.demean": {"column": "both", "as": "less"}}, RSI, RANK],
+        expr={"both": "half + rsi.rank", "half": "rsi / 2", "last": "less * 2"}, prediction="last",
+    )  # fmt: skip
+    ready = ready_strategy("demo", strategy)
+    assert ready.columns == ["rsi", "half"]
+    assert [column.name for column in ready.section] == ["rsi.rank", "both", "less", "last"]
+    found = section_columns(ready.section, np.array([[60.0, 30.0], [40.0, 20.0], [NAN, 1.0]]))
+    wanted = [[1.0, 31.0, 5.25, 10.5], [0.5, 20.5, -5.25, -10.5], [NAN] * 4]
+    assert is_equal(found.tolist(), wanted)
+    assert ready_strategy("demo", configured([RSI, RANK], expr={"half": "rsi / 2"})).columns == ["rsi", "half"]
+
+
+def test_a_model_that_sees_one_of_them_is_of_what_that_is_made_of() -> None:
+    features = [RSI, RANK, "technical.atr", {"section.zscore": {"column": "atr"}}]
+    model = {"key": "ml.lightgbm", "artifact": "m", "columns": ["twice"]}
+    strategy = configured(features, expr={"twice": "rsi.rank * 2"}, prediction=None, model=model)
+    inputs = inputs_of(strategy, features_of("demo", strategy))
+    assert [(use.key, use.columns) for use in inputs.features] == [
+        (RSI, ["rsi"]), ("section.rank", ["rsi.rank"]), ("expr.twice", ["twice"]),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("features", "changes", "message"),
     [
         ([RSI, {"section.rank": {"column": "nothing"}}], {},
          "strategies.demo.features.1: column: there is no column 'nothing'; there are rsi"),
-        ([RSI, RANK, {"section.zscore": {"column": "rsi.rank"}}], {},
-         "features.2: column: 'rsi.rank' is a column of the cross-section itself; section.zscore is made of a column"),
         ([RSI, {"section.rank": {"column": "rsi.rank"}}], {}, "no column 'rsi.rank'; there are rsi"),
-        ([RSI, {"section.rank": {"column": "me", "as": "me"}}], {}, "'me' is a column of the cross-section itself"),
+        ([RSI, {"section.rank": {"column": "me", "as": "me"}}], {},
+         "features: me is made of me; leave one of them out"),
+        ([RSI, {"section.rank": {"column": "y", "as": "z"}}], {"expr": {"x": "z + rsi", "y": "x * 2"}},
+         "features: z is made of y, which is made of x, which is made of z; leave one of them out"),
         ([RSI, "section.rank"], {}, "features.1: section.rank: parameter column: Field required"),
         ([RSI, RANK, RANK], {},
          "features.2: section.rank and section.rank both give the column 'rsi.rank'; name one"),
@@ -172,10 +201,8 @@ def test_columns_come_after_those_of_the_symbols() -> None:
         ([RSI, {"section.rank": {"column": "rsi", "lags": [1]}}], {},
          "features.1: lags: section.rank is of all symbols at one time, and not of a symbol's bars; give `lags` to"),
         ([RSI, {"section.zscore": {"column": "rsi", "ddof": 2}}], {}, "parameter ddof: Input should be less than"),
-        ([RSI, RANK], {"expr": {"x": "rsi.rank * 2"}},
-         "expr.x: character 1: 'rsi.rank' is a column of the cross-section, which comes after all expressions"),
         ([RSI, {"section.rank": {"column": "rsi", "as": "x"}}], {"expr": {"x": "rsi"}},
-         "both give the column 'x'"),
+         "strategies.demo.expr.x: a feature gives the column 'x'; call this one otherwise"),
         ([RSI, RANK], {"universe": ["A"]}, "section.rank compares a symbol with others, and the universe has 1; name"),
         ([RSI, RANK], {"signal": {"signal.long_short": {"scaling": "zscore"}}},
          "signal.long_short remembers each symbol's predictions from bar to bar; use a signal that decides bar by bar"),

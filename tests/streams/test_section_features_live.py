@@ -36,7 +36,8 @@ FEATURES: list[Any] = [
 
 def strategies(folder: Path) -> dict[str, Any]:
     """One that ranks what a model predicts, and one that decides on each symbol alone."""
-    plain = strategy(features=FEATURES, universe=SYMBOLS, cross_section={"grace": 30.0})
+    both = {"both": "where(rsi.rank > 0.5, z, -z)"}
+    plain = strategy(features=FEATURES, expr=both, universe=SYMBOLS, cross_section={"grace": 30.0})
     model = {"key": "ml.lightgbm", "artifact": str(folder / "model"), "params": {"n_estimators": 10}}
     predicts = {name: value for name, value in plain.items() if name != "prediction"} | {"model": model}
     rank = {"signal.ranking": {"top_n": 1, "bottom_n": 1}}
@@ -90,5 +91,5 @@ def check(config: Config, folder: Path) -> None:
         for source in ("kafka", str(folder / "history")):
             (one,) = explain_many(config, [predicted[-7].content.id], source=source)
             assert one.reproduced, one.difference
-            assert list(one.columns) == ["rsi", "momentum", "rsi.rank", "z"]
+            assert list(one.columns) == ["rsi", "momentum", "rsi.rank", "z", "both"]
             assert None not in one.columns.values()

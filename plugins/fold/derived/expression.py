@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.base import BaseFeature, FloatArray
+from plugins.base.bars import BAR, with_columns
 from plugins.base.streaming import Rows, layout_of
 from plugins.fold.derived.grammar import parsed
 from plugins.fold.derived.lags import BEFORE, numbered
@@ -82,6 +83,13 @@ class Expression(BaseFeature):
 
     def prepare(self) -> None:
         _compiled()
+
+    def of(self, columns: Sequence[FloatArray]) -> FloatArray:
+        """Of rows of these columns, which are those of the program."""
+        bars = with_columns(np.zeros(len(columns[0]), BAR), self.requires, columns)
+        outs = np.empty((len(bars), 1))
+        self.run(self.new_states(1), np.zeros(len(bars), np.int64), bars, outs)
+        return outs[:, 0]
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         values = np.ndarray((len(bars), BEFORE + len(self.requires)), np.float64, np.ascontiguousarray(bars))

@@ -27,10 +27,11 @@ def section_columns(section: Sequence[SectionColumn], own: FloatArray) -> FloatA
     PluginError
         A feature of the cross-section fails.
     """
-    values = np.empty((len(own), len(section)))
-    for place, column in enumerate(section):
-        values[:, place] = column.plugin.among(own[:, column.origin])
-    return values
+    width = own.shape[1]
+    values = np.concatenate([own, np.empty((len(own), len(section)))], axis=1)
+    for place, column in enumerate(section, width):
+        values[:, place] = column.of(values)
+    return values[:, width:]
 
 
 def fill_sections(
