@@ -75,6 +75,9 @@ def test_an_iceberg_table_is_what_its_log_says(tmp_path: Path) -> None:
     table.overwrite(pa.Table.from_pandas(frame, preserve_index=False))
     folder = Path(table.location().removeprefix("file://"))
     assert bars_in(folder) == EXPECTED
+    for one in ((folder / "data").glob("*.parquet"), [f"{folder}/data/*.parquet"]):
+        with pytest.raises(ConfigurationError, match="is a file of a table of Iceberg, whose log says"):
+            read_bars(list(one), "1m")
 
 
 def test_a_packed_file_that_never_ends(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ SHEETS = (".xlsx", ".xls", ".xlsb", ".ods")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 SUFFIXES = (".csv", ".tsv", *LINES, *COLUMNAR, *SHEETS)
 """What of a folder is read; of what is named itself, texts of other names, too."""
+TABLES = {"delta": "Delta Lake", "iceberg": "Iceberg"}
+"""Tables whose log says which files count."""
 _KEY = re.compile(r"([^=/]+)=([^/]*)")
 
 
@@ -31,6 +33,8 @@ class Piece:
     """file, delta or iceberg."""
     alone: bool = True
     """Named by itself, not found in a folder."""
+    store: dict[str, str] = field(default_factory=dict)
+    """Of a table in an object store that is not where its name says: ``endpoint``, ``region``."""
 
     def __str__(self) -> str:
         return self.name
@@ -66,6 +70,16 @@ def keys_of(folder: Path | PurePosixPath, item: Path | PurePosixPath) -> dict[st
     parts = (folder.name, *item.parent.parts[len(folder.parts) :])
     found = (_KEY.fullmatch(part) for part in parts)
     return {match[1].lower(): unquote(match[2]) for match in found if match}
+
+
+def table_of(path: str) -> tuple[str, str] | None:
+    """The folder of the table to whose log a file belongs, and the table's kind."""
+    root, log, _ = path.partition("/_delta_log/")
+    if log:
+        return root, "delta"
+    item = PurePosixPath(path)
+    iceberg = item.name.endswith(".metadata.json") and item.parent.name == "metadata"
+    return (str(item.parent.parent), "iceberg") if iceberg else None
 
 
 def hidden(name: str) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from schemas.errors import ConfigurationError
-from streams.ingest.reading.object_stores import stored
-from streams.ingest.reading.pieces import PACKED, SUFFIXES, TEXTS, Piece, hidden, keys_of
+from streams.ingest.reading.object_stores import bare, stored
+from streams.ingest.reading.pieces import PACKED, SUFFIXES, TABLES, TEXTS, Piece, hidden, keys_of
 
 
 def pieces_of(paths: str | Path | Iterable[str | Path], what: str = "bars", ignore: str | None = None) -> list[Piece]:
@@ -21,7 +21,9 @@ def pieces_of(paths: str | Path | Iterable[str | Path], what: str = "bars", igno
     for path in [paths] if isinstance(paths, str | Path) else paths:
         inside = [piece for piece in _named(str(path)) if piece.alone or not (ignore and re.search(ignore, piece.name))]
         if not inside:
-            raise ConfigurationError(f"{path}: no {what} there; give {', '.join(SUFFIXES)} files, or a folder of them")
+            raise ConfigurationError(
+                f"{bare(str(path))}: no {what} there; give {', '.join(SUFFIXES)} files, or a folder of them"
+            )
         pieces += inside
     if not pieces:
         raise ConfigurationError(f"no file of {what} was named")
@@ -36,7 +38,17 @@ def _named(path: str) -> Iterator[Piece]:
     elif Path(path).is_dir():
         yield from _folder(Path(path))
     elif _readable(path, True):
+        _check_live(Path(path))
         yield Piece(path)
+
+
+def _check_live(file: Path) -> None:
+    """`ConfigurationError` for a file of a table, which may have been overwritten or deleted there since."""
+    for folder in file.parents:
+        if (kind := _table(folder)) in TABLES:
+            raise ConfigurationError(
+                f"{file}: is a file of a table of {TABLES[kind]}, whose log says which files count: give {folder}"
+            )
 
 
 def _pattern(path: str) -> Iterator[Piece]:
@@ -49,6 +61,7 @@ def _pattern(path: str) -> Iterator[Piece]:
         if Path(each).is_dir():
             yield from _folder(Path(each))
         elif not hidden(Path(each).name):
+            _check_live(Path(each))
             yield Piece(each, alone=False)
 
 
