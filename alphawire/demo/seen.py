@@ -1,6 +1,7 @@
 """What a consumer of the signals topic saw."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -54,7 +55,7 @@ class Seen:
         return b"".join(self.contents[identity] + b"\n" for identity in ordered)
 
 
-def lines_of(signals: list[Signal]) -> bytes:
+def lines_of(signals: Iterable[Signal]) -> bytes:
     """As `Seen.lines`, of signals from a replay."""
     seen = Seen()
     for signal in signals:

@@ -1,7 +1,7 @@
 """Signals recomputed from history, by the pipeline that runs live."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_
 from plugins.base.bars import BarBatch, between
 from plugins.news.join import NewsJoin
 from plugins.pipeline.pipeline import Pipeline
+from plugins.pipeline.records.signals import Signals, together
 from plugins.pipeline.strategy_run import Observation, RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
@@ -36,7 +37,7 @@ FRAME = "frame"
 
 @dataclass
 class ReplayResult:
-    """The signals, as structs and as a frame, and the bars that they were made of.
+    """The signals, as structs, made when they are asked for, and as a frame, and the bars that they were made of.
 
     `config` is the resolved configuration of the strategy here. `gaps`: in words, which offsets the log lacks, although
     the state should have seen them. `lacking`: why some bars have no signals here, although what was in force for them
@@ -46,7 +47,7 @@ class ReplayResult:
     """
 
     # asyncio.run writes out what its task returned, for the message of an error that nobody sees
-    raw: list[Signal] = field(default_factory=list, repr=False)
+    raw: Sequence[Signal] = field(default_factory=Signals, repr=False)
     config: dict[str, Any] = field(default_factory=dict, repr=False)
     bars: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     gaps: list[str] = field(default_factory=list)
@@ -125,9 +126,12 @@ def check_news(ready: ReadyStrategy, news: str | None, of_topics: bool) -> None:
         raise ConfigurationError(f"strategy {ready.name} uses no news; leave out --news, or add news.finbert_sentiment")
 
 
-def signals_during(signals: Iterable[Signal], start: int | None, end: int | None) -> list[Signal]:
+def signals_during(signals: Sequence[Signal], start: int | None, end: int | None) -> Sequence[Signal]:
     """The signals for bars that close in [start, end)."""
-    signals = list(signals)
+    if start is None and end is None:
+        return signals
+    if isinstance(signals, Signals):
+        return signals.where(lambda bars: during(bars.accepted.times, start, end))
     inside = during([signal.content.time for signal in signals], start, end)
     return [signal for signal, keep in zip(signals, inside.tolist(), strict=True) if keep]
 
@@ -140,14 +144,13 @@ def replay_file(
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
 ) -> ReplayResult:
-    result = ReplayResult()
-    parts: list[pd.DataFrame] = []
+    result, parts, signals = ReplayResult(), list[pd.DataFrame](), list[Sequence[Signal]]()
     with file_stream(source, ready.interval, progress) as bars:
         result.left_out.take(bars.left_out)
-        for frame, signals in file_signals(ready, bars.frames(), bars.name, result.left_out, observer, news, sections):
+        for frame, more in file_signals(ready, bars.frames(), bars.name, result.left_out, observer, news, sections):
             parts.append(distinct(frame))
-            result.raw += signals
-    result.bars = pd.concat(parts, ignore_index=True)
+            signals.append(more)
+    result.raw, result.bars = together(signals), pd.concat(parts, ignore_index=True)
     return result
 
 
@@ -163,8 +166,8 @@ def replay_frame(
     """Signals for bars in the normal form, by close time and symbol; `name` is what their provenance says."""
     result = ReplayResult(bars=distinct(bars), left_out=refused(bars))
     frames = shown([bars], len(bars), progress)
-    for _, signals in file_signals(ready, frames, name, result.left_out, observer, news, sections):
-        result.raw += signals
+    signals = [more for _, more in file_signals(ready, frames, name, result.left_out, observer, news, sections)]
+    result.raw = together(signals)
     return result
 
 
@@ -176,7 +179,7 @@ def file_signals(
     observer: Callable[[Observation], None] | None = None,
     news: NewsJoin | None = None,
     sections: FileSections | None = None,
-) -> Iterator[tuple[pd.DataFrame, list[Signal]]]:
+) -> Iterator[tuple[pd.DataFrame, Sequence[Signal]]]:
     """Some bars after others, the last `frames` empty, and the signals that they come to; what of them cannot be used
     goes to `left_out`.
     """
@@ -184,16 +187,18 @@ def file_signals(
     pipeline = Pipeline([ready], Source(name, 0, VERSION), settings, news)
     sections, first = sections or FileSections(ready), 0
     for frame in frames:
-        signals: list[Signal] = []
+        signals, of_sections = Signals(), list[Signal]()
         for step in file_steps(frame, ready.interval, first):
             outcome = pipeline.feed(step.batches)
             for bad in outcome.refusals:
                 row = frame.iloc[bad.offset - first]
                 left_out.add(bad.kind, f"{row['symbol']} at {row['close_time']}: {bad.reason}")
             signals += outcome.signals
-            signals += sections.take(outcome.predictions)
+            of_sections += sections.take(outcome.predictions)
         first += len(frame)
-        yield frame, signals if len(frame) else sections.end()
+        if not len(frame):
+            of_sections += sections.end()
+        yield frame, of_sections or signals
 
 
 async def replay_topic(
@@ -206,7 +211,8 @@ async def replay_topic(
     """Partition by partition, from the origin that `applied` names (none: from the oldest record) to the end of the
     log; what is lacking is reported of bars that close in [start, end).
     """
-    ready, result = history.ready, ReplayResult()
+    ready, signals = history.ready, Signals()
+    result = ReplayResult(signals)
     frames, reading = Frames(ready.interval), Reading(progress, result.gaps, result.left_out)
     async for partition in history.partitions(whole=False):
         past = partition.past
@@ -216,7 +222,7 @@ async def replay_topic(
         in_force = past and not as_configured
         folds = await (partition.in_force(early=True) if in_force else partition.as_configured())
         async for step, outcome in partition.steps(folds, partition.begin(ready.interval), reading):
-            result.raw += outcome.signals
+            signals += outcome.signals
             for offset, bad in {bad.offset: bad for bad in outcome.refusals}.items():
                 where = place(topic_name(history.log, "bars"), partition.number, offset)
                 result.left_out.add(bad.kind, f"{where}: {bad.reason}")

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from plugins.pipeline.records.signals import Signals
 from schemas.atomic import atomic_write
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal, encode
@@ -49,7 +52,17 @@ def check_file(out: Path) -> None:
 @contextlib.contextmanager
 def _lines(path: Path) -> Iterator[Write]:
     with path.open("wb") as file:
-        yield lambda signals: file.writelines(encode(signal) + b"\n" for signal in signals)
+        yield lambda signals: file.writelines(_json_lines(signals))
+
+
+def _json_lines(signals: Sequence[Signal]) -> Iterator[bytes]:
+    """What are columns is written as such."""
+    if not isinstance(signals, Signals):
+        yield from (encode(signal) + b"\n" for signal in signals)
+        return
+    for part in signals.columns:
+        rendered = part.rendered()
+        yield np.insert(rendered.data, rendered.ends, ord("\n")).tobytes()
 
 
 @contextlib.contextmanager

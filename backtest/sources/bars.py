@@ -15,6 +15,7 @@ from plugins.pipeline.frames import batch_from_frame
 from schemas.configuration import Source
 from schemas.errors import ConfigurationError
 from schemas.wire import LeaveOut, bar_length, canonical_interval
+from streams.consuming.bar_table import joined
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import DecodedBars, log_intake
 from streams.ingest.bar_files import Refused, read_bars, refused
@@ -216,18 +217,22 @@ class Frames:
 
     def __init__(self, interval: str) -> None:
         self._interval = canonical_interval(interval)
-        self._parts: list[pd.DataFrame] = []
+        self._parts: dict[int, list[dict[str, BarBatch]]] = {}
 
     def take(self, step: Step) -> None:
         if batch := step.batches.get(self._interval):
             batch = without(batch, step.left_out)[0] if step.left_out else batch
-            self._parts.append(frame_of(batch, self._interval).assign(partition=step.partition))
+            self._parts.setdefault(step.partition, []).append({self._interval: batch})
 
     def whole(self) -> pd.DataFrame:
         """By close time and symbol, with `partition` and `offset`."""
         if not self._parts:
             return pd.DataFrame({"symbol": [], "close_time": []})
-        return in_order(pd.concat(self._parts, ignore_index=True))
+        frames = [
+            frame_of(joined(parts)[self._interval], self._interval).assign(partition=partition)
+            for partition, parts in self._parts.items()
+        ]
+        return in_order(pd.concat(frames, ignore_index=True))
 
 
 def log_gaps(bars: pd.DataFrame) -> list[str]:

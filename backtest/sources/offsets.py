@@ -2,11 +2,14 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from plugins.base.streaming import IntArray
+from plugins.pipeline.records.signals import Signals
 from plugins.strategy.ready import ReadyStrategy
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal
@@ -61,11 +64,20 @@ async def check_offsets(log: Log, offsets: Offsets) -> None:
             raise ConfigurationError(f"--offsets {partition}:…: {topic}/{partition} {there}")
 
 
-def signals_within(signals: list[Signal], offsets: Offsets | None) -> list[Signal]:
+def signals_within(signals: Sequence[Signal], offsets: Offsets | None) -> Sequence[Signal]:
     """Those of bars in these ranges; None: all."""
     if offsets is None:
         return signals
+    if isinstance(signals, Signals):
+        return signals.where(lambda bars: _within(bars.accepted.offsets, offsets.get(bars.source.partition)))
     return [signal for signal in signals if signal.provenance.offset in offsets.get(signal.provenance.partition, ())]
+
+
+def _within(offsets: IntArray, span: range | None) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (
+        np.zeros(len(offsets), np.bool_) if span is None else (offsets >= span.start) & (offsets < span.stop)
+    )
+    return inside
 
 
 def bars_within(bars: pd.DataFrame, offsets: Offsets | None) -> pd.DataFrame:

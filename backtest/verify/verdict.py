@@ -107,7 +107,7 @@ class Live:
         return signal.provenance.offset < self.until
 
 
-def comparable(verdict: VerifyResult, signals: list[Signal], past: list[Stretch]) -> list[Signal]:
+def comparable(verdict: VerifyResult, signals: Sequence[Signal], past: list[Stretch]) -> list[Signal]:
     """Without those of stretches that cannot be recomputed, which are counted or reported."""
     lost = [stretch for stretch in past if stretch.fault]
     kept = []
@@ -142,8 +142,8 @@ async def live_signals(log: Log, strategy: str, partition: int) -> Live:
 
 def compare(
     verdict: VerifyResult,
-    live: list[Signal],
-    expected: list[Signal],
+    live: Sequence[Signal],
+    expected: Sequence[Signal],
     due: Callable[[Signal], bool],
     once_from: int | None = None,
 ) -> None:

@@ -164,6 +164,7 @@ class StrategyRun(StrategyStates):
             outcome.predictions = published.as_predictions(strategy, reasons, values)
         else:
             decided = self._decide(features, columns)
+            published.predictions = published.predictions.copy()  # the generator may keep what it was given
             if strategy.changes is not None:
                 rows = self._news(strategy.changes, accepted, decided)
                 published, decided = published.at(rows), decided.at(rows)
@@ -189,9 +190,9 @@ class StrategyRun(StrategyStates):
         with plugin_errors(name_of(generator), "decide"):
             decisions = generator.decide(columns)
         decided = Decided(
-            decisions.signal,
+            list(decisions.signal),
             target_weights(decisions, generator.scaled, execution.weight, execution.long_only),
-            explain(strategy, decisions.reason, features),
+            list(explain(strategy, decisions.reason, features)),
         )
         if strategy.universe.changes:
             accepted = features.accepted

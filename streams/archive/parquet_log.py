@@ -8,19 +8,22 @@ Columns: partition, offset, timestamp, key, value, headers. A segment is a stret
 one; it has a file for each day of its records' timestamps.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import msgspec
 import numpy as np
 
+from plugins.base.streaming import IntArray
 from schemas.errors import ConfigurationError
 from streams.archive.schemas import archived_schemas
 from streams.kafka.gaps import Gaps, Span, merged
-from streams.kafka.log import Log, LogRecord
+from streams.kafka.log import Log, LogRecord, RecordColumns, Texts
 from streams.kafka.schema_registry import Schemas
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 ABOUT = "archive.json"
@@ -75,6 +78,44 @@ class ArchivedRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
+class ArchivedRecords(RecordColumns):
+    """The records of a table of Arrow."""
+
+    def __init__(self, table: "pa.Table") -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @overload
+    def __getitem__(self, at: int) -> LogRecord: ...
+    @overload
+    def __getitem__(self, at: slice) -> "ArchivedRecords": ...
+    def __getitem__(self, at: "int | slice") -> "LogRecord | ArchivedRecords":
+        if isinstance(at, slice):
+            begin, end, step = at.indices(len(self))
+            table = self._table
+            part = table.slice(begin, max(end - begin, 0)) if step == 1 else table.take(np.arange(begin, end, step))
+            return ArchivedRecords(part)
+        return _records(self._table.slice(range(len(self))[at], 1))[0]
+
+    def __iter__(self) -> Iterator[LogRecord]:
+        return iter(_records(self._table))
+
+    def at(self, rows: Sequence[int]) -> list[LogRecord]:
+        return _records(self._table.take(rows)) if len(rows) else []
+
+    @property
+    def offsets(self) -> IntArray:
+        return np.array(self._table.column("offset").to_numpy(), np.int64)
+
+    def texts(self, name: str) -> Texts:
+        parts = [_text(chunk) for chunk in self._table.column(name).chunks]
+        data = np.concatenate([part for part, _ in parts]) if len(parts) != 1 else parts[0][0]
+        data.flags.writeable = False  # as joined bytes are, for which the code is compiled
+        return data, np.cumsum(np.concatenate([lengths for _, lengths in parts]))
+
+
 class ParquetLog(Log):
     """The archive in `folder` as a log; `ConfigurationError` where it is none, or a file is missing or damaged."""
 
@@ -123,10 +164,9 @@ class ParquetLog(Log):
         if gaps is not None:
             gaps.spans += _gaps(kept, start)
         for segment in kept.segments:
-            if segment.end > start:
+            if segment.end > start and segment.records:
                 records = read_segment(self.folder / topic, segment)
-                records = [record for record in records if record.offset >= start]
-                for first in range(0, len(records), BATCH):
+                for first in range(int(np.searchsorted(records.offsets, start)), len(records), BATCH):
                     yield records[first : first + BATCH]
 
     def kept(self, topic: str, partition: int) -> Kept:
@@ -169,25 +209,41 @@ def _read(path: Path, kind: type[T]) -> T:
         raise ConfigurationError(f"{path} cannot be read: {error}; archive again, to a new folder") from None
 
 
-def read_segment(folder: Path, segment: Segment) -> list[ArchivedRecord]:
+def read_segment(folder: Path, segment: Segment) -> ArchivedRecords:
     """All records of a segment by offset; `ConfigurationError` when a file is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    records: list[ArchivedRecord] = []
+    tables = []
     for name in segment.files:
         try:
-            table = pq.read_table(folder / name, page_checksum_verification=True, partitioning=None)
+            tables.append(pq.read_table(folder / name, page_checksum_verification=True, partitioning=None))
         except (OSError, pa.ArrowException) as error:
             raise ConfigurationError(f"{folder / name} is damaged or missing: {str(error).splitlines()[0]}") from None
-        columns = [table.column(field).to_numpy().tolist() for field in ArchivedRecord._fields[:-1]]
-        records += map(ArchivedRecord._make, zip(*columns, _headers(table.column("headers")), strict=True))
-    if len(records) != segment.records:
+    count = sum(table.num_rows for table in tables)
+    if count != segment.records:
         raise ConfigurationError(
-            f"{folder}: {segment.files[0]} and the files of the same number hold {len(records)} records, not"
-            f" {segment.records}"
+            f"{folder}: {segment.files[0]} and the files of the same number hold {count} records, not {segment.records}"
         )
-    return sorted(records, key=attrgetter("offset"))
+    table = pa.concat_tables(tables)
+    offsets = table.column("offset").to_numpy()
+    ordered = len(offsets) < 2 or bool((np.diff(offsets) >= 0).all())
+    return ArchivedRecords(table if ordered else table.take(np.argsort(offsets, kind="stable")))
+
+
+def _records(table: "pa.Table") -> list[LogRecord]:
+    """One object each."""
+    columns = [table.column(field).to_numpy().tolist() for field in ArchivedRecord._fields[:-1]]
+    return list(map(ArchivedRecord._make, zip(*columns, _headers(table.column("headers")), strict=True)))
+
+
+def _text(column: "pa.Array") -> Texts:
+    """The bytes of its texts one after the other, and how long each is."""
+    column = column.fill_null(b"") if column.null_count else column
+    _, bounds, data = column.buffers()
+    ends = np.frombuffer(bounds, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    data = np.frombuffer(data or b"", np.uint8)
+    return data[ends[0] : ends[-1]], np.diff(ends)
 
 
 def _headers(column: Any) -> list[tuple[tuple[str, bytes], ...]]:

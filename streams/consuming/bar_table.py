@@ -10,6 +10,7 @@ from plugins.base.streaming import IntArray
 from schemas.wire import Bar, bar_length, canonical_interval, months_of
 from streams.consuming.bar_scanner import Bytes, Strings, scan
 from streams.consuming.decoding.compiled.scanner import Scanner
+from streams.kafka.log import RecordColumns
 
 ODD = -(2**62)
 """A length that no bar has."""
@@ -46,23 +47,25 @@ class BarTable:
     def __init__(self, records: Sequence[Any]) -> None:
         self.records = records
         count = len(records)
-        self.offsets: IntArray = np.fromiter((record.offset for record in records), np.int64, count)
+        self.offsets = offsets_of(records)
         self.bars = np.empty(count, BAR)
         self.numbers: IntArray = np.empty((count, 5), np.int64)
         self.plain = np.zeros(count, np.bool_)
 
-    def scan(self, symbols: Strings, intervals: Intervals) -> None:
-        """Finds the plain ones among records whose strings were seen before."""
-        values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
-        rows = self.bars.view(np.float64).reshape(len(self.bars), -1)
+    def scan(self, symbols: Strings, intervals: Intervals, begin: int = 0) -> None:
+        """Finds the plain ones, from row `begin` on, among records whose strings were seen before."""
+        records = self.records[begin:] if begin else self.records
+        bars, numbers = self.bars[begin:], self.numbers[begin:]
+        values, keys = _texts(records, "value"), _texts(records, "key")
+        rows = bars.view(np.float64).reshape(len(bars), -1)
         scan(
-            values, keys, symbols.tables, intervals.strings.tables, intervals.lengths, rows, self.numbers, self.plain
+            values, keys, symbols.tables, intervals.strings.tables, intervals.lengths, rows, numbers, self.plain[begin:]
         )  # fmt: skip
-        self.bars["time"] = self.numbers[:, 4]
+        bars["time"] = numbers[:, 4]
 
     def scan_declared(self, scanner: Scanner, symbols: Strings, intervals: Intervals) -> None:
         """The same of records as a source declares them."""
-        values, keys = _joined([r.value for r in self.records]), _joined([r.key for r in self.records])
+        values, keys = _texts(self.records, "value"), _texts(self.records, "key")
         rows = self.bars.view(np.float64).reshape(len(self.bars), -1)
         scanner.scan(values, keys, symbols, intervals.lengths, rows, self.numbers, self.plain)
         self.bars["time"] = self.numbers[:, 4]
@@ -79,7 +82,7 @@ class BarTable:
     ) -> "tuple[BarTable, dict[int, list[Bar]]]":
         """A table with as many rows for each record as `counts` says, and the bars of `odd` ones by their rows."""
         own = np.repeat(np.arange(len(counts)), counts)
-        wider = BarTable([self.records[row] for row in own.tolist()])
+        wider = BarTable(records_at(self.records, own.tolist()))
         for name in ("bars", "numbers", "plain"):
             getattr(wider, name)[:] = getattr(self, name)[own]
         begins = np.cumsum([0, *counts])
@@ -128,8 +131,22 @@ def joined(parts: Sequence[dict[str, BarBatch]]) -> dict[str, BarBatch]:
     }
 
 
-def _joined(texts: list[bytes | None]) -> tuple[Bytes, IntArray]:
-    """All bytes one after the other, and where each text ends; none is as an empty one."""
-    whole = [text or b"" for text in texts]
+def offsets_of(records: Sequence[Any]) -> IntArray:
+    """Of each record."""
+    if isinstance(records, RecordColumns):
+        return records.offsets
+    return np.fromiter((record.offset for record in records), np.int64, len(records))
+
+
+def records_at(records: Sequence[Any], rows: Sequence[int]) -> list[Any]:
+    """The records of these rows."""
+    return records.at(rows) if isinstance(records, RecordColumns) else [records[row] for row in rows]
+
+
+def _texts(records: Sequence[Any], name: str) -> tuple[Bytes, IntArray]:
+    """All keys, or values, one after the other, and where each ends; none is as an empty one."""
+    if isinstance(records, RecordColumns):
+        return records.texts(name)
+    whole = [getattr(record, name) or b"" for record in records]
     ends = np.cumsum(np.fromiter(map(len, whole), np.int64, len(whole)))
     return np.frombuffer(b"".join(whole), np.uint8), ends

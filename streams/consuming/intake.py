@@ -14,11 +14,11 @@ from plugins.base.bars import BarBatch
 from schemas.errors import BadRecord
 from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.bar_scanner import Strings
-from streams.consuming.bar_table import BarTable, Intervals, joined
+from streams.consuming.bar_table import BarTable, Intervals, joined, records_at
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.decoding.decoders import OWN, BarDecoder, Decoders
 from streams.consuming.decoding.mapping import FAULTS, Several
-from streams.kafka.log import Log
+from streams.kafka.log import Log, RecordColumns
 from streams.kafka.partitioner import PartitionerChange, in_force, misplaced
 
 MANY = 8
@@ -80,7 +80,8 @@ class Intake:
     async def prepare(self, records: Iterable[Any]) -> None:
         """Waits until all is known that `read` needs for these records: the schemas of some."""
         for source in {change.source for change in self._changes}:
-            await self._decoders.of(source).prepare(record.value for record in records)
+            if (decoder := self._decoders.of(source)) is not OWN:
+                await decoder.prepare(record.value for record in records)
 
     def bars(self, record: Any) -> list[Bar]:
         """The bars that one record says, whatever else is wrong with them; none where it says none."""
@@ -99,7 +100,8 @@ class Intake:
     def read(self, records: Iterable[Any]) -> DecodedBars:
         """The bars of the records, in their order."""
         decoded = DecodedBars({})
-        decoded.batches = joined([self._read(run, decoded) for run in self._runs(list(records))])
+        records = records if isinstance(records, RecordColumns) else list(records)
+        decoded.batches = joined([self._read(run, decoded) for run in self._runs(records)])
         return decoded
 
     def _read(self, records: Sequence[Any], decoded: DecodedBars) -> dict[str, BarBatch]:
@@ -113,16 +115,28 @@ class Intake:
     def _own(self, records: Sequence[Any], decoded: DecodedBars) -> BarTable:
         """alphawire's own records: the plain ones together, the others one by one."""
         table = BarTable(records)
-        if len(records) >= MANY:
-            table.scan(self._strings, self._intervals)
-            rows = np.flatnonzero(table.plain)
-            table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
-        for row in np.flatnonzero(~table.plain).tolist():
+        for row, record in self._odd(table):
             try:
-                self._read_one(table, row, decoded)
+                self._read_one(table, row, record, decoded)
             except BadRecord as bad:
-                decoded.dead.append(DeadLetter(records[row], bad.kind, bad.reason))
+                decoded.dead.append(DeadLetter(record, bad.kind, bad.reason))
         return table
+
+    def _odd(self, table: BarTable) -> Iterator[tuple[int, Any]]:
+        """Rows that are to be read one by one. Once some were, the rest may be plain by what they taught."""
+        begin, count, end, taught = 0, MANY * MANY, len(table.records), -1
+        while begin < end:
+            if end - begin >= MANY and taught < (taught := len(self._names) + len(self._intervals.names)):
+                self._scan(table, begin)
+            rows = (begin + np.flatnonzero(~table.plain[begin:])).tolist()
+            yield from zip(rows[:count], records_at(table.records, rows[:count]), strict=True)
+            begin, count = rows[count - 1] + 1 if len(rows) > count else end, 2 * count
+
+    def _scan(self, table: BarTable, begin: int) -> None:
+        """Finds the plain ones of the rows from `begin` on."""
+        table.scan(self._strings, self._intervals, begin)
+        rows = begin + np.flatnonzero(table.plain[begin:])
+        table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
 
     def _declared(self, records: Sequence[Any], decoded: DecodedBars) -> BarTable:
         """Records as a source says: the plain ones together, the others one by one, of which one may have several."""
@@ -132,7 +146,8 @@ class Intake:
             table.scan_declared(self._scanner, self._strings, self._intervals)
             rows = np.flatnonzero(table.plain)
             table.plain[rows] = ~self.bound.doubtful(table.offsets[rows], table.numbers[rows, 2])
-        odd = {row: self._usable(records[row], decoded) for row in np.flatnonzero(~table.plain).tolist()}
+        left: list[int] = np.flatnonzero(~table.plain).tolist()
+        odd = {row: self._usable(record, decoded) for row, record in zip(left, records_at(records, left), strict=True)}
         if any(len(bars) > 1 for bars in odd.values()):
             table, odd = table.spread([len(odd.get(row, (None,))) for row in range(len(records))], odd)
         for row, bars in odd.items():
@@ -189,8 +204,7 @@ class Intake:
             return False
         return True
 
-    def _read_one(self, table: BarTable, row: int, decoded: DecodedBars) -> None:
-        record = table.records[row]
+    def _read_one(self, table: BarTable, row: int, record: Any, decoded: DecodedBars) -> None:
         bar = decode_bar(record.value)
         self._place(bar, record.key, decoded)
         self.bound.check(record.offset, bar)
@@ -204,17 +218,24 @@ class Intake:
         if self.moving:
             decoded.symbols.append(bar.symbol)
 
-    def _runs(self, records: list[Any]) -> Iterator[list[Any]]:
+    def _runs(self, records: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The records in parts, each judged by one partitioner."""
         while True:
-            outside = (n for n, record in enumerate(records) if not self._begin <= record.offset < self._end)
-            count = next(outside, len(records))
-            if count or not records:
+            count = self._count_inside(records)
+            if count or not len(records):
                 yield records[:count]
             if count == len(records):
                 return
             records = records[count:]
             self._enter(records[0].offset)
+
+    def _count_inside(self, records: Sequence[Any]) -> int:
+        """How many of the first records are in the present stretch."""
+        if isinstance(records, RecordColumns):
+            outside = iter(np.flatnonzero((records.offsets < self._begin) | (records.offsets >= self._end)).tolist())
+        else:
+            outside = (n for n, record in enumerate(records) if not self._begin <= record.offset < self._end)
+        return next(outside, len(records))
 
     def _enter(self, offset: int) -> None:
         """The stretch of offsets that one partitioner judges."""

@@ -1,9 +1,14 @@
 """A log: topics that can be read again from an offset on. On a broker here; in Parquet in `streams.archive`."""
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base.streaming import IntArray
 from schemas.configuration import Kafka
 from streams.kafka.clients import offset_range, read_batches_to_end
 from streams.kafka.gaps import Gaps
@@ -26,6 +31,27 @@ class LogRecord(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+Texts = tuple[NDArray[np.uint8], IntArray]
+"""Bytes one text after the other, and where each ends."""
+
+
+class RecordColumns(Sequence[LogRecord]):
+    """Records that lie in columns: they are objects only for who looks at one."""
+
+    @property
+    @abstractmethod
+    def offsets(self) -> IntArray:
+        """Of each record."""
+
+    @abstractmethod
+    def texts(self, name: str) -> Texts:
+        """All of `name`, the keys or the values; none is as an empty one."""
+
+    @abstractmethod
+    def at(self, rows: Sequence[int]) -> list[LogRecord]:
+        """The records of these rows."""
 
 
 class Log(Protocol):

@@ -1,9 +1,14 @@
 """Signals as columns, which are structs to whoever looks at one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.base.streaming import IntArray
 from plugins.pipeline.records.published import BarsToPublish, Decided
 from plugins.pipeline.records.rendering import RenderedSignals, SignalTexts, render
 from plugins.strategy.ready import ReadyStrategy
@@ -22,6 +27,10 @@ class SignalColumns:
     def __len__(self) -> int:
         return len(self.published)
 
+    def at(self, rows: IntArray) -> "SignalColumns":
+        """The signals of `rows`."""
+        return SignalColumns(self.published.at(rows), self.strategy, self.decided.at(rows), self.texts)
+
     def structs(self) -> list[Signal]:
         """One struct a signal."""
         return self.published.signals(self.strategy, self.decided)
@@ -29,6 +38,14 @@ class SignalColumns:
     def rendered(self) -> RenderedSignals:
         """Their JSON bytes."""
         return render(self.published, self.strategy, self.decided, self.texts)
+
+
+def together(parts: Sequence[Sequence[Signal]]) -> Sequence[Signal]:
+    """The signals of all parts in order: columns, where each part is."""
+    columns = [part for part in parts if isinstance(part, Signals)]
+    if len(columns) == len(parts):
+        return Signals(chain.from_iterable(part.columns for part in columns))
+    return list(chain.from_iterable(parts))
 
 
 class Signals(Sequence[Signal]):
@@ -49,7 +66,19 @@ class Signals(Sequence[Signal]):
     @overload
     def __getitem__(self, at: slice) -> list[Signal]: ...
     def __getitem__(self, at: int | slice) -> Signal | list[Signal]:
-        return list(self)[at]
+        if isinstance(at, slice):
+            return list(self)[at]
+        place = at + len(self) if at < 0 else at
+        for part in self.columns:
+            if 0 <= place < len(part):
+                return part.at(np.array([place])).structs()[0]
+            place -= len(part)
+        raise IndexError(f"signal {at} of {len(self)}")
+
+    def where(self, wanted: Callable[[BarsToPublish], NDArray[np.bool_]]) -> "Signals":
+        """Those about the bars that are `wanted`."""
+        chosen = ((part, np.flatnonzero(wanted(part.published))) for part in self.columns)
+        return Signals(part if len(rows) == len(part) else part.at(rows) for part, rows in chosen if len(rows))
 
     def __add__(self, later: "Signals") -> "Signals":
         return Signals([*self.columns, *later.columns])
