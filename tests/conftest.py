@@ -27,6 +27,10 @@ collect_ignore = ["support/mydesk_package", "mutation"]
 
 _numbers = itertools.count(1)
 
+# Threads of OpenMP (LightGBM, PyTorch, scikit-learn) sleep while they wait for each other: on a busy machine, they
+# otherwise spend most of what the tests of models cost, waiting for one that is not running.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Nothing that is imported becomes garbage, and looking for it is two fifths of the collection: 4 s in each process.
 gc.disable()
 patient_clients()

@@ -5,6 +5,7 @@ survived that is not there, or when fewer than 90 in 100 are killed; it names th
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tomllib
@@ -25,13 +26,15 @@ ASKED = 0.9
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", default="", help="modules whose path contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="modules whose path contains one of these")
     parser.add_argument("--json", type=Path, help="file for all results")
     given = parser.parse_args()
     results: list[Result] = []
-    with Progress() as progress:
+    with contextlib.suppress(KeyboardInterrupt), Progress() as progress:  # what is there so far is reported
         for target, tests in TARGETS.items():
-            chosen = [file for file in modules(target) if given.only in str(file.relative_to(ROOT))]
+            chosen = [
+                file for file in modules(target) if any(part in str(file.relative_to(ROOT)) for part in given.only)
+            ]
             mutants = [mutant for file in chosen for mutant in mutants_of(file)]
             if not mutants:
                 continue

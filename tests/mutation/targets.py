@@ -21,7 +21,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "plugins/engines/contract.py": ("tests/plugins/engines/test_contract.py", _BY_HAND),
     "plugins/engines/results/metrics.py": ("tests/plugins/engines/test_metrics.py", _BY_HAND),
     "streams/consuming/intake.py": (
-        "tests/streams/test_intake.py", "tests/streams/test_state.py", "streams/consuming/intake.py",
+        "tests/streams/test_intake.py", "tests/streams/test_bar_scanner.py", "tests/streams/test_json_scanner.py",
+        "tests/streams/test_avro_scanner.py", "tests/streams/test_topic_sources.py",
+        "tests/streams/test_schema_registry.py",
     ),
     "streams/publishing/writer.py": (
         "tests/streams/test_writer.py", "tests/streams/test_signal_batches.py", "tests/streams/test_intake.py",

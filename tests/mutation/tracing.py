@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import FrameType
@@ -22,6 +22,17 @@ class Trace:
     seconds: dict[str, float] = field(default_factory=dict)
     tests: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_parts(cls, parts: Iterable["Trace"]) -> "Trace":
+        """All of them as one."""
+        whole = cls()
+        for part in parts:
+            whole.seconds |= part.seconds
+            whole.failed += part.failed
+            for function, tests in part.tests.items():
+                whole.tests.setdefault(function, set()).update(tests)
+        return whole
 
     def of(self, file: str, functions: Collection[str]) -> list[str]:
         """Tests that run one of the functions, quickest first, as far as `BUDGET` goes; those that run any function of

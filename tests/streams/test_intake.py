@@ -7,6 +7,7 @@ import pytest
 from aiokafka.partitioner import murmur2
 
 from schemas.wire import encode
+from streams.consuming.clock_bound import ClockBound
 from streams.consuming.intake import Intake
 from streams.kafka.partitioner import PartitionerChange
 from streams.publishing.writer import MAX_DEAD_LETTER, dead_record
@@ -139,6 +140,34 @@ def test_symbols_are_named_where_the_partitioner_does_not_tell_their_place() -> 
     assert Intake(0, 1, "murmur2", changes=CHANGED[:2]).read(records).symbols == ["A", "B"]
     assert Intake(0, 1, "murmur2").read(records).symbols == []
     assert Intake(0, 1, "crc32", changes=CHANGED[:1]).read(records).symbols == []
+
+
+def test_a_bar_of_the_future_is_refused_among_many_that_are_read_together() -> None:
+    """Its symbol is known, so that it is plain; the clock says an hour after the first bar."""
+    bound = ClockBound(clock=lambda: 1_380_003_600.0, tolerance=0.0)
+    intake = Intake(0, 1, "murmur2", bound)
+    intake.read([record()])
+    minutes = [1, 2, 3, 4, 5, 61, 6, 60, 7, 8]
+    taken = intake.read([record("A", minute, offset=minute) for minute in minutes])
+    assert [(letter.record.offset, letter.kind) for letter in taken.dead] == [(61, "future")]
+    assert taken.batches["1m"].offsets.tolist() == [1, 2, 3, 4, 5, 6, 60, 7, 8]
+    assert bound.refused == {61: 1_380_003_600_000}
+
+
+def test_the_bars_that_a_record_says_whatever_else_is_wrong_with_it() -> None:
+    """By the source in force at its offset, and the first one before that; none where it says none."""
+    source = '{"topic": "bars", "interval": "1m", "time": {"columns": ["t"], "unit": ["ms"]}}'
+    changes = [PartitionerChange(3, "murmur2"), PartitionerChange(5, "murmur2", source)]
+    intake = Intake(0, 1, "murmur2", changes=changes)
+    rows = [{"symbol": name, "t": 0, "open": 1, "high": 1, "low": 1, "close": 1, "volume": 1} for name in "AB"]
+    rows[1]["low"] = 0
+    declared = json.dumps(rows).encode()
+    said = [
+        [bar.symbol for bar in intake.bars(one)]
+        for one in (record("C", key=None, offset=2), record("D", offset=4), Fetched(5, declared, b"A"))
+    ]
+    assert said == [["C"], ["D"], ["A"]]
+    assert intake.bars(Fetched(2, declared, b"A")) == intake.bars(Fetched(5, b"{", b"A")) == []
 
 
 def test_as_is_takes_a_symbol_anywhere() -> None:

@@ -179,6 +179,42 @@ def test_a_record_of_several_bars_is_refused_by_the_clock_as_a_whole() -> None:
     assert (again.batches, [letter.kind for letter in again.dead]) == ({}, ["future"])
 
 
+def test_a_bar_of_the_future_is_refused_among_many_that_are_read_together() -> None:
+    given = source(time={"columns": "t", "unit": "ms"}).model_dump_json(exclude_defaults=True)
+    live = ClockBound(clock=lambda: OPENED / 1000 + 3600, tolerance=0.0)
+    intake = Intake(0, 1, "murmur2", live, decoders=Decoders(given))
+    minutes = [0, 1, 2, 3, 61, 4, 60, 5, 6, 7]
+    records = [Fetched(minute, json.dumps(OWN | {"t": OPENED + minute * MINUTE}).encode()) for minute in minutes]
+    intake.read(records[:1])  # what its symbol is called is known from now on
+    taken = intake.read(records[1:])
+    assert [(letter.record.offset, letter.kind) for letter in taken.dead] == [(61, "future")]
+    assert taken.batches["1m"].offsets.tolist() == [1, 2, 3, 4, 60, 5, 6, 7]
+
+
+def test_records_of_two_bars_and_of_one() -> None:
+    single, pair = OWN | {"t": OPENED}, [OWN | {"t": OPENED + MINUTE}, OWN | {"t": OPENED + 2 * MINUTE}]
+    records = [Fetched(n, json.dumps(value).encode()) for n, value in enumerate([single, pair])]
+    batch = read(records, time={"columns": "t", "unit": "ms"}).batches["1m"]
+    assert batch.offsets.tolist() == [0, 1, 1]
+    assert batch.bars["time"].tolist() == [OPENED + n * MINUTE for n in (1, 2, 3)]
+
+
+def test_a_letter_is_of_the_kind_of_its_first_fault() -> None:
+    rows = [OWN | {"t": OPENED, "symbol": "A", "low": 0}, OWN | {"t": OPENED, "symbol": "B"}]
+    (letter,) = read([Fetched(7, json.dumps(rows).encode(), b"A")], time={"columns": "t", "unit": "ms"}).dead
+    assert letter.kind == "invalid"
+    assert letter.reason.startswith("bar 1 of 2: low 0.0 is not above 0; the key b'A' is not the symbol 'B'")
+
+
+@pytest.mark.parametrize(("count", "end"), [(3, "'C'"), (4, "; and 1 more"), (5, "; and 2 more")])
+def test_a_letter_tells_three_faults_and_counts_the_others(count: int, end: str) -> None:
+    rows = [OWN | {"t": OPENED, "symbol": name} for name in "ABCDE"[:count]]
+    (letter,) = read([Fetched(7, json.dumps(rows).encode(), b"X")], time={"columns": "t", "unit": "ms"}).dead
+    mend = "; declare key: any in the source where it need not be"
+    assert letter.reason.removesuffix(mend).endswith(end)
+    assert letter.reason.count("is not the symbol") == 3
+
+
 def test_forming_bars_and_other_kinds_of_record_are_counted() -> None:
     forming = json.loads(json.dumps(KLINE))
     forming["k"]["x"] = False

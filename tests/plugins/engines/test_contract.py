@@ -100,6 +100,12 @@ def test_the_last_cents_buy_back_what_they_can() -> None:
     assert contract.coverable_lots(100, -4.0, 10.0, 1.0, 0.0, 3.0, 1.0) == 10
 
 
+def test_a_single_lot_is_bought_at_what_it_costs() -> None:
+    """2 shares marked 10 for 12 each leave 6 of 10, and twice that is less than their 20."""
+    assert contract.openable_lots(1, 10.0, 10.0, 0.0, 10.0, 12.0, 0.0, 2.0, 2.0) == 0
+    assert contract.openable_lots(1, 10.0, 10.0, 0.0, 10.0, 12.0, 0.0, 2.0, 1.0) == 1
+
+
 def drawn(seed: int) -> dict[str, Fraction]:
     """Numbers that a float64 holds exactly, so that what is added and multiplied is exact in both."""
     rng = random.Random(seed)
