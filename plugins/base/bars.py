@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,14 @@ def without(batch: BarBatch, left_out: Mapping[int, LeaveOut]) -> tuple[BarBatch
     return kept, batch.offsets[out], batch.offsets[again]
 
 
+@cache
+def _wider(more: tuple[str, ...]) -> "np.dtype[Any]":
+    return np.dtype([*BAR.descr, *((name, "f8") for name in more)])
+
+
 def bar_dtype(more: Sequence[str] = ()) -> "np.dtype[Any]":
     """`BAR`, and after it a field for each further column."""
-    return np.dtype([*BAR.descr, *((name, "f8") for name in more)]) if more else BAR
+    return _wider(tuple(more)) if more else BAR
 
 
 def with_columns(

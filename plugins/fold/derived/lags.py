@@ -73,7 +73,8 @@ class Lags(BaseFeature):
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
         values = np.ndarray((len(bars), BEFORE + len(self.requires)), np.float64, np.ascontiguousarray(bars))
         _step(states["count"], states["ring"], slots, values, self._lags, self._diff, outs)
-        forget_infinite(outs)
+        if len(self._diff):  # a lag of what is finite is
+            forget_infinite(outs)
 
 
 def numbered(place: int) -> str:
