@@ -44,6 +44,8 @@ FEATURES = (
     Check("repeatable", "repetition:repeatable", ("computes", "shape", "dtypes"), twin=True),
     Check("processors", "features.processors:processors", NEEDED, kinds=True),
     Check("no_look_ahead", "features.causality:no_look_ahead", NEEDED),
+    Check("forming_bars", "features.longer_bars:forming_bars", (*NEEDED, "no_look_ahead")),
+    Check("sessions", "features.longer_bars:sessions", NEEDED),
     Check("edge_cases", "features.behaviour:edge_cases", NEEDED[:3]),
     Check("outputs", "features.behaviour:outputs", NEEDED[:3]),
     Check("columns_read", "features.behaviour:columns_read", (*NEEDED, "no_look_ahead")),

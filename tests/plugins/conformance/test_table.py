@@ -14,6 +14,7 @@ from tests.plugins.conformance import (  # noqa: F401  (each fills the table)
     faulty_behaviour,
     faulty_looks_ahead,
     faulty_memory,
+    longer_bars,
     models,
     sections,
     sequences,
