@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 from pathlib import Path
@@ -78,6 +79,47 @@ def test_an_iceberg_table_is_what_its_log_says(tmp_path: Path) -> None:
     for one in ((folder / "data").glob("*.parquet"), [f"{folder}/data/*.parquet"]):
         with pytest.raises(ConfigurationError, match="is a file of a table of Iceberg, whose log says"):
             read_bars(list(one), "1m")
+
+
+def misnamed() -> dict[str, tuple[bytes, str]]:
+    """Name of a file → what is in it, and what is said of it."""
+    packed, zipped, parquet, arrow = gzip.compress(TEXT), io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("a.csv", TEXT)
+    frame = pd.DataFrame({"symbol": ["A"] * 9})
+    frame.to_parquet(parquet)
+    frame.to_feather(arrow)
+    return {
+        "bars.csv": (packed, r"by its first bytes it is gzip; call it bars\.csv\.gz"),
+        "b.csv": (bz2.compress(TEXT), r"by its first bytes it is bzip2; call it b\.csv\.bz2"),
+        "bars.json": (packed, r"by its first bytes it is gzip; call it bars\.json\.gz"),
+        "zipped.csv": (zipped.getvalue(), r"by its first bytes it is a zip, or of Excel; call it zipped\.zip, or"),
+        "columns.csv": (parquet.getvalue(), r"by its first bytes it is Parquet; call it columns\.parquet"),
+        "columns.csv.gz": (parquet.getvalue(), r"by its first bytes it is Parquet; call it columns\.parquet"),
+        "columns.parquet": (arrow.getvalue(), r"by its first bytes it is Arrow; call it columns\.arrow"),
+        "plain.csv.gz": (TEXT, r"by its first bytes it is not packed; call it plain\.csv"),
+        "text.parquet": (TEXT, r"by its first bytes it is no Parquet; call it text\.csv if it is CSV"),
+        "twice.csv.gz": (gzip.compress(packed), "it is gzip once it is unpacked"),
+        "bars.dat": (parquet.getvalue(), "its name says no kind of file that is read; it is Parquet: call it"),
+        "noname": (TEXT, r"its name says no kind of file that is read; call it \.csv"),
+        "store.csv": (b"SQLite format 3\0" + bytes(99), "by its first bytes it is a database of SQLite; export"),
+    }
+
+
+@pytest.mark.parametrize("name", misnamed())
+def test_a_name_that_its_content_belies(name: str, tmp_path: Path) -> None:
+    content, said = misnamed()[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"{name}: (cannot be read: )?{said}") as fault:
+        bars_in(tmp_path / name)
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("word", ["ORCL", "BZh", "PAR1", "Obj", "PK"])
+def test_a_text_may_begin_as_other_files_do(word: str, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(f"{word},2024-03-08T14:30:00Z,1,2,1,2,5\n")
+    names = ["symbol", "timestamp", "open", "high", "low", "close", "volume"]
+    assert bars_in(tmp_path / "bars.csv", names=names) == [[word, EXPECTED[0][1], 2.0, 5.0]]
 
 
 def test_a_packed_file_that_never_ends(tmp_path: Path) -> None:

@@ -9,15 +9,81 @@ import io
 import lzma
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from schemas.errors import ConfigurationError
-from streams.ingest.reading.pieces import Piece
+from streams.ingest.reading.pieces import ARROW, PACKED, PARQUET, SHEETS, Piece
 
 BOMB, ALLOWED = 200, 1 << 28
 """More than so many times the packed size, and more than so many bytes, is no data."""
 LINE = 1 << 20
+FIRST = 16
+"""Bytes that tell what a file is."""
+CONTENTS = {
+    b"\x1f\x8b": ("gzip", ".gz"), b"BZh": ("bzip2", ".bz2"), b"\xfd7zXZ\0": ("xz", ".xz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", ".zst"), b"PK\x03\x04": ("a zip, or of Excel", ".zip"),
+    b"PAR1": ("Parquet", ".parquet"),
+    b"ARROW1": ("Arrow", ".arrow"), b"FEA1": ("feather", ".feather"), b"SQLite format 3": ("a database of SQLite", ""),
+    b"\x89HDF": ("HDF5", ""), b"ORC": ("ORC", ""), b"Obj\x01": ("Avro", ""), b"%PDF": ("PDF", ""),
+    b"\xd0\xcf\x11\xe0": ("of Excel", ".xls"),
+}  # fmt: skip
+"""How files begin → what they are, and how they are called."""
+
+
+def content_of(data: bytes) -> tuple[str, str] | None:
+    """What begins so, and its suffix; None: a text (its first word may be ORCL), or what is not known."""
+    if data.isascii() and min(data, default=0) > 8 and not data.startswith(b"%PDF"):
+        return None
+    return next((what for begin, what in CONTENTS.items() if data.startswith(begin)), None)
+
+
+def check_content(piece: Piece) -> None:
+    """`ConfigurationError` where a file's first bytes are not what its name says: as text, they would be anything."""
+    with opened(piece) as file:
+        data = file.read(FIRST)
+    found, name = content_of(data), PurePosixPath(piece.name).name
+    kind = piece.packing or (".parquet" if piece.suffix in PARQUET else piece.suffix)
+    if not data or piece.suffix in SHEETS or (found and found[1] == kind):
+        return
+    if found is None and kind in (*PACKED, ".parquet"):
+        packed = (
+            piece.packing and f"it is not packed; call it {name.removesuffix(piece.packing)} if it is what that says"
+        )
+        raise _belied(piece, packed or f"it is no Parquet; call it {piece.stem}.csv if it is CSV")
+    if found is not None and not (kind in ARROW and found[1] in ARROW):
+        raise _belied(piece, f"it is {found[0]}; {_name_for(piece, found[1])}")
+
+
+def _belied(piece: Piece, said: str) -> ConfigurationError:
+    return ConfigurationError(f"{piece}: cannot be read: by its first bytes {said}")
+
+
+def check_unpacked(piece: Piece, file: IO[bytes]) -> None:
+    """The same of a text that is unpacked."""
+    data = file.peek(FIRST)[:FIRST] if isinstance(file, io.BufferedReader) else b""
+    if found := content_of(data):
+        raise ConfigurationError(
+            f"{piece}: cannot be read: it is {found[0]} once it is unpacked; unpack it, and read what is in it"
+        )
+
+
+def called(piece: Piece) -> str:
+    """The name that a file should have, by its first bytes."""
+    with opened(piece) as file:
+        found = content_of(file.read(FIRST))
+    if found is None:
+        return "call it .csv, .tsv, .txt or .jsonl, as it is written, or .parquet, .arrow, .xlsx"
+    return f"it is {found[0]}: {_name_for(piece, found[1])}"
+
+
+def _name_for(piece: Piece, suffix: str) -> str:
+    if not suffix:
+        return "export its bars as CSV or Parquet"
+    name = PurePosixPath(piece.name).name.removesuffix(piece.packing)
+    if suffix == ".zip":
+        return f"call it {piece.stem}.zip, or {piece.stem}.xlsx where Excel wrote it"
+    return f"call it {name}{suffix}" if suffix in PACKED else f"call it {piece.stem}{suffix}"
 
 
 def opened(piece: Piece) -> IO[bytes]:

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 TEXTS = (".csv", ".tsv", ".txt")
 LINES = (".jsonl", ".ndjson", ".json")
 """A JSON object a line, or one document."""
-COLUMNAR = (".parquet", ".pq", ".parq", ".feather", ".arrow", ".ipc")
+PARQUET, ARROW = (".parquet", ".pq", ".parq"), (".feather", ".arrow", ".ipc")
+COLUMNAR = (*PARQUET, *ARROW)
 SHEETS = (".xlsx", ".xls", ".xlsb", ".ods")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 SUFFIXES = (".csv", ".tsv", *LINES, *COLUMNAR, *SHEETS)

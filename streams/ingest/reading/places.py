@@ -6,6 +6,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigurationError
 from streams.ingest.reading.object_stores import bare, stored
+from streams.ingest.reading.packed import called
 from streams.ingest.reading.pieces import PACKED, SUFFIXES, TABLES, TEXTS, Piece, hidden, keys_of
 
 
@@ -40,6 +41,8 @@ def _named(path: str) -> Iterator[Piece]:
     elif _readable(path, True):
         _check_live(Path(path))
         yield Piece(path)
+    elif Path(path).is_file():
+        raise ConfigurationError(f"{path}: its name says no kind of file that is read; {called(Piece(path))}")
 
 
 def _check_live(file: Path) -> None:

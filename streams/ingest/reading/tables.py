@@ -13,8 +13,8 @@ import pandas as pd
 from schemas.configuration.sources import Source
 from schemas.errors import ConfigurationError
 from streams.ingest.reading.layouts import Look, settle
-from streams.ingest.reading.packed import opened, unpacked
-from streams.ingest.reading.pieces import COLUMNAR, LINES, SHEETS, Piece
+from streams.ingest.reading.packed import check_content, check_unpacked, opened, unpacked
+from streams.ingest.reading.pieces import COLUMNAR, LINES, PARQUET, SHEETS, Piece
 from streams.ingest.reading.texts import text_tables
 
 HEAD = 4096
@@ -46,6 +46,8 @@ def tables(piece: Piece, source: Source, rows: int | None = None, texts: Contain
         For a file that cannot be read, or is not as the source says.
     """
     with _named_faults(piece):
+        if piece.kind == "file":
+            check_content(piece)
         parts = _tables(piece, source, rows, texts)
         yield from parts if rows is None else grouped(parts, rows)
 
@@ -88,6 +90,8 @@ def _joined(parts: list[Table], first: int, whole: bool) -> Table:
 def look_at(piece: Piece) -> Iterator[Look]:
     """What is seen of it, and of each file in it, before it is read."""
     with _named_faults(piece):
+        if piece.kind == "file":
+            check_content(piece)
         if piece.kind != "file" or piece.suffix in COLUMNAR:
             yield _look(piece)
             return
@@ -120,6 +124,7 @@ def _file(
         chosen = settle(source, Look(piece, columns=tuple(map(str, frame.columns))))
         yield Table(named(piece, frame), chosen, piece)
         return
+    check_unpacked(piece, file)
     head = head_of(file)
     if not head.strip("\ufeff\r\n\t \x00"):
         raise ConfigurationError(f"{piece}: cannot be read: it is empty")
@@ -145,7 +150,7 @@ def head_of(file: IO[bytes]) -> str:
 
 def _files(piece: Piece, source: Source, rows: int | None, file: Any = None) -> Iterator[Table]:
     where = file or opened(piece)
-    if piece.suffix in (".parquet", ".pq", ".parq"):
+    if piece.suffix in PARQUET:
         yield from _arrows(piece, lambda: _parquet(where, BUFFER if rows else 0), source, rows)
     else:
         yield from _arrows(piece, lambda: _arrow(where), source, rows)
@@ -194,7 +199,7 @@ def _of_folder(piece: Piece) -> Any:
 def _look(piece: Piece) -> Look:
     if piece.kind != "file":
         return _look_of(piece, _of_folder(piece).schema)
-    found = _parquet(opened(piece)).schema_arrow if piece.suffix in (".parquet", ".pq", ".parq") else None
+    found = _parquet(opened(piece)).schema_arrow if piece.suffix in PARQUET else None
     return _look_of(piece, found or _arrow(opened(piece)).schema)
 
 
