@@ -1,4 +1,4 @@
-"""What a bar costs as there is more of everything: strategies, features, trees, symbols in memory.
+"""What a bar costs as there is more of everything: strategies, features, trees, partitions, symbols in memory.
 
 As `strategies` measures it. Each curve's last column is the cost of one more (strategy, feature, tree) between a row
 and the one before: where it changes, the curve bends. Symbols are measured in a process each, for their memory.
@@ -50,6 +50,13 @@ def curve(name: str, counts: Iterable[int], measured: Callable[[int], float]) ->
         before = count, here
 
 
+def partitions(count: int) -> float:
+    """Microseconds a bar when 500 symbols lie on so many partitions, and each has its share of 500 bars a chunk."""
+    ready, share = [strategy(0, trained())], CHUNK // count
+    held = [InMemory(ready, share, 60) for _ in range(min(count, 4))]  # partitions know nothing of each other
+    return statistics.median(one.cost(2_000 // share * share, share) for _ in range(ROUNDS) for one in held)
+
+
 def symbols(count: int) -> None:
     """In a process of its own: its cost, and the memory of states."""
     held = InMemory([strategy(0, trained())], count, 25)
@@ -65,6 +72,7 @@ def main(_engine: str = "") -> None:
     curve("strategies", (1, 5, 20, 50, 100, 200), lambda n: cost([strategy(i, model) for i in range(n)], CHUNK * 2))
     curve("features", (4, 8, 20, 50, 100, 200), lambda n: cost([strategy(0, None, features(n))], CHUNK * 5))
     curve("trees", (50, 100, 200, 500, 1_000, 2_000), lambda n: cost([strategy(0, trained(n))], CHUNK * 5))
+    curve("partitions", (1, 2, 4, 8, 16, 32, 64), partitions)
     for count in (10, 100, 500, 1_000, 5_000, 20_000, 50_000):
         command = [sys.executable, "-m", "benchmarks.growth", str(count)]
         print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="", flush=True)

@@ -1,6 +1,7 @@
 """The bars of some records while they are decoded: arrays with a row for each record."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,6 @@ def _texts(records: Sequence[Any], name: str) -> tuple[Bytes, IntArray]:
     """All keys, or values, one after the other, and where each ends; none is as an empty one."""
     if isinstance(records, RecordColumns):
         return records.texts(name)
-    whole = [getattr(record, name) or b"" for record in records]
+    whole = [text or b"" for text in map(attrgetter(name), records)]
     ends = np.cumsum(np.fromiter(map(len, whole), np.int64, len(whole)))
     return np.frombuffer(b"".join(whole), np.uint8), ends
