@@ -6,10 +6,10 @@ import time
 import numpy as np
 
 from benchmarks.common import generated_bars
-from plugins.news.join import Counted, Entry, Joining, NewsJoin
 from plugins.pipeline.frames import batch_from_frame
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
+from plugins.side_inputs.news.join import Counted, Entry, Joining, NewsJoin
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Strategy
 

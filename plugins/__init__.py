@@ -14,6 +14,9 @@ _installation["require_own"](__file__, "schemas")
 
 from plugins.base import columns  # noqa: E402 (after the check)
 from plugins.fold import generator, sequence  # noqa: E402
+from plugins.side_inputs import news  # noqa: E402
 
 # The names under which plugin authors import these modules: promised for ever, wherever the modules live.
-sys.modules.update({"plugins.columns": columns, "plugins.folded": generator, "plugins.sequence": sequence})
+sys.modules.update(
+    {"plugins.columns": columns, "plugins.folded": generator, "plugins.news": news, "plugins.sequence": sequence}
+)

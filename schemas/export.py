@@ -20,6 +20,7 @@ from schemas.wire import (
 )
 from schemas.wire.cross_sections import PredictionRecord
 from schemas.wire.news import Article, NewsRecord
+from schemas.wire.side_inputs import SideInput
 from schemas.wire.trades import Tick, Trade, TradesState
 
 TOPICS: dict[str, Any] = {
@@ -29,6 +30,7 @@ TOPICS: dict[str, Any] = {
     "predictions.shadow": ShadowPrediction,
     "news": Article,
     "news.scores": NewsRecord,
+    "side.inputs": SideInput,
     "state": StateRecord,
     "control": ControlRecord,
     "trades": (Trade, Tick),

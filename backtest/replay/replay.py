@@ -17,10 +17,11 @@ from backtest.sources.log import find_log
 from backtest.sources.news import file_news
 from backtest.sources.offsets import Offsets, bars_within, check_offsets, check_whole, signals_within
 from plugins.base.bars import BarBatch, between
-from plugins.news.join import NewsJoin
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.records.signals import Signals, together
 from plugins.pipeline.strategy_run import Observation, RunSettings, Source
+from plugins.side_inputs.frames import WholeBars
+from plugins.side_inputs.news.join import NewsJoin
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
@@ -186,9 +187,14 @@ def file_signals(
     settings = {ready.name: RunSettings(start_time=FIRST_TIME, observer=observer)}
     pipeline = Pipeline([ready], Source(name, 0, VERSION), settings, news)
     sections, first = sections or FileSections(ready), 0
+    beside = WholeBars(ready.interval, ready.references)
+    pipeline.refer_to(beside.join)
     for frame in frames:
         signals, of_sections = Signals(), list[Signal]()
-        for step in file_steps(frame, ready.interval, first):
+        steps = file_steps(frame, ready.interval, first)
+        for step in steps:
+            beside.take(step.batches[ready.interval])
+        for step in steps:
             outcome = pipeline.feed(step.batches)
             for bad in outcome.refusals:
                 row = frame.iloc[bad.offset - first]
@@ -199,6 +205,7 @@ def file_signals(
         if not len(frame):
             of_sections += sections.end()
         yield frame, of_sections or signals
+    beside.check()
 
 
 async def replay_topic(

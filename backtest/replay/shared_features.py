@@ -16,11 +16,12 @@ from backtest.replay.replay import ReplayResult
 from backtest.replay.walk import VERSION
 from backtest.sources.bars import Step
 from plugins.base.bars import BarBatch
-from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import FeatureRows
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome, RunOutcome
 from plugins.pipeline.strategy_run import RunSettings, Source, StrategyRun
+from plugins.side_inputs.frames import WholeBars
+from plugins.side_inputs.news.join import NewsJoin
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import FIRST_TIME, Signal
 
@@ -76,6 +77,10 @@ def signals_of(
     source = Source("bars", 0, VERSION)
     runs = [_Run(strategy, source) for strategy in strategies]
     group = IntervalGroup(strategies[0].interval, runs, news if strategies[0].uses_news else None)
+    beside = WholeBars(group.interval, group.wanted)
+    for step in steps:
+        beside.take(step.batches[group.interval])
+    group.references = beside.join
     changes = [list(schedule) for schedule in schedules]
     for batch in _cut([step.batches[group.interval] for step in steps], {at for plan in changes for at, _ in plan}):
         for run, plan in zip(runs, changes, strict=False):
@@ -86,6 +91,7 @@ def signals_of(
         group.feed(batch, outcome)
         if outcome.failures:
             raise outcome.failures[0].as_error()
+    beside.check()
     return [ReplayResult(raw=run.signals + run.sections.end()).signals for run in runs]
 
 

@@ -10,24 +10,34 @@ from typing import Protocol
 
 from backtest.replay.stretches import Stretch, stretches
 from backtest.sources.bars import Reading, Step, topic_steps
-from plugins.base.bars import BarBatch, between
-from plugins.news.join import Joining, NewsJoin
+from plugins.base.bars import BarBatch, between, without
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Observation, RunSettings, Source
+from plugins.side_inputs.frames import WholeBars
+from plugins.side_inputs.news.join import Joining, NewsJoin
+from plugins.side_inputs.references import ReferenceJoin
 from plugins.strategy.identity import same_code_of_states
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from schemas.wire import FIRST_TIME, Applied
-from streams.consuming.news_scores import joins
+from streams.consuming.side_inputs import joins, references
 from streams.kafka.log import Log
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import topic_name
 from streams.recovery.state import StoredState, interval_of, load
 
 VERSION = "replay"
 Observe = Callable[[Stretch], Callable[[Observation], None]]
 """Gives the observer of what goes on from one stretch to the next, described as one stretch."""
-Joins = Mapping[Joining, NewsJoin]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What bars are joined with: news, by each rule, and the bars of references; None: there are none."""
+
+    news: Mapping[Joining, NewsJoin]
+    references: ReferenceJoin | None
 
 
 class Fold(Protocol):
@@ -77,7 +87,7 @@ class PartitionHistory:
 
     async def in_force(self, observe: Observe | None = None, early: bool = False) -> list[Fold]:
         """Folds of what was in force, as far as it can be recomputed; `early`: of all bars before it, too."""
-        news = await self._news([stretch.strategy for stretch in self.past if stretch.strategy])
+        beside = await self._beside([stretch.strategy for stretch in self.past if stretch.strategy])
         groups: list[list[Stretch]] = []
         for stretch in self.past:
             if groups and _goes_on(groups[-1][-1].applied, stretch.applied):
@@ -85,7 +95,7 @@ class PartitionHistory:
             else:
                 groups.append([stretch])
         return [
-            _InForce(self._source(group[0].applied), group, news, observe, early and group is groups[0])
+            _InForce(self._source(group[0].applied), group, beside, observe, early and group is groups[0])
             for group in groups
             if any(stretch.strategy for stretch in group)
         ]
@@ -94,7 +104,8 @@ class PartitionHistory:
         """The fold of the strategy here, whatever was in force; signals of all bars."""
         ready = self.history.ready
         origin = self.past[-1].applied.origin.offset if self.past else 0
-        return [_AsConfigured(self._source(), ready, await self._news([ready]), origin)]
+        beside = replace(await self._beside([ready]), references=await whole_references(self.history.log, ready))
+        return [_AsConfigured(self._source(), ready, beside, origin)]
 
     def begin(self, *intervals: str) -> int:
         """The first bar that what was in force may remember, or other strategies of these `intervals`."""
@@ -118,8 +129,11 @@ class PartitionHistory:
             left_out = {offset: left_out[offset] for offset in applied.left_out if offset in left_out}
         return Source(topic_name(self.history.log, "bars"), self.number, VERSION, left_out)
 
-    async def _news(self, strategies: Iterable[ReadyStrategy]) -> Joins:
-        return await joins(self.history.log, self.number, {one.joining for one in strategies if one.uses_news})
+    async def _beside(self, strategies: Iterable[ReadyStrategy]) -> Beside:
+        """What the log of the partition says."""
+        log, known = self.history.log, list(strategies)
+        news = await joins(log, self.number, {one.joining for one in known if one.uses_news})
+        return Beside(news, await references(log, self.number) if any(one.references for one in known) else None)
 
 
 def add(total: Outcome, outcome: Outcome) -> None:
@@ -132,8 +146,8 @@ def add(total: Outcome, outcome: Outcome) -> None:
 class _AsConfigured:
     """One strategy in one pipeline, from `origin` on."""
 
-    def __init__(self, source: Source, strategy: ReadyStrategy, news: Joins, origin: int) -> None:
-        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=FIRST_TIME), news)
+    def __init__(self, source: Source, strategy: ReadyStrategy, beside: Beside, origin: int) -> None:
+        self._pipeline = _pipeline(source, strategy, RunSettings(origin, start_time=FIRST_TIME), beside)
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         return self._pipeline.feed(batches)
@@ -145,7 +159,7 @@ class _InForce:
     """
 
     def __init__(
-        self, source: Source, group: Sequence[Stretch], news: Joins, observe: Observe | None, early: bool
+        self, source: Source, group: Sequence[Stretch], beside: Beside, observe: Observe | None, early: bool
     ) -> None:
         self._stretches = group
         first = next(stretch.strategy for stretch in group if stretch.strategy)
@@ -156,7 +170,7 @@ class _InForce:
             start_time=FIRST_TIME if early else None,
             observer=observe(replace(group[-1], begin=group[0].begin, strategy=first)) if observe else None,
         )
-        self._pipeline = _pipeline(source, first, settings, news)
+        self._pipeline = _pipeline(source, first, settings, beside)
         self._run = self._pipeline.runs[first.name]
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
@@ -175,9 +189,26 @@ class _InForce:
         return total
 
 
-def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, news: Joins) -> Pipeline:
-    join = news[strategy.joining] if strategy.uses_news else None
-    return Pipeline([strategy], source, {strategy.name: settings}, join)
+def _pipeline(source: Source, strategy: ReadyStrategy, settings: RunSettings, beside: Beside) -> Pipeline:
+    join = beside.news[strategy.joining] if strategy.uses_news else None
+    pipeline = Pipeline([strategy], source, {strategy.name: settings}, join)
+    pipeline.refer_to(beside.references)
+    return pipeline
+
+
+async def whole_references(log: Log, ready: ReadyStrategy) -> ReferenceJoin | None:
+    """The bars that stand beside those of the strategy, wherever they lie; None where none do."""
+    if not ready.references:
+        return None
+    beside = WholeBars(ready.interval, ready.references)
+    count, kind = await log.partition_count(), log.partitioner
+    names = frozenset[str]().union(*(reference.names for reference in ready.references))
+    places = {partition_of(symbol.encode(), count, kind) for symbol in names} if kind != "as_is" else range(count)
+    for partition in sorted(places):
+        async for step in topic_steps(log, partition, 0):
+            if batch := step.batches.get(ready.interval):
+                beside.take(without(batch, step.left_out)[0] if step.left_out else batch)
+    return beside.join
 
 
 def _goes_on(old: Applied, new: Applied) -> bool:

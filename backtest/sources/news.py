@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plugins.fold import gate
-from plugins.news import NEEDED, SCORES, joined
-from plugins.news.article_text import text_of, text_sha256
-from plugins.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
 from plugins.scorers import open_scorer
+from plugins.side_inputs.news import NEEDED, SCORES, joined
+from plugins.side_inputs.news.article_text import text_of, text_sha256
+from plugins.side_inputs.news.join import FOR_EVER, BarNews, IntArray, Joining, NewsJoin
 from schemas.configuration import News
 from schemas.errors import BadRecord, ConfigurationError, PluginError
-from streams.consuming.news_scores import joins
+from streams.consuming.side_inputs import joins
 from streams.ingest.article_files import read_articles
 from streams.ingest.article_symbols import plain, symbols_in
 from streams.ingest.bar_files import EXAMPLES, Refused, load, refused
@@ -62,7 +62,7 @@ def scored_articles(path: str | Path, news: News) -> pd.DataFrame:
 
 
 def file_scores(path: str | Path, news: News) -> pd.DataFrame:
-    """Scores of a CSV, Parquet or JSON lines file, in its order, as `plugins.news.joined` has them.
+    """Scores of a CSV, Parquet or JSON lines file, in its order, as `plugins.side_inputs.news.joined` has them.
 
     Columns: ``id`` (or ``article``), ``symbol``, ``positive``, ``negative``, ``neutral``, and ``available_at``, or else
     ``published_at``: then a score counts from there plus ``news.delay``, and is flagged historical. Times and symbols

@@ -1,5 +1,7 @@
 """The universe, over frames of bars."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -8,9 +10,11 @@ from plugins.base.bars import times_of
 from plugins.strategy.universe import Universe
 
 
-def bars_of(universe: Universe, bars: pd.DataFrame) -> pd.DataFrame:
-    """The bars of symbols that are ever members: those before a membership warm its features up, as live."""
-    ever = {symbol: universe.ever(symbol) for symbol in bars["symbol"].unique()}
+def bars_of(universe: Universe, bars: pd.DataFrame, beside: Collection[str] = ()) -> pd.DataFrame:
+    """The bars of symbols that are ever members: those before a membership warm its features up, as live; and those of
+    references (`beside`).
+    """
+    ever = {symbol: symbol in beside or universe.ever(symbol) for symbol in bars["symbol"].unique()}
     return bars if all(ever.values()) else bars[bars["symbol"].map(ever).astype(bool)]
 
 

@@ -24,7 +24,8 @@ from backtest.trials.trials import Ledger, Trial, judged, length_of, returns_of,
 from plugins.base.bars import COLUMNS, times_of
 from plugins.base.loading.discovery import file_of, require
 from plugins.engines import engine_registry
-from plugins.news.join import NewsJoin
+from plugins.side_inputs.news.join import NewsJoin
+from plugins.strategy.features import features_of
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from plugins.strategy.universe import Universe, universe_of
 from schemas.canonical import canonical_json, sha256_hex
@@ -85,8 +86,8 @@ def sweep(
     check_engines([engine])
     strategy = config.strategy(name)
     universe = universe_of(name, strategy)
-    bars = bars_of(universe, bars).reset_index(drop=True)
-    traded = select_bars(bars, start=start)
+    traded = select_bars(bars_of(universe, bars), start=start).reset_index(drop=True)
+    bars = bars_of(universe, bars, features_of(name, strategy).beside).reset_index(drop=True)
     if not len(traded):
         raise ConfigurationError("there are no bars in this range; look at --from, --to and the strategy's universe")
     todo, strategies = _planned(name, strategy, traded, grid, per_symbol, retraining)

@@ -245,7 +245,7 @@ def _in_time(computed: _Computed, rows: NDArray[np.int64]) -> tuple[NDArray[np.i
 
 
 def select(name: str, strategy: Strategy, bars: pd.DataFrame, end: int | None) -> pd.DataFrame:
-    """The universe's bars that close before `end`."""
+    """The universe's bars that close before `end`, and those that stand beside them."""
     universe = universe_of(name, strategy)
     mine = bars_of(universe, bars)
     if len(bars) and not len(mine):
@@ -254,6 +254,8 @@ def select(name: str, strategy: Strategy, bars: pd.DataFrame, end: int | None) -
             f"strategies.{name}: none of its universe ({asked}) is in the bars, which are of "
             f"{few(sorted(set(bars['symbol'])))}"
         )
+    if beside := features_of(name, strategy).beside:
+        mine = bars_of(universe, bars, beside)
     if end is not None:
         mine = mine.iloc[rows_in(mine["close_time"].to_numpy() < end)]
     if not len(mine):

@@ -4,7 +4,7 @@ from typing import Any
 
 from plugins.features import feature_registry
 from plugins.fold import FeatureParams, FoldFeature
-from plugins.news.join import NEWS_COLUMNS
+from plugins.side_inputs.news.join import NEWS_COLUMNS
 
 
 @feature_registry.register("news.finbert_sentiment")
@@ -28,7 +28,7 @@ class FinbertSentiment(FoldFeature):
     Examples
     --------
     >>> import pandas as pd
-    >>> from plugins.news import with_news
+    >>> from plugins.side_inputs.news import with_news
     >>> times = pd.to_datetime([60_000, 120_000], unit="ms", utc=True)
     >>> bars = pd.DataFrame(index=pd.MultiIndex.from_product([["A"], times], names=["symbol", "time"]))
     >>> articles = pd.DataFrame(

@@ -50,8 +50,9 @@ class FoldFeature(BaseFeature):
 
     Parameters are declared in a `Params` model; `step` sees the numbers, booleans and choices (a `Literal`, as its
     position) among them as ``params.name``. A state begins as zeros. `step` is plain Python over one bar: ``bar.open
-    .high .low .close .volume .time`` and ``bar.name`` for each of `requires`, fields of the state, ``out.name`` for
-    each of `outputs` (NaN unless it is set). It may call plain functions of its module, and `math`.
+    .high .low .close .volume .time`` and ``bar.name`` for each of `requires` (``bar.with_close`` for ``with.close``, a
+    reference's), fields of the state, ``out.name`` for each of `outputs` (NaN unless it is set). It may call plain
+    functions of its module, and `math`.
 
     Notes
     -----
@@ -113,6 +114,7 @@ class FoldFeature(BaseFeature):
         super().__init__(**params)
         self._params = _record(self.step_params() or {"none": 0})
         self._out = np.dtype([(name, "f8") for name in self.fields])
+        self._bar = bar_dtype([name.replace(".", "_") for name in self.requires])
         self.state_dtype = self._checked_state()
         if own := set(self.requires) & set(BAR.names or ()):
             raise PluginError(
@@ -181,7 +183,7 @@ class FoldFeature(BaseFeature):
                 self.state_dtype,
                 self._params.dtype,
                 self._out,
-                bar_dtype(self.requires),
+                self._bar,
             )
 
     def run(self, states: Rows, slots: NDArray[np.int64], bars: Rows, outs: FloatArray) -> None:
@@ -191,7 +193,8 @@ class FoldFeature(BaseFeature):
             return self.run(states, slots, bars, outs)
         results = np.ndarray(len(outs), self._out, outs)
         try:
-            self._kernel(states, np.ascontiguousarray(slots), np.ascontiguousarray(bars), self._params, results, outs)
+            bars = np.ascontiguousarray(bars).view(self._bar)
+            self._kernel(states, np.ascontiguousarray(slots), bars, self._params, results, outs)
         except Exception as error:  # foreign code, whatever it raises
             raise PluginError(f"{name_of(self)}: its step failed: {type(error).__name__}: {error}") from error
 
@@ -200,7 +203,7 @@ class FoldFeature(BaseFeature):
         outs.fill(np.nan)
         results, params = outs.view(self._out)[:, 0], _Fields(self._params[0])
         with np.errstate(all="ignore"):
-            for i, bar in enumerate(bars):
+            for i, bar in enumerate(bars.view(self._bar)):
                 if not any(math.isnan(bar[name]) for name in self.reads):
                     self.chosen_step(_Fields(states[slots[i]]), _Fields(bar), params, _Fields(results[i]))
         forget_infinite(outs)

@@ -9,8 +9,8 @@
 array([7, 9])
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from plugins.base import BaseModel, FloatArray
 from plugins.base.streaming import IntArray, Rows
-from plugins.news.join import BarNews
+from plugins.side_inputs.news.join import BarNews
 
 
 @dataclass(slots=True)
@@ -39,6 +39,8 @@ class AcceptedBars:
         The symbol of each slot.
     news
         The news of each bar; None: unknown.
+    beside
+        By name, columns of references.
     """
 
     bars: Rows
@@ -47,6 +49,7 @@ class AcceptedBars:
     gaps: IntArray
     symbols: Sequence[str]
     news: BarNews | None = None
+    beside: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -54,13 +57,20 @@ class AcceptedBars:
     def at(self, rows: IntArray | NDArray[np.bool_]) -> "AcceptedBars":
         """The bars of `rows` (numbers, or a mask), as copies."""
         news = None if self.news is None else self.news.at(rows)
+        beside = {name: values[rows] for name, values in self.beside.items()}
         return AcceptedBars(
-            self.bars[rows], self.slots[rows], self.offsets[rows], self.gaps[rows], self.symbols, news
+            self.bars[rows], self.slots[rows], self.offsets[rows], self.gaps[rows], self.symbols, news, beside
         )  # fmt: skip
 
     def without_news(self) -> "AcceptedBars":
         """The same bars, their news unknown."""
-        return AcceptedBars(self.bars, self.slots, self.offsets, self.gaps, self.symbols)
+        return replace(self, news=None)
+
+    def given(self, name: str) -> FloatArray:
+        """A column that no feature gives; what is not known is NaN."""
+        news = self.news.columns if self.news else {}
+        found = news.get(name, self.beside.get(name))
+        return np.full(len(self), np.nan) if found is None else found
 
     @property
     def times(self) -> IntArray:

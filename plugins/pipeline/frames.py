@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from plugins.base import FloatArray
 from plugins.base.bars import BAR, COLUMNS, BarBatch
 from plugins.base.streaming import IntArray
-from plugins.news.join import NewsJoin
 from plugins.pipeline.cross_sections.section_columns import fill_sections
 from plugins.pipeline.isolation import step_or_raise
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
+from plugins.side_inputs.frames import WholeBars
+from plugins.side_inputs.news.join import NewsJoin
 from plugins.strategy.features import features_of
-from plugins.strategy.ready import ready_strategy
+from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
 
@@ -57,6 +58,8 @@ def feature_blocks(
     bare = strategy.model_copy(update={"model": None, "prediction": None})
     ready = ready_strategy(name, bare)
     pipeline = Pipeline([ready], Source("frame", 0, ""), news=news if ready.uses_news else None)
+    beside = references_in(ready, bars)
+    pipeline.refer_to(beside.join)
     for first in range(0, max(len(bars), 1), BLOCK):
         batch = batch_from_frame(bars.iloc[first : first + BLOCK], first)
         accepted = pipeline.groups[ready.interval].accept(batch, Outcome())
@@ -67,6 +70,16 @@ def feature_blocks(
         if ready.section:
             values = np.pad(values, ((0, 0), (0, len(ready.section))), constant_values=np.nan)
         yield FeatureBlock(accepted.offsets, values, warm, ready.all_columns)
+    beside.check()
+
+
+def references_in(ready: ReadyStrategy, bars: pd.DataFrame) -> WholeBars:
+    """The bars of a frame that stand beside others."""
+    beside = WholeBars(ready.interval, ready.references)
+    names = sorted(frozenset[str]().union(*(reference.names for reference in ready.references)))
+    if names:
+        beside.take(batch_from_frame(bars[bars["symbol"].isin(names)]))
+    return beside
 
 
 def fill(name: str, strategy: Strategy, bars: pd.DataFrame, whole: FeatureBlock) -> None:

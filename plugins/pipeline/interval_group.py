@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from plugins.base.bars import BarBatch, without
 from plugins.base.streaming import IntArray
 from plugins.fold import gate
-from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.isolation import feed_isolated
 from plugins.pipeline.outcome import Outcome, Refusal
 from plugins.pipeline.states.sharing import share
 from plugins.pipeline.strategy_run import StrategyRun
+from plugins.side_inputs.news.join import NewsJoin
+from plugins.side_inputs.references import ReferenceJoin, Wanted
 from schemas.wire import bar_length, spacing_ms
 
 REFUSED = {
@@ -49,6 +50,11 @@ class IntervalGroup:
         self.interval_ms, self.spacing_ms = bar_length(interval), spacing_ms(interval)
         self.news = news
         self.runs = runs
+        self.references: ReferenceJoin | None = None
+        """The bars of other symbols, up to where all bars that are fed are decided; None: unknown."""
+        own = {each.label: each for run in runs for each in run.strategy.references}
+        self.wanted = tuple(own.values())
+        """Whose bars stand beside those of the symbols."""
         self.slots: dict[str, int] = {}
         self.symbols: list[str] = []
         self.gate = np.zeros(0, gate.STATE)
@@ -145,6 +151,9 @@ class IntervalGroup:
         if self.news is not None and last is not None:
             begins = gate.begins(last, accepted.slots, accepted.times, self.interval_ms)
             accepted.news = self.news.of_bars(accepted.names, begins, accepted.times, accepted.offsets)
+        if self.references is not None and self.wanted:
+            wanted = Wanted(self.symbols, accepted.slots, np.ascontiguousarray(accepted.times), accepted.offsets)
+            accepted.beside = self.references.columns(self.interval, self.wanted, wanted)
         return accepted
 
     def last_closes(self) -> IntArray:

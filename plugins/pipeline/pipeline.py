@@ -31,12 +31,13 @@ from plugins.base.bars import BarBatch
 from plugins.base.streaming import trial_bars
 from plugins.fold import gate
 from plugins.models.artifacts.per_symbol import each_model
-from plugins.news.join import NewsJoin
 from plugins.pipeline.cross_sections.section_columns import section_columns
 from plugins.pipeline.interval_group import IntervalGroup
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.states.capture import Capture
 from plugins.pipeline.strategy_run import AS_CONFIGURED, RunSettings, Source, StrategyRun
+from plugins.side_inputs.news.join import NewsJoin
+from plugins.side_inputs.references import ReferenceJoin
 from plugins.strategy.ready import ReadyStrategy
 from schemas.canonical import sha256_hex
 from schemas.wire import Snapshot
@@ -79,6 +80,11 @@ class Pipeline:
             runs = [StrategyRun(one, source, settings.get(one.name, AS_CONFIGURED)) for one in own]
             self.groups[interval] = IntervalGroup(interval, runs, news)
         self.runs = {run.strategy.name: run for group in self.groups.values() for run in group.runs}
+
+    def refer_to(self, references: ReferenceJoin | None) -> None:
+        """Bars of other symbols stand beside those that are fed from now on; None: they are unknown."""
+        for group in self.groups.values():
+            group.references = references
 
     def feed(self, batches: Mapping[str, BarBatch]) -> Outcome:
         """Steps over new bars, one batch an interval, each in log order; deterministic, whatever the cut into

@@ -6,16 +6,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from plugins.base import BaseFeature, Plugin
+from plugins.base import BaseFeature, Plugin, name_of
 from plugins.base.market_calendar import DAY_MS
 from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
+from plugins.fold.derived.age import Age
 from plugins.fold.derived.at_interval import AtInterval
 from plugins.fold.derived.clock import Clock, clock_of
 from plugins.fold.derived.expression import Expression
 from plugins.fold.derived.lags import Lags, derived_names
 from plugins.fold.row_ring import LARGEST_RING
 from plugins.fold.windowed import streaming
+from plugins.side_inputs.references import OF_REFERENCE, Reference
+from plugins.side_inputs.settings import reference_of
 from plugins.strategy.parts import create
 from plugins.strategy.requirements import FeatureColumns, Features, SectionColumn, origins_of, run_order, warmup_of
 from plugins.strategy.sections import in_order, is_section, later, section_column
@@ -116,7 +119,7 @@ def _expressions(name: str, strategy: Strategy, columns: list[str]) -> dict[str,
 
 def _placed(bound: FeatureColumns, first: int) -> FeatureColumns:
     """At its place among the strategy's columns; what is derived requires those right before it."""
-    width = len(bound.feature.plugin.requires) if bound.derived else 0
+    width = len(bound.feature.plugin.requires) if bound.derived and bound.reference is None else 0
     return replace(bound, first=first, origins=tuple(range(first - width, first)))
 
 
@@ -125,6 +128,7 @@ def _parts(number: int, use: PluginUse, place: str, interval: str) -> Iterator[F
     settings, use = _settings(use, place)
     try:
         feature = streaming(create(feature_registry, use, place))
+        reference = _reference(feature.plugin, settings, place, interval)
         lags = _lags(feature.columns, settings)
         clock = _clock(settings, interval)
         names = _names(use.alias, feature.columns, settings)
@@ -136,9 +140,12 @@ def _parts(number: int, use: PluginUse, place: str, interval: str) -> Iterator[F
     digests = [digest for digest in (clock.digest if clock else None, feature.plugin.calendar) if digest]
     digest = "-".join(digests) or None
     own, derived = names[: len(feature.columns)], names[len(feature.columns) :]
-    yield FeatureColumns(feature, own, use=number, settings=settings.given, sessions=digest)
+    given = settings.given | ({"with": reference.symbols} if reference else {})  # and not the file's name
+    yield FeatureColumns(feature, own, use=number, settings=given, sessions=digest, reference=reference)
     if lags is not None:
         yield FeatureColumns(lags, derived, use=number, derived=True)
+    if reference is not None and reference.stale:
+        yield FeatureColumns(Age(), (f"{own[0]}.age",), use=number, derived=True, reference=reference)
 
 
 def _names(alias: str | None, columns: tuple[str, ...], settings: FeatureSettings) -> tuple[str, ...]:
@@ -146,6 +153,16 @@ def _names(alias: str | None, columns: tuple[str, ...], settings: FeatureSetting
     own = tuple(_column(alias, column, len(columns)) for column in columns)
     partial = (f"{own[0]}.partial",) if settings.partial else ()
     return (*own, *derived_names(own, settings.lags, settings.diff), *partial)
+
+
+def _reference(plugin: BaseFeature, settings: FeatureSettings, place: str, interval: str) -> Reference | None:
+    """Whose bars stand beside a symbol's own; None: the feature sees no other."""
+    uses = [name for name in plugin.requires if name in OF_REFERENCE]
+    if settings.beside is not None and not uses:
+        raise ConfigurationError(f"{name_of(plugin)} looks at no reference; leave out `with`")
+    if uses and not bar_length(interval):
+        raise ConfigurationError(f"no time closes bars of {interval}, so two symbols have none in common")
+    return reference_of(settings, place)
 
 
 def _lags(columns: tuple[str, ...], settings: FeatureSettings) -> Lags | None:
@@ -185,7 +202,8 @@ def _settings(use: PluginUse, place: str) -> tuple[FeatureSettings, PluginUse]:
     own parameter.
     """
     own = _declared(use.key)
-    given = {name: use.params[name] for name in FeatureSettings.model_fields if name in use.params and name not in own}
+    names = [field.alias or name for name, field in FeatureSettings.model_fields.items()]
+    given = {name: use.params[name] for name in names if name in use.params and name not in own}
     try:
         settings = FeatureSettings.model_validate(given)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from plugins.fold.windowed import streaming
 from plugins.models import model_registry
 from plugins.models.artifacts.inputs import Inputs
 from plugins.models.artifacts.manifest import FeatureUse
-from plugins.news.join import NEWS_COLUMNS
+from plugins.side_inputs.news.join import NEWS_COLUMNS
 from plugins.strategy.requirements import FeatureColumns, Features, origins_of
 from schemas.canonical import canonical_json
 from schemas.configuration import NewsUse, PluginUse, Strategy

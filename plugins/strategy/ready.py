@@ -12,7 +12,9 @@ from plugins.base.streaming import StreamingFeature
 from plugins.fold.changes import LAYOUT as CHANGES_LAYOUT
 from plugins.fold.changes import Changes
 from plugins.fold.row_ring import RowRing
-from plugins.news.join import Joining
+from plugins.side_inputs.news.join import Joining
+from plugins.side_inputs.references import Reference
+from plugins.side_inputs.settings import check_reference
 from plugins.signals import signal_registry
 from plugins.strategy.changes import changes_of, heartbeat_of
 from plugins.strategy.features import features_of
@@ -91,10 +93,21 @@ class ReadyStrategy:
         """Does any part of it need the news of a bar?"""
         return use_news(_with_fold(self.features, self.fold))
 
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """Whose bars stand beside those of its symbols, each once."""
+        own = {bound.reference.label: bound.reference for bound in self.features if bound.reference}
+        return tuple(own.values())
+
+    @property
+    def waits(self) -> bool:
+        """Is there anything that its bars must wait for?"""
+        return self.uses_news or bool(self.references)
+
     @property
     def memory(self) -> str:
         """The name under which the memory of repeats goes that it shares with others; no strategy can have it."""
-        return f":{self.interval}:news" if self.uses_news else f":{self.interval}"
+        return f":{self.interval}:news" if self.waits else f":{self.interval}"
 
     @property
     def start_time(self) -> int:
@@ -245,6 +258,9 @@ def _created(name: str, strategy: Strategy, base: Path, given: tuple[BaseModel, 
     universe = universe_of(name, strategy)
     check_size(place, universe, generator)
     check_sections(name, strategy, features.section, generator, universe)
+    for bound in features.own:
+        if bound.reference is not None:
+            check_reference(bound.reference, universe.symbols, f"strategies.{name}.features.{bound.use}")
     # after all that the configuration itself says
     model, model_id = given or load_model(name, strategy, features, base)
     check_section_model(name, features.section, model)

@@ -9,7 +9,8 @@ from plugins.base.streaming import StreamingFeature
 from plugins.cross_sectional import SectionFeature
 from plugins.features import feature_registry
 from plugins.fold.derived.expression import Expression
-from plugins.news.join import NEWS_COLUMNS
+from plugins.side_inputs.news.join import NEWS_COLUMNS
+from plugins.side_inputs.references import OF_REFERENCE, Reference
 from schemas.errors import ConfigurationError
 
 Origin = int | str
@@ -35,6 +36,8 @@ class FeatureColumns:
     """Digest of a market's sessions that its values depend on."""
     derived: bool = False
     """Made of the columns that come before it."""
+    reference: Reference | None = None
+    """Whose bars stand beside the symbol's own."""
 
     def gives(self, places: Iterable[int]) -> bool:
         """Is one of these places that of a column of its own?"""
@@ -86,6 +89,11 @@ class Features:
 
     own: tuple[FeatureColumns, ...]
     section: tuple[SectionColumn, ...] = ()
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """All symbols whose bars stand beside others."""
+        return frozenset[str]().union(*(bound.reference.names for bound in self.own if bound.reference))
 
     @property
     def own_columns(self) -> list[str]:
@@ -151,9 +159,22 @@ def origins_of(
         A column is missing, or several features give it.
     """
     return tuple(
-        wanted if wanted in given else _place(place, bound, wanted, features)
+        wanted
+        if wanted in given
+        else _beside(place, bound, wanted)
+        if wanted in OF_REFERENCE
+        else _place(place, bound, wanted, features)
         for wanted in bound.feature.plugin.requires
     )
+
+
+def _beside(place: str, bound: FeatureColumns, wanted: str) -> str:
+    """The column of the reference."""
+    if bound.reference is None:
+        raise ConfigurationError(
+            f"{place}: {name_of(bound.feature.plugin)} requires {wanted!r}, a reference's; say whose, by `with: SYMBOL`"
+        )
+    return bound.reference.column(wanted)
 
 
 def _place(place: str, bound: FeatureColumns, wanted: str, features: Sequence[FeatureColumns]) -> int:

@@ -10,8 +10,8 @@ from schemas.configuration.fields import Addresses, Name, Section
 from schemas.configuration.sources import Source
 
 Topic = Literal[
-    "bars", "signals", "predictions", "predictions.shadow", "news", "news.scores", "plugins", "plugins.requests",
-    "plugins.replies", "control", "dead-letters", "state", "trades", "trades.state",
+    "bars", "signals", "predictions", "predictions.shadow", "news", "news.scores", "side.inputs", "plugins",
+    "plugins.requests", "plugins.replies", "control", "dead-letters", "state", "trades", "trades.state",
 ]  # fmt: skip
 """Every topic, by what alphawire calls it."""
 FullName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -119,6 +119,7 @@ class Worker(Section):
     ready_lag: int = Field(
         10_000, ge=0, description="records of a partition that may wait before a worker is not ready"
     )
+    reference_grace: float = Field(5.0, ge=0, le=3600, description="seconds that a bar waits for its reference's")
     clock_tolerance: float | None = Field(
         300.0,
         ge=0,

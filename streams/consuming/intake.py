@@ -77,6 +77,11 @@ class Intake:
         self._forget_symbols()
         self._begin = self._end = 0
 
+    @property
+    def any_key(self) -> bool:
+        """May a record have another key than its bar's symbol?"""
+        return any(self._decoders.of(change.source).any_key for change in self._changes)
+
     async def prepare(self, records: Iterable[Any]) -> None:
         """Waits until all is known that `read` needs for these records: the schemas of some."""
         for source in {change.source for change in self._changes}:

@@ -1,6 +1,6 @@
 """The owner of partitions of `bars`: restores their strategies, feeds them bars, publishes their signals.
 
-A partition has a second track where strategies use news (`streams.owners.news_track`), with a writer and a marker of
+A partition has a second track where strategies use news (`streams.owners.side_inputs`), with a writer and a marker of
 its own.
 
 An owner without a broker, whose log is empty: it says what is in force, publishes a signal for the bar, and marks it.
@@ -46,29 +46,33 @@ from typing import Any
 
 from faust.types import TP
 
-from plugins.news.join import NewsJoin
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import Source
+from plugins.side_inputs.news.join import Joining, NewsJoin
+from plugins.side_inputs.references import ReferenceJoin
 from plugins.strategy.ready import ReadyStrategy
 from schemas.configuration import Config
 from streams.consuming.clock_bound import ClockBound
 from streams.consuming.decoding.decoders import Decoders
-from streams.consuming.intake import Intake
-from streams.consuming.news_scores import follow_scores
+from streams.consuming.intake import Intake, log_intake
+from streams.consuming.side_inputs import Follow, follow
 from streams.consuming.transport import Chunk
 from streams.kafka.log import KafkaLog
+from streams.kafka.partitioner import partition_of
 from streams.owners.bars_partition import BarsPartition, LaggingStrategies
 from streams.owners.catch_up import Reader, catch_up, log_reader
 from streams.owners.chunk_owner import ChunkOwner
-from streams.owners.news_track import NewsPartition, NewsSource, NewsTrack
 from streams.owners.publisher import BarsPublisher, PartitionPublisher
 from streams.owners.shadows import Shadows
+from streams.owners.side_inputs.news_track import NewsPartition, NewsTrack
+from streams.owners.side_inputs.references import References
 from streams.process.exits import Die
 from streams.process.failpoints import failpoint
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.writer import Writer, WriterFactory
 from streams.recovery.plan import ResumePlan, run_settings
 from streams.recovery.resume_planner import ResumePlanner
+from streams.recovery.state import load_control
 from streams.requests.control_requests import ControlRequests
 from streams.requests.symbol_places import SymbolPlaces
 
@@ -76,6 +80,7 @@ log = logging.getLogger("alphawire.worker")
 
 PIECE_SECONDS = 0.05
 FIRST_PIECE = 50
+NO_NEWS = Joining(scorer="none")
 COUNTED_OF_NEWS = ("signals", "predictions", "dead_letters", "failed", "foreign_news")
 """Of the second track. Records are counted by the first."""
 
@@ -88,8 +93,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     """Owner of partitions of `bars`, of which there are `count`.
 
     `version` goes into the provenance of signals. `hear_requests` brings `requests` and `places` up to what the log
-    holds now. `wall_clock` (seconds since the epoch) bounds the times of bars; `clock` measures. `reader` and `news`
-    give a partition's bars and scores from an offset on.
+    holds now. `wall_clock` (seconds since the epoch) bounds the times of bars; `clock` measures. `reader` gives a
+    partition's bars from an offset on; `followed` follows one of another topic, or of bars.
     """
 
     def __init__(
@@ -108,7 +113,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         shadows: Shadows | None = None,
         places: SymbolPlaces | None = None,
         reader: Callable[[int], Reader] | None = None,
-        news: Callable[[int], NewsSource] | None = None,
+        followed: Callable[[str, int], Follow] | None = None,
         names: TopicNames | None = None,
     ) -> None:
         kafka, names = config.kafka, names or TopicNames.of(config.kafka)
@@ -126,9 +131,8 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
         self._schemas = KafkaLog(kafka).schemas
         self._decoders = Decoders(kafka.bars_source, self._schemas)
         self.wall_clock = wall_clock
-        self.uses_news = any(strategy.uses_news for strategy in strategies)
         self._hear_requests = hear_requests
-        self._news = news or (lambda number: follow_scores(kafka, number, factory.exactly_once))
+        self._followed = followed or (lambda name, number: follow(kafka, name, number, factory.exactly_once))
         self._reader = reader or (lambda number: log_reader(kafka, names.bars, number))
         self.requests.on_accepted(self.fulfil)
 
@@ -180,15 +184,37 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
     def _news_track(self, first: BarsPartition, restored: ResumePlan, bound: ClockBound) -> NewsTrack:
         """The second track, beside the `first`."""
         number, config = first.number, self.config
-        join = NewsJoin(restored.strategies[0].joining, partition=number)
+        of_news = [strategy for strategy in restored.strategies if strategy.uses_news]
+        join = NewsJoin(of_news[0].joining if of_news else NO_NEWS, partition=number)
         source = self._source(number, restored)
         settings = run_settings(restored, self.shadows.ready, lap=self.durations.bar.lap)
-        pipeline = Pipeline(restored.strategies, source, settings, join, isolated=True)
+        pipeline = Pipeline(restored.strategies, source, settings, join if of_news else None, isolated=True)
         intake = self._intake(number, restored, bound)
         part = NewsPartition(first, intake, pipeline, restored, self._end_without_strategies)
         return NewsTrack(
-            part, join, self._news(number), self._reader(number), config.news.grace, config.worker.pending, self.clock
-        )
+            part, join, self._followed("news.scores", number) if of_news else None, self._reader(number),
+            config.news.grace, config.worker.pending, self.clock, self._references(part),
+        )  # fmt: skip
+
+    def _references(self, part: NewsPartition) -> References | None:
+        """What stands beside the bars of its second track."""
+        if not any(group.wanted for group in part.pipeline.groups.values()):
+            return None
+        join, kafka, worker = ReferenceJoin(part.number), self.config.kafka, self.config.worker
+        part.pipeline.refer_to(join)
+        return References(
+            part, part.pipeline, join, self.names.side_inputs, part.put_side_inputs,
+            self._followed("side.inputs", part.number), lambda number: self._followed("bars", number),
+            lambda symbol: partition_of(symbol.encode(), self.partition_count, kafka.partitioner),
+            self._intake_of_others, worker.reference_grace, worker.pending, self.clock,
+        )  # fmt: skip
+
+    async def _intake_of_others(self, number: int) -> Intake:
+        """Reads a partition as its owner does, whoever that is."""
+        kafka = KafkaLog(self.config.kafka)
+        control = await load_control(kafka, number)
+        bound = ClockBound(control.refused, 0, self.wall_clock, self.config.worker.clock_tolerance)
+        return log_intake(kafka, number, self.partition_count, control.partitioners, bound)
 
     def _source(self, number: int, restored: ResumePlan) -> Source:
         return Source(self.names.bars, number, self.version, restored.left_out)
@@ -205,7 +231,7 @@ class BarsOwner(ChunkOwner[BarsPartition, list[ResumePlan]]):
             reader = self._reader(part.number)
             work["catching up"] = lambda: catch_up(part, reader, self.config.worker.pending, self.clock)
         if (track := self.news_tracks.get(part.number)) is not None:
-            work["joining news"] = track.run
+            work["joining side inputs"] = track.run
         return work
 
     async def prepare(self, part: BarsPartition, piece: Chunk) -> None:

@@ -40,6 +40,10 @@ NAMES = (
     "after_unknown",
     "in_news_read",
     "after_news_held",
+    "in_references_read",
+    "before_references",
+    "after_reference_held",
+    "before_absent",
     "after_refused",
     "before_left_out",
 )
@@ -48,6 +52,10 @@ OF_CLOCK = ("after_refused",)
 OF_NEWS = ("before_unknown", "after_unknown", "in_news_read", "after_news_held")
 """Those that only a worker reaches whose strategies use news: before it says that bars are decided without, when the
 log has said so, when it has read scores, and when bars wait.
+"""
+OF_REFERENCES = ("in_references_read", "before_references", "after_reference_held", "before_absent")
+"""Those that only a worker reaches whose strategies have references: when it has read what stands beside its bars,
+before it copies some, when bars wait, and before it says that bars are decided without.
 """
 OF_REPLAY = ("after_replay_intention", "before_replay_marks", "before_replay_commit")
 """In ``alphawire dead-letters replay``."""

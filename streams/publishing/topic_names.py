@@ -22,13 +22,17 @@ class TopicNames:
     news_scores: str = "news.scores"
     trades: str = "trades"
     trades_state: str = "trades.state"
+    side_inputs: str = "side.inputs"
     signal_schema: int | None = None
 
     @classmethod
     def of(cls, kafka: Kafka) -> "TopicNames":
         """Those of a configuration."""
         names = ["bars", "signals", "state", "control", "dead-letters", "predictions.shadow", "predictions"]
-        full = [topic_name(kafka, name) for name in (*names, "news.scores", "trades", "trades.state")]
+        full = [topic_name(kafka, name) for name in (*names, "news.scores", "trades", "trades.state", "side.inputs")]
         bars, signals, state, control, dead_letters, *others = full
-        shadow, predictions, news_scores, trades, trades_state = others
-        return cls(bars, signals, state, control, dead_letters, shadow, predictions, news_scores, trades, trades_state)
+        shadow, predictions, news_scores, trades, trades_state, side_inputs = others
+        return cls(
+            bars, signals, state, control, dead_letters, shadow, predictions, news_scores, trades, trades_state,
+            side_inputs,
+        )  # fmt: skip

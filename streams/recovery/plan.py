@@ -27,7 +27,7 @@ from streams.kafka.partitioner import PartitionerChange
 from streams.recovery.state import StoredState, interval_of
 
 NEWS_TRACK = "news"
-"""The track of the strategies that wait for news; that of the others has no name."""
+"""The track of the strategies that wait for news or references; that of the others has no name."""
 
 
 @dataclass
@@ -122,8 +122,8 @@ def check_not_shorter(place: str, end: int, published: int, what: str = "signals
 
 
 def of_track(strategies: Iterable[ReadyStrategy], track: str) -> list[ReadyStrategy]:
-    """Those of the first track ("") wait for nothing; the others for their bars' news."""
-    return [strategy for strategy in strategies if strategy.uses_news == bool(track)]
+    """Those of the first track ("") wait for nothing; the others for what their bars are joined with."""
+    return [strategy for strategy in strategies if strategy.waits == bool(track)]
 
 
 def _memory_begin(stored: StoredState, entries: Iterable[Applied], end: int) -> int:

@@ -36,9 +36,9 @@ class ResumePlanner:
         self.partition_count = count
         self.factory = factory
         self.requests = requests
-        uses_news = any(strategy.uses_news for strategy in strategies)
-        self.tracks = ["", NEWS_TRACK] if uses_news else [""]
-        """Of each partition. The second one is there where strategies use news."""
+        waits = any(strategy.waits for strategy in strategies)
+        self.tracks = ["", NEWS_TRACK] if waits else [""]
+        """Of each partition. The second one is there where strategies use news or references."""
 
     async def plans(self, number: int) -> list[ResumePlan]:
         """One for each track."""

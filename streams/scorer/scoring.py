@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from plugins.news import uncertainty
-from plugins.news.article_text import language_of, text_of, text_sha256
 from plugins.scorers import Scorer, Sentiment
+from plugins.side_inputs.news import uncertainty
+from plugins.side_inputs.news.article_text import language_of, text_of, text_sha256
 from schemas.errors import BadRecord
 from schemas.wire.news import Article, Score, decode_article
 from streams.consuming.intake import DeadLetter

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
-from plugins.news.article_text import language_of
 from plugins.scorers import open_scorer
+from plugins.side_inputs.news.article_text import language_of
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article

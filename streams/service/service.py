@@ -94,6 +94,7 @@ async def run_worker(config: Config, strategies: Sequence[ReadyStrategy], versio
     await topics.require()
     partitions = await partition_count(kafka)
     check_news(config, strategies)
+    await check_references(config, strategies)
     prepare(strategies)
     prepare_intake()
     prepare_rows()
@@ -186,6 +187,26 @@ def check_news(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
             f"news.grace of {config.news.grace:g} s is not below worker.stall_timeout of"
             f" {config.worker.stall_timeout:g} s: a worker that waits would be taken for one that stands still"
         )
+
+
+async def check_references(config: Config, strategies: Sequence[ReadyStrategy]) -> None:
+    """`ConfigurationError` for settings with which strategies with references cannot go on; `BrokerError` where there
+    is no topic for their side inputs.
+    """
+    names = ", ".join(strategy.name for strategy in strategies if strategy.references)
+    if not names:
+        return
+    if config.kafka.partitioner == "as_is":
+        raise ConfigurationError(
+            f"strategies.{names}: with kafka.partitioner as_is nobody can tell the partition of a reference; use"
+            " murmur2 or crc32, as the producer of the bars does"
+        )
+    if config.worker.reference_grace >= config.worker.stall_timeout:
+        raise ConfigurationError(
+            f"worker.reference_grace of {config.worker.reference_grace:g} s is not below worker.stall_timeout of"
+            f" {config.worker.stall_timeout:g} s: a worker that waits would be taken for one that stands still"
+        )
+    await partition_count(config.kafka, "side.inputs")
 
 
 def check_port(http: bool, host: str, port: int) -> None:

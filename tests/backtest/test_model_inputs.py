@@ -15,8 +15,8 @@ from backtest.training import train
 from plugins.base.loading.discovery import discover
 from plugins.features import BaseFeature, feature_registry
 from plugins.models.artifacts.manifest import read_manifest
-from plugins.news.join import Joining
 from plugins.pipeline.prediction.shadow import ready_shadow
+from plugins.side_inputs.news.join import Joining
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config, Strategy
 from schemas.errors import ArtifactError

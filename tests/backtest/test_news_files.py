@@ -11,8 +11,8 @@ from backtest.replay.replay import replay
 from backtest.sources.news import file_news, file_scores
 from backtest.training import make_samples
 from plugins.features import feature_registry
-from plugins.news import with_news
-from plugins.news.join import Joining
+from plugins.side_inputs.news import with_news
+from plugins.side_inputs.news.join import Joining
 from schemas.configuration import Config, News
 from schemas.errors import ConfigurationError
 from streams.ingest.bar_files import read_bars, refused

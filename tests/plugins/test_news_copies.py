@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from plugins.news.join import Counted, Entry, Joining, NewsJoin
+from plugins.side_inputs.news.join import Counted, Entry, Joining, NewsJoin
 from schemas.wire.news import Mark
 
 MEMORY = 100

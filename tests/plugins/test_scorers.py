@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plugins.news import uncertainty
-from plugins.news.article_text import clean, language_of, text_of, text_sha256
 from plugins.scorers import Scorer, open_scorer, scorers
+from plugins.side_inputs.news import uncertainty
+from plugins.side_inputs.news.article_text import clean, language_of, text_of, text_sha256
 from schemas.configuration import News
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article

@@ -15,12 +15,12 @@ import pytest
 
 from plugins.base.streaming import trial_bars
 from plugins.fold.gate import FIRST
-from plugins.news.join import BarNews
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.records.published import BarsToPublish, Decided, Source
 from plugins.pipeline.records.rendering import SignalTexts
 from plugins.pipeline.records.signals import SignalColumns
 from plugins.pipeline.records.texts import write_digest
+from plugins.side_inputs.news.join import BarNews
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import FIRST_TIME, LAST_TIME, Model, Origin, Provenance, Signal, SignalContent, encode
 from tests.support.memory import ready

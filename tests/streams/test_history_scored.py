@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from plugins.news.join import NEVER, Joining, NewsJoin
+from plugins.side_inputs.news.join import NEVER, Joining, NewsJoin
 from schemas.wire.news import Mark, Score, decode_news
 from streams.scorer.partition import Resume, ScoreDestination, ScorerPartition
 from streams.scorer.scoring import ScoredBatch

@@ -14,7 +14,7 @@ from schemas.configuration import Config, Kafka
 from schemas.errors import ConfigurationError
 from schemas.wire import Signal
 from schemas.wire.news import Unknown, decode_news
-from streams.owners import news_track
+from streams.owners.side_inputs import news_track
 from streams.service.service import check_news
 from tests.streams.test_crash import difference
 from tests.support.memory import CONFIG, Fetched, Log, fetched, live, messy_bars, ready, undisturbed

@@ -14,21 +14,22 @@ import numpy as np
 import pandas as pd
 
 from plugins.base.streaming import trial_bars
-from plugins.news.join import NewsJoin
 from plugins.pipeline.accepted_bars import AcceptedBars
 from plugins.pipeline.pipeline import Pipeline
 from plugins.pipeline.strategy_run import RunSettings, Source
+from plugins.side_inputs.news.join import NewsJoin
+from plugins.side_inputs.references import ReferenceJoin
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Config, Strategy
 from schemas.errors import BadRecord
 from schemas.wire import Applied, ShadowPrediction, Signal, encode
 from schemas.wire.news import decode_news
+from schemas.wire.side_inputs import decode_side_input
 from streams.consuming.intake import Intake
-from streams.consuming.news_scores import ScoresRead
+from streams.consuming.side_inputs import Follow, RecordsRead
 from streams.consuming.transport import TP, Chunk
 from streams.kafka.gaps import Span
 from streams.owners.bars_owner import BarsOwner
-from streams.owners.news_track import NewsSource
 from streams.owners.shadows import Shadows
 from streams.process.exits import Exit
 from streams.publishing.writer import Output, Record, each_record
@@ -257,10 +258,13 @@ class MemoryOwner(BarsOwner):
         super().__init__(*args, **options)
         self._memory, self._rng, self._begin, self._end = log, rng, begin, end
 
+    async def _intake_of_others(self, number: int) -> Intake:
+        return Intake(number, 1, "murmur2")
+
     async def restore(self, numbers: Sequence[int]) -> Sequence[list[ResumePlan]]:
         stored = self._memory.stored(self._rng.random() < 0.5)
         ready = [self.requests.at_start(s.name, stored.applied.get(s.name)) for s in self.strategies]
-        tracks = ("", "news") if self.uses_news else ("",)
+        tracks = self._restorer.tracks
         conditions = conditions_of(stored, self.config.kafka, self.factory.exactly_once, self._end)
         plans = [
             [
@@ -303,11 +307,14 @@ async def live(
         return read
 
     clock = Clock(rng, rng.choice([5.0, 60.0, 300.0]))
-    news = lambda _: news_of(log, rng)  # noqa: E731
+
+    def followed(name: str, _partition: int) -> Follow:
+        return bars_of(bars, rng) if name == "bars" else records_of(log, name, rng)
+
     factory = WriterFactory(Writer(log, rng, dies_at, transactional, dies_at_control))
     worker = MemoryOwner(
         log, rng, begin, len(bars), config, strategies, partitions, "v", factory, die, clock,
-        requests=requests, shadows=shadows, reader=reader, news=news, wall_clock=wall_clock,
+        requests=requests, shadows=shadows, reader=reader, followed=followed, wall_clock=wall_clock,
     )  # fmt: skip
     try:
         await worker.take_over([0], 1)
@@ -356,24 +363,35 @@ async def end_tasks(owner: Any) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-def news_of(log: Log, rng: random.Random) -> NewsSource:
-    """Follows the scores on the log, in lists of any length."""
+def records_of(log: Log, name: str, rng: random.Random) -> Follow:
+    """Follows a topic of the log, in lists of any length."""
 
     async def follow(start: int) -> Any:
-        gone = [Span(start, log.scores_from)] if start < log.scores_from else []
-        start = max(start, log.scores_from)
+        oldest = log.scores_from if name == "news.scores" else 0
+        gone = [Span(start, oldest)] if start < oldest else []
+        start = max(start, oldest)
         while True:
-            records = log.of("news.scores")
+            records = log.of(name)
             some = records[start : start + rng.randint(1, 30)]
-            yield ScoresRead(
-                [
-                    Fetched(start + i, r.value, r.key, "news.scores", timestamp=r.timestamp or 0)
-                    for i, r in enumerate(some)
-                ],
+            yield RecordsRead(
+                [Fetched(start + i, r.value, r.key, name, timestamp=r.timestamp or 0) for i, r in enumerate(some)],
                 start + len(some) == len(records),
                 gone,
             )
             start, gone = start + len(some), []
+            await asyncio.sleep(0)
+
+    return follow
+
+
+def bars_of(bars: Sequence[Fetched], rng: random.Random) -> Follow:
+    """Follows the partition of the bars, which are all there."""
+
+    async def follow(start: int) -> Any:
+        while True:
+            some = list(bars[start : start + rng.randint(1, 30)])
+            start += len(some)
+            yield RecordsRead(some, start == len(bars))
             await asyncio.sleep(0)
 
     return follow
@@ -385,6 +403,14 @@ def news_join(log: Log, strategy: ReadyStrategy) -> NewsJoin:
     for offset, record in enumerate(log.of("news.scores")):
         with contextlib.suppress(BadRecord):
             join.take(decode_news(record.value), offset)
+    return join
+
+
+def reference_join(log: Log) -> ReferenceJoin:
+    """All that the log of side inputs says, as a replay has it."""
+    join = ReferenceJoin()
+    for record in log.of("side.inputs"):
+        join.take(decode_side_input(record.value))
     return join
 
 
@@ -405,6 +431,7 @@ def undisturbed(
             for name, entry in (applied or {}).items()
         }
         pipeline = Pipeline([strategy], Source("bars", 0, "v"), settings, join)
+        pipeline.refer_to(reference_join(log) if log and strategy.references else None)
         outcome = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches)
         found |= {signal.content.id: encode(signal) for signal in outcome.signals}
     return found

@@ -87,8 +87,7 @@ class FeatureStates:
         if isinstance(source, tuple):
             assert part is not None
             return part.values[:, source[1]]
-        news = own.accepted.news.columns if own.accepted.news else {}
-        return news.get(source, np.full(len(own.counts), np.nan))
+        return own.accepted.given(source)
 
     def _run(
         self, slots: IntArray, touched: IntArray, bars: Rows, values: FloatArray

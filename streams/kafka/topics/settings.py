@@ -18,6 +18,7 @@ COMPACTED = {
     "bars": "only the newest bar of each symbol stays, so no state can be rebuilt",
     "predictions": "closings of cross-sections are lost, which a restart must obey",
     "news.scores": "scores are lost, and with them the states of strategies with news",
+    "side.inputs": "which bars of references were used is lost, which a restart must obey",
     "control": "what the workers applied is lost, which restarts, replay and verify must obey",
     "signals": "only the newest signal of each symbol stays, so consumers and verify miss the others",
     "predictions.shadow": "only the newest prediction of each strategy stays",
@@ -25,7 +26,7 @@ COMPACTED = {
     "dead-letters": "dead letters are lost, and the marks of those that were put back",
 }
 """What compaction does to a topic that should not be compacted."""
-NOT_WITHOUT = ("bars", "predictions", "news.scores", "control")
+NOT_WITHOUT = ("bars", "predictions", "news.scores", "side.inputs", "control")
 """Topics of `COMPACTED` with which no service starts when they are compacted."""
 DELETED = {
     "bars": "bars are deleted, read or not, at that age by their own times: history at once",

@@ -34,7 +34,8 @@ COMPACT = {
 @dataclass(frozen=True)
 class TopicSpec:
     """One topic; `equal`: a symbol's records keep the partition number of its bars, otherwise it has one partition, or
-    as many as the setting `count` of the section `kafka` says. `only_for`: the one service that cannot do without it.
+    as many as the setting `count` of the section `kafka` says. `only_for`: what alone cannot do without it, a
+    service or strategies with references.
     """
 
     equal: bool
@@ -50,6 +51,7 @@ TOPICS = {
     "predictions.shadow": TopicSpec(True, FOR_EVER),
     "news": TopicSpec(False, LARGE, "news_partitions"),
     "news.scores": TopicSpec(True, FOR_EVER),
+    "side.inputs": TopicSpec(True, FOR_EVER, only_for="references"),
     "plugins": TopicSpec(False, COMPACT),
     "plugins.requests": TopicSpec(False, ONE_DAY),
     "plugins.replies": TopicSpec(False, ONE_DAY),

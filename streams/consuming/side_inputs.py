@@ -1,18 +1,23 @@
-"""The topic ``news.scores``: read to its end for a replay, and followed by the owner of a partition."""
+"""What bars are joined with (``news.scores``, ``side.inputs``): read to its end for a replay, and followed by the owner
+of a partition.
+"""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from plugins.news.join import Joining, NewsJoin
+from plugins.side_inputs.news.join import Joining, NewsJoin
+from plugins.side_inputs.references import ReferenceJoin
 from schemas.configuration import Kafka
 from schemas.errors import BadRecord, BrokerError
 from schemas.wire.news import decode_news
+from schemas.wire.side_inputs import decode_side_input
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import open_consumer
 from streams.kafka.gap_detection import watch_gaps
@@ -27,9 +32,9 @@ AGAIN = 1.0
 
 
 @dataclass(frozen=True)
-class ScoresRead:
-    """Records of a partition of ``news.scores``; whether the log held no more then; and which offsets, up to the last
-    of them, hold no records any more.
+class RecordsRead:
+    """Records of a partition; whether the log held no more then; and which offsets, up to the last of them, hold no
+    records any more.
     """
 
     records: list[Any]
@@ -53,11 +58,25 @@ async def joins(log: Log, partition: int, rules: Collection[Joining]) -> dict[Jo
     return joins
 
 
-def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
-    """A `streams.owners.news_track.NewsSource`: all scores of the partition from the oldest on, for ever."""
-    at = TopicPartition(topic_name(kafka, "news.scores"), partition)
+async def references(log: Log, partition: int) -> ReferenceJoin:
+    """What is known of the bars that stand beside a partition's, to the end that its log has now."""
+    join = ReferenceJoin(partition)
+    async for records in log.batches("side.inputs", partition, isolation="read_committed"):
+        for record in records:
+            with contextlib.suppress(BadRecord):
+                join.take(decode_side_input(record.value))
+    return join
 
-    async def follow(start: int) -> AsyncGenerator[ScoresRead, None]:
+
+Follow = Callable[[int], AsyncGenerator[RecordsRead, None]]
+"""What is on a partition from an offset on, for ever."""
+
+
+def follow(kafka: Kafka, name: str, partition: int, has_transactions: bool) -> Follow:
+    """All records of a partition of the topic `name`, as they come."""
+    at = TopicPartition(topic_name(kafka, name), partition)
+
+    async def records_from(start: int) -> AsyncGenerator[RecordsRead, None]:
         position, gaps = start, PartitionGaps()
         gaps.begin(at, start)
         watch_gaps()
@@ -76,12 +95,12 @@ def follow_scores(kafka: Kafka, partition: int, has_transactions: bool) -> Any:
                         end = _end(consumer, at)
                         behind = end is not None and end > position
                         consumer._fetcher._fetch_max_wait_ms = wait.after(bool(records), behind)
-                        yield ScoresRead(records, end is not None and not behind, gaps.take(at, former, position))
+                        yield RecordsRead(records, end is not None and not behind, gaps.take(at, former, position))
             except (BrokerError, KafkaError) as error:
                 logger.warning("%s/%d cannot be read for now: %s", at.topic, partition, error)
             await asyncio.sleep(AGAIN)
 
-    return follow
+    return records_from
 
 
 def _end(consumer: Any, at: TopicPartition) -> int | None:

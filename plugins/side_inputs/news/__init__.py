@@ -1,6 +1,6 @@
 """News beside bars: the one join, and the same join over frames."""
 
-from plugins.news.frames import (
+from plugins.side_inputs.news.frames import (
     NEEDED,
     NEWS_COLUMNS,
     SCORES,

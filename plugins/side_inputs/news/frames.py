@@ -1,4 +1,4 @@
-"""Scored articles beside the bars of a frame, by the join that runs live (`plugins.news.join`).
+"""Scored articles beside the bars of a frame, by the join that runs live (`plugins.side_inputs.news.join`).
 
 A fold over news sees a bar's articles as the five numbers of `NEWS_COLUMNS`, which are columns that it `requires` and
 that the pipeline itself gives. Whatever drives it (a frame here, a topic live) makes those numbers by the same rule:
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plugins.base import FloatArray
 from plugins.base.bars import times_of
 from plugins.base.streaming import slots_of
-from plugins.news.join import FOR_EVER, NEWS_COLUMNS, Counted, Entry, Joining, NewsJoin
+from plugins.side_inputs.news.join import FOR_EVER, NEWS_COLUMNS, Counted, Entry, Joining, NewsJoin
 from schemas.errors import PluginError
 
 __all__ = ["NEWS_COLUMNS", "SCORES", "joined", "uncertainty", "with_news"]

@@ -1,9 +1,10 @@
-"""Strategies that use news: a second track of a partition, whose bars wait until what they may know is on the log.
+"""Strategies that use news or references: a second track of a partition, whose bars wait until what they may know is
+on the log.
 
 Bars come as they do to the first track, which never waits. Here each is held until the scorers' marks on
 ``news.scores`` reach its close, or its grace is over. Then an `Unknown` is written, and **obeyed only when it comes
 back from the log**, unless the marks come before it there. So what is decided is a function of the log, whoever wrote
-it, and replay, `verify` and a successor decide the same.
+it, and replay, `verify` and a successor decide the same. Of references: `streams.owners.side_inputs.references`.
 """
 
 import asyncio
@@ -18,18 +19,19 @@ from typing import Any
 import numpy as np
 
 from plugins.fold import gate
-from plugins.news.join import NewsJoin
 from plugins.pipeline.outcome import Outcome
 from plugins.pipeline.pipeline import Pipeline
+from plugins.side_inputs.news.join import NewsJoin
 from schemas.errors import BadRecord
 from schemas.wire import Bar, canonical_interval, encode
 from schemas.wire.news import Score, Unknown, decode_news
 from streams.consuming.intake import DeadLetter, DecodedBars, Intake
-from streams.consuming.news_scores import ScoresRead
+from streams.consuming.side_inputs import Follow, RecordsRead
 from streams.consuming.transport import Chunk
 from streams.kafka.gaps import Span, size_of
 from streams.owners.bars_partition import BarsPartition
 from streams.owners.catch_up import Reader
+from streams.owners.side_inputs.references import References
 from streams.process.failpoints import failpoint
 from streams.publishing.writer import Record
 from streams.recovery.plan import ResumePlan
@@ -41,9 +43,6 @@ HELD = 20_000
 """Bars in memory; of what is held beyond, the oldest is read again from the log when its turn comes."""
 AHEAD = 200_000
 """Scores in memory before the reading of scores waits for the bars."""
-
-NewsSource = Callable[[int], AsyncGenerator[ScoresRead, None]]
-"""What is on the partition of ``news.scores`` from an offset on, for ever."""
 
 
 class NewsPartition(BarsPartition):
@@ -66,6 +65,10 @@ class NewsPartition(BarsPartition):
         """Onto the log, after all that came before."""
         failpoint("before_unknown")
         self._put([Record(self.names.news_scores, b":unknown", encode(unknown), timestamp)], apart=True)
+
+    def put_side_inputs(self, records: list[Record]) -> None:
+        """Onto the log, after all that came before."""
+        self._put(records, apart=True)
 
     def note_scores_unread(self, gaps: Sequence[Span]) -> None:
         """The same of scores that are gone; the first track counts."""
@@ -94,19 +97,22 @@ class _Piece:
 
 
 class NewsTrack:
-    """Feeds a `NewsPartition`, as the log of scores allows; `read` gives bars from further back."""
+    """Feeds a `NewsPartition`, as the log of scores (`source`; None: no strategy uses news) and the `references` (the
+    same) allow; `read` gives bars from further back.
+    """
 
     def __init__(
         self,
         part: NewsPartition,
         join: NewsJoin,
-        source: NewsSource,
+        source: Follow | None,
         read: Reader,
         grace: float,
         pending: int,
         clock: Callable[[], float],
+        references: References | None = None,
     ) -> None:
-        self.part, self.join = part, join
+        self.part, self.join, self.references = part, join, references
         self._source, self._read = source, read
         self._grace, self._pending, self._clock = grace, pending, clock
         self._recent: deque[tuple[Any, float]] = deque()
@@ -141,10 +147,12 @@ class NewsTrack:
 
     async def run(self) -> None:
         """Reads scores and feeds bars, until it is cancelled."""
-        await asyncio.gather(self._read_scores(), self._feed_bars())
+        reading = [self._read_scores(self._source)] if self._source else []
+        reading += [self.references.run(self.wake)] if self.references else []
+        await asyncio.gather(*reading, self._feed_bars())
 
-    async def _read_scores(self) -> None:
-        async with contextlib.aclosing(self._source(0)) as batches:
+    async def _read_scores(self, source: Follow) -> None:
+        async with contextlib.aclosing(source(0)) as batches:
             async for read in batches:
                 self._look_at_gaps(read)
                 for record in read.records:
@@ -156,7 +164,7 @@ class NewsTrack:
                 while self.join.size > AHEAD and not self._needs_scores.is_set():
                     await self._needs_scores.wait()
 
-    def _look_at_gaps(self, read: ScoresRead) -> None:
+    def _look_at_gaps(self, read: RecordsRead) -> None:
         """What goes while it reads was not read. What was gone when it began may have been, by a former owner: bars
         tell, whose news may lie there.
         """
@@ -265,6 +273,8 @@ class NewsTrack:
             if upto > part.position:
                 part.advance(piece.records, decoded, upto)
                 part.pipeline.forget_news(part.position)
+                if self.references:
+                    self.references.join.forget(part.position)
                 await asyncio.sleep(0)
                 while part.waiting > self._pending:
                     part.drained.clear()
@@ -274,6 +284,10 @@ class NewsTrack:
 
     def _decided(self, decoded: DecodedBars, following: int) -> int:
         """The offset of the first bar that must wait, else `following`."""
+        first = self._first_without_news(decoded, following)
+        return self.references.first_waiting(decoded, first) if self.references else first
+
+    def _first_without_news(self, decoded: DecodedBars, following: int) -> int:
         position, first = self.part.position, following
         for interval, batch in decoded.batches.items():
             group = self.part.pipeline.groups.get(interval)
@@ -285,25 +299,30 @@ class NewsTrack:
         return first
 
     async def _wait(self, decoded: DecodedBars, piece: _Piece) -> None:
-        """For the scorers' marks; after the grace, for the log to say that these bars are decided without."""
-        failpoint("after_news_held")
+        """For the scorers' marks and the references' bars; after the grace, for the log to say that these bars are
+        decided without.
+        """
         self._needs_scores.set()
-        now, due = self._clock(), piece.arrived + self._grace
-        at_end = self._scores_end_at is not None and self._scores_end_at >= piece.arrived
-        if now >= due and at_end and self._proposed <= self.part.position:
-            self._propose_unknown(decoded, piece, now)
-        waiting = due - now if now < due else None
+        now, dues = self._clock(), list[float]()
+        if self._first_without_news(decoded, piece.next) == self.part.position:
+            failpoint("after_news_held")
+            dues.append(piece.arrived + self._grace)
+            at_end = self._scores_end_at is not None and self._scores_end_at >= piece.arrived
+            if now >= dues[0] and at_end and self._proposed <= self.part.position:
+                self._propose_unknown(decoded, piece, now)
+        if self.references and self.references.first_waiting(decoded, piece.next) == self.part.position:
+            failpoint("after_reference_held")
+            dues.append(piece.arrived + self.references.grace)
+            if now >= dues[-1] and self.references.are_read(piece.arrived):
+                self.references.propose_absent(decoded, self._over(piece, now, self.references.grace))
+        waiting = min((due - now for due in dues if due > now), default=None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(waiting):
                 await self.wake.wait()
         self._needs_scores.clear()
 
     def _propose_unknown(self, decoded: DecodedBars, piece: _Piece, now: float) -> None:
-        until = piece.next
-        for record, arrived in islice(self._recent, HELD):
-            if arrived + self._grace > now:
-                break
-            until = record.offset + 1
+        until = self._over(piece, now, self._grace)
         first, self._proposed = self.part.position, until
         times = [int(batch.bars["time"].max()) for batch in decoded.batches.values()]
         lasts = [int(group.last_closes().max(initial=0)) for group in self.part.pipeline.groups.values()]
@@ -312,3 +331,12 @@ class NewsTrack:
             self.part.number, first, until - 1, self._grace, extra={"partition": self.part.number, "offset": first},
         )  # fmt: skip
         self.part.propose(Unknown(self.part.number, first, until), max([*times, *lasts, self.join.low, 0]))
+
+    def _over(self, piece: _Piece, now: float, grace: float) -> int:
+        """The offset of the first bar, of this piece or later, whose grace is not over."""
+        until = piece.next
+        for record, arrived in islice(self._recent, HELD):
+            if arrived + grace > now:
+                break
+            until = record.offset + 1
+        return until

@@ -1,0 +1,1 @@
+"""What bars wait for: the second track of a partition."""
