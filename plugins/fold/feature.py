@@ -114,7 +114,6 @@ class FoldFeature(BaseFeature):
         super().__init__(**params)
         self._params = _record(self.step_params() or {"none": 0})
         self._out = np.dtype([(name, "f8") for name in self.fields])
-        self._bar = bar_dtype([name.replace(".", "_") for name in self.requires])
         self.state_dtype = self._checked_state()
         if own := set(self.requires) & set(BAR.names or ()):
             raise PluginError(
@@ -125,6 +124,7 @@ class FoldFeature(BaseFeature):
                 f"{name_of(self)}: a bar has no {', '.join(sorted(unknown))}; `reads` may name"
                 f" {', '.join(COLUMNS)}, time"
             )
+        self._bar = bar_dtype([name.replace(".", "_") for name in self.requires])
 
     def _checked_state(self) -> "np.dtype[Any]":
         mend = "write it like [('count', 'i8'), ('ring', 'f8', (20,))]"

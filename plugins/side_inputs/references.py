@@ -32,7 +32,7 @@ from plugins.base import FloatArray
 from plugins.base.bars import BAR, COLUMNS
 from plugins.base.streaming import IntArray, Rows, trial_bars
 from schemas.canonical import canonical_json, sha256_hex
-from schemas.wire import bar_length
+from schemas.wire import spacing_ms
 from schemas.wire.side_inputs import Absent, ReferenceBar, SideInput
 
 __all__ = ["OF_REFERENCE", "Reference", "ReferenceJoin", "Wanted", "trial_bars"]
@@ -188,7 +188,7 @@ class ReferenceJoin:
                 known = self._of(interval, symbol)
                 if known.count:
                     values[:, rows] = _values(
-                        known, reference, bar_length(interval), bars.times[rows], bars.offsets[rows]
+                        known, reference, spacing_ms(interval), bars.times[rows], bars.offsets[rows]
                     )
             found |= {reference.column(name): values[n] for n, name in enumerate(OF_REFERENCE)}
         return found

@@ -24,7 +24,7 @@ from plugins.strategy.requirements import FeatureColumns, Features, SectionColum
 from plugins.strategy.sections import in_order, is_section, later, section_column
 from schemas.configuration import FeatureSettings, PluginUse, Strategy
 from schemas.errors import ConfigurationError, PluginError
-from schemas.wire import bar_length, interval_ms, name_of_length
+from schemas.wire import bar_length, interval_ms, name_of_length, spacing_ms
 
 
 def features_of(name: str, strategy: Strategy) -> Features:
@@ -160,7 +160,7 @@ def _reference(plugin: BaseFeature, settings: FeatureSettings, place: str, inter
     uses = [name for name in plugin.requires if name in OF_REFERENCE]
     if settings.beside is not None and not uses:
         raise ConfigurationError(f"{name_of(plugin)} looks at no reference; leave out `with`")
-    if uses and not bar_length(interval):
+    if uses and not spacing_ms(interval):
         raise ConfigurationError(f"no time closes bars of {interval}, so two symbols have none in common")
     return reference_of(settings, place)
 

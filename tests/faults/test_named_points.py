@@ -27,6 +27,7 @@ from streams.process.failpoints import (
     OF_CROSS_SECTIONS,
     OF_LEFT_OUT,
     OF_NEWS,
+    OF_REFERENCES,
     OF_SWAPS,
     TRANSACTIONAL,
     Armed,
@@ -52,7 +53,7 @@ from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_CLOCK, *OF_LEFT_OUT)
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_REFERENCES, *OF_CLOCK, *OF_LEFT_OUT)
 WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
 WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 
@@ -226,6 +227,26 @@ def through_news(folder: Path, broker: Broker) -> Config:
     return config
 
 
+def through_references(folder: Path, broker: Broker) -> Config:
+    """Each worker dies while it reads or copies references, or while bars wait for one that never comes."""
+    bars, file = minute_bars(600), folder / "references.yaml"
+    beside = strategy(features=["technical.rsi", {"relative.return": {"window": 5, "with": "SPY"}}])
+    strategies = {"plain": strategy(), "beside": beside}
+    config = write_config(file, broker.bootstrap, f"{folder.name}-beside.", strategies, reference_grace=0.3)
+    asyncio.run(create_topics(config.kafka))
+    halted = bars["symbol"].eq("SPY") & (np.arange(len(bars)) >= 250) & (np.arange(len(bars)) < 500)
+    for point, part in zip(OF_REFERENCES, np.array_split(np.arange(500), len(OF_REFERENCES)), strict=True):
+        asyncio.run(produce_bars(config.kafka, bars.iloc[part][~halted.iloc[part]]))
+        die_at(file, point, 1, seconds=90.0)
+    asyncio.run(produce_bars(config.kafka, bars.iloc[500:]))
+    run_to_end(file, config, 2 * int((~halted).sum()))
+    for name in config.strategies:
+        verdict = verify(config, name)
+        assert verdict.ok, verdict.differences[:3]
+        assert (verdict.equal, verdict.unpublished) == (int((~halted).sum()), 0)
+    return config
+
+
 def has_rounds(config: Config) -> bool:
     """Each partition has a whole round of snapshots."""
     markers = [asyncio.run(load(KafkaLog(config.kafka), number)).marker for number in range(config.kafka.partitions)]
@@ -270,6 +291,18 @@ def test_every_point_of_news_without_transactions(tmp_path: Path, tansu: TansuBr
 def test_every_point_of_news_with_transactions(tmp_path: Path, kafka: Broker) -> None:
     config = through_news(tmp_path, kafka)
     assert len(records(config, "signals")) == 1_200, "a signal is committed twice"
+
+
+@pytest.mark.nightly
+def test_every_point_of_references_without_transactions(tmp_path: Path, tansu: TansuBroker) -> None:
+    through_references(tmp_path, tansu)
+
+
+@pytest.mark.slow
+def test_every_point_of_references_with_transactions(tmp_path: Path, kafka: Broker) -> None:
+    config = through_references(tmp_path, kafka)
+    found = [record.value[:60] for record in records(config, "signals")]
+    assert len(found) == len(set(found)), "a signal is committed twice"
 
 
 @pytest.mark.nightly

@@ -18,6 +18,7 @@ from schemas import wire as m
 from schemas.errors import BadRecord
 from schemas.wire import cross_sections as x
 from schemas.wire import news as n
+from schemas.wire import side_inputs as i
 from schemas.wire import trades as t
 from streams.kafka.topics import TOPICS
 
@@ -95,6 +96,10 @@ SAMPLES: dict[str, list[Any]] = {
         n.Score("a-1", "BAC", 1, 2, 0.7, 0.1, 0.2, 0.73, "lexicon/1 00", "ab" * 32, 0, 7, True, ["truncated"]),
         n.Mark(1, 2, 1_380_873_960_000, 12),
         n.Unknown(3, 100, 107),
+    ],
+    "side.inputs": [
+        i.ReferenceBar("SPY", "1m", BAR.close_time, 169.0, 169.5, 168.75, 169.25, 12_000.0, 1, 17),
+        i.Absent("SPY", "1m", 3, 100, 107),
     ],
     "state": [
         m.Marker("bars", 0, 5000, {"demo": 100}, floor=4000, roster="cd" * 32),
@@ -266,7 +271,7 @@ def test_the_schema_of_a_symbol_and_the_decoder_agree_on_each_character() -> Non
         assert not (allowed and (character.isspace() or unicodedata.category(character) == "Cc"))
 
 
-@pytest.mark.parametrize("topic", ["signals", "news", "news.scores", "state", "control", "plugins"])
+@pytest.mark.parametrize("topic", ["signals", "news", "news.scores", "side.inputs", "state", "control", "plugins"])
 def test_a_message_without_its_first_field_is_refused(topic: str) -> None:
     value = json.loads(m.encode(SAMPLES[topic][0]))
     del value[next(iter(value))]

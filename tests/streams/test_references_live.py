@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from backtest.explain.explain import explain_many
@@ -15,6 +16,7 @@ from streams.archive.writer import archive
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker
 from streams.kafka.log import KafkaLog
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from tests.support.live import (
     MINUTES,
@@ -41,29 +43,36 @@ BESIDE = strategy(
 STRATEGIES = {"plain": strategy(), "beside": BESIDE}
 
 
-def two_workers_killed(folder: Path, broker: Broker, count: int, kills: int) -> Config:
+def of_whole_minutes(bars: pd.DataFrame) -> pd.DataFrame:
+    """Without the last minute, of which some bars may be missing."""
+    return bars[bars["close_time"] < bars["close_time"].max()]
+
+
+def two_workers_killed(folder: Path, broker: Broker, bars: pd.DataFrame, kills: int) -> Config:
     """Two workers share the partitions; now one, now the other is SIGKILLed and comes back."""
-    bars, file = minute_bars(count), folder / "beside.yaml"
+    count, file = len(of_whole_minutes(bars.iloc[: len(bars) // 2])), folder / "beside.yaml"
     config = write_config(file, broker.bootstrap, f"{folder.name}.", STRATEGIES, reference_grace=2.0)
     asyncio.run(create_topics(config.kafka))
-    asyncio.run(produce_bars(config.kafka, bars.iloc[: count // 2]))
+    asyncio.run(produce_bars(config.kafka, bars.iloc[:count]))
     signals, workers = SignalCount(config), [WorkerProcess(file, log=folder / f"{n}.log") for n in range(2)]
     try:
         for number in range(kills):
-            wanted = (number + 1) * count // (kills + 1) // 2
+            wanted = (number + 1) * count // (kills + 1)
             wait_for(lambda n=wanted: signals() >= n, PATIENCE)
             workers[number % 2].kill()
             workers[number % 2] = WorkerProcess(file, log=folder / f"{number % 2}.log")
     finally:
         for worker in workers:
             worker.kill()
-    asyncio.run(produce_bars(config.kafka, bars.iloc[count // 2 :]))
-    run_to_end(file, config, 2 * count, seconds=PATIENCE)
+    asyncio.run(produce_bars(config.kafka, bars.iloc[count:]))
+    run_to_end(file, config, 2 * len(bars), seconds=PATIENCE)
     return config
 
 
 def check(folder: Path, broker: Broker, count: int, kills: int) -> None:
-    config = two_workers_killed(folder, broker, count, kills)
+    bars = of_whole_minutes(minute_bars(count))
+    config, count = two_workers_killed(folder, broker, bars, kills), len(bars)
+    assert len({partition_of(symbol.encode(), 2, "murmur2") for symbol in set(bars["symbol"])}) == 2
     for name in STRATEGIES:
         verdict = verify(config, name)
         assert verdict.ok, verdict.differences[:3]

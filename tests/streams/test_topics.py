@@ -20,8 +20,8 @@ from streams.kafka.topics import TOPICS, create_topics, list_topics, partition_c
 from tests.support.deadlines import deadline
 
 MakeConfig = Callable[..., Kafka]
-EQUAL = {"bars", "signals", "predictions", "predictions.shadow", "news.scores", "control", "dead-letters", "state",
-         "trades", "trades.state"}  # fmt: skip
+EQUAL = {"bars", "signals", "predictions", "predictions.shadow", "news.scores", "side.inputs", "control",
+         "dead-letters", "state", "trades", "trades.state"}  # fmt: skip
 
 
 def nobody() -> str:

@@ -455,3 +455,14 @@ class Fractional(OneColumn):
         if len(data) >= 8:
             found[7:] = np.convolve(data["close"].to_numpy(), weights, "valid")
         return found
+
+
+@clean
+class ReferenceFilledFromBefore(OneColumn):
+    """Where the reference has no bar, the last one that it had, of the five before: never a later one."""
+
+    requires = ("with.close",)
+    lookback = 6
+
+    def value(self, data):
+        return data["close"] / data["with.close"].ffill(limit=5)

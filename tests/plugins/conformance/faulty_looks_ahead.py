@@ -302,3 +302,21 @@ class RollingThenScaled(OneColumn):
     def value(self, data):
         volatility = data["close"].pct_change().rolling(10).std()
         return volatility / volatility.max()
+
+
+@AHEAD
+class NextOfTheReference(OneColumn):
+    requires = ("with.close",)
+
+    def value(self, data):
+        return data["close"].pct_change() - data["with.close"].shift(-1) / data["with.close"] + 1.0
+
+
+@AHEAD
+class ReferenceFilledFromLater(OneColumn):
+    """Where the reference has no bar, the next one that it will have."""
+
+    requires = ("with.close",)
+
+    def value(self, data):
+        return data["close"] / data["with.close"].bfill()
