@@ -36,8 +36,24 @@ def load_config(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
         raise ConfigurationError(f"{path or 'configuration'}: {error}") from None
 
 
+LONGEST_KEY = 1024
+"""Characters of a YAML key, unless it has a question mark before it."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a mapping that has a key twice: YAML forbids it, and PyYAML silently keeps the last."""
+    """Refuses a mapping that has a key twice: YAML forbids it, and PyYAML silently keeps the last. Brackets in brackets
+    take time by their number, and not by its square: at each token, PyYAML looks at every bracket that is open.
+    """
+
+    def next_possible_simple_key(self) -> int | None:
+        """Token of the first of them: they are in the order in which they were opened."""
+        return next((key.token_number for key in self.possible_simple_keys.values()), None)
+
+    def stale_possible_simple_keys(self) -> None:
+        """After the first that is still possible, all are."""
+        first = next(iter(self.possible_simple_keys.values()), None)
+        if first is not None and (first.line != self.line or self.index - first.index > LONGEST_KEY):
+            super().stale_possible_simple_keys()
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -1,11 +1,13 @@
 """Names in a configuration become keys, topics and ids, and its YAML may hold anything: one clear line for each."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 
 from schemas.configuration import load_config
+from schemas.configuration.loading import _Loader
 from schemas.errors import ConfigurationError
 from tests.support.live import strategy
 
@@ -57,3 +59,25 @@ def test_yaml_that_is_no_configuration(text: str, tmp_path: Path) -> None:
         load_config(file)
     assert len(str(error.value)) < 1000
     assert "hunter2" not in str(error.value)
+
+
+PIECES = ["[", "{", "]", "}", ",", ": ", "?", " ", "\n", "\n  ", "- ", "a", "'x'", "&a ", "*a", "|\n", "#c", "a" * 300]
+
+
+def scanned(text: str, loader: type[yaml.SafeLoader]) -> list[str] | str:
+    """The tokens with their places, or what is wrong."""
+    try:
+        return [f"{token} {token.start_mark.index}" for token in yaml.scan(text, Loader=loader)]
+    except yaml.YAMLError as error:
+        return str(error)
+
+
+def test_brackets_are_read_as_pyyaml_reads_them() -> None:
+    """The shorter way through open brackets changes nothing: PyYAML's own is the oracle."""
+    rng = Random(7)
+    texts = ["".join(rng.choices(PIECES, k=rng.randrange(1, 60))) for _ in range(300)]
+    texts += ["[" * depth + "a" + "]" * depth + end for depth in (1, 300, 1025) for end in ("", ": b")]
+    texts += ["[" + "a" * length + ": b]" for length in (1023, 1024, 1025, 1100)]
+    found = [scanned(text, _Loader) for text in texts]
+    assert found == [scanned(text, yaml.SafeLoader) for text in texts]
+    assert 50 < sum(isinstance(tokens, list) for tokens in found) < len(texts) - 50
