@@ -40,6 +40,7 @@ def test_the_grace_begins_with_the_first_that_came() -> None:
     owner.comes("A", 120, 11.0)
     assert owner.decider.next() == (60, 13.0)
     assert owner.decider.close(60).missing == ["B"]
+    owner.now = 30.0
     assert owner.decider.next() == (120, 14.0)
 
 
@@ -61,3 +62,29 @@ def test_of_a_backlog_who_gets_on_is_waited_for() -> None:
     assert owner.decider.next() == (120, 3.5)
     owner.comes("B", 120, 3.4)
     assert owner.decider.next() == (120, None)
+
+
+def ahead(count: int) -> Owner:
+    """Partition A has run `count` times ahead of B, which has come with the first only."""
+    owner = Owner()
+    for number in range(1, count + 2):
+        owner.comes("A", 60 * number, 0.0)
+    owner.comes("B", 60, 1.5)
+    owner.sections.close(owner.decider.close(60))
+    return owner
+
+
+def test_a_backlog_is_more_than_so_many_times() -> None:
+    assert ahead(BACKLOG).decider.next() == (120, 2.0)
+    assert ahead(BACKLOG + 1).decider.next() == (120, 3.5)
+    assert ahead(1).decider.next() == (120, 2.0)
+
+
+def test_of_a_backlog_only_who_is_waited_for_counts_and_one_that_never_came_does_not() -> None:
+    owner = ahead(BACKLOG + 1)
+    owner.comes("A", 60 * (BACKLOG + 3), 1.9)
+    assert owner.decider.next() == (120, 3.5)
+    alone = Owner()
+    for number in range(1, BACKLOG + 3):
+        alone.comes("A", 60 * number, 0.0)
+    assert alone.decider.next() == (60, 2.0)
