@@ -32,7 +32,7 @@ SHARED := --dist loadfile -n
 # Where the environment forbids Python its bytecode cache, each start would compile pandas, numba and Faust anew: 7 s of 11.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test unit bench check docs format lock clean long-suites faults-long nightly recorded mutation $(LONG_SUITES)
+.PHONY: help demo install test unit bench check compiled docs format lock clean long-suites faults-long nightly recorded mutation $(LONG_SUITES)
 .SILENT:
 
 help:
@@ -58,8 +58,12 @@ demo: $(VENV)/.runtime
 
 install: $(VENV)/.dev
 
-test: $(VENV)/.dev
+test: compiled
 	$(BIN)/python -m pytest -m "not slow and not nightly" $(SHARED) 4 $(ARGS)
+
+# Else each of the processes that a suite starts with compiles the same loops: 12 s of the processor in each.
+compiled: $(VENV)/.dev
+	$(BIN)/python -m tests.support.preloaded
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -68,7 +72,7 @@ check: $(VENV)/.dev
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_rooms.py
 	$(BIN)/alphawire schemas --check
 
-unit: $(VENV)/.dev
+unit: compiled
 	$(BIN)/python -m pytest -m "not slow and not nightly and not broker" -n 2 --dist loadfile $(UNIT_TESTS) $(ARGS)
 	$(BIN)/python -m pytest $(KILL_TEST)
 
@@ -84,7 +88,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	echo "site/index.html"
 
-faults: $(VENV)/.dev
+faults: compiled
 	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS) $(ARGS)
 
 nightly: $(VENV)/.dev
@@ -100,7 +104,7 @@ recorded: $(VENV)/.dev
 mutation: $(VENV)/.mutation
 	$(BIN)/python -m tests.mutation $(ARGS)
 
-scenarios: $(VENV)/.dev
+scenarios: compiled
 	$(BIN)/python -m pytest -m slow $(SHARED) 3 $(FAULT_TESTS:%=--ignore %) $(ARGS)
 
 bench: $(VENV)/.dev

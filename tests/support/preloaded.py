@@ -1,5 +1,7 @@
 """Imported once by the server of `tests.support.forked`, never by a test: all that a worker imports, so that each fork
-has it. The wall clock can be made to jump in them (the product has no such thing: it is patched here from outside).
+has it. Run as a program (`make compiled`), it leaves the compiled loops on disk for all processes that come later.
+
+The wall clock can be made to jump in them (the product has no such thing: it is patched here from outside).
 """
 
 import gc
@@ -44,6 +46,8 @@ def _import_all() -> None:
     from plugins.pipeline.pipeline import prepare
     from plugins.strategy.ready import ready_strategy
     from schemas.configuration import load_config
+    from streams.consuming.intake import prepare_intake
+    from streams.publishing.signal_rows import prepare_rows
     from tests.support.live import patient_clients, write_config
 
     del alphawire, streams
@@ -53,6 +57,8 @@ def _import_all() -> None:
         file = Path(folder, "warm.yaml")
         write_config(file, "localhost:9", "warm.")
         prepare([ready_strategy(name, strategy, Path()) for name, strategy in load_config(file).strategies.items()])
+    prepare_intake()
+    prepare_rows()
 
 
 gc.disable()
