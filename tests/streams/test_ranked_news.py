@@ -4,6 +4,7 @@ other. Owners of bars and of predictions die in turn, on one log of states.
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,19 @@ def predicted(log: Log) -> dict[tuple[str, int], bytes]:
     return found
 
 
+OF_SECTION = {
+    "features": ["news.finbert_sentiment", "technical.rsi", {"section.rank": {"column": "positive_score"}}],
+    "prediction": "positive_score.rank",
+}
+"""Its prediction is made when the cross-section is closed."""
+
+
 @pytest.mark.parametrize("transactional", [False, True])
-@pytest.mark.parametrize("seed", range(4))
-def test_lives_cut_short_rank_by_the_same_news(seed: int, transactional: bool) -> None:
+@pytest.mark.parametrize(("seed", "changes"), [*((seed, {}) for seed in range(4)), (4, OF_SECTION), (5, OF_SECTION)])
+def test_lives_cut_short_rank_by_the_same_news(seed: int, changes: dict[str, Any], transactional: bool) -> None:
     rng, log = random.Random(seed), Log()
     bars = fetched(messy_bars(rng, SYMBOLS, COUNT))
-    plain, ranked = ready("plain"), news_strategy("ranked", signal=RANKING, universe=SYMBOLS)
+    plain, ranked = ready("plain"), news_strategy("ranked", **({"signal": RANKING, "universe": SYMBOLS} | changes))
     scorers = writes(log, iter(written(rng, SYMBOLS, COUNT)), rng, 1.0)
 
     async def lives() -> None:
@@ -52,6 +60,9 @@ def test_lives_cut_short_rank_by_the_same_news(seed: int, transactional: bool) -
     pipeline = Pipeline([ranked], Source("bars", 0, "v"), news=news_join(log, ranked))
     wanted = pipeline.feed(Intake(0, 1, "murmur2").read(bars).batches).predictions
     assert predicted(log) == {(made.symbol, made.time): encode(made) for made in wanted}
-    assert any(made.provenance.news_offset is not None and made.prediction is not None for made in wanted)
-    assert log.signals() == as_the_log_says(log) | undisturbed(bars, [plain])
+    shown = [made.columns if isinstance(made.columns, dict) else {"": made.prediction} for made in wanted]
+    known = [next(iter(values.values())) is not None for values in shown]
+    with_news = [made.provenance.news_offset is not None for made in wanted]
+    assert any(is_known and has_news for is_known, has_news in zip(known, with_news, strict=True))
+    assert log.signals() == as_the_log_says(log, [ranked]) | undisturbed(bars, [plain])
     assert len(log.signals()) == len(wanted) + len(undisturbed(bars, [plain]))
