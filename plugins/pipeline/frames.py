@@ -21,6 +21,7 @@ from plugins.strategy.features import features_of
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from plugins.strategy.universe import universe_of
 from schemas.configuration import Strategy
+from schemas.errors import PluginError
 
 BLOCK = 65_536
 Mask = NDArray[np.bool_]
@@ -99,7 +100,10 @@ def fill(name: str, strategy: Strategy, bars: pd.DataFrame, whole: FeatureBlock)
     if universe.changes:
         at = zip(names[symbols].tolist(), times.tolist(), strict=True)
         warm = warm & np.fromiter((universe.member(*each) for each in at), np.bool_, len(warm))
-    fill_sections(section, whole.values, times, symbols, np.flatnonzero(warm))
+    try:
+        fill_sections(section, whole.values, times, symbols, np.flatnonzero(warm))
+    except PluginError as error:
+        raise PluginError(f"strategy {name} fails at {error}") from error
 
 
 def feature_frame(

@@ -3,6 +3,7 @@ members only, and the same in training, replay, sweep and API.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from backtest.replay.shared_features import signals_of
 from backtest.replay.stretches import recreated
 from backtest.sources.bars import file_steps
 from backtest.training import make_samples
+from plugins.features import feature_registry
 from plugins.strategy.ready import ready_strategy
 from schemas.configuration import Config, Strategy
+from schemas.errors import PluginError
 from schemas.wire import Applied, Origin
 from tests.backtest.test_cross_sections import DAY, FIRST, bars, file
 
@@ -218,3 +221,22 @@ def test_from_a_time_on_another_model_predicts(bars: pd.DataFrame) -> None:
     wanted = pd.concat([before[before["time"] < at], after[after["time"] >= at]], ignore_index=True)
     pd.testing.assert_frame_equal(found, wanted)
     assert found["prediction"].notna().sum() > 200
+
+
+def test_a_feature_that_fails_is_named_with_the_time(bars: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training as in a replay."""
+    members, count = by_pandas(bars).groupby("close_time")["momentum"].count(), 7
+    time = int(members[members == count].index[0])
+
+    def fails(self: Any, values: Any) -> Any:
+        if len(values) == count:
+            raise ValueError("seven")
+        return values
+
+    monkeypatch.setattr(feature_registry.get("section.rank"), "section", fails)
+    where = f"strategy demo fails at the cross-section of time {time}"
+    told = re.escape(f"{where}: section.rank: section failed: ValueError: seven")
+    with pytest.raises(PluginError, match=told):
+        make_samples("demo", strategy(), bars)
+    with pytest.raises(PluginError, match=told):
+        replay_frame(ready_strategy("demo", strategy()), bars)

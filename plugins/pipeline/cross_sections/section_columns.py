@@ -7,6 +7,7 @@ import numpy as np
 from plugins.base import FloatArray
 from plugins.base.streaming import IntArray
 from plugins.strategy.requirements import SectionColumn
+from schemas.errors import PluginError
 
 
 def section_columns(section: Sequence[SectionColumn], own: FloatArray) -> FloatArray:
@@ -47,8 +48,16 @@ def fill_sections(
         Of each bar its close, and its symbol as a number in the order of their names.
     rows
         Numbers of the bars that count: of members that have warmed up.
+
+    Raises
+    ------
+    PluginError
+        A feature of the cross-section fails; it names the time.
     """
     first = values.shape[1] - len(section)
     rows = rows[np.lexsort((symbols[rows], times[rows]))]
     for part in np.split(rows, np.flatnonzero(np.diff(times[rows])) + 1) if len(rows) else ():
-        values[part, first:] = section_columns(section, values[part, :first])
+        try:
+            values[part, first:] = section_columns(section, values[part, :first])
+        except PluginError as error:
+            raise PluginError(f"the cross-section of time {times[part[0]]}: {error}") from error
