@@ -10,6 +10,7 @@ from plugins.fold.trades.symbol_bars import ClosedBar
 from schemas.errors import BadRecord, ConfigurationError
 from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.clock_bound import ClockBound
+from streams.consuming.decoding.decoders import TradeDecoder
 from streams.consuming.trade_intake import TradeIntake
 from streams.kafka.gaps import describe_unread
 from streams.kafka.log import Log
@@ -128,13 +129,18 @@ async def again(
         name: BarBuilder(BarKind.of(name), rules_of(kind), whole=kind.origin == 0) for name, kind in kinds.items()
     }
     partitions = await log.partition_count("trades")
-    intake = TradeIntake(number, partitions, log.partitioner, ClockBound(stored.refused, stored.end))
+    source = stored.marker.source if stored.marker else ""
+    decoder = TradeDecoder(source, log.schemas) if source else None
+    intake = TradeIntake(number, partitions, log.partitioner, ClockBound(stored.refused, stored.end), decoder)
     async for batch in log.batches("trades", number, first, "read_committed"):
         progress(len(batch))
+        await intake.prepare(batch)
         for record in batch:
             try:
                 trade = intake.read(record)
             except BadRecord:
+                continue
+            if trade is None:
                 continue
             closed, _ = feed_each(builders, trade, record.offset, lambda name: kinds[name].origin)
             for one in closed:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from schemas.configuration.fields import Name
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
-from schemas.configuration.sources import REGISTERED, Source
+from schemas.configuration.sources import KINDS, REGISTERED, Kind, Source, check_kind
 from schemas.configuration.strategy import Strategy
 from schemas.configuration.trades import Trades
 from schemas.errors import ConfigurationError
@@ -64,28 +64,46 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _source_of_bars(self) -> "Config":
+    def _sources_of_topics(self) -> "Config":
         self.joined()
         return self
 
     def joined(self) -> "Config":
-        """Itself, its section `kafka` knowing how the bars of their topic are to be read; `ValueError` for a source of
-        another topic, and two of one.
+        """Itself, its section `kafka` knowing how the records of bars, trades and news are to be read; `ValueError` for
+        a source of another topic, and two of one.
         """
-        bars = self.kafka.topics.get("bars", f"{self.kafka.prefix}bars")
-        found = {name: source for name, source in self.sources.items() if source.topic is not None}
-        if wrong := next((name for name, source in found.items() if source.topic != bars), None):
-            raise ValueError(
-                f"sources.{wrong}.topic: {found[wrong].topic} is not the topic of bars, which is {bars}; name that, or"
-                f" set kafka.topics: {{bars: {found[wrong].topic}}}"
-            )
-        if len(found) > 1:
-            raise ValueError(f"sources {' and '.join(found)} are both of the topic {bars}: leave one out")
-        for name, source in found.items():
+        found: dict[Kind, str] = {}
+        for name, source in self.sources.items():
+            if source.topic is None:
+                continue
+            kind = self._kind_of(name, source.topic)
+            if kind in found:
+                both = f"sources {found[kind]} and {name}"
+                raise ValueError(f"{both} are both of the topic {source.topic}: leave one out")
+            found[kind] = name
+            check_kind(name, source, kind)
             if source.encoding in REGISTERED and self.kafka.registry is None:
                 raise ValueError(f"sources.{name}: encoding {source.encoding} needs kafka.registry: {{url: …}}")
-        self.kafka.read_bars_as(next(iter(found.values()), None))
+        if "trades" in found and "grace" not in self.trades.model_fields_set:
+            raise ValueError(
+                f"sources.{found['trades']} is of trades: say trades.grace: null, and nothing is written to it:"
+                " a symbol's bar closes with its next trade; or seconds, after which a tick is written there"
+            )
+        for kind in KINDS:
+            self.kafka.read_as(kind, self.sources[found[kind]] if kind in found else None)
         return self
+
+    def _kind_of(self, name: str, topic: str) -> Kind:
+        """What the records of a topic are that a source is of."""
+        called = {kind: self.kafka.topics.get(kind, self.kafka.prefix + kind) for kind in KINDS}
+        for kind, full in called.items():
+            if full == topic:
+                return kind
+        raise ValueError(
+            f"sources.{name}.topic: {topic} is not the topic of bars, which is {called['bars']}, nor that of trades"
+            f" ({called['trades']}) or news ({called['news']}); name one of these, or set"
+            f" kafka.topics: {{bars: {topic}}}"
+        )
 
     def strategy(self, name: str) -> Strategy:
         if name not in self.strategies:

@@ -70,16 +70,20 @@ class Kafka(Section):
     )
 
     registry: Registry | None = Field(None, description="of schemas, for sources in Avro, Protobuf and JSON Schema")
-    _bars_source: str = PrivateAttr("")
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def bars_source(self) -> str:
         """How the topic of bars is read, as `sources` declares it, in JSON; empty: its records are alphawire's own."""
-        return self._bars_source
+        return self.source_of("bars")
 
-    def read_bars_as(self, source: Source | None) -> None:
-        """Sets `bars_source`; the configuration does it, whose sources are."""
-        self._bars_source = source.model_dump_json(exclude_defaults=True) if source else ""
+    def source_of(self, topic: Topic) -> str:
+        """The same of any topic."""
+        return self._sources.get(topic, "")
+
+    def read_as(self, topic: Topic, source: Source | None) -> None:
+        """Says how a topic is read; the configuration does it, whose sources are."""
+        self._sources[topic] = source.model_dump_json(exclude_defaults=True) if source else ""
 
     @model_validator(mode="after")
     def _avro_needs_a_registry(self) -> "Kafka":

@@ -13,7 +13,8 @@ REGISTERED = ("avro", "protobuf", "json_schema")
 """Encodings whose records say the id of a schema that a registry holds."""
 FieldName = Literal[
     "symbol", "interval", "open_time", "close_time", "open", "high", "low", "close", "volume", "adjusted_close",
-    "factor", "price", "size", "id", "side", "action",
+    "factor", "price", "size", "id", "side", "action", "published_at", "symbols", "headline", "body", "source", "url",
+    "language",
 ]  # fmt: skip
 
 
@@ -107,7 +108,37 @@ class ClosedUse(Section):
 
 
 OF_FILES = ("preset", "path", "names", "shape", "csv", "adjust", "repeated", "market")
-OF_TOPICS = ("encoding", "texts", "key")
+OF_TOPICS = ("encoding", "texts", "key", "sides")
+Kind = Literal["bars", "trades", "news"]
+KINDS: tuple[Kind, ...] = ("bars", "trades", "news")
+_COMMON = {"topic", "encoding", "texts", "key", "columns", "time", "only"}
+_SETTINGS = {
+    "trades": _COMMON | {"symbol", "price_scale", "volume_scale", "scaled", "undefined", "sides"},
+    "news": _COMMON,
+}
+_FIELDS = {
+    "bars": {"symbol", "interval", "open_time", "close_time", "open", "high", "low", "close", "volume"},
+    "trades": {"symbol", "price", "size", "id", "side", "action"},
+    "news": {"id", "published_at", "symbols", "headline", "body", "source", "url", "language"},
+}
+
+
+def check_kind(name: str, source: "Source", kind: Kind) -> None:
+    """`ValueError` where a source of a topic says what the topic's records have not, or not enough."""
+    place, fields = f"sources.{name}", _FIELDS[kind]
+    if wrong := sorted(set[str](source.columns) - fields):
+        raise ValueError(f"{place}.columns: {wrong[0]} is no field of {kind}; there is: {_list(fields)}")
+    if wrong := sorted(source.model_fields_set - _SETTINGS.get(kind, source.model_fields_set)):
+        raise ValueError(f"{place}: {wrong[0]} is nothing that {kind} have; there is: {_list(_SETTINGS[kind])}")
+    said = source.interval or "interval" in source.columns or "(?P<interval>" in (source.symbol.pattern or "")
+    if kind == "bars" and not said:
+        raise ValueError(f"{place}: say how long the topic's bars are: interval: 1m, or columns: {{interval: …}}")
+    if source.sides and "side" not in source.columns:
+        raise ValueError(f"{place}: sides says what the words of columns.side mean: name that")
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _check_topic(source: "Source") -> None:
@@ -121,14 +152,14 @@ def _check_topic(source: "Source") -> None:
         raise ValueError(f"{wrong[0]} is of files, and this source is of a topic: leave it out")
     if source.symbol.from_path or source.columns.keys() & {"adjusted_close", "factor"}:
         raise ValueError("a topic's records have no path, and no adjusted prices: leave out symbol.from_path and those")
-    if not (source.interval or "interval" in source.columns or "(?P<interval>" in (source.symbol.pattern or "")):
-        raise ValueError("say how long the topic's bars are: interval: 1m, or columns: {interval: …}")
 
 
 class Source(Section):
     """Files of one kind, or the records of a topic, and what in them is what."""
 
-    topic: str | None = Field(None, description="the topic of bars by its full name: its records are read so")
+    topic: str | None = Field(
+        None, description="a topic of bars, trades or news by its full name: its records are read so"
+    )
     encoding: Encoding = Field("json", description="of the topic's values; those of Confluent's format need a registry")
     texts: bool = Field(False, description="numbers of a topic's records may be written as texts, such as '0.01'")
     key: Literal["symbol", "any"] = Field("symbol", description="of the topic's records; any: it is not looked at")
@@ -155,6 +186,9 @@ class Source(Section):
     )
     csv: CsvUse = CsvUse()
     closed: ClosedUse | None = None
+    sides: dict[str, Literal["buy", "sell", "unknown"]] = Field(
+        {}, description="of a topic of trades: words of columns.side, and who took the price, such as 'true': sell"
+    )
     only: dict[str, str | tuple[str, ...]] = Field({}, description="column → the values of the rows that are read")
     repeated: Literal["refuse", "all", "first", "last"] = Field(
         "refuse", description="rows of one symbol and time with other values: all as corrections, the first, the last"

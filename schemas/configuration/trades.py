@@ -22,8 +22,11 @@ class Trades(Section):
         le=86_400,
         description="seconds, by the times of trades, that a time bar waits for late ones",
     )
-    grace: float = Field(
-        2.0, gt=0, le=86_400, description="seconds, by the clock, after which a time bar of a silent symbol is closed"
+    grace: float | None = Field(
+        2.0,
+        gt=0,
+        le=86_400,
+        description="seconds, by the clock, after which a silent symbol's time bar closes; null: its next trade does",
     )
     session: str | None = Field(
         None, min_length=1, description="of time bars: a market's sessions, such as XNYS, instead of the clock (UTC)"
@@ -40,7 +43,7 @@ class Trades(Section):
 
     @model_validator(mode="after")
     def _grace_is_longer(self) -> "Trades":
-        if self.grace < self.lateness:
+        if self.grace is not None and self.grace < self.lateness:
             raise ValueError(
                 f"grace of {self.grace:g} s is below lateness of {self.lateness:g} s: the clock would close a bar that"
                 " still waits for trades"

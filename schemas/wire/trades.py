@@ -61,11 +61,12 @@ def decode_trade(value: bytes | None) -> Trade | Tick:
     if not is_symbol(record.symbol):
         raise BadRecord("invalid", not_a_symbol(record.symbol))
     if isinstance(record, Trade):
-        _check(record)
+        check_trade(record)
     return record
 
 
-def _check(trade: Trade) -> None:
+def check_trade(trade: Trade) -> None:
+    """What types alone do not say."""
     if trade.price >= LARGEST or trade.size >= LARGEST:
         raise BadRecord("invalid", f"the price or the size is not below {LARGEST:g}")
     if trade.action != "trade" and trade.id is None:
@@ -96,6 +97,7 @@ class BuiltMarker(Struct, tag="built", tag_field="kind"):
     offset: int
     kinds: dict[str, BuiltKind]
     floor: int | None = None
+    source: Annotated[str, Meta(description="how trades are read, as `sources` has it; empty: as own ones")] = ""
 
 
 class OpenBars(Struct, tag="open_bars", tag_field="kind"):

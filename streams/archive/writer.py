@@ -144,7 +144,7 @@ class _Partition:
         self.progress = progress
         self.kept = read_kept(self.folder, partition)
         self.gaps = Gaps()
-        self.keeper = SchemaKeeper(out, log.schemas) if name == "bars" and log.schemas else None
+        self.keeper = SchemaKeeper(out, log.schemas) if name in ("bars", "trades") and log.schemas else None
 
     async def run(self, report: Report) -> None:
         before = self.kept.records

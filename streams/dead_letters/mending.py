@@ -132,6 +132,8 @@ def _put(letter: Letter, partitions: int, home: int, record: Record) -> Mended:
 
 def _article(kafka: Kafka, letter: Letter, value: bytes | None) -> Mended:
     """An article, on the partition of `news` that it came from."""
+    if kafka.source_of("news"):
+        raise BadRecord(letter.error, f"{letter.topic} is read by a source: send the article as its producer does")
     if value is None:
         _check_unchanged(letter)
     content = letter.value if value is None else value

@@ -17,6 +17,7 @@ import msgspec
 from schemas.configuration.kafka_and_worker import Registry
 from schemas.errors import AlphawireError, ConfigurationError
 from streams.kafka.credentials import secret
+from streams.process.failpoints import failpoint
 
 log = logging.getLogger("alphawire.registry")
 
@@ -79,6 +80,7 @@ class RegistrySchemas:
                     log.warning("the registry answers again")
                 self.away = None
                 return found
+            failpoint("in_schema_wait")
             await self._pause(seconds)
             seconds = min(2 * seconds, LONGEST_PAUSE)
 

@@ -46,6 +46,7 @@ NAMES = (
     "before_absent",
     "after_refused",
     "before_left_out",
+    "in_schema_wait",
 )
 OF_CLOCK = ("after_refused",)
 """That of `NAMES` that only a worker reaches which refuses a bar by its clock."""
@@ -65,6 +66,8 @@ OF_TRADES = ("after_trades", "before_ticks", "mid_open_bars", "in_open_bars_load
 """In ``alphawire bars``; those of fetching and publishing (``after_fetch``, ``before_signals`` …) are there too."""
 OF_LEFT_OUT = ("before_left_out",)
 """That of `NAMES` that only a worker reaches that is to leave bars out, before it says that it does."""
+OF_REGISTRY = ("in_schema_wait",)
+"""That of `NAMES` that only a worker reaches which waits for a schema, because the registry is away."""
 OF_SWAPS = ("before_swap_applied", "after_swap_applied")
 """Those of `NAMES` that only a worker reaches that gets a control request (another model, a pause) while it runs."""
 OF_CROSS_SECTIONS = ("before_closing", "mid_gather", "after_gathered", "in_gathered_load")

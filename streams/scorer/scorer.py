@@ -157,6 +157,7 @@ class Scorer(PartitionOwner[ScorerPartition, Resume], ConsumerRebalanceListener)
     async def _work(self, part: ScorerPartition, records: list[Any]) -> None:
         while records and not part.closed:
             try:
+                await self.scoring.prepare(records)
                 batch, done = await asyncio.to_thread(self.scoring.score, records)
             except Exception as error:
                 log.exception("news/%d: scoring failed", part.number)

@@ -13,6 +13,7 @@ from plugins.side_inputs.news import uncertainty
 from plugins.side_inputs.news.article_text import language_of, text_of, text_sha256
 from schemas.errors import BadRecord
 from schemas.wire.news import Article, Score, decode_article
+from streams.consuming.decoding.decoders import ArticleDecoder
 from streams.consuming.intake import DeadLetter
 
 REMEMBERED = 20_000
@@ -32,12 +33,22 @@ class ScoredBatch:
 
 
 class Scoring:
-    """Scores articles, each distinct text once while it is remembered."""
+    """Scores articles, each distinct text once while it is remembered. `decoder`: how records of a declared source are
+    read (None: they are alphawire's own).
+    """
 
-    def __init__(self, scorer: Scorer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, scorer: Scorer, clock: Callable[[], float] = time.monotonic, decoder: ArticleDecoder | None = None
+    ) -> None:
         self.scorer = scorer
+        self._decoder = decoder
         self._clock = clock
         self._known: OrderedDict[str, Sentiment] = OrderedDict()
+
+    async def prepare(self, records: Sequence[Any]) -> None:
+        """Waits until all is known that `score` needs for these records: the schemas of some."""
+        if self._decoder is not None:
+            await self._decoder.prepare(record.value for record in records)
 
     def score(self, records: Sequence[Any]) -> tuple[ScoredBatch, int]:
         """The first records, until `PIECE_SECONDS` have passed, and how many they are; at least one."""
@@ -53,8 +64,12 @@ class Scoring:
 
     def _take(self, batch: ScoredBatch, record: Any) -> None:
         try:
-            article = decode_article(record.value)
-            if record.key is not None and record.key != article.id.encode():
+            article = self._decoder.article(record.value) if self._decoder else decode_article(record.value)
+            if article is None:
+                batch.counts["not_chosen"] += 1
+                return
+            any_key = record.key is None or (self._decoder is not None and self._decoder.any_key)
+            if not any_key and record.key != article.id.encode():
                 raise BadRecord("wrong_key", f"the key {record.key[:80]!r} is not the id {article.id[:80]!r}")
             text = text_of(article)
             if not text:

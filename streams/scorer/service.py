@@ -15,9 +15,11 @@ from plugins.side_inputs.news.article_text import language_of
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
 from schemas.wire.news import Article
+from streams.consuming.decoding.decoders import ArticleDecoder
 from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer
 from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps, describe_unread
+from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Die, Exit
@@ -48,7 +50,7 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
     await topics.require()
     if has_transactions := await gives_producer_ids(kafka):  # other brokers show members for ever
         await check_scorers(kafka)
-    scoring = Scoring(await asyncio.to_thread(open_scorer, config.news))
+    scoring = Scoring(await asyncio.to_thread(open_scorer, config.news), decoder=decoder_of(config))
     language_of(Article("", 0), "The model of languages is read before the first article comes.")
     search_from_here()
     log.info("scorer: %s", scoring.scorer.stamp)
@@ -59,6 +61,13 @@ async def run_scorer(config: Config, clock: Callable[[], int] = wall_clock) -> N
         async with open_consumer(kafka, **consumer_options(config)) as consumer, pages:
             await _serve(scorer, consumer, topics)
     log.info("stopped: %s", ", ".join(f"{count} {name}" for name, count in sorted(scorer.totals().items())))
+
+
+def decoder_of(config: Config) -> ArticleDecoder | None:
+    """How articles are read; None: they are alphawire's own."""
+    source = config.kafka.source_of("news")
+    as_written = config.news.symbols == "as_written"
+    return ArticleDecoder(source, KafkaLog(config.kafka).schemas, as_written) if source else None
 
 
 async def destination_of(config: Config) -> ScoreDestination:

@@ -7,7 +7,15 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streams.process.failpoints import NAMES, OF_CLOCK, OF_CROSS_SECTIONS, OF_NEWS, OF_REFERENCES, OF_SWAPS
+from streams.process.failpoints import (
+    NAMES,
+    OF_CLOCK,
+    OF_CROSS_SECTIONS,
+    OF_NEWS,
+    OF_REFERENCES,
+    OF_REGISTRY,
+    OF_SWAPS,
+)
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ POINTS = [
     name
     for name in NAMES
     if name not in ("after_marker", "in_catch_up", *OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_REFERENCES, *OF_CLOCK)
+    and name not in OF_REGISTRY
 ]
 """Those that a worker comes to whose strategies do not change."""
 """With transactions each signal's write carries its marker, so `after_marker` is come to only by a round."""

@@ -28,6 +28,7 @@ from streams.process.failpoints import (
     OF_LEFT_OUT,
     OF_NEWS,
     OF_REFERENCES,
+    OF_REGISTRY,
     OF_SWAPS,
     TRANSACTIONAL,
     Armed,
@@ -53,7 +54,7 @@ from tests.support.scores import scored, send_scores, with_section
 from tests.support.swaps import ARTIFACTS, NAME, demanded_faults, modelled, save_model
 
 STRATEGIES = {"demo": strategy(), "other": strategy(features=["technical.rsi"])}
-OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_REFERENCES, *OF_CLOCK, *OF_LEFT_OUT)
+OTHERS = (*OF_SWAPS, *OF_CROSS_SECTIONS, *OF_NEWS, *OF_REFERENCES, *OF_CLOCK, *OF_LEFT_OUT, *OF_REGISTRY)
 WITHOUT_TRANSACTIONS = [name for name in NAMES if name not in (*TRANSACTIONAL, *OTHERS)]
 WITH_TRANSACTIONS = [name for name in NAMES if name not in ("after_marker", *OTHERS)]
 

@@ -92,7 +92,7 @@ def test_another_source_is_a_change_too() -> None:
     """It takes effect like a partitioner, and `applied` says it; alphawire's own records are no source."""
     stored = StoredState(marker=Marker("bars", 0, 7, {}), partitioners=[PartitionerChange(0, "murmur2")])
     kafka = Kafka()
-    kafka.read_bars_as(Source.model_validate({"topic": "bars", "interval": "1m"}))
+    kafka.read_as("bars", Source.model_validate({"topic": "bars", "interval": "1m"}))
     changed = conditions_of(stored, kafka, False, 7).partitioners
     assert changed == [PartitionerChange(0, "murmur2"), PartitionerChange(7, "murmur2", kafka.bars_source)]
     assert json.loads(kafka.bars_source) == {"topic": "bars", "interval": "1m"}

@@ -255,7 +255,7 @@ def test_each_record_is_read_by_the_source_in_force() -> None:
 
 
 SETTINGS: list[tuple[dict[str, Any], str]] = [
-    ({"sources": {"a": {"topic": "md", "interval": "1m"}}}, "is not the topic of bars, which is bars; name that, or"),
+    ({"sources": {"a": {"topic": "md", "interval": "1m"}}}, "is not the topic of bars, which is bars, nor that of"),
     ({"sources": {"a": {"topic": "bars"}}}, "say how long the topic's bars are"),
     ({"sources": {"a": {"topic": "bars", "interval": "1m", "path": "x"}}}, "path is of files"),
     ({"sources": {"a": {"path": "x", "texts": True}}}, "texts is of a topic's records: name the topic"),

@@ -101,13 +101,13 @@ def _connect(bars: pd.DataFrame, _: str) -> Iterator[bytes]:
         yield json.dumps({"schema": CONNECT, "payload": row}).encode()
 
 
-def _client(url: str) -> Any:
+def client_of(url: str) -> Any:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
     return SchemaRegistryClient({"url": url})
 
 
-def _context(topic: str) -> Any:
+def context_of(topic: str) -> Any:
     from confluent_kafka.serialization import MessageField, SerializationContext
 
     return SerializationContext(topic, MessageField.VALUE)
@@ -116,10 +116,10 @@ def _context(topic: str) -> Any:
 def _avro(bars: pd.DataFrame, url: str) -> Iterator[bytes]:
     from confluent_kafka.schema_registry.avro import AvroSerializer
 
-    write = AvroSerializer(_client(url), json.dumps(AVRO))
+    write = AvroSerializer(client_of(url), json.dumps(AVRO))
     for row in rows_of(bars):
         value = row | {name: exact(row[name]) for name in FIELDS} | {"venue": "X", "start": row["start"] * 1000}
-        yield write(value, _context("avro"))
+        yield write(value, context_of("avro"))
 
 
 def message_class(folder: Path) -> type[Message]:
@@ -146,19 +146,19 @@ def _protobuf(bars: pd.DataFrame, url: str) -> Iterator[bytes]:
         with tempfile.TemporaryDirectory() as folder:
             _classes.append(message_class(Path(folder)))
     kind = _classes[0]
-    write = ProtobufSerializer(kind, _client(url), {"use.deprecated.format": False})
+    write = ProtobufSerializer(kind, client_of(url), {"use.deprecated.format": False})
     for row in rows_of(bars):
         message: Any = kind(ticker=row["ticker"], size=row["size"], **{name: row[name] for name in FIELDS})
         message.start.FromMilliseconds(row["start"])
-        yield write(message, _context("protobuf"))
+        yield write(message, context_of("protobuf"))
 
 
 def _json_schema(bars: pd.DataFrame, url: str) -> Iterator[bytes]:
     from confluent_kafka.schema_registry.json_schema import JSONSerializer
 
-    write = JSONSerializer(json.dumps(JSON_SCHEMA), _client(url))
+    write = JSONSerializer(json.dumps(JSON_SCHEMA), client_of(url))
     for row in rows_of(bars):
-        yield write(row, _context("json_schema"))
+        yield write(row, context_of("json_schema"))
 
 
 NAMES = {"columns": {"symbol": "ticker", "open_time": "start", "volume": "size"}}

@@ -15,7 +15,7 @@ from streams.process.exits import Exit
 from streams.publishing.writer import PRODUCER, Writer
 from streams.scorer.scorer import Scorer
 from streams.scorer.scoring import Scoring
-from streams.scorer.service import consumer_options, destination_of
+from streams.scorer.service import consumer_options, decoder_of, destination_of
 from streams.service.service import choose_writer_factory
 from tests.support.deadlines import deadline
 
@@ -52,7 +52,7 @@ async def running(config: Config, clock: Callable[[], int], scoring: Scoring | N
         open_consumer(kafka, **consumer_options(config)) as consumer,
     ):
         factory = choose_writer_factory(kafka, Writer(producer), await gives_producer_ids(kafka), "news")
-        scoring = scoring or Scoring(open_scorer(config.news))
+        scoring = scoring or Scoring(open_scorer(config.news), decoder=decoder_of(config))
         scorer = Scorer(config, scoring, await destination_of(config), factory, die, clock)
         stop = asyncio.Event()
         task = asyncio.create_task(scorer.run(consumer, stop))

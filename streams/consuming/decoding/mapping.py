@@ -22,14 +22,25 @@ NOTHING = ((), ("none",))
 """Columns of what a source says not to be there."""
 
 
+class Chosen:
+    """Which records are read: those that have the values that `only` of a source says."""
+
+    def __init__(self, source: Source) -> None:
+        self._only = [(steps_of(name), _words(wanted)) for name, wanted in source.only.items()]
+
+    def has(self, row: Any) -> bool:
+        found = ((find(row, steps), wanted) for steps, wanted in self._only)
+        return all(value is not MISSING and _word(value) in wanted for value, wanted in found)
+
+
 class Plan:
     """How the fields of a record become bars."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._list = steps_of(source.records) if source.records else None
-        self._only = [(name, steps_of(name), _words(wanted)) for name, wanted in source.only.items()]
-        self._symbol = _symbol_of(source)
+        self._only = Chosen(source)
+        self._symbol = symbol_of(source)
         self._interval = _interval_of(source)
         self._times = _times_of(source)
         self._values = [_value_of(source, name) for name in COLUMNS]
@@ -69,11 +80,9 @@ class Plan:
         return [content]
 
     def _chosen(self, row: Any, counts: Counter[str]) -> list[Bar]:
-        for _, steps, wanted in self._only:
-            value = find(row, steps)
-            if value is MISSING or _word(value) not in wanted:
-                counts["not_chosen"] += 1
-                return []
+        if not self._only.has(row):
+            counts["not_chosen"] += 1
+            return []
         return [self._bar(row)]
 
     def _bar(self, row: Any) -> Bar:
@@ -141,7 +150,8 @@ def _always(value: str) -> Getter:
     return lambda row: value
 
 
-def _symbol_of(source: Source) -> Getter:
+def symbol_of(source: Source) -> Getter:
+    """What gives the symbol of a record."""
     use = source.symbol
     if use.value is not None:
         return _always(use.value)

@@ -9,6 +9,7 @@ from plugins.fold.trades.grid import sessions_of
 from plugins.fold.trades.kinds import TIME, BarKind, TimeRules
 from schemas.configuration import Config, Trades
 from streams.consuming.clock_bound import ClockBound
+from streams.consuming.decoding.decoders import TradeDecoder
 from streams.consuming.trade_intake import TradeIntake
 from streams.consuming.transport import Chunk
 from streams.kafka.log import KafkaLog
@@ -69,6 +70,8 @@ class TradesOwner(ChunkOwner[TradesPartition, StoredBars]):
         self.partition_count = count
         self._kinds = kinds_of(config)
         self._wall_clock = wall_clock
+        self._source, self._schemas = config.kafka.source_of("trades"), KafkaLog(config.kafka).schemas
+        self._decoder = TradeDecoder(self._source, self._schemas) if self._source else None
         self._load = load or (lambda number: load_bars(KafkaLog(config.kafka), number))
 
     async def restore(self, numbers: Sequence[int]) -> Sequence[StoredBars]:
@@ -82,12 +85,12 @@ class TradesOwner(ChunkOwner[TradesPartition, StoredBars]):
 
     def open(self, number: int, restored: StoredBars, writers: Sequence[Writer]) -> TradesPartition:
         (writer,) = writers
-        plan = build_plan(restored, self._kinds)
+        plan = build_plan(restored, self._kinds, self._source)
         if why := plan.why_rebuilt:
             log.warning("trades/%d: open bars are folded again from offset %d on: %s", number, plan.position, why)
         kafka, tolerance = self.config.kafka, self.config.worker.clock_tolerance
         bound = ClockBound(restored.refused, restored.marked, self._wall_clock, tolerance)
-        intake = TradeIntake(number, self.partition_count, kafka.partitioner, bound)
+        intake = TradeIntake(number, self.partition_count, kafka.partitioner, bound, self._decoder)
         part = TradesPartition(number, self.names, intake, plan, restored, self.clock())
         self._publishers[number] = [
             TradesPublisher(part, writer, self.config.worker, self.die, self.clock, self.durations)
@@ -96,15 +99,21 @@ class TradesOwner(ChunkOwner[TradesPartition, StoredBars]):
         return part
 
     def beside(self, part: TradesPartition) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        if not any(kind.kind == TIME for kind in self._kinds):
+        if self.config.trades.grace is None or not any(kind.kind == TIME for kind in self._kinds):
             return {}
         return {"closing bars": lambda: self._tick_forever(part)}
+
+    async def prepare(self, part: TradesPartition, piece: Chunk) -> None:
+        await part.intake.prepare(piece.records)
+
+    def waits(self) -> str | None:
+        return self._schemas.away if self._schemas else None
 
     def step_over(self, part: TradesPartition, piece: Chunk) -> None:
         part.feed_at(piece, self.clock())
 
     async def _tick_forever(self, part: TradesPartition) -> None:
-        grace = self.config.trades.grace
+        grace = self.config.trades.grace or 0.0
         while self.partitions.get(part.number) is part:
             await asyncio.sleep(TICKS)
             over = int(1000 * (self._wall_clock() - grace))

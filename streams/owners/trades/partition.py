@@ -41,7 +41,7 @@ class TradesPartition(FedPartition):
         super().__init__(f"trades/{number}", number, plan.position, stored.marked)
         self.names, self.topic = names, names.trades
         self.counts: Counter[str] = Counter()
-        self._intake = intake
+        self.intake = intake
         self._plan = plan
         self._marked_then = stored.marked
         self.floor = plan.floor
@@ -54,7 +54,7 @@ class TradesPartition(FedPartition):
             self._builders[place[0]].restore(state.symbol, state.payload)
             self._known[place], self._numbers[place] = state.offset, state.number
         self._heard: dict[str, float] = {}
-        self._since = now
+        self._since = self._now_feeding = now
         self._ticked: dict[str, int] = {}
         """By symbol, the time of the last tick that was written and may not be read back yet."""
         self._refused = 0
@@ -71,11 +71,8 @@ class TradesPartition(FedPartition):
 
     def feed_at(self, chunk: Chunk, now: float) -> None:
         """`feed`, at the time `now` (s, monotonic)."""
-        before = self.position
+        self._now_feeding = now
         self.feed(chunk)
-        for record in chunk.records:
-            if record.offset >= before and record.key is not None:
-                self._heard[record.key.decode("utf-8", "replace")] = now
 
     def _step_over(self, chunk: Chunk) -> None:
         records: list[Record] = []
@@ -93,8 +90,8 @@ class TradesPartition(FedPartition):
         """What a record leads to; nothing where that is on the log already. It is added to the `tally`."""
         publish = record.offset >= self._plan.publish_from
         try:
-            trade = self._intake.read(record)
-            closed, refusals = self._fold(trade, record.offset)
+            trade = self.intake.read(record)
+            closed, refusals = self._fold(trade, record.offset) if trade is not None else ([], {})
         except BadRecord as bad:
             closed, refusals = [], {"": bad}
         if not publish:
@@ -112,6 +109,7 @@ class TradesPartition(FedPartition):
     def _fold(self, trade: Trade | Tick, offset: int) -> tuple[list[ClosedBar], dict[str, BadRecord]]:
         """The bars that close, and by kind why the trade is in none."""
         self.counts["ticks" if isinstance(trade, Tick) else "trades"] += 1
+        self._heard[trade.symbol] = self._now_feeding
 
         def begin(name: str) -> int:
             return max(self._plan.kinds[name].origin, self._known.get((name, trade.symbol), 0))
@@ -140,7 +138,7 @@ class TradesPartition(FedPartition):
 
     def _put_refused(self) -> None:
         """What the clock has just refused is on the log before anything that follows."""
-        refused = self._intake.bound.refused
+        refused = self.intake.bound.refused
         if len(refused) == self._refused:
             return
         fresh = list(refused)[self._refused :]
@@ -177,7 +175,7 @@ class TradesPartition(FedPartition):
     def marker_record(self, reached: Progress) -> Record:
         """The marker never goes back while earlier trades are folded silently."""
         offset = max(self._marked_then, reached.position)
-        marker = BuiltMarker(self.topic, self.number, offset, self._plan.kinds, self.floor)
+        marker = BuiltMarker(self.topic, self.number, offset, self._plan.kinds, self.floor, self._plan.source)
         key = marker_key(self.topic, self.number)
         return Record(self.names.trades_state, key, encode(marker), partition=self.number)
 

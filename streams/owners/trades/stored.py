@@ -70,6 +70,8 @@ class BuildPlan:
     states: Mapping[tuple[str, str], OpenBars]
     floor: int | None
     why_rebuilt: str | None = None
+    source: str = ""
+    """How the trades are read: `Kafka.source_of`."""
 
 
 def rules_of(kind: BuiltKind) -> TimeRules:
@@ -77,22 +79,24 @@ def rules_of(kind: BuiltKind) -> TimeRules:
     return TimeRules(kind.lateness_ms, kind.session, kind.sessions, kind.flat)
 
 
-def build_plan(stored: StoredBars, kinds: Mapping[BarKind, TimeRules]) -> BuildPlan:
+def build_plan(stored: StoredBars, kinds: Mapping[BarKind, TimeRules], source: str = "") -> BuildPlan:
     """For these kinds, each with its rules. A kind that is new, or has other rules than before, begins where the bars
-    of the others are published; states that cannot be used are folded again from their kind's origin.
+    of the others are published, and so do all where trades are read by another source; states that cannot be used are
+    folded again from their kind's origin.
     """
     marker = stored.marker
     known = marker.kinds if marker else {}
+    same = marker is None or marker.source == source
     first = stored.begin if marker is None else max(marker.offset, stored.begin)
     chosen: dict[str, BuiltKind] = {}
     for kind, rules in kinds.items():
         before = known.get(kind.name)
-        if before is not None and rules_of(before) == rules:
+        if same and before is not None and rules_of(before) == rules:
             chosen[kind.name] = replace(before)
         else:
             chosen[kind.name] = BuiltKind(first, rules.lateness_ms, 0, rules.session, rules.sessions, rules.flat)
             if before is not None:
-                log.warning("bars of %s are made by other rules than before, from offset %d on", kind.name, first)
+                log.warning("bars of %s are made otherwise than before, from offset %d on", kind.name, first)
     fault = _fault(stored, {name for name, kind in chosen.items() if kind == known.get(name)})
     if fault is None and marker is not None and marker.floor is not None:
         states = {
@@ -100,14 +104,14 @@ def build_plan(stored: StoredBars, kinds: Mapping[BarKind, TimeRules]) -> BuildP
             for (name, symbol), state in stored.states.items()
             if name in chosen and state.offset > chosen[name].origin
         }
-        return BuildPlan(marker.floor, stored.marked, chosen, states, marker.floor)
+        return BuildPlan(marker.floor, stored.marked, chosen, states, marker.floor, None, source)
     for built in chosen.values():
         built.states = 0
         if built.origin < stored.begin:
             built.origin = max(stored.begin, stored.marked)
             fault = f"{fault or 'there are no states'}; the trades from its origin on are gone, so it begins anew"
     position = min(built.origin for built in chosen.values())
-    return BuildPlan(position, stored.marked, chosen, {}, None, fault if marker else None)
+    return BuildPlan(position, stored.marked, chosen, {}, None, fault if marker else None, source)
 
 
 def _fault(stored: StoredBars, going_on: set[str]) -> str | None:
