@@ -7,11 +7,11 @@ Sources: a join written out by the rule, ``pandas.groupby(...).mean()``, ``rolli
 import numpy as np
 import pandas as pd
 import pytest
+from plugins.news import NEWS_COLUMNS, SCORES, uncertainty, with_news
 from scipy.stats import entropy
 
 from plugins.base.streaming import over_frame
 from plugins.features import feature_registry
-from plugins.news import NEWS_COLUMNS, SCORES, uncertainty, with_news
 from schemas.errors import PluginError
 from tests.support.feature_bars import SHARED, SHIPPED, needs_shared
 from tests.support.memory import ready, stepped
