@@ -33,7 +33,8 @@ def section_column(number: int, use: PluginUse, place: str) -> SectionColumn:
     """
     own = feature_registry.get(use.key).Params
     declared = set(own.model_fields) if own is not None else set()
-    if strange := [name for name in FeatureSettings.model_fields if name in use.params and name not in declared]:
+    settings = (field.alias or name for name, field in FeatureSettings.model_fields.items())
+    if strange := [name for name in settings if name in use.params and name not in declared]:
         raise ConfigurationError(
             f"{place}: {strange[0]}: {use.key} is of all symbols at one time, and not of a symbol's bars; give"
             f" `{strange[0]}` to the feature that its column comes from"

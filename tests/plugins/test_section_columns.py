@@ -200,6 +200,8 @@ def test_a_model_that_sees_one_of_them_is_of_what_that_is_made_of() -> None:
          "both give the column 'rsi'; name one with `as:`"),
         ([RSI, {"section.rank": {"column": "rsi", "lags": [1]}}], {},
          "features.1: lags: section.rank is of all symbols at one time, and not of a symbol's bars; give `lags` to"),
+        ([RSI, {"section.rank": {"column": "rsi", "with": "A"}}], {},
+         "features.1: with: section.rank is of all symbols"),
         ([RSI, {"section.zscore": {"column": "rsi", "ddof": 2}}], {}, "parameter ddof: Input should be less than"),
         ([RSI, {"section.rank": {"column": "rsi", "as": "x"}}], {"expr": {"x": "rsi"}},
          "strategies.demo.expr.x: a feature gives the column 'x'; call this one otherwise"),
