@@ -152,7 +152,7 @@ class LoadedStrategy:
         bars: Frame,
         source: str | None = None,
         *,
-        engines: Sequence[str] = ("backtrader",),
+        engines: Sequence[str] = ("ledger",),
         out: str | Path | None = None,
     ) -> dict[str, dict[str, Any]]:
         """The signals through backtest engines.

@@ -1,5 +1,5 @@
-"""Backtest engines: 88 daily symbols through both, report included; a thousand symbols through vectorbt; and the same
-strategy in plain backtrader and plain vectorbt, written as their documentation shows.
+"""Backtest engines: 88 daily symbols through each, report included; a thousand symbols through ledger and vectorbt; a
+point of a sweep; and the same strategy in plain backtrader and plain vectorbt, as their documentation shows.
 
 The 88 are those of ../shared/data where it is, else random walks. Seconds are the processor's, the best of `ROUNDS`
 after a warm-up: what is imported and compiled once does not count, and neither does what else runs on the machine.
@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from backtest.engines.backtest import run_backtest
+from backtest.sweep.measuring import Engine, run_point
+from backtest.sweep.points import Point
 from plugins.base.bars import COLUMNS
 from plugins.engines import engine_registry
 from schemas.configuration import Strategy
@@ -24,7 +26,7 @@ from schemas.configuration import Strategy
 DAILY = Path(__file__).parents[2] / "shared" / "data" / "equities_daily.parquet"
 ROUNDS, CAPITAL, COST = 2, 100_000.0, 0.0005
 DAY_MS = 86_400_000
-BOTH = ("backtrader", "vectorbt")
+ALL = ("ledger", "backtrader", "vectorbt")
 Frame = pd.DataFrame
 
 
@@ -113,18 +115,35 @@ def ours(key: str) -> Callable[[Frame, Frame], int]:
     return lambda prices, weights: len(engine.run(prices, weights)["fills"])
 
 
-def reported(prices: Frame, weights: Frame, keys: Sequence[str] = BOTH) -> int:
-    """The engines `keys`, the tables and the report, as `alphawire backtest` does it; returns the fills of one."""
+def as_strategy(prices: Frame, weights: Frame) -> tuple[Strategy, Frame, Frame]:
+    """A strategy, its bars and its signals, as a replay gives them."""
     strategy = Strategy.model_validate({
         "interval": "1d", "features": ["technical.rsi"], "prediction": "rsi", "signal": "signal.threshold",
     })  # fmt: skip
     bars = prices.reset_index()
     close = bars.pop("time").dt.as_unit("ms").astype("int64") + DAY_MS
     bars = bars.assign(open_time=close - DAY_MS, close_time=close)
-    signals = weights.reset_index(drop=True).assign(symbol=bars["symbol"], time=close, signal="HOLD")
+    return strategy, bars, weights.reset_index(drop=True).assign(symbol=bars["symbol"], time=close, signal="HOLD")
+
+
+def reported(prices: Frame, weights: Frame, keys: Sequence[str] = ALL) -> int:
+    """The engines `keys`, the tables and the report, as `alphawire backtest` does it; returns the fills of one."""
+    strategy, bars, signals = as_strategy(prices, weights)
     with tempfile.TemporaryDirectory() as folder:
         results = run_backtest(strategy, bars, signals, keys, Path(folder) / "run")
     return len(results[keys[-1]]["fills"])
+
+
+def point(prices: Frame, weights: Frame, rounds: int = 40) -> dict[str, float]:
+    """Seconds of the processor for a point of a sweep, engines in turn, medians; bars are prepared once."""
+    strategy, bars, signals = as_strategy(prices, weights)
+    one = Point(0, {}, "")
+    seconds: dict[str, list[float]] = {"vectorbt": [], "ledger": []}
+    for engine, taken in [*seconds.items()] * rounds:
+        begin = time.process_time()
+        run_point(Engine(engine, None, "benchmark"), one, strategy, bars, signals)
+        taken.append(time.process_time() - begin)
+    return {engine: float(np.median(taken)) for engine, taken in seconds.items()}
 
 
 def measured(run: Callable[[Frame, Frame], int], prices: Frame, weights: Frame) -> tuple[float, float, int]:
@@ -140,10 +159,14 @@ def measured(run: Callable[[Frame, Frame], int], prices: Frame, weights: Frame) 
 def main(_engine: str = "tansu") -> None:
     warnings.simplefilter("ignore")
     few = daily()
-    many, big = walks(1000, 2000), {"vectorbt": ours("vectorbt"), "plain vectorbt": plain_vectorbt}
+    many, big = (
+        walks(1000, 2000),
+        {"ledger": ours("ledger"), "vectorbt": ours("vectorbt"), "plain vectorbt": plain_vectorbt},
+    )
     cases = {
         "88 x 1,258": (few, trend(few, 1 / 88), {
-            "both engines and the report": reported, "backtrader": ours("backtrader"),
+            "ledger": ours("ledger"), "ledger and the report": lambda p, w: reported(p, w, ["ledger"]),
+            "all engines and the report": reported, "backtrader": ours("backtrader"),
             "plain backtrader": plain_backtrader, "vectorbt": ours("vectorbt"), "plain vectorbt": plain_vectorbt,
         }),
         "1,000 x 2,000": (many, trend(many, 1 / 1000), big),
@@ -159,6 +182,8 @@ def main(_engine: str = "tansu") -> None:
             plain = seconds.get(name.removeprefix("plain ")) if name.startswith("plain ") else None
             ratio = f"{plain / cpu:6.2f}" if plain else f"{'':6}"
             print(f"{size + ', ' + name:<44} {fills:9,} {cpu:8.2f} {wall:8.2f} {ratio} {peak:9,.0f}")
+    for engine, seconds in point(few, trend(few, 1 / 88)).items():
+        print(f"point of a sweep, {engine:<26} {'':9} {seconds:8.4f}")
     print("ratio: ours over plain, so below 1 ours is faster; peak: of the process so far")
 
 

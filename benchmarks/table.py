@@ -153,7 +153,7 @@ def kills(broker: Broker, folder: Path, _python: str | None) -> Rows:
 def reports(_broker: Broker, _folder: Path, _python: str | None) -> Rows:
     prices = engines.daily()
     weights = engines.trend(prices, 1 / 88)
-    for name, keys, target in (("vectorbt", ["vectorbt"], 2.0), ("both engines", list(engines.BOTH), 2.0)):
+    for name, keys, target in (("ledger", ["ledger"], 2.0), ("all engines", list(engines.ALL), 2.0)):
         seconds, _, _ = engines.measured(lambda p, w, k=keys: engines.reported(p, w, k), prices, weights)
         what = f"backtest and report, 88 symbols, 5 years, {name}, s of the processor"
         yield Row(what, f"{seconds:.1f}", "", seconds, target)

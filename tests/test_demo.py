@@ -130,12 +130,12 @@ def test_its_files_are_there_and_named(run: Run) -> None:
     assert "<svg" in (run.folder / "backtest" / "report.html").read_text()
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
     metrics = json.loads((run.folder / "backtest" / "metrics.json").read_text())
-    assert metrics["engines"]["backtrader"]["metrics"]["total_return"] == run.summary["backtest"]["total_return"]
+    assert metrics["engines"]["ledger"]["metrics"]["total_return"] == run.summary["backtest"]["total_return"]
     counted = [json.loads(line)["kind"] for line in (run.folder / ".alphawire" / "trials.jsonl").open()]
     assert counted == ["train", "backtest"]
     assert (metrics["overfitting"]["trials"], metrics["overfitting"]["runs"]) == (2, 2)
     keys = {entry["key"] for entry in json.loads((run.folder / "plugins.json").read_text())}
-    assert {"technical.rsi", "ml.lightgbm", "signal.threshold", "backtrader"} <= keys
+    assert {"technical.rsi", "ml.lightgbm", "signal.threshold", "ledger"} <= keys
 
 
 @pytest.mark.broker

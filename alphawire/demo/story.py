@@ -30,7 +30,7 @@ from backtest.engines.backtest import check_engines
 from schemas.configuration import Config
 from schemas.errors import AlphawireError
 
-ENGINE = "backtrader"
+ENGINE = "ledger"
 FILES = {
     "backtest/report.html": "the backtest, for a browser",
     "backtest/metrics.json": "its figures; trades and equity are beside it",

@@ -9,20 +9,21 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from backtest.engines.backtest import _frames, _run_engine, check_engines
+from backtest.engines.backtest import check_engines
 from backtest.replay.shared_features import groups, signals_of
 from backtest.sources.bars import file_steps
 from backtest.sources.news import NewsOf, news_sha256
 from backtest.sources.universes import bars_of
 from backtest.sweep.folder import SweepFolder
 from backtest.sweep.grid import Values, as_options, points, strategy_at
+from backtest.sweep.measuring import Engine, run_point
 from backtest.sweep.points import Point, Sweep, Task
 from backtest.sweep.walk_forward import walk_forward
 from backtest.sweep.workers import run_on
 from backtest.trials.overfitting import backtest_overfitting
-from backtest.trials.trials import Ledger, Trial, judged, length_of, returns_of, trial
-from plugins.base.bars import COLUMNS, times_of
-from plugins.base.loading.discovery import file_of, require
+from backtest.trials.trials import Ledger, Trial, judged, length_of, trial
+from plugins.base.bars import COLUMNS
+from plugins.base.loading.discovery import file_of
 from plugins.engines import engine_registry
 from plugins.side_inputs.news.join import NewsJoin
 from plugins.strategy.features import features_of
@@ -53,7 +54,7 @@ def sweep(
     grid: dict[str, list[Any]],
     out: Path,
     *,
-    engine: str = "backtrader",
+    engine: str = "ledger",
     per_symbol: bool = False,
     start: int | None = None,
     retraining: Retraining | None = None,
@@ -93,13 +94,14 @@ def sweep(
     todo, strategies = _planned(name, strategy, traded, grid, per_symbol, retraining)
     join = news(bars) if news else None
     how = [[point.config_hash for point in todo], start, *(retraining.identity if retraining else [])]
-    folder = SweepFolder(out, _identity(strategy, universe, grid, engine, bars, per_symbol, join, how))
+    identity = _identity(strategy, universe, grid, engine, bars, per_symbol, join, how)
+    folder = SweepFolder(out, identity)
     done, length = folder.finished(), length_of(strategy.interval)
     if progress:
         progress(len(done))
     waiting = [point for point in todo if point.number not in done]
     signals = _Signals(name, strategies, bars, start, join, retraining)
-    run = partial(_one, engine, file_of(engine_registry.get(engine)))
+    run = partial(run_point, Engine(engine, file_of(engine_registry.get(engine)), identity))
     for point in run_on(backend, address, jobs, run, traded, signals.tasks(waiting)):
         folder.append([point])
         if ledger:
@@ -182,22 +184,6 @@ class _Signals:
         ]
         for signals in signals_of(members, file_steps(self.bars, members[0].interval), self.news, schedules):
             yield signals[during(signals["time"], self.start, None)]
-
-
-def _one(
-    engine: str, file: Path | None, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame
-) -> Point:
-    """What a worker process does; `file`: where it finds an engine that it does not know."""
-    require(engine_registry, engine, file)
-    prices, decisions = _frames(strategy, bars, signals)
-    result = _run_engine(engine, strategy, prices, decisions)
-    curve = result["equity_curve"]
-    equity = curve["equity"] if isinstance(curve, pd.DataFrame) else curve
-    times = times_of(equity.index)
-    return Point(
-        point.number, point.parameters, point.config_hash, point.symbol, result["metrics"],
-        returns_of(np.asarray(equity, np.float64)), (int(times[0]), int(times[-1])),
-    )  # fmt: skip
 
 
 def _judge(

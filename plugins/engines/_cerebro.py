@@ -105,7 +105,7 @@ class Diary:
     cuts: list[tuple[Any, ...]] = field(default_factory=list)
     pending: list[tuple[Any, ...]] = field(default_factory=list)
     cash: list[float] = field(default_factory=list)
-    equity: list[float] = field(default_factory=list)
+    net: list[float] = field(default_factory=list)
 
     def log(self) -> EngineLog:
         return EngineLog(
@@ -113,7 +113,7 @@ class Diary:
             np.array(self.cuts, CUT),
             np.array(self.pending, PENDING),
             np.array(self.cash),
-            np.array(self.equity),
+            np.array(self.net),
         )
 
 
@@ -195,9 +195,8 @@ class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
         position = self.positions[order.data].size
         self.lots[part.symbol] = position
         self.values[part.symbol] = position * lot * self.marks[part.symbol]
-        self.log.fills.append(
-            (self.row, part.symbol, part.decided, part.opens, done.size, done.price, fee, self.balance, position)
-        )
+        part_filled = (self.row, part.symbol, part.decided, part.opens)
+        self.log.fills.append((*part_filled, done.size, order.data.open[0], done.price, fee, self.balance, position))
 
 
 class Trader(bt.Strategy):  # type: ignore[misc]
@@ -233,7 +232,7 @@ class Trader(bt.Strategy):  # type: ignore[misc]
             self._mark()
         self._settle()
         self.p.log.cash.append(self.broker.balance)
-        self.p.log.equity.append(self.broker.equity())
+        self.p.log.net.append(sum(self.broker.values))
         if not self.same_close:
             self._decide()
 

@@ -3,6 +3,7 @@
 import difflib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,34 @@ class Market:
         return filled
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Checked bars, sorted by time and symbol: what many sets of signals can be tried on."""
+
+    keys: "_Keys"
+    open: FloatArray
+    close: FloatArray
+    tradable: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    opened: IntArray | None
+
+    @cached_property
+    def times(self) -> pd.DatetimeIndex:
+        return pd.DatetimeIndex(self.keys.times.astype("datetime64[ms]"), tz="UTC", name="time")
+
+    @cached_property
+    def lowest(self) -> FloatArray:
+        """Each symbol's lowest close."""
+        lowest = np.full(len(self.keys.symbols), np.inf)
+        np.minimum.at(lowest, self.keys.number, self.close)
+        return lowest
+
+    @cached_property
+    def first(self) -> IntArray:
+        counts = np.bincount(self.keys.row, minlength=len(self.keys.times))
+        return np.concatenate([[0], np.cumsum(counts)])
+
+
 def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -> Market:
     """Checks both frames and joins them.
 
@@ -79,36 +108,62 @@ def prepare(prices: pd.DataFrame, signals: pd.DataFrame, execution: Execution) -
         Times that are not ascending or twice, NaN or non-positive prices, unknown symbols, signals without a bar, a
         lot that is too small.
     """
-    check_calendar(execution.calendar)
-    times, names = _keys(prices, "prices")
+    bars = prepare_bars(prices)
+    return decided(bars, _keys(signals, "signals"), target_weights(signals, execution), execution)
+
+
+def prepare_bars(prices: pd.DataFrame) -> Bars:
+    """The half of `prepare` that signals have no part in."""
     if not len(prices):
         raise ConfigurationError("prices: there are no bars; is the range empty?")
-    numbers, symbols = pd.factorize(names, sort=True)
-    _check_ascending(times, numbers, names, "prices")
-    _check_prices(prices, times, names)
-    rows, row_of_bar = np.unique(times, return_inverse=True)
-    order = np.lexsort((numbers, row_of_bar))
-    close = _numbers(prices["close"], "prices")
-    known = [str(symbol) for symbol in symbols]
-    lots = np.array([execution.lot_of(symbol) for symbol in known])
-    _check_lots(close, lots[numbers], names, execution)
-    bar_row = row_of_bar[order]
-    decisions = _decisions(signals, known, rows, bar_row * len(symbols) + numbers[order], execution)
-    tradable, silent = _tradable(prices, numbers, len(known))
-    return Market(
-        symbols=known,
-        times=pd.DatetimeIndex(rows.astype("datetime64[ms]"), tz="UTC", name="time"),
-        first=np.searchsorted(bar_row, np.arange(len(rows) + 1)),
-        symbol=numbers[order].astype(np.int64),
+    keys = _keys(prices, "prices")
+    _check_ascending(keys, "prices")
+    _check_prices(prices, keys)
+    tradable, silent = _tradable(prices, keys)
+    order = keys.order()
+    return Bars(
+        keys=keys.sorted(order),
         open=prices["open"].to_numpy(np.float64)[order],
-        close=close[order],
+        close=_numbers(prices["close"], "prices")[order],
         tradable=tradable[order],
-        lots=lots,
-        without_volume=[symbol for symbol, no_volume in zip(known, silent.tolist(), strict=True) if no_volume],
-        decision_row=decisions[0],
-        decision_symbol=decisions[1],
-        decision_weight=decisions[2],
+        silent=silent,
         opened=prices["open_time"].to_numpy(np.int64)[order] if "open_time" in prices else None,
+    )
+
+
+def decisions_on(bars: Bars, signals: pd.DataFrame, execution: Execution) -> Market:
+    """Like `prepare`, of signals with the columns `symbol` and `time` (ms); those that keep the position are not looked
+    at.
+    """
+    weights = target_weights(signals, execution)
+    speaks = np.flatnonzero(~np.isnan(weights))
+    number, names = pd.factorize(signals["symbol"].array.take(speaks))
+    symbols, number = _used(np.array([str(name) for name in names], object), number)
+    times, row = np.unique(signals["time"].to_numpy(np.int64)[speaks], return_inverse=True)
+    return decided(bars, _Keys(times, symbols.tolist(), row, number), weights[speaks], execution)
+
+
+def decided(bars: Bars, keys: "_Keys", weights: FloatArray, execution: Execution) -> Market:
+    """Bars and the decisions on them."""
+    check_calendar(execution.calendar)
+    symbols = bars.keys.symbols
+    lots = np.array([execution.lot_of(symbol) for symbol in symbols])
+    _check_lots(bars, lots, execution)
+    row, symbol, weight = _decisions(keys, weights, bars, execution)
+    return Market(
+        symbols=symbols,
+        times=bars.times,
+        first=bars.first,
+        symbol=bars.keys.number,
+        open=bars.open,
+        close=bars.close,
+        tradable=bars.tradable,
+        lots=lots,
+        without_volume=[name for name, no_volume in zip(symbols, bars.silent.tolist(), strict=True) if no_volume],
+        decision_row=row,
+        decision_symbol=symbol,
+        decision_weight=weight,
+        opened=bars.opened,
     )
 
 
@@ -130,28 +185,25 @@ def target_weights(signals: pd.DataFrame, execution: Execution) -> FloatArray:
 
 
 def _decisions(
-    signals: pd.DataFrame, symbols: list[str], rows: IntArray, bars: IntArray, execution: Execution
+    keys: "_Keys", weights: FloatArray, bars: Bars, execution: Execution
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Rows, symbols and weights of the signals that order something, by row and symbol.
-
-    `bars` are the keys (row times symbols, plus symbol) of the bars, ascending.
-    """
-    times, names = _keys(signals, "signals")
-    numbers = pd.Index(symbols).get_indexer(names)
-    if (numbers < 0).any():
-        raise ConfigurationError(_unknown(str(names[numbers < 0][0]), symbols))
-    _check_ascending(times, numbers, names, "signals")
-    weights = target_weights(signals, execution)
+    """Rows, symbols and weights of the signals that order something, by row and symbol."""
+    known = bars.keys
+    place_of = {symbol: number for number, symbol in enumerate(known.symbols)}
+    symbol_of = np.array([place_of.get(symbol, -1) for symbol in keys.symbols], np.int64)
+    if (symbol_of < 0).any():
+        first = keys.number[symbol_of[keys.number] < 0][0]
+        raise ConfigurationError(_unknown(keys.symbols[first], known.symbols))
+    _check_ascending(keys, "signals")
     if np.isinf(weights).any():
-        raise ConfigurationError(f"signals: the weight {_where(times, names, np.isinf(weights))} is infinite")
-    speaks = ~np.isnan(weights)
-    times, names, numbers, weights = times[speaks], names[speaks], numbers[speaks], weights[speaks]
-    row = np.minimum(np.searchsorted(rows, times), len(rows) - 1)
-    key = row * len(symbols) + numbers
-    missing = (rows[row] != times) | (bars[np.minimum(np.searchsorted(bars, key), len(bars) - 1)] != key)
+        raise ConfigurationError(f"signals: the weight {keys.where(np.isinf(weights))} is infinite")
+    speaks = np.flatnonzero(~np.isnan(weights))
+    row_of = np.minimum(np.searchsorted(known.times, keys.times), len(known.times) - 1)
+    row, numbers, weights = row_of[keys.row[speaks]], symbol_of[keys.number[speaks]], weights[speaks]
+    missing = (known.times[row_of] != keys.times)[keys.row[speaks]] | ~known.has(row, numbers)
     if missing.any():
         raise ConfigurationError(
-            f"signals: there is a signal {_where(times, names, missing)} but no bar;"
+            f"signals: there is a signal {keys.where_at(int(speaks[missing][0]))} but no bar;"
             " a signal belongs to the bar whose close decided it"
         )
     if execution.rebalance == "on_change":
@@ -172,10 +224,47 @@ def _changed(numbers: IntArray, row: IntArray, weights: FloatArray) -> NDArray[n
     return changed
 
 
-def _keys(frame: pd.DataFrame, what: str) -> tuple[IntArray, pd.Index]:
-    """Times (ms) and symbols of the rows."""
+@dataclass(frozen=True)
+class _Keys:
+    """Where the rows of a frame belong: places in `times` (ms, ascending) and in `symbols` (ascending)."""
+
+    times: IntArray
+    symbols: list[str]
+    row: IntArray
+    number: IntArray
+
+    @cached_property
+    def keys(self) -> IntArray:
+        return self.row * len(self.symbols) + self.number
+
+    @cached_property
+    def ascending(self) -> bool:
+        """By time and symbol, none twice: so come most frames."""
+        return bool((self.keys[1:] > self.keys[:-1]).all())
+
+    def order(self) -> Any:
+        """What sorts the rows by time and symbol."""
+        return slice(None) if self.ascending else np.argsort(self.keys, kind="stable")
+
+    def sorted(self, order: Any) -> "_Keys":
+        return self if self.ascending else _Keys(self.times, self.symbols, self.row[order], self.number[order])
+
+    def has(self, row: IntArray, number: IntArray) -> NDArray[np.bool_]:
+        """Whether there are rows of these; of keys that are ascending."""
+        wanted = row * len(self.symbols) + number
+        return self.keys[np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)] == wanted
+
+    def where(self, bad: NDArray[np.bool_]) -> str:
+        return self.where_at(int(np.flatnonzero(bad)[0]))
+
+    def where_at(self, place: int) -> str:
+        return f"at {_time(self.times[self.row[place]])} of {self.symbols[self.number[place]]}"
+
+
+def _keys(frame: pd.DataFrame, what: str) -> _Keys:
     index = frame.index
-    level = index.get_level_values(0) if isinstance(index, pd.MultiIndex) and index.nlevels == 2 else index
+    many = isinstance(index, pd.MultiIndex) and index.nlevels == 2
+    level, codes = (index.levels[0], index.codes[0]) if many else (index, np.arange(len(frame)))
     if isinstance(level, pd.DatetimeIndex):
         times = times_of(level)
     elif level.dtype.kind in "iu":
@@ -187,9 +276,23 @@ def _keys(frame: pd.DataFrame, what: str) -> tuple[IntArray, pd.Index]:
             f"{what}: the index holds no times; use a DatetimeIndex (or integers, ms since the epoch),"
             " with many symbols a MultiIndex (time, symbol)"
         )
-    if level.hasnans:
+    if level.hasnans or (codes < 0).any():
         raise ConfigurationError(f"{what}: a time is missing (NaT) in the index")
-    return times, index.get_level_values(1).astype(str) if level is not index else pd.Index([ONE_SYMBOL] * len(frame))
+    stamps, row = _used(times, codes)
+    if not many:
+        return _Keys(stamps, [ONE_SYMBOL], row, np.zeros(len(frame), np.int64))
+    names, number = _used(index.levels[1].astype(str).to_numpy(object), index.codes[1])
+    return _Keys(stamps, names.tolist(), row, number)
+
+
+def _used(values: Any, codes: Any) -> tuple[Any, IntArray]:
+    """The values that `codes` name, ascending and once each, and the place among them of each code."""
+    used = np.zeros(len(values), np.bool_)
+    used[codes] = True
+    unique, places = np.unique(values[used], return_inverse=True)
+    place_of = np.zeros(len(values), np.int64)
+    place_of[used] = places
+    return unique, place_of[codes]
 
 
 def _numbers(column: "pd.Series[Any]", what: str) -> FloatArray:
@@ -201,20 +304,23 @@ def _numbers(column: "pd.Series[Any]", what: str) -> FloatArray:
         ) from None
 
 
-def _check_ascending(times: IntArray, numbers: IntArray, names: pd.Index, what: str) -> None:
-    order = np.argsort(numbers, kind="stable")
-    step = np.diff(times[order])
-    same = np.diff(numbers[order]) == 0
+def _check_ascending(keys: _Keys, what: str) -> None:
+    if keys.ascending:
+        return
+    order = np.argsort(keys.number, kind="stable")
+    step = np.diff(keys.row[order])
+    same = np.diff(keys.number[order]) == 0
     for bad, fault in (
         (same & (step == 0), "comes twice"),
         (same & (step < 0), "comes after a later time; sort the frame by time"),
     ):
         if bad.any():
             place = int(order[1:][bad][0])
-            raise ConfigurationError(f"{what}: {_time(times[place])} of {names[place]} {fault}")
+            when, name = keys.times[keys.row[place]], keys.symbols[keys.number[place]]
+            raise ConfigurationError(f"{what}: {_time(when)} of {name} {fault}")
 
 
-def _check_prices(prices: pd.DataFrame, times: IntArray, names: pd.Index) -> None:
+def _check_prices(prices: pd.DataFrame, keys: _Keys) -> None:
     if absent := [name for name in ("open", "close") if name not in prices]:
         raise ConfigurationError(f"prices: there is no column {absent[0]!r}")
     for name in (*PRICES, "volume"):
@@ -229,29 +335,31 @@ def _check_prices(prices: pd.DataFrame, times: IntArray, names: pd.Index) -> Non
                 if np.isnan(value)
                 else "prices are positive, volumes not negative"
             )
-            raise ConfigurationError(f"prices: {name} is {value:g} {_where(times, names, bad)}; {mend}")
+            raise ConfigurationError(f"prices: {name} is {value:g} {keys.where(bad)}; {mend}")
 
 
-def _check_lots(close: FloatArray, lots: FloatArray, names: pd.Index, execution: Execution) -> None:
-    """`lots`: shares in a lot of each bar's symbol."""
-    least = int((close * lots).argmin())
-    if close[least] * lots[least] <= SMALLEST_LOT * execution.capital:
-        lot, name = SMALLEST_LOT * execution.capital / close[least], names[least]
+def _check_lots(bars: Bars, lots: FloatArray, execution: Execution) -> None:
+    """`lots`: shares in a lot of each symbol."""
+    worth = bars.lowest * lots
+    number = int(worth.argmin())
+    if worth[number] <= SMALLEST_LOT * execution.capital:
+        close = bars.lowest[number]
+        lot, name = SMALLEST_LOT * execution.capital / close, bars.keys.symbols[number]
         enough = 10.0 ** math.ceil(math.log10(lot) + 1e-9)
         raise ConfigurationError(
-            f"execution.lot: {lots[least]:g} of {name} at {close[least]:g} is too little to count"
+            f"execution.lot: {lots[number]:g} of {name} at {close:g} is too little to count"
             f" against a capital of {execution.capital:g}; use more than {lot:.3g},"
             f" as in lot: {{default: {execution.lot_of('default'):g}, {name}: {enough:g}}}"
         )
 
 
-def _tradable(prices: pd.DataFrame, numbers: IntArray, symbols: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _tradable(prices: pd.DataFrame, keys: _Keys) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which bars may fill an order, and which symbols have no volume at all. A bar without volume fills nothing, unless
     its symbol has none in any bar: then nobody has counted it.
     """
     traded = prices["volume"].to_numpy(np.float64) > 0 if "volume" in prices else np.zeros(len(prices), np.bool_)
-    silent = np.bincount(numbers, traded, symbols) == 0
-    return traded | silent[numbers], silent
+    silent = np.bincount(keys.number, traded, len(keys.symbols)) == 0
+    return traded | silent[keys.number], silent
 
 
 def _unknown(name: str, symbols: list[str]) -> str:
@@ -262,11 +370,6 @@ def _unknown(name: str, symbols: list[str]) -> str:
         else f"there is: {', '.join(symbols[:10])}{' …' if len(symbols) > 10 else ''}"
     )
     return f"signals: there are no prices of {name!r}; {known}"
-
-
-def _where(times: IntArray, names: pd.Index, bad: NDArray[np.bool_]) -> str:
-    place = int(np.flatnonzero(bad)[0])
-    return f"at {_time(times[place])} of {names[place]}"
 
 
 def _time(milliseconds: int) -> str:

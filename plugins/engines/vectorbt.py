@@ -26,7 +26,7 @@ class VectorbtEngine(BaseBacktestEngine):
 
     Notes
     -----
-    All rows in one compiled loop, so many symbols and a million fills take seconds. The loop is compiled once, which
+    The orders are those of the engine `ledger`; vectorbt fills each in one compiled loop. That is compiled once, which
     is told in a line, and then found on disk; the first use in a process also imports vectorbt (some seconds).
     vectorbt is licensed under the Apache License 2.0 with the Commons Clause: you may use it, but not sell a product
     or a service whose value derives from it. It is not installed unless you ask: ``alphawire[vectorbt]``.
@@ -52,13 +52,13 @@ class VectorbtEngine(BaseBacktestEngine):
 
     def run(self, prices: pd.DataFrame, signals: pd.DataFrame) -> dict[str, Any]:
         try:
-            from plugins.engines import _portfolio, _rows
+            from plugins.engines import _executed, _portfolio
         except ModuleNotFoundError as error:
             raise PluginError(f"vectorbt: {error.name} is not installed; pip install 'alphawire[vectorbt]'") from None
         params = EngineParams(**self.params)
         execution = params.execution()
         market = prepare(prices, signals, execution)
-        log = _rows.simulate(market, execution, compiling=_tell)
+        log = _executed.simulate(market, execution, compiling=_tell)
         report = result(market, log, execution, params.interval, params.risk_free)
         return {**report, "portfolio": _portfolio.portfolio(market, log, execution, params.interval)}
 

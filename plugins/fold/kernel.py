@@ -111,9 +111,25 @@ def compile_function(function: Callable[..., None], *arguments: Any) -> Any:
 
     It is cached under a name of its own for each state of the sources that it depends on (see above).
     """
-    import numba
+    kinds = function, tuple(map(_kind, arguments))
+    if kinds not in _known:
+        import numba
 
-    return _compiled(function, tuple(map(numba.typeof, arguments)))
+        _known[kinds] = _compiled(function, tuple(map(numba.typeof, arguments)))
+    return _known[kinds]
+
+
+_known: dict[Any, Any] = {}
+
+
+def _kind(argument: Any) -> Any:
+    """What `numba.typeof` goes by, in a hundredth of its time."""
+    if isinstance(argument, np.ndarray):
+        flags = argument.flags
+        return argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
+    if isinstance(argument, tuple):
+        return type(argument), tuple(map(_kind, argument))
+    return type(argument)
 
 
 @cache

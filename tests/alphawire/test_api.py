@@ -137,7 +137,7 @@ def test_a_dataset_is_what_a_training_learns_from(
 def test_a_backtest_and_an_explanation(bars: pd.DataFrame, demo: aw.LoadedStrategy, tmp_path: Path) -> None:
     result = demo.backtest(bars, out=tmp_path / "run")
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert result["backtrader"]["metrics"]["total_return"] == told["engines"]["backtrader"]["metrics"]["total_return"]
+    assert result["ledger"]["metrics"]["total_return"] == told["engines"]["ledger"]["metrics"]["total_return"]
     signals = demo.signals(bars)
     last = signals.iloc[-1]
     explanation = demo.explain(last["id"][:12], bars)

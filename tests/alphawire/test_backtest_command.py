@@ -43,7 +43,7 @@ def test_table_and_folder(config: Path, tmp_path: Path) -> None:
     assert "Total return" in done.output
     assert "buy and hold" in done.output
     assert (tmp_path / "run" / "report.html").exists()
-    assert (tmp_path / "run" / "backtrader" / "trades.parquet").exists()
+    assert (tmp_path / "run" / "ledger" / "trades.parquet").exists()
 
 
 def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_json_and_a_range(config: Path, tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert (told["first_open"][:10], told["last_close"][:10]) == ("2014-12-31", "2015-12-31")
     assert told["symbols"] == ["AAPL", "JNJ"]
-    assert told["engines"]["backtrader"]["metrics"]["trades"] > 0
+    assert told["engines"]["ledger"]["metrics"]["trades"] > 0
     assert len(told["config_hash"]) == 16
 
 
@@ -87,7 +87,7 @@ def test_every_different_run_is_a_trial(config: Path, tmp_path: Path) -> None:
     assert len((tmp_path / ".alphawire" / "trials.jsonl").read_text().splitlines()) == 3
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<td>2 in 3</td>" in page
-    yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["backtrader"]["metrics"]
+    yearly = json.loads((tmp_path / "run" / "metrics.json").read_text())["engines"]["ledger"]["metrics"]
     assert told[2]["sharpe"] * yearly["periods_per_year"] ** 0.5 == pytest.approx(yearly["sharpe"], rel=1e-9)
 
 
@@ -107,7 +107,7 @@ def test_two_runs_side_by_side(config: Path, tmp_path: Path) -> None:
     for number in range(2):
         told = json.loads((tmp_path / f"run{number}" / "metrics.json").read_text())
         assert f"<td>{told['config_hash']}</td>" in page
-        assert f"<td>{told['engines']['backtrader']['metrics']['sharpe']:,.2f}</td>" in page
+        assert f"<td>{told['engines']['ledger']['metrics']['sharpe']:,.2f}</td>" in page
     done = CliRunner().invoke(cli, [*both[:3], str(tmp_path), "--out", str(tmp_path / "x.html"), "-c", str(config)])
     assert f"{tmp_path} holds no backtest" in str(done.exception)
     assert not (tmp_path / "x.html").exists()

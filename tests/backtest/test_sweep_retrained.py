@@ -188,7 +188,7 @@ def test_a_sweep_of_one_point_is_the_backtest_of_that_range(tmp_path: Path) -> N
     plain |= {"model": None, "prediction": "momentum", "universe": "*"}
     plain["signal"] = {"key": "signal.threshold", "params": {"buy_threshold": 0.06, "sell_threshold": 0.05}}
     span = ("--from", "2014-03-01", "--to", "2014-12-01")
-    whole = command(tmp_path, "backtest", plain, *span)["engines"]["backtrader"]["metrics"]
+    whole = command(tmp_path, "backtest", plain, *span)["engines"]["ledger"]["metrics"]
     grid = ("--grid", "execution.weight=0.4", "--backend", "threading", "--jobs", "1")
     [point] = command(tmp_path, "sweep", plain, *span, *grid)["points"]
     assert whole["trades"] > 4

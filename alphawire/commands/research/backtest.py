@@ -36,7 +36,7 @@ SHOWN = (
     "--engine",
     "engines",
     multiple=True,
-    default=("backtrader",),
+    default=("ledger",),
     show_default=True,
     metavar="KEY",
     help="an engine; give it several times for several",

@@ -36,7 +36,7 @@ SHOWN = 10
     "--grid", "given", multiple=True, required=True, metavar="KEY=V1,V2",
     help="values of a setting, such as signal.buy_threshold=0.01,0.02 (any number of times)",
 )  # fmt: skip
-@click.option("--engine", default="backtrader", show_default=True, metavar="KEY")
+@click.option("--engine", default="ledger", show_default=True, metavar="KEY")
 @source_option
 @news_option
 @click.option("--from", "start", type=TIME, help="first close time to trade on; earlier bars warm up")

@@ -35,18 +35,21 @@ from numpy.typing import NDArray
 
 from plugins.engines.market import FloatArray, IntArray, Market
 from plugins.engines.results.cautions import decisions_below_lot, warnings
-from plugins.engines.results.metrics import metrics
+from plugins.engines.results.exposures import exposures
+from plugins.engines.results.metrics import Metrics, Scale, Traded, measures, metrics
 from plugins.engines.results.round_trips import round_trips
 from schemas.configuration import Execution
 from schemas.wire import bar_length
 
 FILL = np.dtype(
     [
-        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("lots", "i8"), ("price", "f8"),
-        ("commission", "f8"), ("cash", "f8"), ("position", "i8"),
+        ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("lots", "i8"), ("mark", "f8"),
+        ("price", "f8"), ("commission", "f8"), ("cash", "f8"), ("position", "i8"),
     ], align=True
 )  # fmt: skip
-"""One fill: its row and symbol, the row that decided it, the part of the order, and cash and position after it."""
+"""One fill: its row and symbol, the row that decided it, the part of the order, the price before and after what
+worsened it, and cash and position after it.
+"""
 CUT = np.dtype(
     [
         ("row", "i8"), ("symbol", "i8"), ("decided", "i8"), ("opens", "?"), ("wanted", "i8"), ("filled", "i8"),
@@ -66,14 +69,18 @@ Records = NDArray[np.void]
 @dataclass(frozen=True)
 class EngineLog:
     """What an engine wrote down: its fills, cuts and pending orders in order (`FILL`, `CUT`, `PENDING`; rows and
-    symbols by number, sizes in lots), and cash and equity after each row.
+    symbols by number, sizes in lots), and after each row the cash, and the value of all positions.
     """
 
     fills: Records
     cuts: Records
     pending: Records
     cash: FloatArray
-    equity: FloatArray
+    net: FloatArray
+
+    @property
+    def equity(self) -> FloatArray:
+        return self.cash + self.net
 
 
 def result(
@@ -84,16 +91,8 @@ def result(
     fills = _fills(market, log, clock)
     positions = _positions(market, log)
     closes = market.closes()
-    values = np.nan_to_num(positions.to_numpy() * closes)
-    equity = pd.DataFrame(
-        {
-            "equity": log.equity,
-            "cash": log.cash,
-            "long": values.clip(min=0).sum(axis=1),
-            "short": values.clip(max=0).sum(axis=1),
-        },
-        index=market.times,
-    )
+    long, short = exposures(market, log.fills)
+    equity = pd.DataFrame({"equity": log.equity, "cash": log.cash, "long": long, "short": short}, index=market.times)
     trades = _trades(market, log, clock)
     looks_ahead = execution.price == "this_close"
     known = _before_fills(log, execution, positions.to_numpy(), closes) if looks_ahead else log.equity
@@ -139,6 +138,20 @@ class _Clock:
         count = len(market.symbols)
         places = np.searchsorted(market.row * count + market.symbol, rows * count + symbols)
         return pd.DatetimeIndex(market.opened[places].astype("datetime64[ms]"), tz="UTC")
+
+
+def measured(market: Market, log: EngineLog, execution: Execution, periods: float, risk_free: float) -> Metrics:
+    """The metrics of `result` alone."""
+    long, short = exposures(market, log.fills)
+    fills, trips = log.fills, round_trips(log.fills, market.lots)
+    size = _shares(fills["lots"], market.lots[fills["symbol"]])
+    return measures(
+        market.times,
+        log.equity,
+        long - short,
+        Traded(trips["pnl"].copy(), np.abs(size) * fills["price"], fills["commission"].copy()),
+        Scale(execution.capital, periods, risk_free),
+    )
 
 
 def _fills(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
@@ -225,10 +238,11 @@ def _trades(market: Market, log: EngineLog, clock: _Clock) -> pd.DataFrame:
 
 def _own_bars(market: Market, symbols: IntArray, begin: IntArray, end: IntArray) -> IntArray:
     """Bars of each symbol after row `begin` up to row `end`: other symbols' times are none of its own."""
-    rows = len(market.times)
-    own = np.sort(market.symbol * rows + market.row)
-    until, since = (np.searchsorted(own, symbols * rows + row) for row in (end, begin))
-    return until - since
+    counted = np.zeros((len(market.times), len(market.symbols)), np.int32)
+    counted[market.row, market.symbol] = 1
+    np.cumsum(counted, axis=0, out=counted)
+    bars: IntArray = (counted[end, symbols] - counted[begin, symbols]).astype(np.int64)
+    return bars
 
 
 def _before_fills(log: EngineLog, execution: Execution, positions: FloatArray, closes: FloatArray) -> FloatArray:

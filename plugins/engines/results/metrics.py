@@ -6,7 +6,7 @@ None, never 0 or infinity. All fractions are plain (0.1 is 10 %), money is in th
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -74,14 +74,41 @@ def metrics(
     empyrical-reloaded computes the same from the returns, and the tests compare with it.
     """
     times = pd.DatetimeIndex(equity_curve.index)
-    equity = equity_curve["equity"].to_numpy(np.float64)
     periods = periods_per_year(times, interval_ms, calendar) if periods is None else periods
+    size, price = (fills[name].to_numpy(np.float64) for name in ("size", "price"))
+    return measures(
+        times,
+        equity_curve["equity"].to_numpy(np.float64),
+        (equity_curve["long"] - equity_curve["short"]).to_numpy(np.float64),
+        Traded(trades["pnl"].to_numpy(np.float64), np.abs(size) * price, fills["commission"].to_numpy(np.float64)),
+        Scale(capital, periods, risk_free),
+    )
+
+
+class Traded(NamedTuple):
+    """Profits of the trades; notionals and commissions of the fills."""
+
+    pnl: FloatArray
+    notional: FloatArray
+    commission: FloatArray
+
+
+class Scale(NamedTuple):
+    """What amounts and returns are measured by."""
+
+    capital: float
+    periods: float
+    risk_free: float
+
+
+def measures(times: pd.DatetimeIndex, equity: FloatArray, gross: FloatArray, traded: Traded, scale: Scale) -> Metrics:
+    """`metrics` of arrays; `gross` is the value of long and short positions without their signs."""
+    capital, periods, risk_free = scale
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = equity[1:] / equity[:-1] - 1.0
     years = max(len(returns) / periods, (times[-1] - times[0]) / YEAR)
     growth = _growth(float(equity[-1]) / capital, years)
     drawdown, drawdown_bars, drawdown_days = max_drawdown(times, equity, capital)
-    gross = (equity_curve["long"] - equity_curve["short"]).to_numpy(np.float64)
     values: Mapping[str, Any] = {
         "final_equity": equity[-1],
         "total_return": equity[-1] / capital - 1.0,
@@ -91,12 +118,12 @@ def metrics(
         "max_drawdown": drawdown,
         "max_drawdown_bars": drawdown_bars,
         "max_drawdown_days": drawdown_days,
-        **_trading(trades["pnl"].to_numpy(np.float64)),
-        "turnover": _ratio(float((fills["size"].abs() * fills["price"]).sum()), float(equity.mean()) * years),
+        **_trading(traded.pnl),
+        "turnover": _ratio(float(traded.notional.sum()), float(equity.mean()) * years),
         "bars_in_market": int((gross > 0).sum()),
         "exposure": float((gross / equity).mean()) if (equity > 0).all() else None,
-        "commission": fills["commission"].sum(),
-        "fills": len(fills),
+        "commission": traded.commission.sum(),
+        "fills": len(traded.notional),
         "bars": len(equity),
         "periods_per_year": periods,
     }

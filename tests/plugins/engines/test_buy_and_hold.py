@@ -29,9 +29,10 @@ def by_pandas(bars: pd.DataFrame, cash: float, size: float, price: str) -> "pd.S
     return held.where(bars.index >= bought, cash)
 
 
-@pytest.fixture(params=["backtrader", "vectorbt"])
+@pytest.fixture(params=["ledger", "backtrader", "vectorbt"])
 def engine(request: pytest.FixtureRequest) -> str:
-    pytest.importorskip(request.param, reason=f"the engine's library {request.param} is not installed")
+    if request.param != "ledger":
+        pytest.importorskip(request.param, reason=f"the engine's library {request.param} is not installed")
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Both engines against the ledger in exact fractions, over seeded scenarios: the same fills, the same money to 1e-8.
+"""All engines against the ledger in exact fractions, over seeded scenarios: the same fills, the same money to 1e-8.
 
 A scenario that differs is shrunk, and shown as a table.
 """
@@ -17,7 +17,7 @@ from schemas.errors import AlphawireError
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
 pytest.importorskip("vectorbt", reason="the engine's library is not installed: pip install 'alphawire[vectorbt]'")
 
-ENGINES = ("backtrader", "vectorbt")
+ENGINES = ("ledger", "backtrader", "vectorbt")
 FEW, ALL = 80, 500
 SLICE = 50
 MINUTE = pd.Timedelta("1min")

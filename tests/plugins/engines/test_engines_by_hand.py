@@ -1,4 +1,4 @@
-"""Tiny cases with every number worked out by hand, in exact fractions, in the test itself; for both engines."""
+"""Tiny cases with every number worked out by hand, in exact fractions, in the test itself; for all engines."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -38,9 +38,10 @@ def says(column: str = "signal", **symbols: dict[int, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["time", "symbol", column]).set_index(["time", "symbol"])
 
 
-@pytest.fixture(params=["backtrader", "vectorbt"])
+@pytest.fixture(params=["ledger", "backtrader", "vectorbt"])
 def run(request: pytest.FixtureRequest) -> Run:
-    pytest.importorskip(request.param, reason=f"the engine's library {request.param} is not installed")
+    if request.param != "ledger":
+        pytest.importorskip(request.param, reason=f"the engine's library {request.param} is not installed")
 
     def run_engine(prices: pd.DataFrame, signals: pd.DataFrame, **rules: Any) -> dict[str, Any]:
         return engine_registry.create(request.param, **{**FREE, **rules}).run(prices, signals)

@@ -1,4 +1,4 @@
-"""Mistakes put back into both engines on purpose: each is found by a few of the scenarios.
+"""Mistakes put back into all engines on purpose: each is found by a few of the scenarios.
 
 The compiled loops run as the plain Python that they are written in, so that a part can be exchanged.
 """
@@ -13,6 +13,7 @@ from comparison import book_of, difference, shrunk, table
 from scenarios import Scenario, scenario
 
 from plugins.engines import contract, engine_registry
+from plugins.engines.account import account, step
 from plugins.engines.results import round_trips
 
 pytest.importorskip("backtrader", reason="the engine's library is not installed: pip install 'alphawire[backtest]'")
@@ -40,12 +41,13 @@ def found(engine: str, **rules: Any) -> str | None:
     return None
 
 
-@pytest.fixture(params=["backtrader", "vectorbt"])
+@pytest.fixture(params=["ledger", "backtrader", "vectorbt"])
 def engine(request: pytest.FixtureRequest, monkeypatch: Patch) -> str:
     """The engine's key; its loops are not compiled."""
-    from plugins.engines import _rows
+    from plugins.engines import _executed
 
-    monkeypatch.setattr(_rows, "compile_function", _plain)
+    monkeypatch.setattr(account, "compile_function", _plain)
+    monkeypatch.setattr(_executed, "compile_function", _plain)
     monkeypatch.setattr(round_trips, "compile_function", _plain)
     return str(request.param)
 
@@ -88,11 +90,12 @@ def test_fill_at_the_close_that_decided(engine: str) -> None:
 
 
 def no_fee_on_sales(patch: Patch) -> None:
-    from plugins.engines import _cerebro, _rows
+    from plugins.engines import _cerebro, _executed
 
-    order = _rows.order_nb
+    patch.setattr(step, "fee", lambda size, price, commission: max(size, 0.0) * price * commission)
+    order = _executed.order_nb
     patch.setattr(
-        _rows,
+        _executed,
         "order_nb",
         lambda size, price, fees, slippage: order(size, price, fees=fees * (size > 0), slippage=slippage),
     )
@@ -119,19 +122,19 @@ def averaged_twice(patch: Patch) -> None:
 
 
 def lost_on_a_missing_bar(patch: Patch) -> None:
-    from plugins.engines import _cerebro, _rows
+    from plugins.engines import _cerebro
 
-    fill, send = _rows.fill_orders, _cerebro.Trader._send
+    fill, send = step.fill_orders, _cerebro.Trader._send
 
-    def fill_orders(bars: Any, rules: Any, book: Any, row: int) -> None:
-        fill(bars, rules, book, row)
-        book.decided[:] = -1
+    def fill_orders(rows: Any, rules: Any, book: Any, row: int) -> None:
+        fill(rows, rules, book, row)
+        book.slots["decided"] = -1
 
     def send_and_forget(trader: Any) -> None:
         send(trader)
         trader.waiting.clear()
 
-    patch.setattr(_rows, "fill_orders", fill_orders)
+    patch.setattr(step, "fill_orders", fill_orders)
     patch.setattr(_cerebro.Trader, "_send", send_and_forget)
 
 
@@ -152,12 +155,10 @@ def rounded_to_the_nearest_lot(patch: Patch) -> None:
 
 
 def _exchange(patch: Patch, name: str, change: Callable[[Any], Any]) -> None:
-    """A function of the contract, in both engines."""
-    from plugins.engines import _rows
-
+    """A function of the contract, in all engines."""
     changed = change(getattr(contract, name))
     patch.setattr(contract, name, changed)
-    patch.setattr(_rows, name, changed)
+    patch.setattr(step, name, changed)
 
 
 MISTAKES = [

@@ -34,6 +34,7 @@ def test_compiling_is_told_once_and_then_found_on_disk(
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     for told in (1, 0):
         kernel._compiled.cache_clear()
+        kernel._known.clear()
         caplog.clear()
         with caplog.at_level(logging.INFO):
             assert final() == 1200.0
@@ -43,9 +44,9 @@ def test_compiling_is_told_once_and_then_found_on_disk(
 
 def test_an_edit_of_the_sizing_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cached loop's name follows the source of the contract, which numba itself does not look at."""
-    from plugins.engines import _rows
+    from plugins.engines.account import step
 
-    name, source = kernel.cached_name(_rows.run_rows), kernel._source
+    name, source = kernel.cached_name(step.run_rows), kernel._source
     edited = "contract.py"
     monkeypatch.setattr(
         kernel,
@@ -53,10 +54,10 @@ def test_an_edit_of_the_sizing_is_compiled_anew(monkeypatch: pytest.MonkeyPatch)
         lambda thing: source(thing) + (b"#" if getattr(thing, "__module__", "").endswith(edited[:-3]) else b""),
     )
     kernel.cached_name.cache_clear()
-    assert kernel.cached_name(_rows.run_rows) != name
+    assert kernel.cached_name(step.run_rows) != name
     monkeypatch.undo()
     kernel.cached_name.cache_clear()
-    assert kernel.cached_name(_rows.run_rows) == name
+    assert kernel.cached_name(step.run_rows) == name
 
 
 def test_portfolio_has_the_same_fills_and_value() -> None:
