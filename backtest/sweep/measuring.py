@@ -30,7 +30,7 @@ class Engine(NamedTuple):
 class _Prepared(NamedTuple):
     """The bars that this process used last, and how many a year has, by interval and calendar."""
 
-    name: tuple[str, str | None]
+    name: tuple[str, str | None, str]
     bars: Bars
     periods: dict[tuple[str, str], float]
 
@@ -62,7 +62,7 @@ def _measured(
     engine: Engine, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame
 ) -> tuple[Metrics, Any, Any]:
     """By an engine that can do without tables, on bars that are prepared once for many points."""
-    prepared = _prepared((engine.data, point.symbol), strategy, bars)
+    prepared = _prepared((engine.data, point.symbol, repr(strategy.universe)), strategy, bars)
     execution = strategy.execution
     year = strategy.interval, execution.calendar
     if year not in prepared.periods:
@@ -72,7 +72,7 @@ def _measured(
     return metrics, equity, prepared.bars.keys.times
 
 
-def _prepared(name: tuple[str, str | None], strategy: Strategy, bars: pd.DataFrame) -> _Prepared:
+def _prepared(name: tuple[str, str | None, str], strategy: Strategy, bars: pd.DataFrame) -> _Prepared:
     if not _last or _last[0].name != name:
         _last[:] = [_Prepared(name, prepare_bars(_frames(strategy, bars, bars[:0].assign(time=0))[0]), {})]
     return _last[0]
