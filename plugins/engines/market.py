@@ -252,7 +252,9 @@ class _Keys:
     def has(self, row: IntArray, number: IntArray) -> NDArray[np.bool_]:
         """Whether there are rows of these; of keys that are ascending."""
         wanted = row * len(self.symbols) + number
-        return self.keys[np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)] == wanted
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: NDArray[np.bool_] = self.keys[places] == wanted
+        return found
 
     def where(self, bad: NDArray[np.bool_]) -> str:
         return self.where_at(int(np.flatnonzero(bad)[0]))
@@ -262,7 +264,7 @@ class _Keys:
 
 
 def _keys(frame: pd.DataFrame, what: str) -> _Keys:
-    index = frame.index
+    index: Any = frame.index
     many = isinstance(index, pd.MultiIndex) and index.nlevels == 2
     level, codes = (index.levels[0], index.codes[0]) if many else (index, np.arange(len(frame)))
     if isinstance(level, pd.DatetimeIndex):
