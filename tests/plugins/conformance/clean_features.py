@@ -465,4 +465,4 @@ class ReferenceFilledFromBefore(OneColumn):
     lookback = 6
 
     def value(self, data):
-        return data["close"] / data["with.close"].ffill(limit=5)
+        return data["with.close"].ffill(limit=5) - 0.5
