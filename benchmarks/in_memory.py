@@ -15,8 +15,8 @@ from plugins.pipeline.strategy_run import RunSettings
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.configuration import Strategy
 from schemas.wire import FIRST_TIME, Model
+from streams.kafka.row_batches import RecordRows, RowBatch
 from streams.kafka.topics.specs import LARGEST_BATCH
-from streams.publishing.signal_rows import SignalBatch, SignalRows
 
 CHUNK, FURTHER = 500, 15_000
 """Bars of a chunk; those that are kept for measuring."""
@@ -61,13 +61,13 @@ def chunks(batch: BarBatch, size: int, first: int = 0, end: int | None = None) -
 
 def publish(pipeline: Pipeline, chunk: dict[str, BarBatch]) -> int:
     """One chunk, into batches as a writer fills them; how many signals it came to."""
-    batch, signals = SignalBatch(PRODUCER), 0
+    batch, signals = RowBatch(PRODUCER), 0
     for columns in pipeline.feed(chunk).signals.columns:
-        left: SignalRows | None = SignalRows("signals", columns.rendered()) if len(columns) else None
+        left: RecordRows | None = RecordRows("signals", columns.rendered()) if len(columns) else None
         while left:
             signals += (taken := batch.extend(left))
             if left := left.later(taken):
-                batch = SignalBatch(PRODUCER)
+                batch = RowBatch(PRODUCER)
     return signals
 
 

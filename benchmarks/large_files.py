@@ -21,8 +21,9 @@ import pandas as pd
 
 from benchmarks.common import generated_bars, long_lived
 from schemas.configuration import Kafka
+from streams.ingest.bar_rows import BarRows
 from streams.ingest.ordered.bar_stream import open_bars
-from streams.ingest.produce import Chosen, _Places, _records, produce_bars
+from streams.ingest.produce import Chosen, produce_bars
 from streams.ingest.sender import open_sender
 from streams.kafka.topics import create_topics
 
@@ -77,8 +78,9 @@ async def bare(kafka: Kafka, frame: pd.DataFrame) -> float:
     """The same records, encoded before, by a producer with the same settings."""
     from collections import deque
 
-    places = _Places(kafka.partitioner, kafka.partitions).of(frame["symbol"]).tolist()
-    lines = list(zip(_records(frame), places, strict=True))
+    rows = BarRows("bars", kafka.partitioner, kafka.partitions)
+    steps = (frame.iloc[first : first + 4_000] for first in range(0, len(frame), 4_000))
+    lines = [(line, place) for step in steps for place, some in rows.of(step) for line in some.key_values()]
     async with open_sender(kafka, "bars", None) as sender:
         producer, topic, waiting = sender._producer, sender._topic, deque()
         began = time.perf_counter()

@@ -22,8 +22,8 @@ from plugins.pipeline.strategy_run import RunSettings, Source
 from plugins.strategy.ready import ReadyStrategy, ready_strategy
 from schemas.wire import Bar, decode_bar, encode
 from streams.consuming.intake import Intake
+from streams.kafka.row_batches import RecordRows
 from streams.kafka.topics.specs import LARGEST_BATCH
-from streams.publishing.signal_rows import SignalRows
 from streams.publishing.writer import Record, Writer
 
 SYMBOLS, EACH, ROUNDS, CHUNK = 125, 400, 5, 2_000
@@ -59,7 +59,7 @@ def one_round(ready: ReadyStrategy, records: list[Fetched], writer: Writer, spen
         times.append(clock())
         structs = [Record("s", s.content.symbol.encode(), encode(s), s.content.time) for s in signals]
         times.append(clock())
-        rows = [SignalRows("s", columns.rendered()) for columns in signals.columns]
+        rows = [RecordRows("s", columns.rendered()) for columns in signals.columns]
         times.append(clock())
         list(writer._batches(0, structs))
         times.append(clock())

@@ -21,7 +21,7 @@ from plugins.fold.trades.kinds import BarKind
 from schemas.configuration import Config, load_config
 from schemas.wire import encode
 from schemas.wire.trades import Trade, decode_trade
-from streams.ingest.produce import open_sender, send_all
+from streams.ingest.sender import Lines, Pace, open_sender, send_all
 from streams.kafka.brokers import Broker
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
@@ -65,7 +65,8 @@ async def fill(config: Config, trades: Sequence[Trade]) -> None:
     partitions = np.array([partition_of(trade.symbol.encode(), PARTITIONS, "murmur2") for trade in trades])
     async with open_sender(config.kafka, "trades", None) as sender:
         lines = [(trade.symbol.encode(), encode(trade), trade.time) for trade in trades]
-        await send_all(sender, lambda first, upto: lines[first:upto], partitions, None, 4_000)
+        part = Lines(lambda first, upto: lines[first:upto], partitions, np.array([trade.time for trade in trades]))
+        await send_all(sender, [part], Pace(None, None), 4_000)
 
 
 def copy_rate(path: Path, count: int) -> float:

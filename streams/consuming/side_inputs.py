@@ -20,8 +20,8 @@ from schemas.wire.news import decode_news
 from schemas.wire.side_inputs import decode_side_input
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import open_consumer
-from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps, Span
+from streams.kafka.gaps.detection import watch_gaps
 from streams.kafka.log import Log
 from streams.kafka.topics import topic_name
 

@@ -27,8 +27,8 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps, Span, clipped
+from streams.kafka.gaps.detection import watch_gaps
 from streams.kafka.header_repair import read_tolerantly
 from streams.process import trace
 from streams.process.exits import Die, cause, no_silent_end

@@ -17,7 +17,7 @@ from streams.ingest.article_symbols import plain, symbols_in
 from streams.ingest.bar_files import EXAMPLES, Refused, load
 from streams.ingest.reading.places import pieces_of
 from streams.ingest.row_places import row_places
-from streams.ingest.sender import Line, Pace, Part, Progress, open_sender, send_all
+from streams.ingest.sender import Line, Lines, Pace, Progress, open_sender, send_all
 from streams.ingest.times import check_dates, dates_note, published_in
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import partition_count
@@ -195,7 +195,7 @@ async def produce_news(
     kind = "murmur2" if kafka.partitioner == "as_is" else kafka.partitioner
     homes = np.array([partition_of(article.id.encode(), count, kind) for article in articles], np.int64)
     async with open_sender(kafka, "news", progress) as sender:
-        part = Part(lambda first, upto: _lines(articles[first:upto]), homes, times)
+        part = Lines(lambda first, upto: _lines(articles[first:upto]), homes, times)
         seconds = await send_all(sender, [part], pace, STEP)
     symbols = {symbol for article in articles for symbol in article.symbols}
     first, last = (int(times.min()), int(times.max())) if len(times) else (None, None)

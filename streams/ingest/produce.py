@@ -5,20 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from msgspec import UNSET
 from numpy.typing import NDArray
 
-from plugins.base.bars import COLUMNS
 from schemas.configuration import Kafka
-from schemas.errors import ConfigurationError
-from schemas.wire import Bar, encode, name_of_length
 from streams.ingest.bar_files import EXAMPLES, Refused, check_symbols, during
+from streams.ingest.bar_rows import BarRows
 from streams.ingest.normal.forming import FORMING, unfinished
-from streams.ingest.sender import Line, Pace, Part, Progress, open_sender, send_all
-from streams.kafka.partitioner import partition_of
-from streams.kafka.topics import partition_count
+from streams.ingest.sender import Pace, Part, Progress, Sender, open_sender, send_all
+from streams.kafka.topics import partition_count, topic_name
 
-STEP = 1_000
+STEP = 4_000
 """Bars encoded at once for each partition: small enough that sending goes on meanwhile."""
 
 
@@ -118,10 +114,10 @@ async def produce_bars(
     """
     pace, sent = Pace(rate, speed), _Sent()
     count = await partition_count(kafka)
-    places = _Places(kafka.partitioner, count)
+    rows = BarRows(topic_name(kafka, "bars"), kafka.partitioner, count)
     frames = [bars] if isinstance(bars, pd.DataFrame) else bars
     async with open_sender(kafka, "bars", progress) as sender:
-        seconds = await send_all(sender, (_part(sent.seen(frame), places) for frame in frames), pace, STEP * count)
+        seconds = await send_all(sender, (_Bars(sent.seen(frame), rows) for frame in frames), pace, STEP * count)
     return Produced(sent.bars, len(sent.symbols), sent.first, sent.last, seconds)
 
 
@@ -142,45 +138,13 @@ class _Sent:
         return frame
 
 
-def _part(frame: pd.DataFrame, places: "_Places") -> Part:
-    times = frame["close_time"].to_numpy(np.int64)
-    return Part(lambda first, upto: _records(frame.iloc[first:upto]), places.of(frame["symbol"]), times)
+class _Bars(Part):
+    """Some bars, sent as rows."""
 
+    def __init__(self, frame: pd.DataFrame, rows: BarRows) -> None:
+        super().__init__(rows.partitions(frame["symbol"]), frame["close_time"].to_numpy(np.int64))
+        self._frame, self._rows = frame, rows
 
-class _Places:
-    """The partition of each symbol. Where any will do (`as_is`), the one that murmur2 says."""
-
-    def __init__(self, partitioner: str, count: int) -> None:
-        self._kind, self._count = "murmur2" if partitioner == "as_is" else partitioner, count
-        self._known: dict[str, int] = {}
-
-    def of(self, symbols: "pd.Series[str]") -> NDArray[np.int64]:
-        codes, distinct = pd.factorize(symbols)
-        for symbol in distinct:
-            if symbol not in self._known:
-                self._known[symbol] = partition_of(symbol.encode(), self._count, self._kind)
-        return np.array([self._known[symbol] for symbol in distinct], np.int64)[codes]
-
-
-def _records(frame: pd.DataFrame) -> Iterator[Line]:
-    opened, closed = frame["open_time"].tolist(), frame["close_time"].tolist()
-    intervals = (
-        frame["interval"].tolist()
-        if "interval" in frame
-        else [interval_name(end - start) for start, end in zip(opened, closed, strict=True)]
-    )
-    flats = [each or UNSET for each in frame["flat"].tolist()] if "flat" in frame else [UNSET] * len(frame)
-    values = (frame[name].astype(np.float64).tolist() for name in COLUMNS)
-    for symbol, interval, start, end, flat, opens, high, low, close, volume in zip(
-        frame["symbol"].tolist(), intervals, opened, closed, flats, *values, strict=True
-    ):
-        bar = Bar(symbol, interval, start, end, opens, high, low, close, volume, flat=flat)
-        yield symbol.encode(), encode(bar), end
-
-
-def interval_name(length: int) -> str:
-    """Shortest name of an interval of `length` ms: ``1h`` for 3,600,000; `ConfigurationError` unless whole seconds."""
-    try:
-        return name_of_length(length)
-    except ValueError as error:
-        raise ConfigurationError(f"close_time minus open_time is {error}") from None
+    async def send(self, sender: Sender, first: int, upto: int) -> None:
+        for partition, rows in self._rows.of(self._frame.iloc[first:upto]):
+            await sender.send_rows(rows, partition)

@@ -1,10 +1,10 @@
 """Records to a topic: in their order, not before they are due, and each acknowledged."""
 
+import abc
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from schemas.errors import AlphawireError, BrokerError, ConfigurationError
 from streams.kafka.client_logging import quiet_aiokafka
 from streams.kafka.clients import gives_producer_ids, open_producer
 from streams.kafka.refusals import refused_write
+from streams.kafka.row_batches import RecordRows, RowBatch
 from streams.kafka.topics import topic_name
 
 if TYPE_CHECKING:
@@ -31,13 +32,28 @@ Line = tuple[bytes, bytes, int]
 """Key, value and timestamp of a record."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some records: `lines` gives those with numbers in [first, upto); their partitions and times, in ms."""
+class Part(abc.ABC):
+    """Some records: their partitions and times, in ms."""
 
-    lines: Callable[[int, int], Iterable[Line]]
-    partitions: NDArray[np.int64]
-    times: NDArray[np.int64]
+    def __init__(self, partitions: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+        self.partitions, self.times = partitions, times
+
+    @abc.abstractmethod
+    async def send(self, sender: "Sender", first: int, upto: int) -> None:
+        """Those with numbers in [first, upto)."""
+
+
+class Lines(Part):
+    """Records one by one: `lines` gives those with numbers in [first, upto)."""
+
+    def __init__(
+        self, lines: Callable[[int, int], Iterable[Line]], partitions: NDArray[np.int64], times: NDArray[np.int64]
+    ) -> None:
+        super().__init__(partitions, times)
+        self._lines = lines
+
+    async def send(self, sender: "Sender", first: int, upto: int) -> None:
+        await sender.send(self._lines(first, upto), self.partitions[first:upto])
 
 
 class Pace:
@@ -97,7 +113,7 @@ async def _send(sender: "Sender", part: Part, due: NDArray[np.float64] | None, s
             await sender.settle()
             await asyncio.sleep(max(due[sent] - (clock() - began), 0))
             upto = min(upto, int(np.searchsorted(due, clock() - began + TICK, "right")))
-        await sender.send(part.lines(sent, upto), part.partitions[sent:upto])
+        await part.send(sender, sent, upto)
         sent = upto
 
 
@@ -121,6 +137,17 @@ class Sender:
                     await self._submit(batch, partition)
                 batches[partition] = batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=time)
+
+    async def send_rows(self, rows: RecordRows, partition: int) -> None:
+        """Rendered records, packed without an object for each."""
+        left: RecordRows | None = rows
+        while left is not None:
+            batch = self._open.get(partition)
+            if not isinstance(batch, RowBatch):
+                batch = self._open[partition] = RowBatch(self._producer)
+            left = left.later(batch.extend(left))
+            if left is not None:
+                await self._submit(self._open.pop(partition), partition)
 
     async def _submit(self, batch: "BatchBuilder", partition: int) -> None:
         from aiokafka.errors import KafkaError

@@ -254,7 +254,7 @@ async def read_batches_to_end(
     at = TopicPartition(topic, partition)
     options = {"max_partition_fetch_bytes": 4 << 20, "auto_offset_reset": "earliest", **READER}
     if gaps:
-        from streams.kafka.gap_detection import watch_gaps
+        from streams.kafka.gaps.detection import watch_gaps
 
         watch_gaps()
         options["key_deserializer"] = gaps

@@ -17,10 +17,10 @@ from schemas.wire.cross_sections import PredictionRecord
 from streams.consuming.intake import DeadLetter
 from streams.kafka.partitioner import partition_of
 from streams.kafka.refusals import refused_write
+from streams.kafka.row_batches import RecordRows, RowBatch
 from streams.kafka.topics.specs import LARGEST_BATCH
 from streams.process import trace
 from streams.process.failpoints import failpoint
-from streams.publishing.signal_rows import SignalBatch, SignalRows
 from streams.publishing.topic_names import TopicNames
 
 MAX_DEAD_LETTER = 256 * 1024
@@ -43,19 +43,19 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return len(self.key or b"") + len(self.value or b"") + 64
 
 
-Output = Record | SignalRows
+Output = Record | RecordRows
 """What is to be written: one record, or rows of signals."""
 
 
 def count_of(output: Iterable[Output]) -> int:
     """How many records it comes to."""
-    return sum(len(each) if isinstance(each, SignalRows) else 1 for each in output)
+    return sum(len(each) if isinstance(each, RecordRows) else 1 for each in output)
 
 
 def each_record(output: Iterable[Output]) -> Iterator[Record]:
     """All of it as records."""
     for each in output:
-        if isinstance(each, SignalRows):
+        if isinstance(each, RecordRows):
             yield from (Record(each.topic, *row) for row in each.key_values())
         else:
             yield each
@@ -63,7 +63,7 @@ def each_record(output: Iterable[Output]) -> Iterator[Record]:
 
 def signal_rows(names: TopicNames, signals: Signals) -> list[Output]:
     """Signals as they are written: rows of JSON, or records in Avro."""
-    rows: list[Output] = [SignalRows(names.signals, columns.rendered()) for columns in signals.columns if len(columns)]
+    rows: list[Output] = [RecordRows(names.signals, columns.rendered()) for columns in signals.columns if len(columns)]
     number = names.signal_schema
     if number is None:
         return rows
@@ -166,7 +166,7 @@ class Writer:
             rest: Output | None = record
             while rest is not None:
                 batch = open_batches.get(place)
-                if batch is not None and isinstance(batch, SignalBatch) != isinstance(rest, SignalRows):
+                if batch is not None and isinstance(batch, RowBatch) != isinstance(rest, RecordRows):
                     yield place, open_batches.pop(place)
                     batch = None
                 if batch is None:
@@ -176,7 +176,7 @@ class Writer:
         yield from open_batches.items()
 
     def _new_batch(self, record: "Output") -> Any:
-        return SignalBatch(self._producer) if isinstance(record, SignalRows) else self._producer.create_batch()
+        return RowBatch(self._producer) if isinstance(record, RecordRows) else self._producer.create_batch()
 
 
 class WriterFactory(Protocol):
@@ -207,7 +207,7 @@ class SharedWriterFactory:
 
 def _fill(batch: Any, record: Output) -> Output | None:
     """What there was no room for; the first of a batch fits, however large it is."""
-    if isinstance(record, SignalRows):
+    if isinstance(record, RecordRows):
         return record.later(batch.extend(record))
     headers = list(record.headers)
     added = batch.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)

@@ -17,8 +17,8 @@ from schemas.errors import ConfigurationError
 from schemas.wire.news import Article
 from streams.consuming.decoding.decoders import ArticleDecoder
 from streams.kafka.clients import gives_producer_ids, open_consumer, open_producer
-from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps, describe_unread
+from streams.kafka.gaps.detection import watch_gaps
 from streams.kafka.log import KafkaLog
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch

@@ -22,6 +22,7 @@ from schemas.wire.avro_signals import schema_text
 from streams.consuming.intake import prepare_intake
 from streams.consuming.transport import FetchWait
 from streams.kafka.clients import gives_producer_ids, open_producer
+from streams.kafka.row_batches import prepare_rows
 from streams.kafka.schema_registry import registered_id
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
@@ -31,7 +32,6 @@ from streams.owners.cross_section_owner import CrossSectionOwner
 from streams.owners.shadows import load_shadows
 from streams.process.exits import Exit, in_words, of_crash
 from streams.process.garbage import search_from_here
-from streams.publishing.signal_rows import prepare_rows
 from streams.publishing.topic_names import TopicNames
 from streams.publishing.transactions import TransactionalWriterFactory
 from streams.publishing.writer import PRODUCER, SharedWriterFactory, Writer, WriterFactory

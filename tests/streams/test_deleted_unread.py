@@ -25,8 +25,8 @@ from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import offset_range, open_admin
-from streams.kafka.gap_detection import WatchedRecords
 from streams.kafka.gaps import PartitionGaps, Span
+from streams.kafka.gaps.detection import WatchedRecords
 from streams.kafka.header_repair import RepairedRecords
 from streams.kafka.topics import create_topics, topic_name
 from streams.owners.cross_section_partition import CrossSectionPartition

@@ -21,8 +21,8 @@ from streams.archive.writer import archive
 from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.clients import client_settings, open_admin
-from streams.kafka.gap_detection import WatchedRecords
 from streams.kafka.gaps import Gaps, Span, describe_gaps
+from streams.kafka.gaps.detection import WatchedRecords
 from streams.kafka.header_repair import RepairedRecords
 from streams.kafka.log import KafkaLog, Log
 from streams.kafka.topics import create_topics, topic_name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +17,11 @@ from alphawire.cli import main
 from schemas.configuration import Kafka
 from schemas.errors import BrokerError, ConfigurationError
 from schemas.wire import Bar, decode_bar
-from streams.ingest.produce import interval_name, produce_bars
+from streams.ingest.bar_rows import BarRows, interval_name
+from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import Broker, TansuBroker
 from streams.kafka.clients import read_partition_to_end
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics, topic_name
 
 MakeConfig = Callable[..., Kafka]
@@ -246,3 +249,36 @@ def test_mistakes_are_one_clear_line_and_code_2(
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+NUMBERS = [1e-9, 0.1, 5e-324, 1.0, 2.0**53, 1e16, 1e22, 123456.789, 1.7976931348623157e308, 0.30000000000000004]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_rows_are_what_msgspec_writes_of_each_bar(named: bool) -> None:
+    """Any symbol, any double; the records of a partition in their order, whichever partition they are of."""
+    chance = np.random.default_rng(7)
+    symbols = ["A", 'say"so', "back\\slash", "ü€𝄞", "BRK.B", "x" * 64]
+    drawn = chance.integers(0, 2**63 - 2**53, (3_000, 5)).astype(np.int64).view(np.float64)
+    values = np.where(chance.random(drawn.shape) < 0.3, chance.choice(NUMBERS, drawn.shape), np.nan_to_num(drawn))
+    frame = pd.DataFrame(values, columns=["open", "high", "low", "close", "volume"])
+    frame["symbol"] = chance.choice(symbols, len(frame))
+    frame["open_time"] = 60_000 * chance.integers(0, 10**8, len(frame))
+    lengths = chance.choice([60_000, 3_600_000], len(frame))
+    frame["close_time"] = frame["open_time"] + lengths
+    names = np.where(lengths == 60_000, "1m", "1h")
+    if named:
+        frame["interval"] = names
+    expected: dict[int, list[tuple[bytes, bytes, int]]] = {}
+    for name, row in zip(names, frame.to_dict("records"), strict=True):
+        fields = {key: row[key] for key in Bar.__struct_fields__ if key in row}
+        bar = Bar(**fields | {"interval": str(name)})
+        key = row["symbol"].encode()
+        line = key, msgspec.json.encode(bar), row["close_time"]
+        expected.setdefault(partition_of(key, 3, "murmur2"), []).append(line)
+    rows, found = BarRows("bars", "murmur2", 3), {}
+    for first in (0, 1_000, 2_500):
+        part = frame.iloc[first : {0: 1_000, 1_000: 2_500}.get(first)]
+        for partition, some in rows.of(part):
+            found.setdefault(partition, []).extend(some.key_values())
+    assert found == expected

@@ -13,16 +13,16 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from plugins.pipeline.records.rendering import SignalTexts
 from plugins.pipeline.records.signals import SignalColumns
-from streams.publishing.signal_rows import SignalRows
+from streams.kafka.row_batches import RecordRows
 from streams.publishing.writer import Record, Writer, each_record
 from tests.plugins.test_signal_bytes import READY, of_columns
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 
-def rows(seed: int, count: int, topic: str = "signals") -> SignalRows:
+def rows(seed: int, count: int, topic: str = "signals") -> RecordRows:
     published, decided = of_columns(np.random.default_rng(seed), count)
-    return SignalRows(topic, SignalColumns(published, READY, decided, SignalTexts()).rendered())
+    return RecordRows(topic, SignalColumns(published, READY, decided, SignalTexts()).rendered())
 
 
 async def batches(output: list[Any], size: int, codec: int, transactional: bool) -> list[tuple[Any, bytes]]:

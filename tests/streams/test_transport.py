@@ -13,8 +13,8 @@ from schemas.configuration import Kafka
 from streams.consuming.transport import Consumer, ConsumerThread
 from streams.kafka.brokers import ApacheKafkaBroker
 from streams.kafka.clients import open_consumer, open_producer
-from streams.kafka.gap_detection import watch_gaps
 from streams.kafka.gaps import PartitionGaps
+from streams.kafka.gaps.detection import watch_gaps
 from streams.kafka.topics import create_topics, topic_name
 from tests.support.deadlines import deadline
 from tests.support.memory import bar, fetched

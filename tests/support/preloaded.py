@@ -47,7 +47,7 @@ def _import_all() -> None:
     from plugins.strategy.ready import ready_strategy
     from schemas.configuration import load_config
     from streams.consuming.intake import prepare_intake
-    from streams.publishing.signal_rows import prepare_rows
+    from streams.kafka.row_batches import prepare_rows
     from tests.support.live import patient_clients, write_config
 
     del alphawire, streams

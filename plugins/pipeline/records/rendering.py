@@ -31,8 +31,8 @@ LATER = 14
 
 
 @dataclass(slots=True)
-class RenderedSignals:
-    """The bytes of signals, one after the other: the first is ``data[:ends[0]]``. `times`: close of each one's bar (ms
+class RenderedRecords:
+    """The bytes of records, one after the other: the first is ``data[:ends[0]]``. `times`: close of each one's bar (ms
     since the epoch, UTC); its symbol is the text ``numbers[i]`` of `keys`.
     """
 
@@ -76,7 +76,7 @@ class SignalTexts:
         return self._texts
 
 
-def render(published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, texts: SignalTexts) -> RenderedSignals:
+def render(published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, texts: SignalTexts) -> RenderedRecords:
     """The signals of `published` bars; `texts`: those that are kept from batch to batch."""
     accepted = published.accepted
     pool, symbols, slots = texts.of(strategy, published.source), texts.symbols.of(accepted.symbols), accepted.slots
@@ -94,7 +94,7 @@ def render(published: BarsToPublish, strategy: ReadyStrategy, decided: Decided, 
     heartbeat = strategy.changes.heartbeat_ms if strategy.changes else 0
     columns = codes, weights, predictions, integers, historical, heartbeat
     written = _render(data, ends, (pool.data, pool.starts), (symbols.data, symbols.starts, slots), columns)
-    return RenderedSignals(data[:written], ends, times, symbols, 2 * slots + 1)
+    return RenderedRecords(data[:written], ends, times, symbols, 2 * slots + 1)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -123,11 +123,11 @@ def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: An
         at = copy(out, at, pool, starts[3], starts[4])
         at = copy(out, at, pool, starts[codes[0][i]], starts[codes[0][i] + 1])
         at = copy(out, at, pool, starts[4], starts[5])
-        at, weight = _copy_number(out, at, weights, weight)
+        at, weight = copy_number(out, at, weights, weight)
         at = copy(out, at, pool, starts[5], starts[6])
         at = copy(out, at, pool, starts[codes[1][i]], starts[codes[1][i] + 1])
         at = copy(out, at, pool, starts[6], starts[7])
-        at, prediction = _copy_number(out, at, predictions, prediction)
+        at, prediction = copy_number(out, at, predictions, prediction)
         at = copy(out, at, pool, starts[7], starts[8])
         at = _write_known(out, at, gaps[i], gaps[i] != FIRST, texts)
         at = copy(out, at, pool, starts[8], starts[9])
@@ -150,7 +150,7 @@ def _render(out: Bytes, ends: IntArray, texts: Any, of_symbols: Any, columns: An
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _copy_number(out: Bytes, at: int, numbers: Bytes, place: int) -> tuple[int, int]:
+def copy_number(out: Bytes, at: int, numbers: Bytes, place: int) -> tuple[int, int]:
     """Copies the entry of a list that begins at `place`; where it ends there, and where the next one begins here."""
     while numbers[place] != 44 and numbers[place] != 93:
         out[at] = numbers[place]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plugins.base.streaming import IntArray
 from plugins.pipeline.records.published import BarsToPublish, Decided
-from plugins.pipeline.records.rendering import RenderedSignals, SignalTexts, render
+from plugins.pipeline.records.rendering import RenderedRecords, SignalTexts, render
 from plugins.strategy.ready import ReadyStrategy
 from schemas.wire import Signal
 
@@ -35,7 +35,7 @@ class SignalColumns:
         """One struct a signal."""
         return self.published.signals(self.strategy, self.decided)
 
-    def rendered(self) -> RenderedSignals:
+    def rendered(self) -> RenderedRecords:
         """Their JSON bytes."""
         return render(self.published, self.strategy, self.decided, self.texts)
 

@@ -1,6 +1,6 @@
 """Gaps in a log: offsets of a partition whose records a compaction or a deletion took away.
 
-`streams.kafka.gap_detection` finds them. A transaction's marker, and what an aborted transaction wrote, are no gap.
+`streams.kafka.gaps.detection` finds them. A transaction's marker, and what an aborted transaction wrote, are no gap.
 """
 
 import sys

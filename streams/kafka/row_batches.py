@@ -1,4 +1,4 @@
-"""Rendered signals as records of a topic, and batches of them without an object for each.
+"""Rendered records of a topic, and batches of them without an object for each.
 
 The bytes of a batch are those that aiokafka makes of the same records.
 """
@@ -13,7 +13,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from plugins.base.streaming import IntArray
-from plugins.pipeline.records.rendering import RenderedSignals
+from plugins.pipeline.records.rendering import RenderedRecords
 from plugins.pipeline.records.texts import Bytes, copy
 
 MOST_OVERHEAD = 40
@@ -21,20 +21,20 @@ MOST_OVERHEAD = 40
 
 
 @dataclass(frozen=True, slots=True)
-class SignalRows:
-    """Signals from number `first` on, to be written to `topic`, each with its symbol as key and its bar's close as
+class RecordRows:
+    """Records from number `first` on, to be written to `topic`, each with its symbol as key and its bar's close as
     timestamp.
     """
 
     topic: str
-    rendered: RenderedSignals
+    rendered: RenderedRecords
     first: int = 0
     partition: None = None
 
     def __len__(self) -> int:
         return len(self.rendered) - self.first
 
-    def later(self, count: int) -> "SignalRows | None":
+    def later(self, count: int) -> "RecordRows | None":
         """Those after the first `count`; None where there are none."""
         return replace(self, first=self.first + count) if count < len(self) else None
 
@@ -48,7 +48,7 @@ class SignalRows:
             yield key, data[starts[row] : starts[row + 1]], int(signals.times[row])
 
 
-class SignalBatch(BatchBuilder):  # type: ignore[misc]
+class RowBatch(BatchBuilder):  # type: ignore[misc]
     """A batch of a producer, filled by rows: aiokafka's own builder in Python closes, compresses and signs it."""
 
     _relative_offset: int
@@ -60,7 +60,7 @@ class SignalBatch(BatchBuilder):  # type: ignore[misc]
         super().__init__(size, accumulator._compression_type, is_transactional=transactional)
         self._builder = _DefaultRecordBatchBuilderPy(2, accumulator._compression_type, transactional, -1, -1, 0, size)
 
-    def extend(self, rows: SignalRows) -> int:
+    def extend(self, rows: RecordRows) -> int:
         """Takes as many of the rows, in order, as there is room for: one at least, if they are the first."""
         builder, signals, first = self._builder, rows.rendered, rows.first
         count, used = self._relative_offset, len(builder._buffer)
