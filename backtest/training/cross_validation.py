@@ -13,10 +13,10 @@ from backtest.sources.news import NewsOf
 from backtest.sweep.workers import workers
 from backtest.training.bootstrap import estimates
 from backtest.training.fitting import fit, new_model, predictions_of
+from backtest.training.importance import gain_of, permuted
 from backtest.training.samples import Samples, check_learnable, make_samples, select
 from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
 from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward
-from plugins.base import BaseModel
 from plugins.base.loading.discovery import file_of, require
 from plugins.models import model_registry
 from plugins.models.artifacts.manifest import Estimate, OutOfSample
@@ -25,8 +25,7 @@ from schemas.configuration import Config, Strategy
 Method = Literal["walk-forward", "rolling", "cpcv"]
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-MOST_COLUMNS = 50
-"""Of which each is shuffled: hundreds would cost more than the training."""
+Predicted = tuple[FloatArray, float, dict[str, float], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Fold:
     """One training, and how it did on the blocks of time numbered `groups`, whose rows it did not see.
 
     `importance`: what the information coefficient loses there when a column's values are shuffled.
+    `gain`: each column's share of what the model's library says that its splits gained.
     """
 
     groups: tuple[int, ...]
@@ -42,6 +42,7 @@ class Fold:
     test: Scores
     ic: Estimate
     importance: dict[str, float] = field(default_factory=dict)
+    gain: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ def cross_validate(
         splits = list((walk_forward if method == "walk-forward" else rolling)(samples, folds, embargo))
     done: list[tuple[Split, FloatArray, float]] = []
     scored: list[Fold] = []
-    for split, (predictions, mean, importance) in zip(
+    for split, (predictions, mean, importance, gain) in zip(
         splits, _trained(strategy_name, strategy, samples, splits, jobs), strict=True
     ):
         done.append((split, predictions, mean))
-        scored.append(replace(_fold(strategy, samples, split, predictions, mean), importance=importance))
+        scored.append(replace(_fold(strategy, samples, split, predictions, mean), importance=importance, gain=gain))
         progress(1)
     if method == "cpcv":
         return CrossValidation(method, scored, paths=_paths(samples, done, folds, tested))
@@ -114,7 +115,7 @@ def cross_validate(
 
 def _trained(
     name: str, strategy: Strategy, samples: Samples, splits: Sequence[Split], jobs: int
-) -> Iterator[tuple[FloatArray, float, dict[str, float]]]:
+) -> Iterator[Predicted]:
     """What `_predicted` says of each split, in their order."""
     from joblib import Parallel, delayed
 
@@ -126,11 +127,9 @@ def _trained(
         )
 
 
-def _predicted(
-    name: str, strategy: Strategy, samples: Samples, split: Split, file: Path | None
-) -> tuple[FloatArray, float, dict[str, float]]:
-    """Predictions of the test rows, NaN elsewhere, the mean of the training's targets, and the importance of columns;
-    `file`: where a process that does not know the model finds it.
+def _predicted(name: str, strategy: Strategy, samples: Samples, split: Split, file: Path | None) -> Predicted:
+    """Predictions of the test rows, NaN elsewhere, the mean of the training's targets, and what columns weigh, by
+    permutation and by gain; `file`: where a process that does not know the model finds it.
     """
     if strategy.model is not None:
         require(model_registry, strategy.model.key, file)
@@ -141,24 +140,8 @@ def _predicted(
     every = np.full(len(samples.y), np.nan)
     every[split.test] = predictions_of(model, samples, split.test)
     mean = float(kept.y.mean())
-    return every, mean, _importance(model, samples, split.test, every[split.test], mean)
-
-
-def _importance(
-    model: BaseModel, samples: Samples, test: Mask, predictions: FloatArray, mean: float
-) -> dict[str, float]:
-    """By permutation, since that holds for any model; none where there are too many columns to try each."""
-    y = np.asarray(samples.y[test], np.float64)
-    ones, columns = np.ones(len(y)), list(samples.X.columns)
-    if len(columns) > MOST_COLUMNS or np.isnan(whole := Comparison(y, predictions, mean)(ones)[0]):
-        return {}
-    lost = {}
-    for number, column in enumerate(columns):
-        values = samples.X[column].to_numpy()
-        shuffled = samples.X.assign(**{column: np.random.default_rng(number).permutation(values)})
-        found = Comparison(y, predictions_of(model, replace(samples, X=shuffled), test), mean)(ones)[0]
-        lost[str(column)] = float(whole - (0.0 if np.isnan(found) else found))
-    return lost
+    importance = permuted(model, samples, split.test, every[split.test], mean)
+    return every, mean, importance, gain_of(model, [str(name) for name in samples.X.columns])
 
 
 def _fold(strategy: Strategy, samples: Samples, split: Split, predictions: FloatArray, mean: float) -> Fold:

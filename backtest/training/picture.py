@@ -74,20 +74,28 @@ def _folds(done: CrossValidation) -> str:
     return f'<section><h2>Folds</h2><div class="wide">{table}</div></section>'
 
 
+def _share(gains: Sequence[float]) -> str:
+    """Mean of the folds; nothing where a library tells none."""
+    return f"{sum(gains) / len(gains):.1%}" if gains else ""
+
+
 def _importance(done: CrossValidation) -> str:
     """What each column adds to the information coefficient of the folds: mean and range, the largest first."""
     names = dict.fromkeys(name for fold in done.folds for name in fold.importance)
     if not names:
         return ""
     drops = {name: [fold.importance[name] for fold in done.folds if name in fold.importance] for name in names}
+    gains = {name: [fold.gain[name] for fold in done.folds if name in fold.gain] for name in names}
     rows = "".join(
         f'<tr><th>{escape(name)}</th><td data-of="IC lost">{sum(each) / len(each):.4f}</td>'
-        f'<td data-of="least to most">{min(each):.4f} to {max(each):.4f}</td></tr>'
+        f'<td data-of="least to most">{min(each):.4f} to {max(each):.4f}</td>'
+        f'<td data-of="gain">{_share(gains[name])}</td></tr>'
         for name, each in sorted(drops.items(), key=lambda item: -sum(item[1]) / len(item[1]))
     )
-    head = "<thead><tr><th></th><th>IC lost, mean of the folds</th><th>least to most</th></tr></thead>"
+    head = "<thead><tr><th></th><th>IC lost, mean of the folds</th><th>least to most</th><th>gain</th></tr></thead>"
     note = (
-        "<p class=quiet>What the information coefficient loses out of sample when a column's values are shuffled.</p>"
+        "<p class=quiet>What the information coefficient loses out of sample when a column's values are shuffled. Gain:"
+        " its share of what the splits of the trees gained, by the model's own library.</p>"
     )
     table = f'<table class="list">{head}<tbody>{rows}</tbody></table>'
     return f'<section><h2>Importance of the columns</h2><div class="wide">{table}</div>{note}</section>'

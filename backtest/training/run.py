@@ -8,12 +8,13 @@ import pandas as pd
 
 from backtest.sources.news import NewsOf
 from backtest.training.fitting import fit, new_model, predictions_of, training_rows
+from backtest.training.importance import gain_of, permuted
 from backtest.training.samples import Samples, check_learnable, data_sha256, make_samples, select
 from backtest.training.scores import Scores, out_of_sample, scores_of
 from backtest.training.splits import hold_out
 from plugins.base import BaseModel
 from plugins.models.artifacts.loading import Manifest, TrainedOn, save_artifact
-from plugins.models.artifacts.manifest import Barriers, OutOfSample
+from plugins.models.artifacts.manifest import Barriers, Importance, OutOfSample
 from plugins.models.artifacts.per_symbol import PerSymbolModel
 from plugins.strategy.features import features_of
 from plugins.strategy.parts import inputs_of
@@ -97,13 +98,15 @@ def train(
     samples, kept, later = samples.only(columns), kept.only(columns), later.only(columns) if later else None
     model = _fitted(strategy_name, strategy, kept, stage)
     stage("scoring")
-    in_sample, held_out, tested = _scored(model, strategy, samples, kept, later)
+    in_sample, held_out, tested, lost = _scored(model, strategy, samples, kept, later)
+    weights = Importance(gain=gain_of(model, columns) or None, permutation=lost or None)
     stage("writing the artifact")
     folder = Path(out) if out is not None else strategy.model.artifact
     used = data_sha256(chosen, int(kept.known.max()))  # by the rows' features or targets
     manifest = save_artifact(
         model, folder, columns=columns, training=_trained_on(strategy_name, strategy, kept, used),
         rows=training_rows(model, kept), out_of_sample=tested, left_out=left_out,
+        importance=weights if weights.gain or weights.permutation else None,
     )  # fmt: skip
     dropped = samples.dropped | {"purged": purged}
     return Training(folder, manifest, in_sample, held_out, dropped, _without_model(model, strategy, samples, kept))
@@ -134,15 +137,19 @@ def _split(samples: Samples, strategy: Strategy, holdout: float | None) -> tuple
 
 def _scored(
     model: BaseModel, strategy: Strategy, samples: Samples, kept: Samples, later: Samples | None
-) -> tuple[Scores, Scores | None, OutOfSample | None]:
-    """Scores in sample and held out. A sequence model sees the rows before the holdout, as live."""
+) -> tuple[Scores, Scores | None, OutOfSample | None, dict[str, float]]:
+    """Scores in sample and held out, and what columns weigh there. A sequence model sees the rows before the holdout,
+    as live.
+    """
     mean = float(kept.y.mean())
     in_sample = scores_of(kept, predictions_of(model, kept), mean)
     if later is None:
-        return in_sample, None, None
-    prediction = predictions_of(model, samples, samples.times >= later.times[0])
+        return in_sample, None, None, {}
+    test = samples.times >= later.times[0]
+    prediction = predictions_of(model, samples, test)
     tested = out_of_sample(later, prediction, mean, strategy.training.horizon_bars)
-    return in_sample, scores_of(later, prediction, mean), tested
+    lost = permuted(model, samples, test, prediction, mean)
+    return in_sample, scores_of(later, prediction, mean), tested, lost
 
 
 def _trained_on(name: str, strategy: Strategy, samples: Samples, data: str) -> TrainedOn:

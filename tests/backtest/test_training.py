@@ -190,8 +190,9 @@ def test_a_holdout_is_not_trained_on(tmp_path: Path) -> None:
     assert done.dropped["purged"] == 2 * 2
     changed = data.copy()
     changed.loc[data["close_time"] > first + MINUTE, ["open", "high", "low", "close"]] *= 2.0
-    unscored = {"out_of_sample": None}
+    unscored = {"out_of_sample": None, "importance": None}
     other = run(changed, tmp_path / "n", holdout=0.25).manifest
+    assert other.importance.gain == done.manifest.importance.gain
     assert other.model_copy(update=unscored) == done.manifest.model_copy(update=unscored)
     assert other.out_of_sample != done.manifest.out_of_sample
 

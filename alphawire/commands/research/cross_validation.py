@@ -56,7 +56,8 @@ def validate(
 def _plain(done: "CrossValidation") -> dict[str, Any]:
     folds = [
         {"groups": fold.groups, "train_rows": fold.train_rows, "purged": fold.purged}
-        | {"test": dataclasses.asdict(fold.test), "ic": fold.ic.model_dump(), "importance": fold.importance}
+        | {"test": dataclasses.asdict(fold.test), "ic": fold.ic.model_dump()}
+        | {"importance": fold.importance, "gain": fold.gain}
         for fold in done.folds
     ]
     return {

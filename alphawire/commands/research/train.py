@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from backtest.sources.files import Files
     from backtest.training import Scores, Training
     from backtest.training.cross_validation import Method
+    from plugins.models.artifacts.manifest import Importance
 
 
 class Fraction(click.ParamType):
@@ -185,12 +186,24 @@ def _show(done: "Training") -> None:
         *([("stopped by", f"the latest {VALIDATION:.0%} of the rows: early_stopping_rounds")] if early else []),
         *([("holdout", f"{_scores(done.holdout)}, {done.holdout.rows:,} rows")] if done.holdout else []),
         *(verdict_lines(manifest.out_of_sample) if manifest.out_of_sample else []),
+        *([("importance", _weights(manifest.importance))] if manifest.importance else []),
         *([("no model", f"{few(done.without_model)}: too few rows of their own")] if done.without_model else []),
         ("sha256", manifest.sha256),
         ("artifact", str(done.artifact)),
     ]
     for name, value in rows:
         click.echo(f"{name:<10} {value}")
+
+
+def _weights(importance: "Importance") -> str:
+    """Of the columns that weigh most."""
+    gain, lost = importance.gain or {}, importance.permutation or {}
+    names = sorted(gain or lost, key=lambda name: -(gain or lost)[name])[:8]
+    told = [
+        [*([f"gain {gain[name]:.0%}"] if gain else []), *([f"IC lost {lost[name]:.4f}"] if lost else [])]
+        for name in names
+    ]
+    return "; ".join(f"{name} {', '.join(each)}" for name, each in zip(names, told, strict=True))
 
 
 def _scores(scores: "Scores") -> str:

@@ -153,6 +153,17 @@ class OutOfSample(Schema):
     better_than_baselines: bool
 
 
+class Importance(Grown):
+    """What each column weighs. `gain`: its share of what the splits of the trees gained, by the model's own library.
+    `permutation`: what the information coefficient of the hold-out loses when the column's values are shuffled.
+    """
+
+    newer = frozenset({"gain", "permutation"})
+
+    gain: dict[str, float] | None = None
+    permutation: dict[str, float] | None = None
+
+
 class StoredModel(Schema):
     """The file of a model, and that of its self-test."""
 
@@ -167,7 +178,7 @@ class Manifest(Grown):
     the strategy that the model does not see, as they were NaN in all rows of its training.
     """
 
-    newer = frozenset({"left_out", "source"})
+    newer = frozenset({"left_out", "source", "importance"})
 
     format: Literal[2]
     key: str
@@ -181,6 +192,7 @@ class Manifest(Grown):
     models: dict[str, StoredModel] = Field(min_length=1)
     files: dict[FileName, Sha256]
     out_of_sample: OutOfSample | None
+    importance: Importance | None = None
 
     @property
     def model_file(self) -> str:

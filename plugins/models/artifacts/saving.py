@@ -14,6 +14,7 @@ from plugins.base.plugin_errors import plugin_errors
 from plugins.models.artifacts.manifest import (
     EVERY_SYMBOL,
     MANIFEST,
+    Importance,
     Manifest,
     OutOfSample,
     StoredModel,
@@ -42,6 +43,7 @@ def save_artifact(
     rows: FloatArray | Mapping[str, FloatArray | OrderedRows],
     out_of_sample: OutOfSample | None = None,
     left_out: Sequence[str] = (),
+    importance: Importance | None = None,
 ) -> Manifest:
     """Writes `model` to `folder`, aside first; what is there stays whole until the new one is.
 
@@ -56,6 +58,8 @@ def save_artifact(
         Scores for the manifest.
     left_out
         Columns of the strategy that are none of the model's.
+    importance
+        What the model's columns weigh, for the manifest.
 
     Raises
     ------
@@ -75,6 +79,7 @@ def save_artifact(
                 symbol: _write(one, Path(aside), by_symbol[symbol], list(columns)) for symbol, one in each_model(model)
             }
             manifest = _manifest(model, columns, left_out, training, stored, Path(aside), out_of_sample)
+            manifest = manifest.model_copy(update={"importance": importance})
             (Path(aside) / MANIFEST).write_text(_text(manifest), encoding="utf-8")
             put_in_place(Path(aside), folder, manifest)
     except OSError as error:
