@@ -13,7 +13,7 @@ from backtest.sources.news import NewsOf
 from backtest.sweep.workers import workers
 from backtest.training.bootstrap import estimates
 from backtest.training.fitting import fit, new_model, predictions_of
-from backtest.training.importance import gain_of, permuted
+from backtest.training.outcome.importance import gain_of, permuted
 from backtest.training.samples import Samples, check_learnable, make_samples, select
 from backtest.training.scores import Comparison, Scores, out_of_sample, scores_of
 from backtest.training.splits import Split, combinatorial, paths_of, rolling, walk_forward

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtest.sources.news import NewsOf
 from backtest.training.fitting import fit, new_model, predictions_of, training_rows
-from backtest.training.importance import gain_of, permuted
+from backtest.training.outcome.importance import gain_of, permuted
 from backtest.training.samples import Samples, check_learnable, data_sha256, make_samples, select
 from backtest.training.scores import Scores, out_of_sample, scores_of
 from backtest.training.splits import hold_out

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from backtest.training import cross_validate
-from backtest.training.picture import page
+from backtest.training.outcome.picture import page
 from backtest.training.samples import Samples
 from plugins.base import BaseModel
 from plugins.base.loading.discovery import discover

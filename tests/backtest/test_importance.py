@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from backtest.training.importance import gain_of
+from backtest.training.outcome.importance import gain_of
 from backtest.training.run import Training, train
 from plugins.base import BaseModel
 from plugins.models import model_registry

@@ -18,16 +18,32 @@ from tests.support.live import (
     minute_bars,
     random_kills,
     run_to_end,
+    strategy,
     topics_and_bars,
     wait_for,
     write_config,
 )
 
+FURTHER = {
+    "demo": strategy(
+        features=[
+            {"technical.rsi": {"period": 3, "lags": [1, 2], "diff": [1]}},
+            {"technical.atr": {"period": 3, "interval": "15m", "as": "quarters", "partial": True}},
+            {"ta.ADX": {"timeperiod": 3}},
+            {"ta.SMA": {"timeperiod": 5}},
+            {"time.of_day": {"zone": "America/New_York"}},
+        ],
+        expr={"all": "rsi.lag2 - rsi.diff1 - adx / 2 + quarters + sma / 10 + where(of_day > 720, 3, 0)"},
+        prediction="all",
+    )
+}
+"""A strategy on columns that are made of bars and columns: lags, longer bars, TA-Lib's, the calendar, an expression."""
+
 
 def undisturbed(folder: Path, broker: Broker, bars: pd.DataFrame) -> list[bytes]:
     """The oracle: one worker, all bars, nobody in the way."""
     file = folder / "calm.yaml"
-    config = write_config(file, broker.bootstrap, f"{folder.name}-calm.")
+    config = write_config(file, broker.bootstrap, f"{folder.name}-calm.", FURTHER)
     topics_and_bars(config, bars)
     run_to_end(file, config, len(bars))
     return digest(config)
@@ -35,7 +51,7 @@ def undisturbed(folder: Path, broker: Broker, bars: pd.DataFrame) -> list[bytes]
 
 def disturbed(folder: Path, broker: Broker, bars: pd.DataFrame, kills: int, rate: float) -> Config:
     file = folder / "killed.yaml"
-    config = write_config(file, broker.bootstrap, f"{folder.name}-killed.")
+    config = write_config(file, broker.bootstrap, f"{folder.name}-killed.", FURTHER)
     asyncio.run(create_topics(config.kafka))
     producer = Producer(config, bars, rate)
     producer.start()

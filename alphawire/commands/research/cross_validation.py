@@ -36,7 +36,7 @@ def validate(
 ) -> None:
     """Cross-validates and shows the scores; the picture goes to `out`, a folder (by default the working directory)."""
     from backtest.training import cross_validate
-    from backtest.training.picture import page
+    from backtest.training.outcome.picture import page
 
     with counted("trainings", comb(folds, tested) if method == "cpcv" else folds) as progress:
         done = cross_validate(
@@ -83,7 +83,7 @@ def _show(done: "CrossValidation", picture: Path) -> None:
 
 
 def _row(fold: "Fold") -> str:
-    from backtest.training.picture import period
+    from backtest.training.outcome.picture import period
 
     groups = "+".join(str(group + 1) for group in fold.groups)
     test: Scores = fold.test

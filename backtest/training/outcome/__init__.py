@@ -1,0 +1,1 @@
+"""What a training came to: what columns weigh, and the page of a cross-validation."""
