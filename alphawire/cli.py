@@ -35,6 +35,7 @@ COMMANDS = {
     "worker": ("live", "the live service; run several to share the partitions"),
     "scorer": ("live", "articles to scores; run several to share the partitions of news"),
     "bars": ("live", "trades to bars; run several to share the partitions of trades"),
+    "gateway": ("live", "signals over HTTP: queries, and a stream that is gone on with"),
     "state": ("control", "the states on the log, and how to have them folded anew"),
     "replay": ("research", "signals recomputed from history"),
     "dead-letters": ("control", "what could not be used: list it, show it, mend it and put it back once"),
@@ -50,7 +51,7 @@ COMMANDS = {
 PACKAGES = ("schemas", "plugins", "streams", "backtest")
 """What the commands import; nothing here imports them before `hidden_package` has looked."""
 
-SERVICES = {"worker", "scorer", "bars"}
+SERVICES = {"worker", "scorer", "bars", "gateway"}
 """Commands that run until SIGTERM."""
 
 

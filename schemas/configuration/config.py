@@ -9,6 +9,7 @@ from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.configuration.fields import Name
+from schemas.configuration.gateway import Gateway
 from schemas.configuration.kafka_and_worker import Kafka, Worker
 from schemas.configuration.news import News, NewsUse
 from schemas.configuration.sources import KINDS, REGISTERED, Kind, Source, check_kind
@@ -28,6 +29,7 @@ class Config(BaseSettings):
     worker: Worker = Worker()
     news: News = News()
     trades: Trades = Trades()
+    gateway: Gateway = Gateway()
     sources: dict[Name, Source] = {}
     strategies: dict[Name, Strategy] = {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.deadlines import deadline
 from tests.support.forked import Forked
 
-UNTIL_STOPPED = ("broker", "worker", "scorer", "bars")
+UNTIL_STOPPED = ("broker", "worker", "scorer", "bars", "gateway")
 """Commands that run until they are stopped: beside all that follows on the page, up to the next heading."""
 
 

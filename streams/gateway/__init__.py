@@ -1,0 +1,1 @@
+"""Signals over HTTP, for consumers without a Kafka client: queries and a stream. It only reads."""
