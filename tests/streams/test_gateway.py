@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import runpy
 import socket
 import threading
 import time
@@ -257,3 +258,42 @@ def test_the_end_of_a_partition_keeps_the_last() -> None:
     assert [signal.offset for signal in part.since(9, 2)] == [10, 12]
     assert [signal.offset for signal in part.since(13, 9)] == [14, 16, 18]
     assert part.since(19, 9) == []
+
+
+def client_module() -> Any:
+    return runpy.run_path(str(Path(__file__).parents[2] / "examples" / "gateway_client.py"))
+
+
+def test_the_example_client_goes_through_a_kill(tmp_path: Path, kafka: ApacheKafkaBroker) -> None:
+    """Repeats are dropped, what is too late is refused, and no signal is missed while the gateway is away."""
+    file, config = prepared(tmp_path, kafka, "client")
+    seen: list[int] = []
+    client = client_module()["SignalStream"](
+        f"http://127.0.0.1:{config.gateway.http_port}", "demo", token=TOKEN, position="0:0,1:0", pause=0.1,
+        clock=lambda: 60_000 * 5,
+    )  # fmt: skip
+
+    def read() -> None:
+        for signal in client:
+            seen.append(signal["content"]["time"] // 60_000)
+
+    publish(config, range(10))
+    threading.Thread(target=read, daemon=True).start()
+    with running(file, config):
+        wait_for(lambda: len(seen) == 4, 60)
+        publish(config, range(8, 12))
+        wait_for(lambda: len(seen) == 5, 60)
+    publish(config, range(12, 16))
+    with running(file, config):
+        wait_for(lambda: len(seen) == 7, 60)
+    assert sorted(seen) == [n for n in range(4, 16) if n % 3]
+    assert client.counts == {"too late": 2, "repeated": 1}
+
+
+def test_the_example_client_knows_every_field() -> None:
+    schema = json.loads((Path(__file__).parents[2] / "schemas" / "json" / "signals.schema.json").read_text())
+    content = schema["$defs"]["SignalContent"]
+    typed = client_module()["Content"]
+    assert typed.__annotations__.keys() | typed.__mro__[0].__annotations__.keys() <= content["properties"].keys()
+    assert typed.__required_keys__ == set(content["required"])
+    assert typed.__required_keys__ | typed.__optional_keys__ == content["properties"].keys()

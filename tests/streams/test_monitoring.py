@@ -166,7 +166,7 @@ def test_queries_alerts_and_counters(tmp_path: Path, kafka: ApacheKafkaBroker) -
             names = {re.sub("_(bucket|sum|count)$", "", name) for name in said}
             listed = set(re.findall(r"`(alphawire_\w+)`", DOCS.read_text()))
             assert names - listed == set()
-            assert listed - names == {
+            assert {name for name in listed - names if not name.startswith("alphawire_gateway_")} == {
                 "alphawire_bars_built_total", "alphawire_scores_total", "alphawire_unready_condition",
             }  # fmt: skip
             worker.kill()
