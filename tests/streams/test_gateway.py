@@ -282,10 +282,10 @@ def test_the_example_client_goes_through_a_kill(tmp_path: Path, kafka: ApacheKaf
     with running(file, config):
         wait_for(lambda: len(seen) == 4, 60)
         publish(config, range(8, 12))
-        wait_for(lambda: len(seen) == 5, 60)
+        wait_for(lambda: len(seen) == 6, 60)
     publish(config, range(12, 16))
     with running(file, config):
-        wait_for(lambda: len(seen) == 7, 60)
+        wait_for(lambda: len(seen) == 8, 60)
     assert sorted(seen) == [n for n in range(4, 16) if n % 3]
     assert client.counts == {"too late": 2, "repeated": 1}
 
