@@ -9,8 +9,7 @@ from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.configuration.fields import Name
-from schemas.configuration.gateway import Gateway
-from schemas.configuration.kafka_and_worker import Kafka, Worker
+from schemas.configuration.kafka_and_worker import Gateway, Kafka, Worker
 from schemas.configuration.news import News, NewsUse
 from schemas.configuration.sources import KINDS, REGISTERED, Kind, Source, check_kind
 from schemas.configuration.strategy import Strategy

@@ -20,13 +20,13 @@ import pytest
 import yaml
 
 from schemas.configuration import Config, load_config
-from streams.gateway import cursor
-from streams.gateway.published import Published
-from streams.gateway.tail import PartitionEnd
 from streams.kafka.brokers import ApacheKafkaBroker, Broker, TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import open_producer
 from streams.kafka.topics import create_topics, topic_name
+from streams.service.gateway import cursor
+from streams.service.gateway.published import Published
+from streams.service.gateway.tail import PartitionEnd
 from tests.support.deadlines import deadline, limit
 from tests.support.forked import Forked
 from tests.support.live import records, wait_for

@@ -9,7 +9,7 @@ import click
 from alphawire.commands.live.service import run_service
 from alphawire.commands.options import config_option
 from schemas.configuration import Config
-from schemas.configuration.gateway import LOOPBACK
+from schemas.configuration.kafka_and_worker import LOOPBACK
 
 
 @click.command("gateway")
@@ -32,8 +32,8 @@ def command(config: Config, log_format: str | None, log_level: str | None, **giv
 
 
 def _run(config: Config) -> None:
-    from streams.gateway.service import run_gateway
     from streams.kafka.brokers.embedded import embedded
+    from streams.service.gateway.service import run_gateway
     from streams.service.service import leave
 
     with embedded(config.kafka):

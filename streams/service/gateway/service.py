@@ -13,13 +13,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from schemas.configuration import Config
 from schemas.errors import ConfigurationError
-from streams.gateway.history import COMMITTED, History
-from streams.gateway.pages import SignalPages
-from streams.gateway.tail import Tail
 from streams.kafka.clients import open_consumer
 from streams.kafka.topics import partition_count, topic_name
 from streams.kafka.topics.status import TopicsWatch
 from streams.process.exits import Exit, in_words
+from streams.service.gateway.history import COMMITTED, History
+from streams.service.gateway.pages import SignalPages
+from streams.service.gateway.tail import Tail
 from streams.service.metrics import metrics_page, readiness
 from streams.service.page_server import Page, json_response, listen
 from streams.service.service import die, log_totals

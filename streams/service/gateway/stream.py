@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from streams.gateway.history import History
-from streams.gateway.published import Deleted, Published, Wanted
-from streams.gateway.tail import Tail
+from streams.service.gateway.history import History
+from streams.service.gateway.published import Deleted, Published, Wanted
+from streams.service.gateway.tail import Tail
 
 BATCH = 500
 QUIET = 15.0

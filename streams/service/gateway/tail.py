@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from streams.gateway.published import Published, published
+from streams.service.gateway.published import Published, published
 
 KEPT = 10_000
 """Records of each partition."""

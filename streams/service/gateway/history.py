@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.configuration import Kafka
-from streams.gateway.cursor import Cursor
-from streams.gateway.published import Published, Wanted, published
 from streams.kafka.clients import offset_range, open_consumer, read_batches_to_end, unreachable
+from streams.service.gateway.cursor import Cursor
+from streams.service.gateway.published import Published, Wanted, published
 
 SCANNED = 200_000
 """Records that one query reads at most; its answer says where the next one goes on."""

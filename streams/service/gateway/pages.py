@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from schemas.configuration.gateway import Gateway
+from schemas.configuration.kafka_and_worker import Gateway
 from schemas.errors import BrokerError
-from streams.gateway import cursor
-from streams.gateway.history import History
-from streams.gateway.published import Deleted, Published, Wanted
-from streams.gateway.stream import ClientStream
-from streams.gateway.tail import Tail
+from streams.service.gateway import cursor
+from streams.service.gateway.history import History
+from streams.service.gateway.published import Deleted, Published, Wanted
+from streams.service.gateway.stream import ClientStream
+from streams.service.gateway.tail import Tail
 from streams.service.page_server import FOREIGN, Page, is_ours, json_response
 
 log = logging.getLogger("alphawire.gateway")
