@@ -42,7 +42,7 @@ _last: list[_Prepared] = []
 def run_point(engine: Engine, point: Point, strategy: Strategy, bars: pd.DataFrame, signals: pd.DataFrame) -> Point:
     """What a worker process does."""
     require(engine_registry, engine.key, engine.file)
-    quick = hasattr(engine_registry.get(engine.key), "measure")
+    quick = "measure" in vars(engine_registry.get(engine.key))  # one that is derived may change what `run` does
     metrics, equity, times = (_measured if quick else _run)(engine, point, strategy, bars, signals)
     return Point(
         point.number, point.parameters, point.config_hash, point.symbol, metrics,
