@@ -87,7 +87,7 @@ def _read(seen: Inspection, files: Files, interval: str | None, source: Source |
                 survey = bars.survey
         except ConfigurationError as error:
             refusal = refusal if refusal and _of_length(str(error)) and not _of_length(refusal) else str(error)
-            if _of_length(str(error)):
+            if _of_length(str(error)) or sparse is not None:
                 continue
             return str(error)
         longer = _usual(survey) if each and not interval else None

@@ -81,6 +81,13 @@ def test_an_iceberg_table_is_what_its_log_says(tmp_path: Path) -> None:
             read_bars(list(one), "1m")
 
 
+def test_a_document_of_a_list_for_each_column(tmp_path: Path) -> None:
+    path = tmp_path / "bars.json"
+    path.write_text('{"symbol": ["A"], "timestamp": ["2024-03-08T14:30:00Z"], "open": [1], "close": [2]}')
+    with pytest.raises(ConfigurationError, match="holds a list for each column; write a row a line"):
+        bars_in(path)
+
+
 def misnamed() -> dict[str, tuple[bytes, str]]:
     """Name of a file → what is in it, and what is said of it."""
     packed, zipped, parquet, arrow = gzip.compress(TEXT), io.BytesIO(), io.BytesIO(), io.BytesIO()

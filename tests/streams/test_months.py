@@ -205,6 +205,7 @@ def test_how_long_a_signal_of_a_month_holds_must_be_said() -> None:
         Strategy.model_validate(strategy(valid_for=None))
 
 
-def test_inspect_finds_months(tmp_path: Path) -> None:
-    seen = inspect(Files((file(tmp_path, STAMPS["first day"]),), Source(), "x"))
+@pytest.mark.parametrize("kind", STAMPS)
+def test_inspect_finds_months(kind: str, tmp_path: Path) -> None:
+    seen = inspect(Files((file(tmp_path, STAMPS[kind]),), Source(), "x"))
     assert (seen.refusal, seen.interval, seen.survey.bars) == (None, "1M", len(FIRST_DAYS))

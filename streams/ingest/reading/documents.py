@@ -67,6 +67,11 @@ def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
         raise ConfigurationError(
             f"{piece}: is one document with {names}; declare records: where its rows lie, such as results"
         )
+    if isinstance(whole, dict) and any(isinstance(each, list) for each in whole.values()):
+        raise ConfigurationError(
+            f"{piece}: holds a list for each column; write a row a line, as pandas' to_json(orient='records',"
+            " lines=True) does, or CSV"
+        )
     return rows
 
 
