@@ -46,7 +46,7 @@ def shown(default: object) -> str:
 @pytest.mark.parametrize("name", SECTIONS)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section("docs/configuration.md", name), re.MULTILINE))
-    fields = SECTIONS[name].model_fields
+    fields = {field.alias or own: field for own, field in SECTIONS[name].model_fields.items()}
     assert rows.keys() == fields.keys()
     for field, row in rows.items():
         default = fields[field].default
