@@ -7,11 +7,19 @@ import pandas as pd
 import pytest
 
 from plugins.base import BaseSignalGenerator
-from plugins.pipeline.cross_sections.cross_section import LATE, LEFT, CrossSections, SectionOutcome, signals_of
-from plugins.pipeline.cross_sections.deciding import Decider, decide
+from plugins.pipeline.cross_sections.cross_section import (
+    LATE,
+    LEFT,
+    CrossSections,
+    SectionOutcome,
+    closing_of,
+    signals_of,
+)  # fmt: skip
+from plugins.pipeline.cross_sections.deciding import Decider, decide, generator_of
 from schemas.errors import PluginError
 from schemas.wire import Origin, Provenance, encode
 from schemas.wire.cross_sections import Closing, Generator, Prediction, Weighing
+from tests.support.memory import ready
 
 
 class Best(BaseSignalGenerator):
@@ -114,6 +122,34 @@ def test_repeats_are_dropped_and_counted() -> None:
     assert sections.repeats == 2
 
 
+def test_a_closing_that_is_not_newer_than_the_last_changes_nothing() -> None:
+    sections = fold()
+    for symbol, time in (("A", 60), ("A", 120), ("B", 180)):
+        sections.take(prediction(symbol, time))
+    sections.close(closing(120, "A"))
+    for time in (60, 119, 120):
+        assert told(sections.close(closing(time, "A"))) == []
+        assert (sections.closed, list(sections.times), list(sections.pending)) == (120, [120], [180])
+
+
+def test_missing_is_who_was_expected_and_has_not_come() -> None:
+    strategy = ready("demo", signal={"key": "signal.ranking", "top_n": 1, "bottom_n": 1})
+    made = closing_of(strategy, 60, members=["C", "A"], left=["D"], expected=["B", "A"])
+    assert (made.members, made.missing, made.expected, made.left) == (["A", "C"], ["B"], 2, ["D"])
+
+
+@pytest.mark.parametrize("version", ["0", "2"])
+def test_a_generator_of_another_version_decides_nothing(version: str) -> None:
+    named = Generator("signal.ranking", version, {"top_n": 1, "bottom_n": 1})
+    with pytest.raises(PluginError, match=f"decided by signal.ranking version {version}, and here is version 1"):
+        generator_of(closing(60, "A", signal=named))
+
+
+def test_a_generator_that_is_not_here_is_named() -> None:
+    with pytest.raises(PluginError, match=r"decided by signal.nowhere, which is not here: .*signal.nowhere"):
+        generator_of(closing(60, "A", signal=Generator("signal.nowhere", "1", {})))
+
+
 def test_one_that_left_the_universe_is_flat() -> None:
     sections = fold()
     sections.take(prediction("A", 60))
@@ -170,6 +206,7 @@ def test_the_order_in_which_predictions_come_does_not_matter() -> None:
     ("returned", "fault"),
     [
         (lambda frame: frame.iloc[:1].assign(signal="BUY"), "as many rows"),
+        (lambda frame: pd.concat([frame, frame]).assign(signal="BUY"), "as many rows"),
         (lambda frame: frame, "as many rows"),
         (lambda frame: frame.assign(signal="PERHAPS"), "'PERHAPS' is none of"),
         (lambda frame: frame.assign(signal="BUY", weight=float("inf")), "weight inf is not a finite number"),

@@ -215,6 +215,24 @@ def test_a_letter_tells_three_faults_and_counts_the_others(count: int, end: str)
     assert letter.reason.count("is not the symbol") == 3
 
 
+def test_only_a_schema_that_is_not_known_is_refused_by_the_clock() -> None:
+    given = source(time={"columns": "t", "unit": "ms"}).model_dump_json(exclude_defaults=True)
+    live = ClockBound(clock=lambda: OPENED / 1000, tolerance=300.0)
+    values = [b"{", b"\xff", json.dumps(OWN | {"t": OPENED, "low": 0}).encode()]
+    taken = Intake(0, 1, "murmur2", live, decoders=Decoders(given)).read([Fetched(n, v) for n, v in enumerate(values)])
+    assert [letter.kind for letter in taken.dead] == ["undecodable", "undecodable", "invalid"]
+    assert live.refused == {}
+
+
+def test_many_records_of_several_bars() -> None:
+    """Which no scanner reads."""
+    settings = {"records": "rows", "time": {"columns": "t", "unit": "ms"}}
+    values = [{"rows": [OWN | {"t": OPENED + (2 * n + k) * MINUTE} for k in range(2)]} for n in range(10)]
+    batch = read([Fetched(n, json.dumps(value).encode()) for n, value in enumerate(values)], **settings).batches["1m"]
+    assert batch.offsets.tolist() == [n // 2 for n in range(20)]
+    assert batch.bars["time"].tolist() == [OPENED + (n + 1) * MINUTE for n in range(20)]
+
+
 def test_forming_bars_and_other_kinds_of_record_are_counted() -> None:
     forming = json.loads(json.dumps(KLINE))
     forming["k"]["x"] = False
