@@ -12,7 +12,7 @@ import platform
 NAMES = (
     "throughput", "latency", "restore", "startup", "recovery", "rolling", "stages", "swap", "strategies", "features",
     "engines", "models", "replay", "cross_section", "news", "join", "growth", "decoding", "trades", "large_files",
-    "derived", "ta", "frames",
+    "derived", "ta", "frames", "workers",
 )  # fmt: skip
 
 
