@@ -18,6 +18,7 @@ from plugins.models.artifacts.loading import check_files
 from plugins.models.artifacts.manifest import MAX_FILE_BYTES, check_size, read_manifest
 from plugins.models.artifacts.saving import save_artifact
 from plugins.pipeline.isolation import feed_isolated
+from plugins.pipeline.run_settings import unmeasured
 from schemas.errors import ArtifactError, ConfigurationError, PluginError
 from tests.support.deadlines import deadline
 
@@ -125,6 +126,7 @@ class Run:
     """A strategy's run that fails."""
 
     strategy = SimpleNamespace(name="demo")
+    lap = staticmethod(unmeasured)
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
