@@ -60,8 +60,8 @@ def test_each_point_sees_the_news(files: dict[str, str], tmp_path: Path) -> None
         at = strategy_at(config.strategy("s"), {"signal.buy_threshold": threshold})
         alone = Config(news=config.news, strategies={"s": at})
         replayed = replay(alone, "s", files["bars.parquet"], news=files["scores.csv"])
-        found = run_backtest(at, replayed.bars, replayed.signals, ["backtrader"], tmp_path / f"run{threshold}")
-        assert point["metrics"] == json.loads(json.dumps(found["backtrader"]["metrics"]))
+        found = run_backtest(at, replayed.bars, replayed.signals, ["ledger"], tmp_path / f"run{threshold}")
+        assert point["metrics"] == json.loads(json.dumps(found["ledger"]["metrics"]))
         assert point["metrics"]["fills"] > 10
     other = sweep(files, "s", tmp_path / "out", "--news", files["half.csv"])
     assert other.exit_code != 0  # points of other news are not gone on with

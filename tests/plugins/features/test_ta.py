@@ -243,7 +243,7 @@ def test_a_strategy_names_the_columns() -> None:
         "signal": "signal.threshold",
     }
     made = features_of("demo", Strategy.model_validate(strategy))
-    columns = [column for bound in made for column in bound.columns]
+    columns = [column for bound in made.own for column in bound.columns]
     assert columns == ["adx", "bands.upperband", "bands.middleband", "bands.lowerband", "cdlengulfing"]
     strategy["features"] = [{"ta.ADX": {"timeperiod": 7}}, {"ta.ADX": {}}]
     with pytest.raises(ConfigurationError, match="both give the column 'adx'; name one with `as:`"):
