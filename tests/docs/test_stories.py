@@ -33,7 +33,7 @@ STORIES = [one for one in PAGES if one.blocks_in("sh")]
 SYMBOLS = ("AAPL", "BAC", "JNJ", "XOM")
 
 NEEDS_BROKER = re.compile(
-    r"alphawire (topics|produce|worker|scorer|bars|verify|state|dead-letters|pause|archive|models (use|compare))"
+    r"alphawire (topics|produce|worker|scorer|bars|gateway|verify|state|dead-letters|pause|archive|models (use|compare))"
 )
 PRELUDE = (
     "alphawire topics create -c alphawire.yaml",
@@ -164,7 +164,7 @@ class Story:
 
     def _line(self, line: str) -> None:
         port = free_port()
-        pages = ("WORKER", "NEWS", "TRADES")
+        pages = ("WORKER", "NEWS", "TRADES", "GATEWAY")
         self.shell.environment |= {f"ALPHAWIRE_{section}__HTTP_PORT": str(port) for section in pages}
         began = time.monotonic()
         self.shell.run(self._meant(line))
@@ -173,6 +173,8 @@ class Story:
         command = line.partition("alphawire ")[2].partition(" ")[0]
         if command == "broker":
             wait_for(lambda: "listening" in self.shell.log() or "127.0.0.1" in self.shell.log())
+        elif command == "gateway":
+            wait_for(lambda: self._answers(f"http://127.0.0.1:{port}/health/ready"))
         elif command in UNTIL_STOPPED:
             wait_for(lambda: self._caught_up(port))
         print(f"{time.monotonic() - began:6.1f} s  {line}")
@@ -224,14 +226,20 @@ class Story:
         found: str = json.loads(signals[len(signals) // 2])["content"]["id"]
         return found
 
-    def _caught_up(self, port: int) -> bool:
-        """It has dealt with all that is on the log."""
+    def _answers(self, url: str) -> Any:
+        """What the process that was started last answers; None while it does not."""
         assert self.shell.beside[-1][1].returncode is None, self.shell.log()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=deadline(5)) as answer:
-                self.status = json.load(answer)
+            with urllib.request.urlopen(url, timeout=deadline(5)) as answer:
+                return json.load(answer)
         except OSError:
+            return None
+
+    def _caught_up(self, port: int) -> bool:
+        """It has dealt with all that is on the log."""
+        if not (status := self._answers(f"http://127.0.0.1:{port}/status")):
             return False
+        self.status = status
         topics = [self.status, self.status.get("predictions", {"partitions": {}})]
         lags = [one["lag"] for topic in topics for one in topic["partitions"].values()]
         return bool(lags) and not any(lag is None or lag for lag in lags)

@@ -276,6 +276,8 @@ def test_the_example_client_goes_through_a_kill(tmp_path: Path, kafka: ApacheKaf
     def read() -> None:
         for signal in client:
             seen.append(signal["content"]["time"] // 60_000)
+            if len(seen) == 8:
+                return
 
     publish(config, range(10))
     threading.Thread(target=read, daemon=True).start()

@@ -185,8 +185,8 @@ def test_sources_of_all_three_stand_side_by_side() -> None:
 def test_articles_of_a_wire_are_scored(tansu: Broker, kafka_config: Callable[..., Kafka]) -> None:
     """One that cannot be read is a dead letter, one of another kind is counted."""
     kafka = kafka_config(tansu, partitions=2)
-    kafka.read_as("news", Source.model_validate({"topic": "news", "key": "any"} | OF_NEWS))
     config = config_of(kafka)
+    config.kafka.read_as("news", Source.model_validate({"topic": "news", "key": "any"} | OF_NEWS))
     asyncio.run(scored(config))
 
 
