@@ -23,7 +23,8 @@ from streams.kafka.row_batches import RecordRows
 
 _HOLE: Any = msgspec.Raw(b"\n")
 """No other byte of a record is a line's end."""
-_PIECES = Texts(encode(Bar(*[_HOLE] * 9)).split(b"\n"))
+_PIECES = Texts([*encode(Bar(*[_HOLE] * 9)).split(b"\n"), b',"flat":true}'])
+"""Of a flat bar the last one replaces the record's closing brace."""
 INTEGER = 20
 """Bytes that a time may take."""
 
@@ -82,12 +83,13 @@ class BarRows:
         values = tuple(
             np.frombuffer(encode(frame[name].to_numpy(np.float64)[rows].tolist()), np.uint8) for name in COLUMNS
         )
+        flat = frame["flat"].eq(True).to_numpy()[rows] if "flat" in frame else np.zeros(len(rows), np.bool_)
         longest = len(_PIECES.data) + self._symbols.longest + self._intervals.longest + 2 * INTEGER
         out = np.empty(len(rows) * longest + sum(map(len, values)), np.uint8)
         ends = np.empty(len(rows), np.int64)
         written = _render(
             out, ends, (_PIECES.data, _PIECES.starts), (self._symbols.data, self._symbols.starts, 2 * symbols),
-            (self._intervals.data, self._intervals.starts, intervals), (opens, closes), values,
+            (self._intervals.data, self._intervals.starts, intervals), (opens, closes), values, flat,
         )  # fmt: skip
         return RenderedRecords(out[:written], ends, closes, self._symbols, 2 * symbols + 1)
 
@@ -102,7 +104,7 @@ def interval_name(length: int) -> str:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _render(  # type: ignore[no-untyped-def]
-    out: Bytes, ends: IntArray, pieces, symbols, intervals, times, values
+    out: Bytes, ends: IntArray, pieces, symbols, intervals, times, values, flat
 ) -> int:
     texts, starts = pieces
     at = 0
@@ -122,5 +124,7 @@ def _render(  # type: ignore[no-untyped-def]
             at = copy(out, at, texts, starts[4 + column], starts[5 + column])
             at, places[column] = copy_number(out, at, values[column], places[column])
         at = copy(out, at, texts, starts[9], starts[10])
+        if flat[i]:
+            at = copy(out, at - 1, texts, starts[10], starts[11])
         ends[i] = at
     return at

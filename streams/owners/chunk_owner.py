@@ -156,7 +156,7 @@ class ChunkOwner(PartitionOwner[Part, Restored]):
                     return
                 if part.restored:
                     first = self._publishers[part.number][0]
-                    first.times.note_read(piece.next, len(piece.records), self.clock())
+                    first.times.note_read(piece.next, len(piece.records))
                 self.step_over(part, piece)
                 trace.note("decided", place, piece.next)
             except Exception as error:  # an agent that raises has its chunk acked all the same: records would be lost

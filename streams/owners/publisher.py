@@ -6,9 +6,10 @@ for a partition, so nothing is ever taken and then forgotten.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -39,16 +40,20 @@ class PublishingTimes:
         self._durations = durations
         self._read: deque[tuple[int, int, float]] = deque()
 
-    def note_read(self, end: int, count: int, now: float) -> None:
+    def note_read(self, end: int, count: int) -> None:
         """So many records, the last of them before offset `end`, have been read."""
-        self._read.append((end, count, now))
+        self._read.append((end, count, self._durations.clock()))
 
-    def note_written(self, seconds: float) -> None:
-        """One write is acknowledged, after so long."""
-        self._durations.writes.add(seconds, 1)
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """One write, until it is acknowledged."""
+        began = self._durations.clock()
+        yield
+        self._durations.writes.add(self._durations.clock() - began, 1)
 
-    def note_reached(self, position: int, now: float) -> None:
+    def note_reached(self, position: int) -> None:
         """What the records before this offset led to is acknowledged."""
+        now = self._durations.clock()
         while self._read and self._read[0][0] <= position:
             _, count, at = self._read.popleft()
             self._durations.acknowledged.add(now - at, count)
@@ -166,16 +171,15 @@ class PartitionPublisher(Generic[P]):
         if records:
             failpoint("before_signals")
             trace.note_written(part.traced, reached.position)
-            began = self._clock()
-            await self.writer.write(part.number, records)
-            self.times.note_written(self._clock() - began)
+            with self.times.writing():
+                await self.writer.write(part.number, records)
             part.note_written()
             failpoint("after_signals")
             if switched:
                 failpoint("after_swap_applied")
         if reached.position > part.published:
             trace.note("committed", part.traced, reached.position)
-            self.times.note_reached(reached.position, self._clock())
+            self.times.note_reached(reached.position)
         part.reached = reached
         if together:
             part.note_marker(reached)

@@ -94,6 +94,8 @@ class ServiceDurations:
     a transaction where the broker has them; and the stages of a bar.
     """
 
+    clock: Callable[[], float] = time.monotonic
+    """Its own: what is measured must not move the clock by which an owner decides."""
     acknowledged: Histogram = field(default_factory=Histogram)
     writes: Histogram = field(default_factory=Histogram)
     bar: Stopwatch = field(default_factory=Stopwatch)

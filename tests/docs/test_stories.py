@@ -33,7 +33,8 @@ STORIES = [one for one in PAGES if one.blocks_in("sh")]
 SYMBOLS = ("AAPL", "BAC", "JNJ", "XOM")
 
 NEEDS_BROKER = re.compile(
-    r"alphawire (topics|produce|worker|scorer|bars|gateway|verify|state|dead-letters|pause|archive|models (use|compare))"
+    r"alphawire (topics|produce|worker|scorer|bars|gateway|verify|state|dead-letters|pause|archive"
+    r"|models (use|compare))"
 )
 PRELUDE = (
     "alphawire topics create -c alphawire.yaml",

@@ -19,7 +19,7 @@ BARS = ROOT / "examples" / "data" / "equities_daily.parquet"
 def test_what_the_example_says_can_be_made():
     config = load_config(FILE)
     assert ready_strategy("momentum", config.strategy("momentum")).generator.cross_section
-    assert [bound.columns[0] for bound in features_of("ranking", config.strategy("ranking"))][:3] == [
+    assert [bound.columns[0] for bound in features_of("ranking", config.strategy("ranking")).own][:3] == [
         "week", "month", "half_year",
     ]  # fmt: skip
     assert universe_of("ranking", config.strategy("ranking")).ever("AAPL")

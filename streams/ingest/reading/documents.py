@@ -67,7 +67,7 @@ def _rows(data: bytes, piece: Piece, source: Source) -> list[Any]:
         raise ConfigurationError(
             f"{piece}: is one document with {names}; declare records: where its rows lie, such as results"
         )
-    if isinstance(whole, dict) and any(isinstance(each, list) for each in whole.values()):
+    if isinstance(whole, dict) and 2 * sum(isinstance(each, list) for each in whole.values()) > len(whole):
         raise ConfigurationError(
             f"{piece}: holds a list for each column; write a row a line, as pandas' to_json(orient='records',"
             " lines=True) does, or CSV"
