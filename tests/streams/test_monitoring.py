@@ -23,6 +23,7 @@ from schemas.wire import encode
 from schemas.wire.news import Article
 from schemas.wire.trades import Trade
 from streams.ingest.article_files import produce_news
+from streams.ingest.produce import produce_bars
 from streams.kafka.brokers import ApacheKafkaBroker, TansuBroker
 from streams.kafka.brokers.probe import free_port
 from streams.kafka.clients import open_producer
@@ -31,7 +32,7 @@ from streams.kafka.topics import create_topics, topic_name
 from streams.process.durations import Histogram
 from tests.support.deadlines import deadline
 from tests.support.forked import Forked
-from tests.support.live import WorkerProcess, minute_bars, records, topics_and_bars, wait_for, write_config
+from tests.support.live import WorkerProcess, minute_bars, records, wait_for, write_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SCENARIOS = Path(__file__).parents[1] / "data" / "monitoring" / "alerts_test.yml"
@@ -141,11 +142,14 @@ def test_queries_alerts_and_counters(tmp_path: Path, kafka: ApacheKafkaBroker) -
     """
     file = tmp_path / "monitoring.yaml"
     config = write_config(file, kafka.bootstrap, "monitoring.", http=True, http_port=free_port())
-    topics_and_bars(config, minute_bars(2_000))
-    asyncio.run(send(config, [b"no bar", b"no bar either"]))
+    asyncio.run(create_topics(config.kafka))
     target = f"127.0.0.1:{config.worker.http_port}"
     with scraping(tmp_path / "prometheus", [target]) as prometheus:
         with WorkerProcess(file) as worker:
+            # the counters are seen at zero first: of what was there at the first look there is no rate
+            wait_for(lambda: prometheus.query("alphawire_ready == 1"), 120)
+            asyncio.run(produce_bars(config.kafka, minute_bars(2_000)))
+            asyncio.run(send(config, [b"no bar", b"no bar either"]))
             wait_for(lambda: prometheus.query("sum(alphawire_partition_published_offset) >= 2002"), 120)
             dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "alphawire.json").read_text())
             queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
