@@ -108,12 +108,13 @@
   const of = data.equity;
   Object.keys(of.lines).forEach((name, number) => {
     const hold = name === "buy and hold";
+    const dash = hold ? 0 : [0, 2, 1][(number - 1) % 3]; // as in the legend: engines that agree do not hide each other
     const colour = () => hold ? css("--hold") : colours()[(number - 1) % 3];
     lines.push({ name, time: of.time, values: of.lines[name], text: money,
-      style: () => ({ color: colour(), lineWidth: hold ? 1 : 2, priceLineVisible: false, lastValueVisible: !hold,
+      style: () => ({ color: colour(), lineStyle: dash, lineWidth: hold ? 1 : 2, priceLineVisible: false, lastValueVisible: !hold,
         priceFormat: { type: "custom", formatter: whole, minMove: 0.01 } }) });
     lines.push({ name: `${name} drawdown`, time: of.time, values: of.drawdowns[name], pane: 1, text: value => `${value.toFixed(2)} %`,
-      style: () => ({ color: colour(), lineWidth: 1, priceLineVisible: false, lastValueVisible: false,
+      style: () => ({ color: colour(), lineStyle: dash, lineWidth: 1, priceLineVisible: false, lastValueVisible: false,
         priceFormat: { type: "custom", formatter: value => `${value.toFixed(1)} %`, minMove: 0.1 } }) });
   });
   const place = name => [...document.querySelectorAll("[data-chart]")].find(each => each.dataset.chart === name);
