@@ -108,7 +108,7 @@
   const of = data.equity;
   Object.keys(of.lines).forEach((name, number) => {
     const hold = name === "buy and hold";
-    const dash = hold ? 0 : [0, 2, 1][(number - 1) % 3]; // as in the legend: engines that agree do not hide each other
+    const dash = hold ? 0 : [0, 2, 1][(number - 1) % 3]; // as in the legend: equal lines do not hide each other
     const colour = () => hold ? css("--hold") : colours()[(number - 1) % 3];
     lines.push({ name, time: of.time, values: of.lines[name], text: money,
       style: () => ({ color: colour(), lineStyle: dash, lineWidth: hold ? 1 : 2, priceLineVisible: false, lastValueVisible: !hold,
